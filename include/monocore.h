@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libmonocore: run code in microVM sandboxes from a C program.
+ *
+ *     struct monocore_error err;
+ *     struct monocore *mc;
+ *     struct monocore_sandbox_options options = MONOCORE_SANDBOX_OPTIONS_INIT;
+ *     const char *argv[] = { "echo", "hello", NULL };
+ *
+ *     options.image = "oci:./image";
+ *     options.command = argv;
+ *     options.discard = true;
+ *     if (monocore_open(NULL, &mc, &err) < 0 ||
+ *         monocore_create(mc, &options, &name, &err) < 0 ||
+ *         monocore_start(mc, name, &attach, &process, &err) < 0 || …
+ *
+ * Conventions. Every call that can fail returns 0 or a negative number and fills *err (which may be NULL).
+ * What a call gives out through a pointer to a pointer is the caller's, released by the function named
+ * beside it. Option structs start with `version` and are set up by their _INIT macro, so that a program
+ * built against an older header goes on working. Strings are UTF-8 or plain bytes, NUL-terminated; paths in
+ * a sandbox are absolute. Durations are in nanoseconds, sizes in bytes. A struct monocore may be shared by
+ * threads; a struct monocore_process belongs to one at a time. No call installs signal handlers or changes
+ * the process's environment, working directory or umask.
+ */
+#ifndef MONOCORE_H
+#define MONOCORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MONOCORE_API __attribute__((visibility("default")))
+
+struct monocore;
+struct monocore_process;
+
+struct monocore_error {
+	int code;	 /* one of the numbers of enum monocore_code */
+	char text[1024]; /* one line: what was being done, to what, what to do next */
+};
+
+enum monocore_code {
+	MONOCORE_OK = 0,
+	MONOCORE_SYSTEM = 1,
+	MONOCORE_NO_MEMORY = 2,
+	MONOCORE_USAGE = 3,
+	MONOCORE_INVALID = 4,
+	MONOCORE_NOT_FOUND = 5,
+	MONOCORE_EXISTS = 6,
+	MONOCORE_BUSY = 7,
+	MONOCORE_DENIED = 8,
+	MONOCORE_LIMIT = 9,
+	MONOCORE_TIMEOUT = 10,
+	MONOCORE_UNAVAILABLE = 11,
+	MONOCORE_CORRUPT = 12,
+	MONOCORE_NO_SPACE = 13,
+	MONOCORE_CLOSED = 14,
+	MONOCORE_START = 15,
+	MONOCORE_CANNOT_EXECUTE = 16,
+	MONOCORE_NO_COMMAND = 17
+};
+
+MONOCORE_API const char *monocore_version(void);		   /* "0.1.0" */
+MONOCORE_API int monocore_exit_status(int code);		   /* what the CLI exits with for a code */
+MONOCORE_API void monocore_free(void *memory);			   /* strings and byte blocks given out */
+MONOCORE_API void monocore_free_strings(char **list);		   /* NULL-terminated lists given out */
+
+/* Progress of what takes longer: called from the thread that made the call, at most every 50 ms a task and
+ * once more with `finished`. total is 0 where it is not known. */
+struct monocore_progress {
+	void (*report)(void *context, const char *task, const char *unit, uint64_t done, uint64_t total,
+		bool finished);
+	void *context;
+};
+
+struct monocore_open_options {
+	unsigned version;
+	const char *home; /* NULL: $MONOCORE_HOME, else ~/.monocore */
+	struct monocore_progress progress;
+};
+#define MONOCORE_OPEN_OPTIONS_INIT { .version = 1 }
+
+/* Opens the state directory, making it (mode 0700) where it is missing, and sweeps away what killed
+ * processes left behind. A home that another user owns is DENIED. options may be NULL. */
+MONOCORE_API int monocore_open(const struct monocore_open_options *options, struct monocore **mc,
+	struct monocore_error *err);
+MONOCORE_API void monocore_close(struct monocore *mc); /* sandboxes go on running */
+MONOCORE_API const char *monocore_home(const struct monocore *mc);
+
+/* ---- sandboxes ---- */
+
+struct monocore_rlimit {
+	const char *name; /* as `docker run --ulimit` has it: "nofile", "core", "nproc", … */
+	uint64_t soft, hard; /* UINT64_MAX: unlimited */
+};
+
+struct monocore_sandbox_options {
+	unsigned version;
+	const char *image;  /* "oci:DIR", "docker-archive:FILE", "rootfs:DIR", or a path; see monocore(1) */
+	const char *script; /* of the image's label dev.monocore.scripts; "start": Entrypoint + Cmd; NULL: none */
+	const char *name;   /* [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most 63 bytes; NULL: one is made up */
+	const char *const *command;    /* NULL-terminated, replaces Cmd; NULL: the image's */
+	const char *const *entrypoint; /* replaces Entrypoint and drops Cmd; {NULL}: none; NULL: the image's */
+	const char *shell_command;     /* run by /bin/sh -c in place of entrypoint and command; NULL: none */
+	const char *const *env;	       /* "KEY=value", over the image's */
+	const char *const *labels;     /* "key=value" */
+	const char *workdir, *user, *hostname, *stop_signal; /* NULL: the image's (hostname: the name) */
+	const char *platform;				     /* NULL: this host's */
+	const char *engine;				     /* "auto", "qemu", "krun"; NULL: auto */
+	unsigned cpus;					     /* 0: 1 */
+	uint64_t memory;				     /* bytes; 0: 512 MiB */
+	uint64_t disk;					     /* bytes of the writable disk; 0: 10 GiB */
+	uint32_t pids;					     /* most processes; 0: 4,096 */
+	const struct monocore_rlimit *rlimits;
+	size_t rlimit_count;
+	bool tty;	  /* the main process gets a terminal */
+	bool stdin_open;  /* the main process's standard input is connected */
+	bool read_only;	  /* the root file system cannot be written */
+	bool discard;	  /* removed when it stops */
+	bool no_template; /* boot instead of cloning a template */
+	bool unconfined;  /* start even where the host cannot confine the engine */
+};
+#define MONOCORE_SANDBOX_OPTIONS_INIT { .version = 1 }
+
+/* Makes the sandbox's root file system where the store lacks it, and its directory and disk. It does not
+ * run yet. *name is the caller's: monocore_free(). */
+MONOCORE_API int monocore_create(struct monocore *mc, const struct monocore_sandbox_options *options,
+	char **name, struct monocore_error *err);
+
+struct monocore_attach_options {
+	unsigned version;
+	bool owner; /* the sandbox is stopped when this process ends or the connection closes */
+	uint16_t rows, columns; /* of the terminal, where the sandbox has one */
+};
+#define MONOCORE_ATTACH_OPTIONS_INIT { .version = 1 }
+
+/* Starts a created or stopped sandbox. *process (may be NULL: detached) is the main process, its output
+ * complete from the first byte; monocore_process_free(). Returns when the main process runs: a command
+ * that is not there is NO_COMMAND, one that cannot be executed CANNOT_EXECUTE. attach may be NULL. */
+MONOCORE_API int monocore_start(struct monocore *mc, const char *name,
+	const struct monocore_attach_options *attach, struct monocore_process **process,
+	struct monocore_error *err);
+
+/* Attaches to the main process of a running sandbox; output from now on. */
+MONOCORE_API int monocore_attach(struct monocore *mc, const char *name,
+	const struct monocore_attach_options *attach, struct monocore_process **process,
+	struct monocore_error *err);
+
+struct monocore_exec_options {
+	unsigned version;
+	const char *const *command; /* NULL-terminated */
+	const char *const *env;	    /* over the sandbox's */
+	const char *workdir, *user; /* NULL: the sandbox's */
+	bool tty, stdin_open;
+	bool detach; /* goes on when the connection closes; its output is dropped */
+	uint16_t rows, columns;
+};
+#define MONOCORE_EXEC_OPTIONS_INIT { .version = 1 }
+
+/* One more process in a running sandbox. */
+MONOCORE_API int monocore_exec(struct monocore *mc, const char *name,
+	const struct monocore_exec_options *options, struct monocore_process **process,
+	struct monocore_error *err);
+
+/* Ends the main process with the image's stop signal, after `grace` nanoseconds with SIGKILL, and stops the
+ * sandbox. UINT64_MAX: 10 s. One that is stopped already is no error. */
+MONOCORE_API int monocore_stop(struct monocore *mc, const char *name, uint64_t grace,
+	struct monocore_error *err);
+MONOCORE_API int monocore_kill(struct monocore *mc, const char *name, int signal, struct monocore_error *err);
+MONOCORE_API int monocore_pause(struct monocore *mc, const char *name, struct monocore_error *err);
+MONOCORE_API int monocore_resume(struct monocore *mc, const char *name, struct monocore_error *err);
+MONOCORE_API int monocore_restart(struct monocore *mc, const char *name, uint64_t grace,
+	struct monocore_error *err); /* comes up detached */
+/* Waits until it has stopped. *exit_status: 0-255, 128+N where signal N ended it. */
+MONOCORE_API int monocore_wait(struct monocore *mc, const char *name, int *exit_status,
+	struct monocore_error *err);
+/* Removes a stopped sandbox with its disk and log; force: stops a running one at once. */
+MONOCORE_API int monocore_remove(struct monocore *mc, const char *name, bool force,
+	struct monocore_error *err);
+
+enum monocore_state {
+	MONOCORE_CREATED,
+	MONOCORE_STARTING,
+	MONOCORE_RUNNING,
+	MONOCORE_PAUSED,
+	MONOCORE_STOPPED
+};
+
+struct monocore_sandbox_info {
+	char *id, *name, *image, *command; /* command: one line, quoted for reading */
+	char **labels;
+	enum monocore_state state;
+	uint64_t created, started, finished; /* nanoseconds since 1970; 0: not yet */
+	int exit_status;		     /* of a stopped one */
+	bool interrupted;		     /* stopped because its supervisor was killed */
+	char *reason;			     /* why it stopped, where its exit status does not say it; or "" */
+};
+/* All sandboxes, oldest first; *list is the caller's: monocore_list_free(). */
+MONOCORE_API int monocore_list(struct monocore *mc, struct monocore_sandbox_info **list, size_t *count,
+	struct monocore_error *err);
+MONOCORE_API void monocore_list_free(struct monocore_sandbox_info *list, size_t count);
+MONOCORE_API const char *monocore_state_name(enum monocore_state state); /* "running" */
+
+/* Everything about one sandbox as a JSON object; *json is the caller's. Names match by name, id, or a unique
+ * prefix of the id (at least 4 digits), here and in every other call. */
+MONOCORE_API int monocore_inspect(struct monocore *mc, const char *name, char **json,
+	struct monocore_error *err);
+
+/* ---- processes ---- */
+
+enum monocore_channel { MONOCORE_IN = 0, MONOCORE_OUT = 1, MONOCORE_ERR = 2 };
+
+struct monocore_event {
+	enum { MONOCORE_EVENT_NONE, MONOCORE_EVENT_DATA, MONOCORE_EVENT_END, MONOCORE_EVENT_EXITED } type;
+	enum monocore_channel channel; /* DATA, END: which output */
+	const void *data;	       /* DATA: valid until the next call on the process */
+	size_t size;
+	int exit_status; /* EXITED: 0-255, 128+N for signal N. The last event */
+};
+
+/* For an event loop of one's own: the descriptor to watch for reading, and what is there (never blocks;
+ * type NONE: nothing yet). Data count as taken when the next call is made. */
+MONOCORE_API int monocore_process_fd(const struct monocore_process *p);
+MONOCORE_API int monocore_process_next(struct monocore_process *p, struct monocore_event *event,
+	struct monocore_error *err);
+/* Takes up to n bytes for standard input; *taken may be less: the rest when monocore_process_next() was
+ * called after the descriptor became readable. */
+MONOCORE_API int monocore_process_write(struct monocore_process *p, const void *data, size_t n,
+	size_t *taken, struct monocore_error *err);
+/* MONOCORE_IN: end of standard input. An output: the process gets EPIPE for it. */
+MONOCORE_API int monocore_process_close(struct monocore_process *p, enum monocore_channel channel,
+	struct monocore_error *err);
+MONOCORE_API int monocore_process_signal(struct monocore_process *p, int signal, struct monocore_error *err);
+MONOCORE_API int monocore_process_resize(struct monocore_process *p, uint16_t rows, uint16_t columns,
+	struct monocore_error *err);
+MONOCORE_API void monocore_process_free(struct monocore_process *p);
+
+struct monocore_relay {
+	unsigned version;
+	int in, out, err;	/* descriptors to relay, or -1 */
+	int signals;		/* a signalfd: SIGWINCH resizes to the size of the terminal `out`, others are
+				 * forwarded; or -1 */
+};
+#define MONOCORE_RELAY_INIT { .version = 1, .in = -1, .out = -1, .err = -1, .signals = -1 }
+
+/* Relays until the process has ended and all its output is written. An output whose reader is gone is closed
+ * for the process, as in a shell's pipeline. */
+MONOCORE_API int monocore_process_relay(struct monocore_process *p, const struct monocore_relay *relay,
+	int *exit_status, struct monocore_error *err);
+
+/* ---- files ---- */
+
+struct monocore_file_info {
+	char *name;
+	uint32_t mode; /* st_mode, with the type */
+	uint32_t uid, gid;
+	uint64_t size;
+	int64_t mtime;
+	uint32_t mtime_nanoseconds;
+	char *link; /* target of a symbolic link, or "" */
+};
+MONOCORE_API int monocore_file_read(struct monocore *mc, const char *name, const char *path, void **data,
+	size_t *size, size_t limit, struct monocore_error *err); /* over `limit` bytes: LIMIT */
+MONOCORE_API int monocore_file_write(struct monocore *mc, const char *name, const char *path,
+	const void *data, size_t size, uint32_t mode, struct monocore_error *err);
+MONOCORE_API int monocore_file_stat(struct monocore *mc, const char *name, const char *path, bool follow,
+	struct monocore_file_info **info, struct monocore_error *err);
+MONOCORE_API int monocore_file_list(struct monocore *mc, const char *name, const char *directory,
+	struct monocore_file_info **list, size_t *count, struct monocore_error *err);
+MONOCORE_API void monocore_file_list_free(struct monocore_file_info *list, size_t count);
+
+/* Trees between host and sandbox, with the meaning of `docker cp`: source is copied to target, into it where
+ * target is a directory; a source ending in "/." means its contents. What comes out of a sandbox is written
+ * beneath target only, with the caller as owner, without setuid bits or devices. */
+MONOCORE_API int monocore_copy_in(struct monocore *mc, const char *name, const char *source,
+	const char *target, struct monocore_error *err);
+MONOCORE_API int monocore_copy_out(struct monocore *mc, const char *name, const char *source,
+	const char *target, struct monocore_error *err);
+/* The same as tar streams: reads an archive from fd into a directory of the sandbox, or writes one to fd. */
+MONOCORE_API int monocore_copy_in_tar(struct monocore *mc, const char *name, int fd, const char *directory,
+	struct monocore_error *err);
+MONOCORE_API int monocore_copy_out_tar(struct monocore *mc, const char *name, const char *source, int fd,
+	struct monocore_error *err);
+
+/* ---- logs ---- */
+
+struct monocore_log_options {
+	unsigned version;
+	bool follow;	      /* until the sandbox stops */
+	uint64_t last;	      /* only this many lines from the end; 0: all */
+	uint64_t since, until; /* nanoseconds since 1970; 0: no bound */
+	unsigned streams;     /* bit MONOCORE_OUT, bit MONOCORE_ERR (1 << channel), bit 0: the system's; 0: all */
+	const char *grep;     /* POSIX extended regular expression, or NULL */
+};
+#define MONOCORE_LOG_OPTIONS_INIT { .version = 1 }
+
+struct monocore_log_line {
+	uint64_t time; /* nanoseconds since 1970 */
+	unsigned stream; /* MONOCORE_OUT, MONOCORE_ERR, or 0: the system's own lines */
+	const void *data; /* with its newline, where the process wrote one */
+	size_t size;
+};
+/* Calls `line` for each kept line, oldest first; a non-zero return ends it and is returned. Works on stopped
+ * sandboxes too. */
+MONOCORE_API int monocore_log(struct monocore *mc, const char *name,
+	const struct monocore_log_options *options,
+	int (*line)(void *context, const struct monocore_log_line *line), void *context,
+	struct monocore_error *err);
+
+/* ---- the host ---- */
+
+struct monocore_finding {
+	const char *topic;
+	int state; /* 0: good, 1: worth knowing, 2: must be mended */
+	const char *text;
+};
+MONOCORE_API int monocore_doctor(struct monocore *mc,
+	void (*tell)(void *context, const struct monocore_finding *finding), void *context,
+	struct monocore_error *err);
+
+/* Installs a guest kernel into directory (NULL: the home's): from a .deb file, or (package NULL) the
+ * distribution's. *version is the caller's. */
+MONOCORE_API int monocore_kernel_install(struct monocore *mc, const char *directory, const char *package,
+	char **version, struct monocore_error *err);
+/* Versions of the kernels that are there, newest first; monocore_free_strings(). */
+MONOCORE_API int monocore_kernel_list(struct monocore *mc, char ***versions, struct monocore_error *err);
+/* Makes the template of VMs with this many cpus and this much memory (0: the defaults), if it is missing. */
+MONOCORE_API int monocore_template_prepare(struct monocore *mc, unsigned cpus, uint64_t memory,
+	struct monocore_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

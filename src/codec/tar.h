@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A strict tar reader and a writer, both pure: bytes in, entries out, and the other way round.
+ *
+ * Formats: POSIX.1-1988 ustar, POSIX.1-2001 PAX (path, linkpath, size, uid, gid, mtime with fractions and
+ * before 1970, SCHILY.xattr.*, GNU.sparse 0.0, 0.1 and 1.0, hdrcharset), GNU (long name 'L', long link 'K',
+ * base-256 numbers, old sparse 'S'), v7. A bad checksum, a cut archive, and numbers out of range are
+ * errors; bytes behind the two zero blocks are ignored. The archive is hostile: memory is bounded by
+ * struct tar_limits.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+enum tar_type {
+	TAR_FILE,
+	TAR_HARD_LINK,
+	TAR_SYMBOLIC_LINK,
+	TAR_CHARACTER_DEVICE,
+	TAR_BLOCK_DEVICE,
+	TAR_DIRECTORY,
+	TAR_FIFO
+};
+
+struct tar_xattr {
+	char *name; /* "user.x", "security.capability", … */
+	uint8_t *value;
+	size_t size;
+};
+
+struct tar_entry {
+	enum tar_type type;
+	char *path; /* as written, without NUL; may be absolute or hold ".." : the user of the reader judges */
+	char *link; /* target of a link, or NULL */
+	uint32_t mode; /* permission bits, 07777 */
+	uint32_t uid, gid;
+	uint64_t size;	 /* bytes of the file as a reader of it sees them, holes included */
+	int64_t mtime;	 /* seconds, may be negative */
+	uint32_t mtime_nanoseconds; /* 0 to 999,999,999, counted forward from mtime */
+	uint32_t device_major, device_minor;
+	struct tar_xattr *xattrs;
+	size_t xattr_count;
+};
+void tar_entry_free(struct tar_entry *e);
+
+struct tar_limits {
+	size_t path;	     /* bytes of a path or link target; 0: 4,096 */
+	size_t extended;     /* bytes of one PAX or GNU extension header; 0: 1 MiB */
+	size_t sparse_parts; /* parts of one sparse file; 0: 1,000,000 */
+};
+
+enum tar_event {
+	TAR_MORE,  /* all input is used up: give more (or, at the end of it, call tar_reader_finish) */
+	TAR_ENTRY, /* reader's entry is the next entry; its data follow as TAR_DATA, then TAR_ENTRY_END */
+	TAR_DATA,  /* bytes of the entry at `offset`; between parts are holes */
+	TAR_ENTRY_END,
+	TAR_END /* the two zero blocks were seen */
+};
+
+struct tar_data {
+	const uint8_t *bytes; /* points into the input */
+	size_t size;
+	uint64_t offset;
+};
+
+struct tar_reader;
+
+struct tar_reader *tar_reader_new(const struct tar_limits *limits, struct error *err); /* limits may be NULL */
+void tar_reader_free(struct tar_reader *r);
+
+/* Takes bytes from *in (advancing *in and *n) until there is something to tell. */
+int tar_reader_step(struct tar_reader *r, const uint8_t **in, size_t *n, enum tar_event *event,
+	struct error *err);
+const struct tar_entry *tar_reader_entry(const struct tar_reader *r); /* until its TAR_ENTRY_END */
+const struct tar_data *tar_reader_data(const struct tar_reader *r);   /* after TAR_DATA */
+
+/* After the last byte of input: an error when the archive is cut within an entry. An archive that ends on
+ * an entry's boundary without zero blocks is accepted, as GNU tar and docker do. */
+int tar_reader_finish(struct tar_reader *r, struct error *err);
+
+/* Appends the header blocks of e to out (PAX records where ustar cannot hold a value; deterministic bytes).
+ * The caller then writes e->size bytes and tar_padding(e->size) zero bytes. */
+int tar_write_entry(struct buffer *out, const struct tar_entry *e, struct error *err);
+size_t tar_padding(uint64_t size);
+bool tar_write_end(struct buffer *out); /* the two zero blocks */

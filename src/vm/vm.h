@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual machine, whatever runs it. The engines (qemu/, krun/) are structs of function pointers behind
+ * these calls. All calls block, bounded by deadlines; one thread at a time may use a struct vm.
+ *
+ * The contract of every engine: after vm_start() the guest's agent has booted, said HELLO and waits for
+ * SETUP on the agent socket, be it freshly booted or a copy-on-write clone of a template. The process
+ * behind the VM ends with the guest's reset, when it is killed, or when its parent dies, whichever is
+ * first; nothing of it is left then.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+struct vm;
+struct vm_engine;
+
+enum vm_accelerator { VM_ACCELERATOR_AUTO, VM_ACCELERATOR_KVM, VM_ACCELERATOR_TCG };
+
+struct vm_config {
+	const char *home;	/* $MONOCORE_HOME, absolute: holds templates/ and kernels/ */
+	const char *agent_path; /* the static mcagent binary */
+	unsigned cpus;		/* 1 to 64 */
+	uint64_t memory;	/* bytes; rounded up to 64 MiB, 128 MiB at least */
+	int image_fd;		/* /dev/vda, opened read-only; borrowed */
+	int disk_fd;		/* /dev/vdb, read-write, or -1: borrowed. The device exists either way */
+	int console_fd;		/* gets the serial console's bytes, or -1; borrowed */
+	enum vm_accelerator accelerator;
+	bool cold;	 /* boot, do not clone a template */
+	bool unconfined; /* start even where the host cannot confine the engine's process */
+	unsigned id;	 /* a small number unique among the running VMs of this user: root's uid per VM */
+	const struct progress *progress; /* template making; may be NULL */
+};
+
+/* The engine called `name` ("auto": the first that works here). NULL: none, *err says what to install. */
+const struct vm_engine *vm_engine_find(const char *name, struct error *err);
+const char *vm_engine_name(const struct vm_engine *e);
+bool vm_engine_has_templates(const struct vm_engine *e);
+
+/* Starts a VM. A template is made when there is none, rebuilt when it is damaged or stale; where
+ * config->cold is set or the engine has none, the guest boots. *vm is the caller's: vm_free(). */
+int vm_start(const struct vm_engine *e, const struct vm_config *config, struct vm **vm, struct error *err);
+
+int vm_agent_fd(const struct vm *vm);	/* stream socket to the agent, non-blocking; owned by vm */
+int vm_process_fd(const struct vm *vm); /* a pidfd: readable when the engine's process has ended */
+pid_t vm_pid(const struct vm *vm);	/* of the engine's process, in the caller's namespace */
+bool vm_is_clone(const struct vm *vm);
+const uint8_t *vm_hello(const struct vm *vm, size_t *size); /* payload of the agent's HELLO */
+const char *vm_accelerator_name(const struct vm *vm);	    /* "kvm", "tcg" */
+
+int vm_pause(struct vm *vm, struct error *err);
+int vm_resume(struct vm *vm, struct error *err);
+void vm_kill(struct vm *vm); /* at once; returns when the process is gone */
+
+/* How the process ended, after vm_process_fd() became readable: 0 where the guest reset itself, otherwise an
+ * error with the engine's last words. */
+int vm_wait(struct vm *vm, struct error *err);
+void vm_free(struct vm *vm); /* kills what still runs */
+
+/* The template that a clone was made from did not bring up an agent: drop it, so that the next vm_start()
+ * makes it anew. */
+int vm_template_discard(const struct vm *vm, struct error *err);
+
+/* Makes the template that config would use, if it is not there. */
+int vm_template_prepare(const struct vm_engine *e, const struct vm_config *config, struct error *err);
+
+/* One finding of `self doctor`: what, how it stands, and what to do. */
+struct vm_finding {
+	const char *topic; /* "kvm", "qemu", "landlock", "user namespaces", "libkrun", "kernel", … */
+	enum { VM_FINDING_GOOD, VM_FINDING_NOTE, VM_FINDING_BAD } state;
+	char text[512];
+};
+
+/* Examines this host; calls `tell` for each finding. */
+int vm_doctor(const char *home, const char *agent_path,
+	void (*tell)(void *context, const struct vm_finding *finding), void *context, struct error *err);
