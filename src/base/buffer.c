@@ -9,7 +9,7 @@
 void buffer_free(struct buffer *b)
 {
 	free(b->data);
-	*b = (struct buffer){ 0 };
+	*b = (struct buffer){0};
 }
 
 bool buffer_reserve(struct buffer *b, size_t more)

@@ -15,9 +15,9 @@
 
 struct buffer {
 	uint8_t *data;
-	size_t size;	 /* bytes in use */
+	size_t size;     /* bytes in use */
 	size_t capacity; /* bytes allocated */
-	size_t limit;	 /* size never exceeds it; 0: no limit */
+	size_t limit;    /* size never exceeds it; 0: no limit */
 	bool failed;
 };
 
@@ -37,9 +37,9 @@ bool buffer_u16(struct buffer *b, uint16_t v);
 bool buffer_u32(struct buffer *b, uint32_t v);
 bool buffer_u64(struct buffer *b, uint64_t v);
 bool buffer_bytes(struct buffer *b, const void *data, size_t n); /* u32 length, then the bytes */
-bool buffer_string(struct buffer *b, const char *text);		 /* as buffer_bytes; NULL as "" */
-void buffer_consume(struct buffer *b, size_t n);		 /* drops n bytes from the front */
-void buffer_clear(struct buffer *b);				 /* size 0, not failed; keeps the memory */
+bool buffer_string(struct buffer *b, const char *text);          /* as buffer_bytes; NULL as "" */
+void buffer_consume(struct buffer *b, size_t n);                 /* drops n bytes from the front */
+void buffer_clear(struct buffer *b);                             /* size 0, not failed; keeps the memory */
 char *buffer_take_text(struct buffer *b); /* NUL-terminated, caller frees; NULL if failed; leaves *b empty */
 
 struct cursor {
@@ -50,7 +50,7 @@ struct cursor {
 
 static inline struct cursor cursor_of(const void *data, size_t n)
 {
-	return (struct cursor){ .data = data, .left = n };
+	return (struct cursor){.data = data, .left = n};
 }
 
 const uint8_t *cursor_take(struct cursor *c, size_t n); /* n bytes, or NULL (and failed) */

@@ -10,9 +10,8 @@ static const struct {
 	const char *name;
 	int exit_status;
 	int http_status;
-} codes[] = {
-	[ERROR_NONE] = { "none", 0, 200 },
-#define X(name, exit_status, http_status, meaning) [ERROR_##name] = { #name, exit_status, http_status },
+} codes[] = {[ERROR_NONE] = {"none", 0, 200},
+#define X(name, exit_status, http_status, meaning) [ERROR_##name] = {#name, exit_status, http_status},
 	ERROR_CODES(X)
 #undef X
 };
@@ -109,7 +108,8 @@ int error_prefix(struct error *err, const char *format, ...)
 	format_text(&whole, format, args);
 	va_end(args);
 	n = strlen(whole.text);
-	if ((size_t)snprintf(whole.text + n, sizeof whole.text - n, ": %s", err->text) >= sizeof whole.text - n)
+	if ((size_t)snprintf(whole.text + n, sizeof whole.text - n, ": %s", err->text) >=
+		sizeof whole.text - n)
 		memcpy(whole.text + sizeof whole.text - 4, "...", 4);
 	memcpy(err->text, whole.text, sizeof err->text);
 	return -(int)err->code;

@@ -24,7 +24,7 @@ enum log_level log_level(void)
 
 void log_write(enum log_level level, const char *format, ...)
 {
-	static const char *const names[] = { "error: ", "warning: ", "", "debug: " };
+	static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
 	int saved = errno;
 	char line[2048];
 	va_list args;

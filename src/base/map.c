@@ -27,8 +27,8 @@ static void sip_round(uint64_t v[4])
 
 static uint32_t hash_bytes(const struct map *m, const uint8_t *key, size_t n)
 {
-	uint64_t v[4] = { m->seed[0] ^ 0x736f6d6570736575, m->seed[1] ^ 0x646f72616e646f6d,
-		m->seed[0] ^ 0x6c7967656e657261, m->seed[1] ^ 0x7465646279746573 };
+	uint64_t v[4] = {m->seed[0] ^ 0x736f6d6570736575, m->seed[1] ^ 0x646f72616e646f6d,
+		m->seed[0] ^ 0x6c7967656e657261, m->seed[1] ^ 0x7465646279746573};
 	uint64_t word = 0;
 	size_t i;
 
@@ -66,7 +66,7 @@ static struct map_slot *find(const struct map *m, const void *key, size_t n, uin
 static int grow(struct map *m, struct error *err)
 {
 	size_t capacity = m->capacity ? m->capacity * 2 : 16;
-	struct map bigger = { .capacity = capacity, .size = m->size };
+	struct map bigger = {.capacity = capacity, .size = m->size};
 
 	memcpy(bigger.seed, m->seed, sizeof m->seed);
 	if (!m->capacity && getrandom(bigger.seed, sizeof bigger.seed, GRND_NONBLOCK) < 0)
@@ -87,7 +87,7 @@ void map_free(struct map *m)
 	for (size_t i = 0; i < m->capacity; i++)
 		free(m->slots[i].key);
 	free(m->slots);
-	*m = (struct map){ 0 };
+	*m = (struct map){0};
 }
 
 void *map_get(const struct map *m, const void *key, size_t n)
@@ -116,7 +116,7 @@ int map_set(struct map *m, const void *key, size_t n, void *value, void **old, s
 			return error_no_memory(err, "extend a map");
 		if (n)
 			memcpy(copy, key, n);
-		*slot = (struct map_slot){ .key = copy, .key_size = (uint32_t)n, .hash = hash };
+		*slot = (struct map_slot){.key = copy, .key_size = (uint32_t)n, .hash = hash};
 		m->size++;
 	}
 	slot->value = value;
@@ -134,7 +134,7 @@ void *map_remove(struct map *m, const void *key, size_t n)
 	value = slot->value;
 	free(slot->key);
 	hole = (size_t)(slot - m->slots);
-	*slot = (struct map_slot){ 0 };
+	*slot = (struct map_slot){0};
 	m->size--;
 	/* Close the gap: move back what probed past the hole (Knuth vol. 3, 6.4, algorithm R). */
 	for (size_t i = (hole + 1) & mask; m->slots[i].key; i = (i + 1) & mask) {
@@ -142,7 +142,7 @@ void *map_remove(struct map *m, const void *key, size_t n)
 
 		if (((i - home) & mask) >= ((i - hole) & mask)) {
 			m->slots[hole] = m->slots[i];
-			m->slots[i] = (struct map_slot){ 0 };
+			m->slots[i] = (struct map_slot){0};
 			hole = i;
 		}
 	}

@@ -99,10 +99,10 @@ int text_parse_u64(const char *text, uint64_t max, const char *what, uint64_t *v
 	for (const char *p = text; *p; p++) {
 		if (*p < '0' || *p > '9')
 			return error_set(err, ERROR_INVALID, "%s: '%s' is not a number", what, text);
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v) ||
-			v > max)
-			return error_set(err, ERROR_LIMIT, "%s: %s is over %llu", what, text,
-				(unsigned long long)max);
+		if (__builtin_mul_overflow(v, 10, &v) ||
+			__builtin_add_overflow(v, (uint64_t)(*p - '0'), &v) || v > max)
+			return error_set(
+				err, ERROR_LIMIT, "%s: %s is over %llu", what, text, (unsigned long long)max);
 	}
 	*value = v;
 	return 0;
@@ -134,7 +134,8 @@ static bool scaled(uint64_t whole, uint64_t fraction, uint64_t scale, uint64_t u
 {
 	uint64_t part;
 
-	return !__builtin_mul_overflow(whole, unit, value) && !__builtin_mul_overflow(fraction, unit, &part) &&
+	return !__builtin_mul_overflow(whole, unit, value) &&
+	       !__builtin_mul_overflow(fraction, unit, &part) &&
 	       !__builtin_add_overflow(*value, part / scale, value);
 }
 
@@ -169,8 +170,8 @@ static uint64_t duration_unit(const char **p)
 	static const struct {
 		const char *name;
 		uint64_t nanoseconds;
-	} units[] = { { "ms", 1000000 }, { "s", 1000000000 }, { "m", 60000000000 }, { "h", 3600000000000 },
-		{ "d", 86400000000000 } };
+	} units[] = {{"ms", 1000000}, {"s", 1000000000}, {"m", 60000000000}, {"h", 3600000000000},
+		{"d", 86400000000000}};
 
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
 		if (text_starts(*p, units[i].name)) {
@@ -188,11 +189,14 @@ int text_parse_duration(const char *text, const char *what, uint64_t *nanosecond
 	do {
 		p = read_decimal(p, &whole, &fraction, &scale);
 		if (!p)
-			return error_set(err, ERROR_INVALID, "%s: '%s' is not a time; write 30s, 5m or 1h", what, text);
+			return error_set(err, ERROR_INVALID, "%s: '%s' is not a time; write 30s, 5m or 1h",
+				what, text);
 		unit = !*p && total == 0 ? 1000000000 : duration_unit(&p);
 		if (!unit)
-			return error_set(err, ERROR_INVALID, "%s: '%s' is not a time; write 30s, 5m or 1h", what, text);
-		if (!scaled(whole, fraction, scale, unit, &part) || __builtin_add_overflow(total, part, &total))
+			return error_set(err, ERROR_INVALID, "%s: '%s' is not a time; write 30s, 5m or 1h",
+				what, text);
+		if (!scaled(whole, fraction, scale, unit, &part) ||
+			__builtin_add_overflow(total, part, &total))
 			return error_set(err, ERROR_LIMIT, "%s: '%s' is too long", what, text);
 	} while (*p);
 	*nanoseconds = total;
@@ -201,7 +205,7 @@ int text_parse_duration(const char *text, const char *what, uint64_t *nanosecond
 
 const char *text_human_size(uint64_t bytes, char *out, size_t size)
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	size_t unit = 0;
 	double v = (double)bytes;
 
@@ -233,7 +237,8 @@ size_t text_distance(const char *a, const char *b)
 				best = last[j] + 1;
 			if (now[j - 1] + 1 < best)
 				best = now[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && older[j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+				older[j - 2] + 1 < best)
 				best = older[j - 2] + 1;
 			now[j] = best;
 		}

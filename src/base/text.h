@@ -24,9 +24,9 @@ static inline void cleanup_text_list(char ***list)
 	text_list_free(*list);
 }
 #define _cleanup_text_list_ __attribute__((cleanup(cleanup_text_list)))
-size_t text_list_size(char *const *list);			      /* list may be NULL: 0 */
+size_t text_list_size(char *const *list);                             /* list may be NULL: 0 */
 int text_list_add(char ***list, const char *text, struct error *err); /* appends a copy; *list may be NULL */
-char **text_list_copy(char *const *list, struct error *err);	      /* NULL: out of memory */
+char **text_list_copy(char *const *list, struct error *err);          /* NULL: out of memory */
 
 /* A decimal number in [0, max]: digits only, all of the text. Error INVALID or LIMIT, naming `what`. */
 int text_parse_u64(const char *text, uint64_t max, const char *what, uint64_t *value, struct error *err);

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+int fs_open(int dirfd, const char *path, int flags, mode_t mode, struct error *err)
+{
+	int fd;
+
+	do
+		fd = openat(dirfd, path, flags | O_CLOEXEC, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? error_errno(err, errno, "open %s", path) : fd;
+}
+
+int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct error *err)
+{
+	struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+	long fd;
+
+	do
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	return fd < 0 ? error_errno(err, errno, "open %s", path) : (int)fd;
+}
+
+int fs_make_directories(int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	_cleanup_free_ char *part = text_copy(path, err);
+
+	if (!part)
+		return -ERROR_NO_MEMORY;
+	for (char *slash = part + strspn(part, "/"); slash;) {
+		slash = strchr(slash, '/');
+		if (slash)
+			*slash = 0;
+		if (*part && mkdirat(dirfd, part, mode) < 0 && errno != EEXIST)
+			return error_errno(err, errno, "make directory %s", part);
+		if (slash) {
+			*slash++ = '/';
+			slash += strspn(slash, "/");
+			if (!*slash)
+				break;
+		}
+	}
+	return 0;
+}
+
+int fs_read_fd(int fd, const char *name, size_t limit, struct buffer *out, struct error *err)
+{
+	size_t start = out->size;
+
+	for (;;) {
+		ssize_t n;
+
+		if (!buffer_reserve(out, 65536))
+			return error_no_memory(err, name);
+		n = read(fd, out->data + out->size, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, errno, "read %s", name);
+		if (n == 0)
+			return 0;
+		out->size += (size_t)n;
+		if (out->size - start > limit)
+			return error_set(err, ERROR_LIMIT, "read %s: over %zu bytes", name, limit);
+	}
+}
+
+int fs_read_file(int dirfd, const char *path, size_t limit, struct buffer *out, struct error *err)
+{
+	_cleanup_fd_ int fd = fs_open(dirfd, path, O_RDONLY | O_NOCTTY, 0, err);
+
+	return fd < 0 ? fd : fs_read_fd(fd, path, limit, out, err);
+}
+
+int fs_write_all(int fd, const void *data, size_t n, const char *name, struct error *err)
+{
+	for (size_t done = 0; done < n;) {
+		ssize_t wrote = write(fd, (const char *)data + done, n - done);
+
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote < 0)
+			return error_errno(err, errno, "write %s", name);
+		done += (size_t)wrote;
+	}
+	return 0;
+}
+
+static int sync_and_rename(int dirfd, int fd, const char *temporary, const char *name, struct error *err)
+{
+	_cleanup_fd_ int directory = -1;
+
+	if (fsync(fd) < 0)
+		return error_errno(err, errno, "sync %s", name);
+	if (renameat(dirfd, temporary, dirfd, name) < 0)
+		return error_errno(err, errno, "rename %s to %s", temporary, name);
+	directory = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0 || fsync(directory) < 0)
+		return error_errno(err, errno, "sync the directory of %s", name);
+	return 0;
+}
+
+int fs_write_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode, struct error *err)
+{
+	uint64_t random = 0;
+	_cleanup_free_ char *temporary = NULL;
+	_cleanup_fd_ int fd = -1;
+	int r;
+
+	if (getrandom(&random, sizeof random, 0) < 0)
+		return error_errno(err, errno, "get random bytes");
+	temporary = text_format(err, ".%s.%016llx.tmp", name, (unsigned long long)random);
+	if (!temporary)
+		return -ERROR_NO_MEMORY;
+	fd = fs_open(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL, mode, err);
+	if (fd < 0)
+		return fd;
+	r = fs_write_all(fd, data, n, name, err);
+	if (r == 0)
+		r = sync_and_rename(dirfd, fd, temporary, name, err);
+	if (r < 0)
+		unlinkat(dirfd, temporary, 0);
+	return r;
+}
+
+static int remove_children(int dirfd, const char *name, struct error *err)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct dirent *entry;
+	DIR *directory;
+	int r = 0;
+
+	if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_errno(err, errno, "open %s", name);
+	if (faccessat(fd, ".", W_OK | X_OK, 0) < 0)
+		fchmod(fd, 0700);
+	directory = fdopendir(fd);
+	if (!directory) {
+		close(fd);
+		return error_errno(err, ENOMEM, "read %s", name);
+	}
+	while (r == 0 && (entry = readdir(directory)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			r = fs_remove_tree(fd, entry->d_name, err);
+	closedir(directory);
+	return r;
+}
+
+int fs_remove_tree(int dirfd, const char *name, struct error *err)
+{
+	int r;
+
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return error_errno(err, errno, "remove %s", name);
+	r = remove_children(dirfd, name, err);
+	if (r < 0)
+		return error_prefix(err, "remove %s", name);
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return error_errno(err, errno, "remove %s", name);
+	return 0;
+}
+
+static bool names_file(int dirfd, const char *name, int fd)
+{
+	struct stat there, here;
+
+	return fstatat(dirfd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &here) == 0 &&
+	       there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+int fs_lock(int dirfd, const char *name, enum fs_lock_mode mode, bool wait, int *out, struct error *err)
+{
+	int operation = (mode == FS_LOCK_SHARED ? LOCK_SH : LOCK_EX) | (wait ? 0 : LOCK_NB);
+
+	for (;;) {
+		_cleanup_fd_ int fd = fs_open(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, err);
+
+		if (fd < 0)
+			return fd;
+		while (flock(fd, operation) < 0)
+			if (errno == EWOULDBLOCK)
+				return error_set(err, ERROR_BUSY, "lock %s: another process holds it", name);
+			else if (errno != EINTR)
+				return error_errno(err, errno, "lock %s", name);
+		if (names_file(dirfd, name, fd)) {
+			*out = TAKE_FD(fd);
+			return 0;
+		}
+	}
+}
+
+bool fs_is_locked(int dirfd, const char *name)
+{
+	_cleanup_fd_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+int fs_space(int fd, uint64_t *free_bytes, uint64_t *total_bytes, struct error *err)
+{
+	struct statvfs s;
+
+	if (fstatvfs(fd, &s) < 0)
+		return error_errno(err, errno, "ask for free disk space");
+	*free_bytes = (uint64_t)s.f_bavail * s.f_frsize;
+	*total_bytes = (uint64_t)s.f_blocks * s.f_frsize;
+	return 0;
+}
+
+static int copy_extent(int from, int to, off_t at, off_t end, const char *name, struct error *err)
+{
+	char bytes[65536];
+
+	while (at < end) {
+		size_t want = (size_t)(end - at) < sizeof bytes ? (size_t)(end - at) : sizeof bytes;
+		ssize_t n = pread(from, bytes, want, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, errno, "read %s", name);
+		if (n == 0)
+			return error_set(err, ERROR_CORRUPT, "copy %s: it became shorter", name);
+		for (ssize_t done = 0; done < n;) {
+			ssize_t wrote = pwrite(to, bytes + done, (size_t)(n - done), at + done);
+
+			if (wrote < 0 && errno == EINTR)
+				continue;
+			if (wrote < 0)
+				return error_errno(err, errno, "write %s", name);
+			done += wrote;
+		}
+		at += n;
+	}
+	return 0;
+}
+
+int fs_copy_sparse(int from, int to, const char *name, struct error *err)
+{
+	struct stat s;
+	off_t at = 0;
+	int r;
+
+	if (ioctl(to, FICLONE, from) == 0)
+		return 0;
+	if (fstat(from, &s) < 0 || ftruncate(to, s.st_size) < 0)
+		return error_errno(err, errno, "copy %s", name);
+	for (;;) {
+		off_t data = lseek(from, at, SEEK_DATA), hole;
+
+		if (data < 0)
+			return errno == ENXIO ? 0 : error_errno(err, errno, "copy %s", name);
+		hole = lseek(from, data, SEEK_HOLE);
+		if (hole < 0)
+			return error_errno(err, errno, "copy %s", name);
+		r = copy_extent(from, to, data, hole, name, err);
+		if (r < 0)
+			return r;
+		at = hole;
+	}
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define CHILD_FD_MAX  64
+#define SPAWN_FDS_MAX 16
+
+/* Tells the parent why the child could not become the program, and ends it. */
+_Noreturn static void child_fail(int report)
+{
+	int e = errno;
+
+	if (write(report, &e, sizeof e) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+/* The child's side of process_spawn(); only async-signal-safe calls. The report pipe closes by itself when
+ * the exec succeeds. */
+_Noreturn static void child_exec(const struct process_spec *spec, int report)
+{
+	int moved[SPAWN_FDS_MAX];
+	sigset_t none;
+	int null;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL);
+	if (spec->new_session)
+		setsid();
+	report = fcntl(report, F_DUPFD_CLOEXEC, CHILD_FD_MAX);
+	for (size_t i = 0; i < spec->fd_count; i++)
+		if ((moved[i] = fcntl(spec->fds[i].parent, F_DUPFD_CLOEXEC, CHILD_FD_MAX)) < 0)
+			child_fail(report);
+	syscall(SYS_close_range, 0u, (unsigned)CHILD_FD_MAX - 1, 0u);
+	null = open("/dev/null", O_RDWR);
+	if (null != 0 || dup2(0, 1) < 0 || dup2(0, 2) < 0)
+		child_fail(report);
+	for (size_t i = 0; i < spec->fd_count; i++)
+		if (dup2(moved[i], spec->fds[i].child) < 0)
+			child_fail(report);
+	syscall(SYS_close_range, (unsigned)CHILD_FD_MAX, ~0u, (unsigned)CLOSE_RANGE_CLOEXEC);
+	if (spec->env)
+		execvpe(spec->path, (char *const *)spec->argv, (char *const *)spec->env);
+	else
+		execvp(spec->path, (char *const *)spec->argv);
+	child_fail(report);
+}
+
+int process_spawn(const struct process_spec *spec, pid_t *pid, int *pidfd, struct error *err)
+{
+	_cleanup_fd_ int read_end = -1, write_end = -1, watch = -1;
+	int ends[2], reason = 0;
+	ssize_t n;
+	pid_t child;
+
+	if (spec->fd_count > SPAWN_FDS_MAX)
+		return error_set(err, ERROR_LIMIT, "start %s: too many descriptors", spec->path);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "start %s", spec->path);
+	read_end = ends[0];
+	write_end = ends[1];
+	child = fork();
+	if (child < 0)
+		return error_errno(err, errno, "start %s", spec->path);
+	if (child == 0)
+		child_exec(spec, write_end);
+	watch = (int)syscall(SYS_pidfd_open, child, 0);
+	close(TAKE_FD(write_end));
+	do
+		n = read(read_end, &reason, sizeof reason);
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof reason || watch < 0) {
+		if (n != sizeof reason) {
+			reason = errno;
+			kill(child, SIGKILL);
+		}
+		waitpid(child, NULL, 0);
+		return error_errno(err, reason, "start %s", spec->path);
+	}
+	*pid = child;
+	if (pidfd)
+		*pidfd = TAKE_FD(watch);
+	return 0;
+}
+
+int process_wait(pid_t pid, int *status, struct error *err)
+{
+	int raw;
+
+	while (waitpid(pid, &raw, 0) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "wait for process %d", (int)pid);
+	*status = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
+	return 0;
+}
+
+/* Reads the child's output until its end or the deadline. */
+static int collect(
+	int fd, const char *name, struct buffer *out, size_t limit, uint64_t deadline, struct error *err)
+{
+	char bytes[65536];
+
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int ready = poll(&p, 1, clock_poll_timeout(deadline));
+		ssize_t n;
+
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready == 0)
+			return error_set(err, ERROR_TIMEOUT, "%s: no end in time", name);
+		n = read(fd, bytes, sizeof bytes);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, errno, "read from %s", name);
+		if (n == 0)
+			return 0;
+		if (out && out->size + (size_t)n > limit)
+			return error_set(err, ERROR_LIMIT, "%s: over %zu bytes of output", name, limit);
+		if (out && !buffer_append(out, bytes, (size_t)n))
+			return error_no_memory(err, name);
+	}
+}
+
+int process_run(
+	const char *const *argv, struct buffer *out, size_t limit, uint64_t timeout, struct error *err)
+{
+	_cleanup_fd_ int read_end = -1, write_end = -1;
+	struct process_fd fds[] = {{-1, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
+	struct process_spec spec = {.path = argv[0], .argv = argv, .fds = fds, .fd_count = 2};
+	int ends[2], status = 0, r;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "run %s", argv[0]);
+	read_end = ends[0];
+	fds[0].parent = write_end = ends[1];
+	r = process_spawn(&spec, &pid, NULL, err);
+	if (r < 0)
+		return r;
+	close(TAKE_FD(write_end));
+	r = collect(read_end, argv[0], out, limit, clock_monotonic() + timeout, err);
+	if (r < 0)
+		kill(pid, SIGKILL);
+	if (process_wait(pid, &status, r < 0 ? NULL : err) < 0 || r < 0)
+		return r < 0 ? r : -ERROR_SYSTEM;
+	if (status)
+		return error_set(err, ERROR_SYSTEM, "%s ended with status %d", argv[0], status);
+	return 0;
+}
