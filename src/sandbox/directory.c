@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "os/fs.h"
+
+#define NEW_PREFIX   ".new-"
+#define TRASH_PREFIX ".trash-"
+
+/* A half-made directory without a lock file is left alone for this long: its maker may be about to lock. */
+#define GRACE_SECONDS 60
+
+void directory_close(struct directory *d)
+{
+	if (d->fd >= 0)
+		close(TAKE_FD(d->fd));
+	if (d->lock >= 0)
+		close(TAKE_FD(d->lock));
+}
+
+bool sandbox_name_valid(const char *name)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	size_t n = strlen(name);
+
+	return n > 0 && n <= 63 && strchr(first, name[0]) &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == n;
+}
+
+static int random_id(char id[SANDBOX_ID_SIZE], struct error *err)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof random, 0) < 0)
+		return error_errno(err, errno, "get random bytes");
+	snprintf(id, SANDBOX_ID_SIZE, "%015llx", (unsigned long long)(random >> 4));
+	return 0;
+}
+
+int directory_create(const struct home *home, struct directory *d, struct error *err)
+{
+	char name[SANDBOX_ID_SIZE + sizeof NEW_PREFIX];
+	int r = random_id(d->id, err);
+
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof name, NEW_PREFIX "%s", d->id);
+	if (mkdirat(home->sandboxes, name, 0700) < 0)
+		return error_errno(err, errno, "make %s/sandboxes/%s", home->path, name);
+	d->fd = fs_open(home->sandboxes, name, O_RDONLY | O_DIRECTORY, 0, err);
+	r = d->fd < 0 ? d->fd : fs_lock(d->fd, "lock", FS_LOCK_EXCLUSIVE, false, &d->lock, err);
+	if (r < 0)
+		fs_remove_tree(home->sandboxes, name, NULL);
+	return r;
+}
+
+/* Reads what a name leads to. False: nothing, or nothing that is there. */
+static bool name_resolve(const struct home *home, const char *name, char id[SANDBOX_ID_SIZE])
+{
+	ssize_t n = readlinkat(home->names, name, id, SANDBOX_ID_SIZE);
+
+	if (n != SANDBOX_ID_SIZE - 1)
+		return false;
+	id[n] = 0;
+	return faccessat(home->sandboxes, id, F_OK, 0) == 0;
+}
+
+static int name_take(const struct home *home, const char *name, const char *id, struct error *err)
+{
+	char other[SANDBOX_ID_SIZE];
+
+	if (symlinkat(id, home->names, name) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return error_errno(err, errno, "name the sandbox %s", name);
+	if (name_resolve(home, name, other))
+		return error_set(err, ERROR_EXISTS,
+			"a sandbox named '%s' is there already: choose another name, or remove it with "
+			"'monocore rm %s'",
+			name, name);
+	unlinkat(home->names, name, 0);
+	if (symlinkat(id, home->names, name) < 0)
+		return error_errno(err, errno, "name the sandbox %s", name);
+	return 0;
+}
+
+int directory_publish(
+	const struct home *home, struct directory *d, const char *name, bool durable, struct error *err)
+{
+	char temporary[SANDBOX_ID_SIZE + sizeof NEW_PREFIX];
+	_cleanup_fd_ int names_lock = -1;
+	int r = fs_lock(home->names, ".lock", FS_LOCK_EXCLUSIVE, true, &names_lock, err);
+
+	snprintf(temporary, sizeof temporary, NEW_PREFIX "%s", d->id);
+	if (r == 0 && renameat(home->sandboxes, temporary, home->sandboxes, d->id) < 0)
+		r = error_errno(err, errno, "make sandbox %s", d->id);
+	if (r == 0 && (r = name_take(home, name, d->id, err)) < 0)
+		fs_remove_tree(home->sandboxes, d->id, NULL);
+	if (r < 0)
+		fs_remove_tree(home->sandboxes, temporary, NULL);
+	else if (durable && (fsync(d->fd) < 0 || fsync(home->sandboxes) < 0 || fsync(home->names) < 0))
+		r = error_errno(err, errno, "sync %s/sandboxes", home->path);
+	return r;
+}
+
+static bool is_id_prefix(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n >= 4 && n < SANDBOX_ID_SIZE && strspn(text, "0123456789abcdef") == n;
+}
+
+static int find_by_prefix(
+	const struct home *home, const char *prefix, char id[SANDBOX_ID_SIZE], struct error *err)
+{
+	_cleanup_text_list_ char **ids = NULL;
+	size_t found = 0;
+	int r = directory_list(home, &ids, err);
+
+	for (size_t i = 0; r == 0 && ids && ids[i]; i++)
+		if (text_starts(ids[i], prefix) && ++found == 1)
+			snprintf(id, SANDBOX_ID_SIZE, "%s", ids[i]);
+	if (found > 1)
+		return error_set(
+			err, ERROR_INVALID, "'%s' is the start of %zu ids: write more of it", prefix, found);
+	return r < 0 ? r : found ? 0 : -ERROR_NOT_FOUND;
+}
+
+static int no_such_sandbox(const struct home *home, const char *name, struct error *err)
+{
+	_cleanup_text_list_ char **names = NULL;
+	DIR *list = fdopendir(openat(home->names, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct dirent *entry;
+	const char *nearest;
+
+	while (list && (entry = readdir(list)))
+		if (entry->d_name[0] != '.')
+			text_list_add(&names, entry->d_name, NULL);
+	if (list)
+		closedir(list);
+	nearest = names ? text_nearest(name, (const char *const *)names) : NULL;
+	if (nearest)
+		return error_set(err, ERROR_NOT_FOUND, "no sandbox '%s': did you mean '%s'?", name, nearest);
+	return error_set(
+		err, ERROR_NOT_FOUND, "no sandbox '%s': 'monocore ps -a' lists those there are", name);
+}
+
+int directory_find(const struct home *home, const char *name, struct directory *d, struct error *err)
+{
+	int r = 0;
+
+	if (!sandbox_name_valid(name))
+		return error_set(err, ERROR_INVALID, "'%s' is not a sandbox's name", name);
+	if (!name_resolve(home, name, d->id)) {
+		r = is_id_prefix(name) ? find_by_prefix(home, name, d->id, err) : -ERROR_NOT_FOUND;
+		if (r == -ERROR_NOT_FOUND)
+			return no_such_sandbox(home, name, err);
+	}
+	if (r < 0)
+		return r;
+	d->fd = openat(home->sandboxes, d->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (d->fd < 0 && errno == ENOENT)
+		return no_such_sandbox(home, name, err);
+	return d->fd < 0 ? error_errno(err, errno, "open sandbox %s", name) : 0;
+}
+
+int directory_lock(struct directory *d, bool wait, struct error *err)
+{
+	return fs_lock(d->fd, "lock", FS_LOCK_EXCLUSIVE, wait, &d->lock, err);
+}
+
+bool directory_is_locked(const struct directory *d)
+{
+	return fs_is_locked(d->fd, "lock");
+}
+
+int directory_remove(const struct home *home, struct directory *d, const char *name, struct error *err)
+{
+	char trash[SANDBOX_ID_SIZE + sizeof TRASH_PREFIX], id[SANDBOX_ID_SIZE];
+	_cleanup_fd_ int names_lock = -1;
+	int r = fs_lock(home->names, ".lock", FS_LOCK_EXCLUSIVE, true, &names_lock, err);
+
+	if (r < 0)
+		return r;
+	snprintf(trash, sizeof trash, TRASH_PREFIX "%s", d->id);
+	if (name && name_resolve(home, name, id) && !strcmp(id, d->id))
+		unlinkat(home->names, name, 0);
+	if (renameat(home->sandboxes, d->id, home->sandboxes, trash) < 0 && errno != ENOENT)
+		return error_errno(err, errno, "remove sandbox %s", d->id);
+	return fs_remove_tree(home->sandboxes, trash, err);
+}
+
+int directory_list(const struct home *home, char ***ids, struct error *err)
+{
+	int fd = fs_open(home->sandboxes, ".", O_RDONLY | O_DIRECTORY, 0, err);
+	struct dirent *entry;
+	DIR *list;
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	list = fdopendir(fd);
+	if (!list) {
+		close(fd);
+		return error_no_memory(err, "list sandboxes");
+	}
+	while (r == 0 && (entry = readdir(list)))
+		if (entry->d_name[0] != '.')
+			r = text_list_add(ids, entry->d_name, err);
+	closedir(list);
+	return r;
+}
+
+/* What a killed process left of a directory's making or removal. */
+static void sweep_unfinished(const struct home *home, const char *name)
+{
+	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+	struct stat s;
+
+	d.fd = openat(home->sandboxes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (d.fd < 0 || fstat(d.fd, &s) < 0)
+		return;
+	if (text_starts(name, NEW_PREFIX) && faccessat(d.fd, "lock", F_OK, 0) < 0 &&
+		s.st_mtim.tv_sec + GRACE_SECONDS > time(NULL))
+		return;
+	if (!fs_is_locked(d.fd, "lock"))
+		fs_remove_tree(home->sandboxes, name, NULL);
+}
+
+/* A throw-away sandbox whose supervisor is gone. */
+static void sweep_discarded(const struct home *home, const char *id)
+{
+	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+	_cleanup_record_ struct record record = {0};
+
+	d.fd = openat(home->sandboxes, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (d.fd < 0 || faccessat(d.fd, "discard", F_OK, 0) < 0 || directory_lock(&d, false, NULL) < 0)
+		return;
+	snprintf(d.id, sizeof d.id, "%s", id);
+	directory_remove(home, &d, record_read(d.fd, &record, NULL) == 0 ? record.name : NULL, NULL);
+}
+
+static void sweep_names(const struct home *home)
+{
+	_cleanup_fd_ int lock = -1;
+	char id[SANDBOX_ID_SIZE];
+	struct dirent *entry;
+	DIR *list;
+
+	if (fs_lock(home->names, ".lock", FS_LOCK_EXCLUSIVE, true, &lock, NULL) < 0)
+		return;
+	list = fdopendir(openat(home->names, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	while (list && (entry = readdir(list)))
+		if (entry->d_name[0] != '.' && !name_resolve(home, entry->d_name, id))
+			unlinkat(home->names, entry->d_name, 0);
+	if (list)
+		closedir(list);
+}
+
+int directory_sweep(const struct home *home, struct error *err)
+{
+	int fd = fs_open(home->sandboxes, ".", O_RDONLY | O_DIRECTORY, 0, err);
+	struct dirent *entry;
+	DIR *list;
+
+	if (fd < 0)
+		return fd;
+	list = fdopendir(fd);
+	if (!list) {
+		close(fd);
+		return error_no_memory(err, "list sandboxes");
+	}
+	while ((entry = readdir(list)))
+		if (text_starts(entry->d_name, NEW_PREFIX) || text_starts(entry->d_name, TRASH_PREFIX))
+			sweep_unfinished(home, entry->d_name);
+		else if (entry->d_name[0] != '.')
+			sweep_discarded(home, entry->d_name);
+	closedir(list);
+	sweep_names(home);
+	return 0;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/provision.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "disk/ext4.h"
+#include "oci/image.h"
+#include "os/fs.h"
+
+#define MEMORY_DEFAULT (512ULL << 20)
+#define MEMORY_MIN     (128ULL << 20)
+#define MEMORY_MAX     (1ULL << 40)
+#define DISK_DEFAULT   (10ULL << 30)
+#define DISK_MIN       (16ULL << 20)
+#define DISK_MAX       (16ULL << 40)
+#define CPUS_MAX       64
+#define PIDS_DEFAULT   4096
+
+CLEANUP_DEFINE(image, struct image, image_free);
+CLEANUP_DEFINE(store, struct store, store_free);
+
+static int set_text(char **to, const char *wish, const char *image, struct error *err)
+{
+	*to = text_copy(wish ? wish : image ? image : "", err);
+	return *to ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int set_number(uint64_t *to, uint64_t wish, uint64_t otherwise, uint64_t least, uint64_t most,
+	const char *what, struct error *err)
+{
+	*to = wish ? wish : otherwise;
+	if (*to < least || *to > most)
+		return error_set(err, ERROR_INVALID, "%s: %llu is not within %llu and %llu", what,
+			(unsigned long long)*to, (unsigned long long)least, (unsigned long long)most);
+	return 0;
+}
+
+/* A name that says nothing but is easy to type: "tmp-" and six letters and digits. */
+static char *make_up_name(struct error *err)
+{
+	static const char alphabet[] = "abcdefghijkmnpqrstuvwxyz23456789";
+	uint8_t random[6];
+	char name[sizeof random + 1] = "";
+
+	if (getrandom(random, sizeof random, 0) != sizeof random) {
+		error_errno(err, errno, "get random bytes");
+		return NULL;
+	}
+	for (size_t i = 0; i < sizeof random; i++)
+		name[i] = alphabet[random[i] % (sizeof alphabet - 1)];
+	return text_format(err, "tmp-%s", name);
+}
+
+static int set_names(struct record *r, const struct provision_options *o, const char *id, struct error *err)
+{
+	uint8_t random[16];
+
+	if (o->name && !sandbox_name_valid(o->name))
+		return error_set(err, ERROR_INVALID,
+			"'%s' is not a sandbox's name: letters, digits, '_', '.' and '-', at most 63",
+			o->name);
+	r->name = o->name ? text_copy(o->name, err) : make_up_name(err);
+	if (!r->name || getrandom(random, sizeof random, 0) != sizeof random)
+		return -ERROR_NO_MEMORY;
+	random[6] = (uint8_t)((random[6] & 0x0f) | 0x40); /* machine-id(5): a version 4 UUID */
+	random[8] = (uint8_t)((random[8] & 0x3f) | 0x80);
+	r->machine_id = calloc(1, 33);
+	if (!r->machine_id)
+		return error_no_memory(err, "make a machine id");
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(r->machine_id + 2 * i, 3, "%02x", random[i]);
+	if (o->hostname && (!sandbox_name_valid(o->hostname) || strchr(o->hostname, '_')))
+		return error_set(err, ERROR_INVALID, "'%s' is not a host name", o->hostname);
+	return set_text(&r->id, id, NULL, err) < 0 ? -ERROR_NO_MEMORY
+						   : set_text(&r->hostname, o->hostname, r->name, err);
+}
+
+static int set_limits(struct record *r, const struct provision_options *o, struct error *err)
+{
+	int result = set_number(&r->cpus, o->cpus, 1, 1, CPUS_MAX, "cpus", err);
+
+	if (result == 0)
+		result = set_number(
+			&r->memory, o->memory, MEMORY_DEFAULT, MEMORY_MIN, MEMORY_MAX, "memory", err);
+	if (result == 0)
+		result = set_number(&r->disk, o->disk, DISK_DEFAULT, DISK_MIN, DISK_MAX, "disk", err);
+	if (result == 0)
+		result = set_number(&r->pids, o->pids, PIDS_DEFAULT, 1, UINT32_MAX, "pids", err);
+	if (o->rlimit_count > RECORD_RLIMITS_MAX)
+		return error_set(err, ERROR_LIMIT, "more than %d resource limits", RECORD_RLIMITS_MAX);
+	for (uint32_t i = 0; i < o->rlimit_count; i++)
+		r->rlimits[i] = o->rlimits[i];
+	r->rlimit_count = o->rlimit_count;
+	r->memory = (r->memory + (64ULL << 20) - 1) & ~((64ULL << 20) - 1);
+	r->disk = (r->disk + 4095) & ~4095ULL;
+	return result;
+}
+
+static int set_labels(struct record *r, const struct provision_options *o, struct error *err)
+{
+	for (size_t i = 0; o->labels && o->labels[i]; i++) {
+		if (!strchr(o->labels[i], '=') || o->labels[i][0] == '=')
+			return error_set(err, ERROR_INVALID, "label '%s': expected key=value", o->labels[i]);
+		if (text_list_add(&r->labels, o->labels[i], err) < 0)
+			return -ERROR_NO_MEMORY;
+	}
+	return 0;
+}
+
+static int set_from_image(
+	struct record *r, const struct provision_options *o, const struct image *image, struct error *err)
+{
+	const struct image_config *c = &image->config;
+	int number, result = command_resolve(c, &o->wishes, &r->argv, err);
+
+	if (result == 0)
+		result = command_environment(c, o->env, &r->env, err);
+	if (result == 0)
+		result = command_signal(o->stop_signal   ? o->stop_signal
+					: c->stop_signal ? c->stop_signal
+							 : "",
+			&number, err);
+	if (result < 0)
+		return result;
+	r->stop_signal = (uint64_t)number;
+	if (c->volumes && !(r->volumes = text_list_copy(c->volumes, err)))
+		return -ERROR_NO_MEMORY;
+	if (set_text(&r->image, image->reference, NULL, err) < 0 ||
+		set_text(&r->digest, image->digest, NULL, err) < 0 ||
+		set_text(&r->root_id, image->root_id, NULL, err) < 0 ||
+		set_text(&r->workdir, o->workdir, c->workdir, err) < 0 ||
+		set_text(&r->user, o->user, c->user, err) < 0 ||
+		set_text(&r->engine, o->engine, "auto", err) < 0)
+		return -ERROR_NO_MEMORY;
+	return 0;
+}
+
+static int fill_record(struct record *r, const struct provision_options *o, const struct image *image,
+	const char *id, struct error *err)
+{
+	int result = set_names(r, o, id, err);
+
+	if (result == 0)
+		result = set_limits(r, o, err);
+	if (result == 0)
+		result = set_labels(r, o, err);
+	if (result == 0)
+		result = set_from_image(r, o, image, err);
+	r->version = RECORD_VERSION;
+	r->created = clock_realtime();
+	r->tty = o->tty;
+	r->stdin_open = o->stdin_open;
+	r->read_only = o->read_only;
+	r->discard = o->discard;
+	r->no_template = o->no_template;
+	r->unconfined = o->unconfined;
+	return result;
+}
+
+static int make_disk(const struct directory *d, const struct record *r, struct error *err)
+{
+	struct ext4_options options = {.size = r->disk, .journal = !r->discard};
+	_cleanup_fd_ int fd = -1;
+
+	if (r->read_only)
+		return 0;
+	fd = fs_open(d->fd, "disk", O_RDWR | O_CREAT | O_EXCL, 0600, err);
+	if (fd < 0)
+		return fd;
+	return ext4_create(fd, &options, err) < 0 ? error_prefix(err, "make the sandbox's disk") : 0;
+}
+
+static int mark_discard(const struct directory *d, struct error *err)
+{
+	int fd = fs_open(d->fd, "discard", O_WRONLY | O_CREAT, 0600, err);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+static int fill_directory(const struct home *home, const struct provision_options *o,
+	const struct image *image, struct directory *d, char **name, struct error *err)
+{
+	_cleanup_record_ struct record record = {0};
+	char temporary[64];
+	int r = fill_record(&record, o, image, d->id, err);
+
+	if (r == 0)
+		r = make_disk(d, &record, err);
+	if (r == 0 && record.discard)
+		r = mark_discard(d, err);
+	if (r == 0)
+		r = record_write(d->fd, &record, !record.discard, err);
+	if (r < 0) {
+		snprintf(temporary, sizeof temporary, ".new-%s", d->id);
+		fs_remove_tree(home->sandboxes, temporary, NULL);
+		return r;
+	}
+	r = directory_publish(home, d, record.name, !record.discard, err);
+	if (r == 0)
+		*name = TAKE_PTR(record.name);
+	return r;
+}
+
+int provision(const struct home *home, const struct provision_options *o, struct directory *d, char **name,
+	struct error *err)
+{
+	struct image_options image_options = {.platform = o->platform, .progress = o->progress};
+	_cleanup_(cleanup_store) struct store *store = NULL;
+	_cleanup_(cleanup_image) struct image *image = NULL;
+	int r = home_check_space(home, err);
+
+	*d = (struct directory)DIRECTORY_NONE;
+	if (r == 0)
+		r = store_open(home->path, &store, err);
+	if (r == 0)
+		r = image_open(store, o->image, &image_options, &image, err);
+	if (r == 0)
+		r = directory_create(home, d, err);
+	if (r == 0)
+		r = fill_directory(home, o, image, d, name, err);
+	if (r < 0)
+		directory_close(d);
+	return r;
+}

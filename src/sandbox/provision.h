@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From options to a sandbox that can be started: its directory, its record, its disk. */
+#pragma once
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "sandbox/command.h"
+#include "sandbox/directory.h"
+#include "sandbox/home.h"
+#include "sandbox/record.h"
+
+struct provision_options {
+	const char *image, *platform;
+	struct command_wishes wishes;
+	const char *name, *workdir, *user, *hostname, *stop_signal,
+		*engine; /* NULL: the image's or a default */
+	const char *const *env, *const *labels;
+	uint64_t cpus, memory, disk, pids; /* 0: a default */
+	const struct message_rlimit *rlimits;
+	uint32_t rlimit_count;
+	bool tty, stdin_open, read_only, discard, no_template, unconfined;
+	const struct progress *progress;
+};
+
+/* *name is the caller's. *d is locked by this process, so that nothing sweeps the sandbox away before a
+ * supervisor takes the lock over. */
+int provision(const struct home *home, const struct provision_options *options, struct directory *d,
+	char **name, struct error *err);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "os/fs.h"
+#include "sandbox/fields.h"
+
+#define FILE_MAX (4u << 20)
+
+#define X(name, kind) {#name, FIELD_##kind, offsetof(struct record, name)},
+static const struct field record_fields[] = {RECORD_FIELDS(X)};
+#undef X
+
+#define X(name, kind) {#name, FIELD_##kind, offsetof(struct status, name)},
+static const struct field status_fields[] = {STATUS_FIELDS(X)};
+#undef X
+
+static void cleanup_json(json_t **json)
+{
+	json_decref(*json);
+}
+#define _cleanup_json_ _cleanup_(cleanup_json)
+
+void record_free(struct record *r)
+{
+	fields_free(record_fields, ARRAY_SIZE(record_fields), r);
+}
+
+void status_free(struct status *s)
+{
+	fields_free(status_fields, ARRAY_SIZE(status_fields), s);
+}
+
+static int read_json(int fd, const char *name, json_t **json, struct error *err)
+{
+	_cleanup_buffer_ struct buffer bytes = {0};
+	json_error_t why;
+	int r = fs_read_file(fd, name, FILE_MAX, &bytes, err);
+
+	if (r < 0)
+		return r;
+	*json = json_loadb((const char *)bytes.data, bytes.size, JSON_REJECT_DUPLICATES, &why);
+	if (!*json)
+		return error_set(err, ERROR_CORRUPT, "%s, line %d: %s", name, why.line, why.text);
+	return 0;
+}
+
+/* Without `durable` the file is still replaced as a whole, but a power cut may lose it. */
+static int write_json(int fd, const char *name, const json_t *json, bool durable, struct error *err)
+{
+	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
+	_cleanup_free_ char *temporary = NULL;
+	_cleanup_fd_ int file = -1;
+	int r;
+
+	if (!text)
+		return error_no_memory(err, name);
+	if (durable)
+		return fs_write_atomic(fd, name, text, strlen(text), 0600, err);
+	temporary = text_format(err, ".%s.tmp", name);
+	if (!temporary)
+		return -ERROR_NO_MEMORY;
+	file = fs_open(fd, temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600, err);
+	if (file < 0)
+		return file;
+	r = fs_write_all(file, text, strlen(text), name, err);
+	if (r == 0 && renameat(fd, temporary, fd, name) < 0)
+		r = error_errno(err, errno, "rename %s", temporary);
+	return r;
+}
+
+static json_t *rlimits_to_json(const struct record *r)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; list && i < r->rlimit_count; i++)
+		json_array_append_new(
+			list, json_pack("[I,I,I]", (json_int_t)r->rlimits[i].resource,
+				      (json_int_t)r->rlimits[i].soft, (json_int_t)r->rlimits[i].hard));
+	return list;
+}
+
+static int rlimits_from_json(const json_t *list, struct record *r, struct error *err)
+{
+	size_t n = json_array_size(list);
+
+	if (n > RECORD_RLIMITS_MAX)
+		return error_set(err, ERROR_CORRUPT, "config.json: more than %d rlimits", RECORD_RLIMITS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		json_int_t resource, soft, hard;
+
+		if (json_unpack(json_array_get(list, i), "[I,I,I!]", &resource, &soft, &hard) < 0)
+			return error_set(err, ERROR_CORRUPT, "config.json: a malformed rlimit");
+		r->rlimits[i] = (struct message_rlimit){(uint32_t)resource, (uint64_t)soft, (uint64_t)hard};
+	}
+	r->rlimit_count = (uint32_t)n;
+	return 0;
+}
+
+static json_t *record_to_json(const struct record *r, struct error *err)
+{
+	json_t *json = fields_to_json(record_fields, ARRAY_SIZE(record_fields), r, err);
+
+	if (json && json_object_set_new(json, "rlimits", rlimits_to_json(r)) < 0) {
+		json_decref(json);
+		json = NULL;
+		error_no_memory(err, "write config.json");
+	}
+	return json;
+}
+
+int record_read(int fd, struct record *r, struct error *err)
+{
+	_cleanup_json_ json_t *json = NULL;
+	int result = read_json(fd, "config.json", &json, err);
+
+	*r = (struct record){0};
+	if (result == 0)
+		result = fields_from_json(record_fields, ARRAY_SIZE(record_fields), json, r, err);
+	if (result == 0)
+		result = rlimits_from_json(json_object_get(json, "rlimits"), r, err);
+	if (result == 0 && r->version != RECORD_VERSION)
+		result = error_set(err, ERROR_CORRUPT, "config.json: version %llu, this monocore knows %d",
+			(unsigned long long)r->version, RECORD_VERSION);
+	if (result < 0)
+		record_free(r);
+	return result;
+}
+
+int record_write(int fd, const struct record *r, bool durable, struct error *err)
+{
+	_cleanup_json_ json_t *json = record_to_json(r, err);
+
+	return json ? write_json(fd, "config.json", json, durable, err) : -ERROR_NO_MEMORY;
+}
+
+int status_read(int fd, struct status *s, struct error *err)
+{
+	_cleanup_json_ json_t *json = NULL;
+	int r;
+
+	*s = (struct status){0};
+	if (faccessat(fd, "state.json", F_OK, 0) < 0)
+		json = json_pack("{s:s}", "state", "created");
+	else if ((r = read_json(fd, "state.json", &json, err)) < 0)
+		return r;
+	return fields_from_json(status_fields, ARRAY_SIZE(status_fields), json, s, err);
+}
+
+int status_write(int fd, const struct status *s, bool durable, struct error *err)
+{
+	_cleanup_json_ json_t *json = fields_to_json(status_fields, ARRAY_SIZE(status_fields), s, err);
+
+	return json ? write_json(fd, "state.json", json, durable, err) : -ERROR_NO_MEMORY;
+}
+
+char *record_describe(const struct record *r, const struct status *s, struct error *err)
+{
+	_cleanup_json_ json_t *json = record_to_json(r, err);
+	char *text;
+
+	if (!json)
+		return NULL;
+	if (json_object_set_new(
+		    json, "status", fields_to_json(status_fields, ARRAY_SIZE(status_fields), s, err)) < 0)
+		return NULL;
+	text = json_dumps(json, JSON_INDENT(2));
+	if (!text)
+		error_no_memory(err, "describe a sandbox");
+	return text;
+}

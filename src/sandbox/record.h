@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is written down about a sandbox, in its directory sandboxes/<id>/:
+ *
+ *   config.json   struct record: what it is. Written once, when the sandbox is made
+ *   state.json    struct status: how it stands. Written by its supervisor
+ *   lock          held (flock) by whoever works on it: its supervisor for as long as it runs
+ *   disk          the ext4 of its upper
+ *   log/          its output (output.h)
+ *   control       the supervisor's socket (control.h)
+ *   discard       there when the sandbox is to be removed once it stops
+ *
+ * A status is believed only together with the lock: "running" without a held lock means that the
+ * supervisor was killed. docs/formats/sandbox.md describes the files.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "codec/message.h"
+
+#define RECORD_VERSION     1
+#define RECORD_RLIMITS_MAX 16
+
+/* name in JSON and C, kind */
+#define RECORD_FIELDS(X)                                                                                     \
+	X(id, TEXT)                                                                                          \
+	X(name, TEXT)                                                                                        \
+	X(image, TEXT)                                                                                       \
+	X(digest, TEXT)                                                                                      \
+	X(root_id, TEXT)                                                                                     \
+	X(argv, LIST)                                                                                        \
+	X(env, LIST)                                                                                         \
+	X(labels, LIST)                                                                                      \
+	X(volumes, LIST)                                                                                     \
+	X(workdir, TEXT)                                                                                     \
+	X(user, TEXT)                                                                                        \
+	X(hostname, TEXT)                                                                                    \
+	X(machine_id, TEXT)                                                                                  \
+	X(engine, TEXT)                                                                                      \
+	X(version, NUMBER)                                                                                   \
+	X(stop_signal, NUMBER)                                                                               \
+	X(cpus, NUMBER)                                                                                      \
+	X(memory, NUMBER)                                                                                    \
+	X(disk, NUMBER)                                                                                      \
+	X(pids, NUMBER)                                                                                      \
+	X(created, NUMBER)                                                                                   \
+	X(tty, FLAG)                                                                                         \
+	X(stdin_open, FLAG)                                                                                  \
+	X(read_only, FLAG)                                                                                   \
+	X(discard, FLAG)                                                                                     \
+	X(no_template, FLAG)                                                                                 \
+	X(unconfined, FLAG)
+
+#define STATUS_FIELDS(X)                                                                                     \
+	X(state, TEXT)                                                                                       \
+	X(reason, TEXT)                                                                                      \
+	X(engine, TEXT)                                                                                      \
+	X(accelerator, TEXT)                                                                                 \
+	X(started, NUMBER)                                                                                   \
+	X(finished, NUMBER)                                                                                  \
+	X(exit_status, NUMBER)                                                                               \
+	X(pid, NUMBER)                                                                                       \
+	X(clone, FLAG)
+
+#define RECORD_TEXT   char *
+#define RECORD_LIST   char **
+#define RECORD_NUMBER uint64_t
+#define RECORD_FLAG   bool
+
+struct record {
+#define X(name, kind) RECORD_##kind name;
+	RECORD_FIELDS(X)
+#undef X
+	struct message_rlimit rlimits[RECORD_RLIMITS_MAX];
+	uint32_t rlimit_count;
+};
+
+struct status {
+#define X(name, kind) RECORD_##kind name;
+	STATUS_FIELDS(X)
+#undef X
+};
+
+void record_free(struct record *r);
+void status_free(struct status *s);
+static inline void cleanup_record(struct record *r)
+{
+	record_free(r);
+}
+static inline void cleanup_status(struct status *s)
+{
+	status_free(s);
+}
+#define _cleanup_record_ __attribute__((cleanup(cleanup_record)))
+#define _cleanup_status_ __attribute__((cleanup(cleanup_status)))
+
+/* Reads and writes in the sandbox's directory `fd`. A file that is missing is NOT_FOUND (record) or a
+ * status of state "created". `durable`: synced before it counts. */
+int record_read(int fd, struct record *r, struct error *err);
+int record_write(int fd, const struct record *r, bool durable, struct error *err);
+int status_read(int fd, struct status *s, struct error *err);
+int status_write(int fd, const struct status *s, bool durable, struct error *err);
+
+/* Both as one JSON object for people and programs; the caller frees. NULL: out of memory. */
+char *record_describe(const struct record *r, const struct status *s, struct error *err);
