@@ -178,7 +178,17 @@ int directory_find(const struct home *home, const char *name, struct directory *
 
 int directory_lock(struct directory *d, bool wait, struct error *err)
 {
-	return fs_lock(d->fd, "lock", FS_LOCK_EXCLUSIVE, wait, &d->lock, err);
+	const struct timespec pause = {.tv_nsec = 5000000};
+	int r = 0;
+
+	/* Whoever asks "is it locked?" holds a shared lock for an instant: that is not "in use". */
+	for (int i = 0; i < 20; i++) {
+		r = fs_lock(d->fd, "lock", FS_LOCK_EXCLUSIVE, wait, &d->lock, err);
+		if (r != -ERROR_BUSY)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return r;
 }
 
 bool directory_is_locked(const struct directory *d)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control connection between a client (the library) and a sandbox's supervisor: frames as the agent's
+ * protocol has them (codec/frame.h, codec/message.h), with the agent's own requests passed through, and
+ * these of the supervisor's. docs/formats/control.md describes it.
+ *
+ * The socket is the file `control` in the sandbox's directory, which only its user can enter; it is reached
+ * through /proc/self/fd, since a socket's path holds no more than 107 bytes. Both sides check who the other
+ * is by SO_PEERCRED.
+ */
+#pragma once
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#define CONTROL_MESSAGES(X)                                                                                  \
+	/* name, code, meaning; each opens a stream and is answered there */                                 \
+	X(START, 256,                                                                                        \
+		"first on the inherited connection: run the sandbox: struct control_attach; STARTED or "     \
+		"ERROR")                                                                                     \
+	X(ATTACH, 257, "join the main process's streams: struct control_attach; STARTED or ERROR")           \
+	X(STOP, 258, "u64 nanoseconds of grace; DONE once the sandbox has stopped")                          \
+	X(KILL, 259, "u32 signal for the main process; DONE")                                                \
+	X(PAUSE, 260, "DONE once the VM stands still")                                                       \
+	X(RESUME, 261, "DONE once it runs again")
+
+enum control_message {
+#define X(name, code, meaning) CONTROL_##name = code,
+	CONTROL_MESSAGES(X)
+#undef X
+};
+
+/* A flag of MESSAGE_EXEC that only the supervisor looks at: the process goes on without the client. */
+#define CONTROL_EXEC_DETACH 0x10000
+
+enum control_attach_flags {
+	CONTROL_ATTACH_STREAMS = 1, /* wants the main process's output, and may write its input */
+	CONTROL_ATTACH_OWNER = 2    /* the sandbox stops when this connection ends */
+};
+
+struct control_attach {
+	uint32_t flags;
+	uint16_t rows, columns;
+};
+void control_attach_encode(const struct control_attach *m, struct buffer *out);
+int control_attach_decode(struct cursor in, struct control_attach *m, struct error *err);
+
+/* Descriptors of the mcrun process. */
+enum { CONTROL_FD_CLIENT = 3, CONTROL_FD_LOCK = 4 };
+
+/* A listening socket in the sandbox's directory `fd`; one that a killed supervisor left is replaced. */
+int control_listen(int fd, int *listener, struct error *err);
+
+/* Connects to the supervisor of the sandbox in `fd`. NOT_FOUND: none runs. */
+int control_connect(int fd, int *connection, struct error *err);
+
+/* DENIED unless the process at the other end is this user's or root's. */
+int control_check_peer(int connection, struct error *err);

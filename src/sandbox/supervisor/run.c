@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "os/fs.h"
+#include "sandbox/supervise.h"
+#include "sandbox/supervisor/supervisor.h"
+
+static void on_agent(uv_poll_t *handle, int status, int events)
+{
+	struct supervisor *s = handle->data;
+
+	if (status < 0 || ((events & UV_WRITABLE) && peer_flush(&s->agent, NULL) < 0)) {
+		uv_poll_stop(handle);
+		return;
+	}
+	if (events & UV_READABLE)
+		agent_readable(s);
+	supervisor_watch(s);
+}
+
+static void on_listener(uv_poll_t *handle, int status, int events)
+{
+	(void)events;
+	if (status == 0)
+		clients_accept(handle->data);
+}
+
+static void on_vm(uv_poll_t *handle, int status, int events)
+{
+	struct supervisor *s = handle->data;
+
+	(void)status;
+	(void)events;
+	/* What the guest said last may still be in the socket. */
+	for (int i = 0; i < 64 && uv_is_active((uv_handle_t *)&s->agent_poll); i++)
+		agent_readable(s);
+	uv_poll_stop(&s->agent_poll);
+	uv_poll_stop(handle);
+	supervisor_vm_ended(s);
+	supervisor_watch(s);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	(void)number;
+	supervisor_stop(handle->data, 0);
+	supervisor_watch(handle->data);
+}
+
+/* The agent's socket is read as long as there is a guest; each descriptor is polled for writing while bytes
+ * are queued. The loop ends when the VM is gone and every client has what was queued for it. */
+void supervisor_watch(struct supervisor *s)
+{
+	bool queued = false;
+
+	if (s->phase != PHASE_ENDED && uv_is_active((uv_handle_t *)&s->agent_poll))
+		uv_poll_start(&s->agent_poll, UV_READABLE | (peer_has_output(&s->agent) ? UV_WRITABLE : 0),
+			on_agent);
+	for (struct client *c = s->clients; c; c = c->next) {
+		queued |= peer_has_output(&c->peer);
+		client_watch(c);
+	}
+	if (s->phase == PHASE_ENDED && !queued)
+		uv_stop(&s->loop);
+}
+
+static void watch_fd(struct supervisor *s, uv_poll_t *poll, int fd, uv_poll_cb callback)
+{
+	uv_poll_init(&s->loop, poll, fd);
+	poll->data = s;
+	uv_poll_start(poll, UV_READABLE, callback);
+}
+
+int supervisor_loop(struct supervisor *s, struct error *err)
+{
+	static const int ends[] = {SIGTERM, SIGINT, SIGHUP};
+
+	watch_fd(s, &s->agent_poll, s->agent.fd, on_agent);
+	watch_fd(s, &s->listener_poll, s->listener, on_listener);
+	watch_fd(s, &s->vm_poll, vm_process_fd(s->vm), on_vm);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		uv_signal_init(&s->loop, &s->signals[i]);
+		s->signals[i].data = s;
+		uv_signal_start(&s->signals[i], on_signal, ends[i]);
+	}
+	/* Frames that came together with the answers to the start are in the reader already. */
+	agent_readable(s);
+	supervisor_watch(s);
+	if (uv_run(&s->loop, UV_RUN_DEFAULT) < 0)
+		return error_set(err, ERROR_SYSTEM, "the event loop failed");
+	return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void close_loop(struct supervisor *s)
+{
+	while (s->clients)
+		client_drop(s->clients);
+	uv_walk(&s->loop, close_handle, NULL);
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&s->loop);
+}
+
+static int open_sandbox(struct supervisor *s, const struct supervise_options *options, struct error *err)
+{
+	int r = home_open(options->home, &s->home, err);
+
+	if (r < 0)
+		return r;
+	snprintf(s->directory.id, sizeof s->directory.id, "%s", options->id);
+	s->directory.fd =
+		fs_open(s->home.sandboxes, options->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	if (s->directory.fd < 0)
+		return s->directory.fd;
+	s->directory.lock = options->lock;
+	return record_read(s->directory.fd, &s->record, err);
+}
+
+static void end_failed_start(struct supervisor *s, const struct error *why)
+{
+	supervisor_note(s, "%s", why->text);
+	s->phase = PHASE_ENDED;
+	s->status.finished = s->status.started;
+	s->status.exit_status = (uint64_t)error_exit_status((int)why->code);
+	free(s->status.reason);
+	s->status.reason = strdup(why->text);
+	if (!s->record.discard)
+		supervisor_set_state(s, "stopped", NULL);
+}
+
+int supervise(const struct supervise_options *options, struct error *err)
+{
+	struct supervisor s = {.directory = DIRECTORY_NONE,
+		.home = {.fd = -1},
+		.agent = PEER_NONE,
+		.listener = -1,
+		.image_fd = -1,
+		.disk_fd = -1,
+		.console_fd = -1};
+	int r = open_sandbox(&s, options, err);
+
+	if (r < 0)
+		return r;
+	signal(SIGPIPE, SIG_IGN);
+	if (uv_loop_init(&s.loop) < 0)
+		return error_set(err, ERROR_SYSTEM, "make an event loop");
+	uv_timer_init(&s.loop, &s.stop_timer);
+	s.stop_timer.data = &s;
+	if (!client_add(&s, options->client, err))
+		return -ERROR_LIMIT;
+	r = supervisor_start(&s, err);
+	if (r == 0)
+		r = supervisor_loop(&s, err);
+	else
+		end_failed_start(&s, err);
+	if (s.clients)
+		peer_flush(&s.clients->peer, NULL);
+	supervisor_cleanup(&s);
+	close_loop(&s);
+	return r;
+}

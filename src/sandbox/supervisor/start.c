@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a locked directory to a running main process. SETUP and EXEC go out together: what the agent answers
+ * is read in order. A clone that does not answer in time is taken for the work of a bad template, which is
+ * dropped and made anew, once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "oci/image.h"
+#include "os/fs.h"
+#include "sandbox/programs.h"
+#include "sandbox/supervisor/supervisor.h"
+
+#define ENTROPY_SIZE   256
+#define CLONE_DEADLINE (30 * NANOSECONDS_PER_SECOND)
+#define BOOT_DEADLINE  (120 * NANOSECONDS_PER_SECOND)
+#define SLOTS_MAX      4096
+
+CLEANUP_DEFINE(store, struct store, store_free);
+
+static int open_root(struct supervisor *s, struct error *err)
+{
+	_cleanup_(cleanup_store) struct store *store = NULL;
+	struct image image = {0};
+	int r = store_open(s->home.path, &store, err);
+
+	if (r < 0)
+		return r;
+	if (strlen(s->record.root_id) != sizeof image.root_id - 1)
+		return error_set(err, ERROR_CORRUPT, "config.json: a malformed root_id");
+	memcpy(image.root_id, s->record.root_id, sizeof image.root_id);
+	r = image_open_root(store, &image, &s->image_fd, err);
+	if (r < 0)
+		return error_prefix(err, "the root file system of %s", s->record.image);
+	return 0;
+}
+
+static int open_disk(struct supervisor *s, struct error *err)
+{
+	if (s->record.read_only)
+		return 0;
+	s->disk_fd = fs_open(s->directory.fd, "disk", O_RDWR | O_NOFOLLOW, 0, err);
+	return s->disk_fd < 0 ? s->disk_fd : 0;
+}
+
+/* A number that no other running VM of this user has, held by a lock until this process ends. */
+static int take_slot(struct supervisor *s, unsigned *slot, struct error *err)
+{
+	_cleanup_fd_ int slots = -1;
+
+	if (mkdirat(s->home.fd, "slots", 0700) < 0 && errno != EEXIST)
+		return error_errno(err, errno, "make %s/slots", s->home.path);
+	slots = fs_open(s->home.fd, "slots", O_RDONLY | O_DIRECTORY, 0, err);
+	if (slots < 0)
+		return slots;
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		char name[16];
+		int fd, r;
+
+		snprintf(name, sizeof name, "%u", i);
+		r = fs_lock(slots, name, FS_LOCK_EXCLUSIVE, false, &fd, err);
+		if (r == 0) {
+			*slot = i;
+			return 0; /* fd stays open, and with it the lock */
+		}
+		if (r != -ERROR_BUSY)
+			return r;
+	}
+	return error_set(err, ERROR_LIMIT, "%d sandboxes run already", SLOTS_MAX);
+}
+
+static int start_vm(struct supervisor *s, struct error *err)
+{
+	_cleanup_free_ char *agent = program_path("mcagent", err);
+	struct vm_config config = {.home = s->home.path,
+		.agent_path = agent,
+		.cpus = (unsigned)s->record.cpus,
+		.memory = s->record.memory,
+		.image_fd = s->image_fd,
+		.disk_fd = s->disk_fd,
+		.console_fd = s->console_fd,
+		.cold = s->record.no_template,
+		.unconfined = s->record.unconfined};
+	int r = agent ? take_slot(s, &config.id, err) : -ERROR_NOT_FOUND;
+
+	if (r == 0)
+		r = vm_start(s->engine, &config, &s->vm, err);
+	if (r == 0)
+		s->agent.fd = vm_agent_fd(s->vm);
+	return r;
+}
+
+static void stop_vm(struct supervisor *s)
+{
+	s->agent.fd = -1; /* the VM's */
+	peer_close(&s->agent);
+	vm_free(TAKE_PTR(s->vm));
+}
+
+static void uuid_text(char out[37])
+{
+	uint8_t b[16];
+
+	if (getrandom(b, sizeof b, 0) != sizeof b)
+		memset(b, 0, sizeof b);
+	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
+	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static int send_setup(struct supervisor *s, struct error *err)
+{
+	_cleanup_free_ char *hosts = text_format(err,
+		"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t%s\n",
+		s->record.hostname);
+	_cleanup_buffer_ struct buffer payload = {0};
+	uint8_t entropy[ENTROPY_SIZE];
+	char boot_id[37];
+	struct message_setup m = {.entropy = entropy,
+		.entropy_size = sizeof entropy,
+		.hostname = s->record.hostname,
+		.machine_id = s->record.machine_id,
+		.boot_id = boot_id,
+		.root_type = (char *)"erofs",
+		.disk = s->disk_fd >= 0,
+		.read_only = s->record.read_only,
+		.pids = (uint32_t)s->record.pids,
+		.hosts = hosts,
+		.resolv_conf = (char *)"# this sandbox has no name server\n",
+		.volumes = s->record.volumes};
+
+	if (!hosts)
+		return -ERROR_NO_MEMORY;
+	if (getrandom(entropy, sizeof entropy, 0) != sizeof entropy)
+		return error_errno(err, errno, "get random bytes");
+	uuid_text(boot_id);
+	m.realtime = clock_realtime();
+	message_setup_encode(&m, &payload);
+	if (payload.failed || !peer_send(&s->agent, 0, MESSAGE_SETUP, 0, payload.data, payload.size))
+		return error_set(err, ERROR_CLOSED, "send the set-up to the guest");
+	return 0;
+}
+
+static int send_main(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	_cleanup_buffer_ struct buffer payload = {0};
+	struct message_exec m = {.flags = EXEC_MAIN | EXEC_DEFAULT_ENV | (s->record.tty ? EXEC_TTY : 0) |
+					  (s->record.stdin_open ? EXEC_STDIN : 0),
+		.argv = s->record.argv,
+		.env = s->record.env,
+		.workdir = s->record.workdir,
+		.user = s->record.user,
+		.rows = how->rows,
+		.columns = how->columns,
+		.rlimits = s->record.rlimits,
+		.rlimit_count = s->record.rlimit_count};
+
+	s->main = stream_open(s, NULL, 0, MESSAGE_EXEC, err);
+	if (!s->main)
+		return -ERROR_NO_MEMORY;
+	s->main->main = true;
+	message_exec_encode(&m, &payload);
+	if (payload.failed || !peer_send(&s->agent, s->main->id, MESSAGE_EXEC, 0, payload.data, payload.size))
+		return error_set(err, ERROR_CLOSED, "send the command to the guest");
+	return 0;
+}
+
+/* What the agent answers before the main process runs: READY, then STARTED; ERROR in place of either. */
+static int await(struct supervisor *s, uint16_t type, uint64_t deadline, struct error *err)
+{
+	struct message_error m = {0};
+	struct frame f;
+	int r = peer_wait(&s->agent, &f, deadline, err);
+
+	if (r < 0)
+		return r;
+	if (f.type == type)
+		return 0;
+	if (f.type != MESSAGE_ERROR)
+		return error_set(err, ERROR_INVALID, "the guest answered %s, not %s", message_name(f.type),
+			message_name(type));
+	r = message_error_decode(cursor_of(f.payload, f.size), &m, err);
+	if (r == 0)
+		r = error_set(err, m.code && m.code < ERROR_COUNT ? (enum error_code)m.code : ERROR_START,
+			"%s", m.text);
+	message_error_free(&m);
+	return r;
+}
+
+static int bring_up(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	uint64_t deadline;
+	int r = start_vm(s, err);
+
+	if (r < 0)
+		return r;
+	deadline = clock_monotonic() + (vm_is_clone(s->vm) ? CLONE_DEADLINE : BOOT_DEADLINE);
+	r = send_setup(s, err);
+	if (r == 0)
+		r = send_main(s, how, err);
+	if (r == 0)
+		r = await(s, MESSAGE_READY, deadline, err);
+	return r;
+}
+
+/* True where another try is worth it: the guest was silent or talked nonsense, and a template is to blame. */
+static bool template_is_to_blame(const struct supervisor *s, int r)
+{
+	return s->vm && vm_is_clone(s->vm) &&
+	       (r == -ERROR_TIMEOUT || r == -ERROR_CLOSED || r == -ERROR_INVALID);
+}
+
+static int bring_up_twice(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	int r = bring_up(s, how, err);
+
+	if (r < 0 && template_is_to_blame(s, r)) {
+		supervisor_note(s, "the clone did not come up (%s): its template is made anew", err->text);
+		vm_template_discard(s->vm, NULL);
+		stop_vm(s);
+		if (s->main)
+			stream_close(s, s->main);
+		r = bring_up(s, how, err);
+	}
+	if (r < 0)
+		return error_prefix(err, "start the sandbox");
+	return 0;
+}
+
+static void start_answer(struct client *c, uint32_t stream, const struct control_attach *how)
+{
+	struct supervisor *s = c->supervisor;
+
+	main_attach(s, c, stream, how);
+	peer_send_u32(&c->peer, stream, MESSAGE_STARTED, 0, 0);
+}
+
+static int run_main(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	int r = open_root(s, err);
+
+	if (r == 0)
+		r = open_disk(s, err);
+	if (r == 0) {
+		s->engine = vm_engine_find(s->record.engine, err);
+		r = s->engine ? 0 : -ERROR_UNAVAILABLE;
+	}
+	if (r == 0)
+		r = bring_up_twice(s, how, err);
+	if (r == 0)
+		r = await(s, MESSAGE_STARTED, clock_monotonic() + BOOT_DEADLINE, err);
+	if (r == 0)
+		r = control_listen(s->directory.fd, &s->listener, err);
+	return r;
+}
+
+/* Reads the request that this process was started for. */
+static int read_request(struct client *c, uint32_t *stream, struct control_attach *how, struct error *err)
+{
+	struct frame f;
+	int r = peer_wait(&c->peer, &f, clock_monotonic() + 10 * NANOSECONDS_PER_SECOND, err);
+
+	if (r < 0)
+		return r;
+	if (f.type != CONTROL_START || f.stream == 0)
+		return error_set(err, ERROR_INVALID, "expected the request to start");
+	*stream = f.stream;
+	return control_attach_decode(cursor_of(f.payload, f.size), how, err);
+}
+
+int supervisor_start(struct supervisor *s, struct error *err)
+{
+	struct client *c = s->clients;
+	struct control_attach how = {0};
+	uint32_t stream = 0;
+	int r = read_request(c, &stream, &how, err);
+
+	if (r < 0)
+		return r;
+	s->status.started = clock_realtime();
+	r = supervisor_set_state(s, "starting", err);
+	if (r == 0)
+		r = output_open(s->directory.fd, &s->output, err);
+	if (r == 0)
+		r = run_main(s, &how, err);
+	if (r < 0) {
+		peer_send_error(&c->peer, stream, err);
+		return r;
+	}
+	s->phase = PHASE_RUNNING;
+	s->status.clone = vm_is_clone(s->vm);
+	free(s->status.engine);
+	free(s->status.accelerator);
+	s->status.engine = text_copy(vm_engine_name(s->engine), NULL);
+	s->status.accelerator = text_copy(vm_accelerator_name(s->vm), NULL);
+	r = supervisor_set_state(s, "running", err);
+	if (r < 0)
+		peer_send_error(&c->peer, stream, err);
+	else
+		start_answer(c, stream, &how);
+	return r;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor of one running sandbox: all of the mcrun process but its main().
+ *
+ *   start.c    lock → VM → SETUP → READY → main process
+ *   agent.c    the agent's frames: to the stream they belong to
+ *   clients.c  control connections: accept, read requests, drop
+ *   streams.c  which client's stream is which of the agent's, and how much is under way on each
+ *   stop.c     the ways to end, and what is written down and removed then
+ *   run.c      the loop that all of these hang on (libuv)
+ *
+ * Phases only go forward: STARTING → RUNNING → STOPPING (the main process has ended or was told to) → ENDED
+ * (the VM is gone; clients still read what is queued).
+ *
+ * Flow control. Between agent and supervisor, and between supervisor and client, each direction of each
+ * channel has a window of STREAM_WINDOW bytes. Bytes of an exec's stream are credited to the agent when its
+ * client credits them. Bytes of the main process are credited when the slowest attached client has; with
+ * none attached, when they are in the log. So memory is bounded by windows, and a slow reader slows its
+ * process, not its neighbours. A peer that sends more than its window is dropped: the guest with its VM.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/map.h"
+#include "codec/message.h"
+#include "sandbox/control.h"
+#include "sandbox/directory.h"
+#include "sandbox/home.h"
+#include "sandbox/output.h"
+#include "sandbox/peer.h"
+#include "sandbox/record.h"
+#include "vm/vm.h"
+
+#define CLIENTS_MAX        64
+#define CLIENT_STREAMS_MAX 64
+
+struct supervisor;
+
+struct client {
+	struct supervisor *supervisor;
+	struct peer peer;
+	uv_poll_t poll;
+	struct client *next;
+	bool dropped;         /* its handle is closing; it is freed then */
+	bool owner;           /* the sandbox stops with it */
+	bool attached;        /* takes the main process's output on main_stream */
+	bool input;           /* writes the main process's input */
+	uint32_t main_stream; /* its number for the main process's stream */
+	uint32_t stop_stream; /* waits there for DONE once the sandbox has stopped; 0: does not */
+	uint32_t streams;     /* open streams that are not the main process's */
+	uint64_t outstanding[CHANNEL_COUNT]; /* bytes of the main process sent and not yet credited */
+	bool closed[CHANNEL_COUNT];          /* wants no more of it */
+};
+
+/* A stream of the agent's. */
+struct stream {
+	uint32_t id;     /* the agent's number */
+	uint16_t opener; /* the message that opened it */
+	bool main;
+	struct client *client; /* NULL: nobody waits any more */
+	uint32_t client_stream;
+	uint64_t unacked[CHANNEL_COUNT]; /* out, err: bytes from the agent; in: bytes from the client */
+};
+
+/* How far PHASE_STOPPING is: the stop signal was sent, then SIGKILL, then the guest was told to shut down. */
+enum stop_step { STOP_NONE, STOP_ASKED, STOP_KILLED, STOP_SHUTDOWN };
+
+enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING, PHASE_ENDED };
+
+struct supervisor {
+	struct home home;
+	struct directory directory;
+	struct record record;
+	struct status status;
+	enum phase phase;
+
+	uv_loop_t loop;
+	uv_poll_t agent_poll, listener_poll, vm_poll;
+	uv_signal_t signals[3];
+	uv_timer_t stop_timer;
+	int listener;
+	int image_fd, disk_fd, console_fd;
+
+	const struct vm_engine *engine;
+	struct vm *vm;
+	struct peer agent; /* its fd is the VM's, never closed by the peer */
+	struct output_writer *output;
+	uint64_t lost_output; /* bytes that the log could not take */
+
+	struct client *clients;
+	size_t client_count;
+	struct map streams; /* by id, u32 */
+	struct stream *main;
+	uint32_t next_stream;
+	enum stop_step stop_step;
+	bool main_exited, paused;
+};
+
+/* run.c */
+int supervisor_loop(struct supervisor *s, struct error *err);
+void supervisor_watch(struct supervisor *s); /* sets what is polled for after queues have changed */
+
+/* start.c */
+int supervisor_start(struct supervisor *s, struct error *err);
+
+/* agent.c: reads and dispatches what is there; failures end the sandbox. */
+void agent_readable(struct supervisor *s);
+
+/* clients.c */
+struct client *client_add(struct supervisor *s, int fd, struct error *err); /* takes fd */
+void client_readable(struct client *c);
+void client_drop(struct client *c);
+void client_watch(struct client *c); /* polls for writing only while bytes are queued */
+bool client_send(
+	struct client *c, uint32_t stream, uint16_t type, uint16_t channel, const void *payload, size_t n);
+void clients_accept(struct supervisor *s);
+
+/* streams.c */
+struct stream *stream_open(
+	struct supervisor *s, struct client *c, uint32_t client_stream, uint16_t opener, struct error *err);
+struct stream *stream_find(const struct supervisor *s, uint32_t id);
+struct stream *stream_of_client(const struct supervisor *s, const struct client *c, uint32_t client_stream);
+void stream_close(struct supervisor *s, struct stream *t);
+void stream_orphan(struct supervisor *s, struct stream *t); /* its client is gone */
+int stream_from_agent(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err);
+int stream_from_client(
+	struct supervisor *s, struct client *c, struct stream *t, const struct frame *f, struct error *err);
+void main_credit(struct supervisor *s, uint16_t channel); /* gives the agent what all clients have taken */
+void main_attach(
+	struct supervisor *s, struct client *c, uint32_t client_stream, const struct control_attach *how);
+
+/* stop.c */
+void supervisor_main_exited(struct supervisor *s, const struct message_exited *m);
+void supervisor_stop(struct supervisor *s, uint64_t grace); /* the stop signal, after `grace` ns the end */
+void supervisor_fail(struct supervisor *s, const struct error *why); /* at once, with a reason */
+void supervisor_vm_ended(struct supervisor *s);
+void supervisor_note(struct supervisor *s, const char *format, ...) /* a line of the system's in the log */
+	__attribute__((format(printf, 2, 3)));
+int supervisor_set_state(struct supervisor *s, const char *state, struct error *err);
+void supervisor_cleanup(struct supervisor *s); /* removes a throw-away sandbox; frees everything */
