@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the test programs: what meson lists, fuzz targets, checks of the sources, system tests."""
+import glob
+import json
+import os
+import random
+import shutil
+import subprocess
+
+from .job import Job, left_processes
+from . import place
+
+SANITIZER_ENV = {'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
+                 'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}
+
+
+def introspect(build, what):
+    text = subprocess.run(['meson', 'introspect', '--' + what, build], check=True, capture_output=True, text=True).stdout
+    return json.loads(text)
+
+
+def configure(repository, build, options, env=None):
+    if not os.path.exists(f'{build}/build.ninja'):
+        subprocess.run(['meson', 'setup', build, repository] + options, check=True, capture_output=True, text=True,
+                       env=dict(os.environ, **(env or {})))
+
+
+def compile_targets(build, targets):
+    subprocess.run(['ninja', '-C', build, '--quiet'] + targets, check=True, stdout=subprocess.PIPE,
+                   stderr=subprocess.STDOUT, text=True)
+
+
+def meson_jobs(where, build, kind, factor, env):
+    jobs = []
+    for test in introspect(build, 'tests'):
+        limit = (test['timeout'] or 120) * factor
+        protocol = 'tap' if test['protocol'] == 'tap' else 'exit'
+        merged = {name: where.map(value) for name, value in test['env'].items()} | env
+        jobs.append(Job(f'{kind}/{test["name"]}', [where.map(word) for word in test['cmd']], limit, merged, protocol,
+                        leaves=left_processes))
+    return jobs
+
+
+def unit(where):
+    build = f'{where.repository}/build/release'
+    where.copy('build/release', programs_only=True)
+    return meson_jobs(where, build, 'unit', 1, {})
+
+
+def sanitized(where):
+    build = f'{where.repository}/build/sanitize'
+    configure(where.repository, build, ['-Db_sanitize=address,undefined', '-Db_lundef=false'])
+    # Everything that a test may start, and the tests.
+    compile_targets(build, [])
+    where.copy('build/sanitize', programs_only=True)
+    return meson_jobs(where, build, 'sanitized', 4, SANITIZER_ENV)
+
+
+def fuzz(where, seconds):
+    build = f'{where.repository}/build/fuzz'
+    if not glob.glob(f'{where.repository}/src/**/fuzz_*.c', recursive=True):
+        return []
+    configure(where.repository, build, ['-Dfuzz=true', '-Db_lundef=false'], {'CC': 'clang'})
+    programs = {t['name'].removeprefix('fuzz_'): t['filename'][0] for t in introspect(build, 'targets')
+                if t['name'].startswith('fuzz_')}
+    compile_targets(build, [os.path.relpath(path, build) for path in programs.values()])
+    where.copy('build/fuzz', programs_only=True)
+    jobs = []
+    for name, program in sorted(programs.items()):
+        seed = random.randrange(1, 1 << 31)
+        # The corpus is read from the copy; what is found stays in the scratch folder and goes with it.
+        script = ('scratch=$(mktemp -d) && cd "$scratch" && mkdir found && '
+                  f'exec "$0" -max_total_time={seconds} -timeout=10 -rss_limit_mb=2048 -seed={seed} '
+                  f'-print_final_stats=1 found "$@"')
+        corpus = f'{where.sources}/tests/corpus/{name}'
+        argv = ['/bin/sh', '-c', script, where.map(program)] + ([corpus] if os.path.isdir(
+            f'{where.repository}/tests/corpus/{name}') else [])
+        jobs.append(Job(f'fuzz/{name}', argv, seconds + 60, SANITIZER_ENV, 'exit', weight=seconds))
+    return jobs
+
+
+def checks(where):
+    tool = f'{where.repository}/tools/check-includes'
+    for path in ('tools', 'src', 'include', 'examples'):
+        where.copy(path)
+    return [Job('checks/sources', [where.map(tool)], 60), Job('checks/the checker', [where.map(tool), '--self-test'], 60)]
+
+
+def left_of_root(where):
+    def look(_user):
+        home = f'{where.folder}/home/root'
+        return ['still has a file of the home open: ' + place.describe(pid) for pid in place.holders(home)]
+    return look
+
+
+def system(where, root):
+    """The system tests: those called root_*.py run as root, with users of the run at hand."""
+    for path in ('build/stage', 'build/images', 'tests'):
+        where.copy(path)
+    env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
+           'MC_SOURCES': where.sources}
+    jobs = []
+    pattern = 'root_*.py' if root else 'test_*.py'
+    for path in sorted(glob.glob(f'{where.repository}/tests/system/{pattern}')):
+        name = os.path.basename(path).removesuffix('.py').removeprefix('test_')
+        python = shutil.which('python3', path='/usr/bin:/bin') or 'python3'
+        jobs.append(Job(f'system/{name}', [python, '-B', where.map(path)], 420, env, root=root, weight=60,
+                        leaves=left_of_root(where) if root else left_processes))
+    return jobs
+
+
+def soak(where, minutes):
+    for path in ('build/stage', 'build/images', 'tests'):
+        where.copy(path)
+    env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
+           'MC_SOURCES': where.sources, 'MC_SOAK_MINUTES': str(minutes)}
+    path = f'{where.sources}/tests/system/soak.py'
+    return [Job('system/soak', ['python3', '-B', path], minutes * 60 + 300, env, leaves=left_processes)]

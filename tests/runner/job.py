@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One test program: run in a process group of its own, within its time, as its user."""
+import os
+import signal
+import subprocess
+import threading
+import time
+
+from . import place
+from .tap import Reader
+
+
+class Job:
+    def __init__(self, name, argv, limit=120, env=None, protocol='tap', root=False, weight=1.0, leaves=None):
+        self.name, self.argv, self.limit, self.env = name, argv, limit, env or {}
+        self.protocol, self.root, self.weight = protocol, root, weight
+        self.leaves = leaves  # called with the user after the run: lines that tell what was left
+        self.results, self.seconds, self.output = [], 0.0, []
+
+
+def environment(user, job, tmp):
+    base = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LANG': 'C.UTF-8',
+            'HOME': user.home, 'USER': user.name, 'LOGNAME': user.name, 'SHELL': '/bin/bash', 'TMPDIR': tmp,
+            'PYTHONDONTWRITEBYTECODE': '1'}
+    return base | job.env
+
+
+def kill_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def run(job, user, workdir, register):
+    """Runs job as user and fills job.results. register(process, True/False) tells who lives."""
+    tmp = os.path.join(user.home, 'tmp')
+    as_user = {} if os.geteuid() or job.root else {'user': user.uid, 'group': user.gid, 'extra_groups': []}
+    subprocess.run(['mkdir', '-p', '-m', '700', tmp], check=True, **as_user)
+    reader, timed_out, started = Reader(), False, time.monotonic()
+    process = subprocess.Popen(job.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               env=environment(user, job, tmp), cwd=workdir, start_new_session=True, umask=0o022,
+                               **as_user)
+    register(process, True)
+
+    def pump():
+        for raw in process.stdout:
+            line = raw.decode(errors='replace').rstrip('\n')
+            if job.protocol == 'tap':
+                reader.feed(line)
+            else:
+                reader.pending.append(line)
+    pumping = threading.Thread(target=pump, daemon=True)
+    pumping.start()
+    try:
+        process.wait(job.limit)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    kill_group(process)
+    process.wait()
+    # Somebody that left the group may still hold the pipe.
+    pumping.join(2)
+    register(process, False)
+    job.seconds = time.monotonic() - started
+    if job.protocol != 'tap':
+        reader.feed('ok - it succeeds' if process.returncode == 0 and not timed_out else 'not ok - it succeeds')
+        reader.plan = 1
+    reader.finish(process.returncode, timed_out, job.limit)
+    left = job.leaves(user) if job.leaves else []
+    if left:
+        reader.pending = ['# ' + line for line in left]
+        reader.fail('nothing is left of the sandboxes')
+    user.end_processes()
+    job.results = reader.results
+
+
+def left_processes(user):
+    """What still runs as this user, given a moment to end by itself."""
+    deadline = time.monotonic() + 5
+    while user.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return ['still running: ' + place.describe(pid) for pid in user.processes()]

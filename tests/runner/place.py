@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where tests run, and as whom: a folder that every user can read, with copies of what was built, and
+ordinary users made for the time of the run.
+
+The names of both hold the process id of the run, so that a later run can sweep away what a killed one left.
+A caller who is not root gets no users: everything runs as the caller, in homes of its own.
+"""
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+NAME = re.compile(r'mc-test-(\d+)(?:-[a-z]+)?')
+
+
+class User:
+    def __init__(self, name, home, uid, gid, own):
+        self.name, self.home, self.uid, self.gid = name, home, uid, gid
+        self.own = own  # this account was made for the run: all its processes are ours
+
+    def processes(self):
+        """Ids of the processes that run as this user."""
+        if not self.own:
+            return []
+        return [pid for pid in pids() if self.uid in uids_of(pid)]
+
+    def end_processes(self):
+        for _ in range(50):
+            left = self.processes()
+            if not left:
+                return
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.1)
+
+
+def pids():
+    return [int(name) for name in os.listdir('/proc') if name.isdigit()]
+
+
+def uids_of(pid):
+    try:
+        with open(f'/proc/{pid}/status') as f:
+            fields = dict(line.split(':', 1) for line in f if ':' in line)
+    except OSError:
+        return set()
+    return set() if fields.get('State', '').strip().startswith('Z') else {int(u) for u in fields['Uid'].split()}
+
+
+def describe(pid):
+    try:
+        with open(f'/proc/{pid}/cmdline', 'rb') as f:
+            return f'{pid} ' + f.read().replace(b'\0', b' ').decode(errors='replace')[:160]
+    except OSError:
+        return f'{pid} (ended)'
+
+
+def holders(folder):
+    """Processes with a file open beneath folder (root sees everybody's)."""
+    found = []
+    for pid in pids():
+        try:
+            for fd in os.listdir(f'/proc/{pid}/fd'):
+                if os.readlink(f'/proc/{pid}/fd/{fd}').startswith(folder + '/'):
+                    found.append(pid)
+                    break
+        except OSError:
+            continue
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def alive(pid):
+    try:
+        with open(f'/proc/{pid}/cmdline', 'rb') as f:
+            return b'tests/run' in f.read()
+    except OSError:
+        return False
+
+
+def sweep():
+    """Removes what killed runs left behind."""
+    if os.geteuid() == 0:
+        for entry in pwd.getpwall():
+            match = NAME.fullmatch(entry.pw_name)
+            if match and not alive(int(match[1])):
+                remove_user(User(entry.pw_name, entry.pw_dir, entry.pw_uid, entry.pw_gid, True))
+    for name in os.listdir(tempfile.gettempdir()):
+        match = NAME.fullmatch(name)
+        path = os.path.join(tempfile.gettempdir(), name)
+        if match and not alive(int(match[1])) and os.lstat(path).st_uid == os.geteuid():
+            remove_tree(path)
+
+
+def remove_tree(path):
+    def again(function, name, _):
+        try:
+            os.chmod(os.path.dirname(name), 0o700)
+            os.chmod(name, 0o700)
+            function(name)
+        except OSError:
+            pass
+    shutil.rmtree(path, onerror=again)
+
+
+def remove_user(user):
+    user.end_processes()
+    subprocess.run(['userdel', '--force', user.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+class Place:
+    """The folder of one run: src/ has copies under the names they have in the repository."""
+
+    def __init__(self, repository):
+        sweep()
+        self.repository, self.users, self.root = repository, [], os.geteuid() == 0
+        self.folder = os.path.join(tempfile.gettempdir(), f'mc-test-{os.getpid()}')
+        os.mkdir(self.folder)
+        os.chmod(self.folder, 0o755)
+        self.sources = self.folder + '/src'
+        os.mkdir(self.folder + '/home')
+        os.chmod(self.folder + '/home', 0o755)
+
+    def copy(self, path, programs_only=False):
+        """Copies a file or folder of the repository; programs_only: of a build folder only what runs."""
+        source, target = os.path.join(self.repository, path), os.path.join(self.sources, path)
+
+        def ignore(where, names):
+            return [name for name in names if name.endswith('.p') or name.startswith('meson-')
+                    or (not os.path.isdir(os.path.join(where, name))
+                        and not os.access(os.path.join(where, name), os.X_OK) and '.so' not in name)]
+        if os.path.isdir(source):
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignore if programs_only else
+                            shutil.ignore_patterns('__pycache__'))
+        elif os.path.exists(source):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy2(source, target)
+
+    def open_to_all(self):
+        """Lets every user read what was copied, whatever the umask of the clone was."""
+        if os.path.isdir(self.sources):
+            subprocess.run(['chmod', '-R', 'u+rwX,go+rX,go-w', self.sources], check=True)
+
+    def map(self, text):
+        """A path in the repository as the tests see it."""
+        return text.replace(self.repository + '/', self.sources + '/') if isinstance(text, str) else text
+
+    def user(self, letter):
+        """An ordinary user of this run (the caller, where the caller is one already)."""
+        home = f'{self.folder}/home/{letter}'
+        os.mkdir(home, 0o700)
+        if not self.root:
+            return User(pwd.getpwuid(os.getuid()).pw_name, home, os.getuid(), os.getgid(), False)
+        name = f'mc-test-{os.getpid()}-{letter}'
+        subprocess.run(['useradd', '--system', '--user-group', '--no-create-home', '--no-log-init', '--home-dir', home,
+                        '--shell', '/bin/bash', name], check=True, stdout=subprocess.DEVNULL)
+        entry = pwd.getpwnam(name)
+        user = User(name, home, entry.pw_uid, entry.pw_gid, True)
+        self.users.append(user)
+        os.chown(home, user.uid, user.gid)
+        return user
+
+    def close(self, keep=False):
+        for user in self.users:
+            remove_user(user)
+        if keep:
+            print(f'kept: {self.folder}')
+        else:
+            remove_tree(self.folder)
