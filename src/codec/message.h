@@ -44,7 +44,7 @@
 	X(DONE, 21, A, "the stream succeeded and is over") \
 	X(METRICS, 22, H, "opens a stream: what the guest uses") \
 	X(USAGE, 23, A, "the answer to METRICS, and the stream is over: struct message_usage") \
-	X(SHUTDOWN, 24, H, "end all processes (TERM, u32 milliseconds later KILL), sync, unmount, reset the VM") \
+	X(SHUTDOWN, 24, H, "end all processes, sync, unmount, reset the VM: struct message_shutdown") \
 	X(PING, 25, H, "liveness: u64 cookie") \
 	X(PONG, 26, A, "the answer to PING: the same cookie")
 
@@ -55,6 +55,45 @@ enum message_type {
 };
 
 const char *message_name(uint16_t type); /* "HELLO"; "?" where there is none */
+
+/* The payloads that are one number: READY and PING/PONG (u64), STARTED, CREDIT and SIGNAL (u32). */
+void message_u64_encode(uint64_t value, struct buffer *out);
+int message_u64_decode(struct cursor in, uint64_t *value, struct error *err);
+void message_u32_encode(uint32_t value, struct buffer *out);
+int message_u32_decode(struct cursor in, uint32_t *value, struct error *err);
+
+/* RESIZE */
+struct message_resize {
+	uint16_t rows, columns;
+};
+void message_resize_encode(const struct message_resize *m, struct buffer *out);
+int message_resize_decode(struct cursor in, struct message_resize *m, struct error *err);
+
+/* SHUTDOWN: TERM to all processes, `milliseconds` later (0: at once) KILL; then the disk is synced and
+ * unmounted and the VM resets. With `discard` nobody wants the disk any more: reset at once. */
+struct message_shutdown {
+	uint32_t milliseconds;
+	bool discard;
+};
+void message_shutdown_encode(const struct message_shutdown *m, struct buffer *out);
+int message_shutdown_decode(struct cursor in, struct message_shutdown *m, struct error *err);
+
+#define MESSAGE_PATH_MAX 4095
+
+enum put_flags {
+	PUT_KEEP_OWNERS = 1,	  /* uid and gid of the tar; else all is root's */
+	PUT_KEEP_DIRECTORIES = 2, /* a non-directory never replaces a directory, nor the other way round */
+};
+
+/* GET, PUT, READ, WRITE, STAT and LIST: a path in the sandbox, absolute or from /, of 1 to MESSAGE_PATH_MAX
+ * bytes, and what the type adds to it: PUT u32 put_flags, WRITE u32 mode, STAT u8 follow (0 or 1). */
+struct message_request {
+	char *path;
+	uint32_t option; /* flags, mode or follow; 0 where the type has none */
+};
+void message_request_encode(uint16_t type, const struct message_request *m, struct buffer *out);
+int message_request_decode(uint16_t type, struct cursor in, struct message_request *m, struct error *err);
+void message_request_free(struct message_request *m);
 
 /* HELLO: sent once, when the guest has booted. A template stores it; its clones do not send it again. */
 struct message_hello {

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A command of the program as data: what it is called, takes and does. The tree of them starts at
+ * monocore_root (root.h), whose children are the verbs; everything that talks about commands (dispatch,
+ * help, man pages, completion, the test of the letters) walks that tree.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "bin/monocore/options.h"
+#include "monocore.h"
+
+struct progress_view;
+
+struct global_options {
+	bool help, quiet, verbose;
+	const char *directory, *config;
+};
+
+/* What a running command has at hand. */
+struct cli {
+	struct global_options global;
+	const char *path;    /* of the command that runs: "self doctor" */
+	struct monocore *mc; /* after cli_open() */
+	struct progress_view *progress;
+};
+
+enum command_group { GROUP_SANDBOXES, GROUP_HOST, GROUP_LATER };
+
+enum command_words { WORDS_NONE, WORDS_SANDBOXES, WORDS_FILES, WORDS_COMMANDS, WORDS_SHELLS };
+
+struct command {
+	const char *name;
+	const char *arguments; /* "IMAGE[~SCRIPT] [[--] COMMAND [ARGUMENT...]]"; NULL: none */
+	const char *summary;   /* one line, no full stop */
+	const char *help;      /* paragraphs, parted by empty lines; NULL: the summary says it all */
+	const char *examples;  /* lines; NULL: none */
+	const struct option_spec *options;
+	const struct command *const *children; /* NULL-terminated; a command with children has no run */
+	size_t size;                           /* of the struct that the options fill */
+	const void *defaults;                  /* what it starts from; NULL: zeroes */
+	unsigned least, most;                  /* words it takes */
+	int (*run)(struct cli *cli, const void *options, int count, char **words); /* the exit status */
+	enum command_group group;
+	enum command_words words; /* what the words are, for completion */
+	bool stop_early; /* no options behind the first word: they belong to the command in the sandbox */
+	bool hidden;     /* from help and completion */
+	bool later;      /* known, but refused as not yet available */
+};
+
+#define WORDS_ANY UINT_MAX
+
+/* The child of this name, or NULL. */
+const struct command *command_find(const struct command *parent, const char *name);
+
+/* "unknown command 'stpo'; did you mean 'stop'?" */
+void command_unknown(const struct command *parent, const char *path, const char *name, struct error *err);
+
+/* Every command below `parent`, depth first, with its path ("self kernel list"); the visitor's path is valid
+ * during the call. A non-zero return ends it and is returned. */
+typedef int command_visitor(void *context, const struct command *command, const char *path);
+int command_walk(const struct command *parent, const char *path, command_visitor *visit, void *context);

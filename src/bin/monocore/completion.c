@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Completion scripts, written from the commands' tables. All three work the same way: the words before the
+ * cursor that are no options are followed down the tree of commands as far as they go; that gives the path
+ * ("self kernel"), and for each path the table gives its commands, options and kind of words.
+ */
+#include "bin/monocore/completion.h"
+
+#include <string.h>
+
+#include "bin/monocore/root.h"
+
+const char *const completion_shells[] = {"bash", "zsh", "fish", NULL};
+
+/* Text inside single quotes of a shell. */
+static void write_quoted(FILE *out, const char *text)
+{
+	fputc('\'', out);
+	for (; *text; text++)
+		if (*text == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*text, out);
+	fputc('\'', out);
+}
+
+static void write_option_words(FILE *out, const struct option_spec *specs, bool arguments_only)
+{
+	for (; specs && specs->name; specs++) {
+		if (arguments_only && !option_takes_argument(specs))
+			continue;
+		fprintf(out, " --%s", specs->name);
+		if (specs->letter)
+			fprintf(out, " -%c", specs->letter);
+	}
+}
+
+static const char *words_name(enum command_words words)
+{
+	static const char *const names[] = {[WORDS_NONE] = "",
+		[WORDS_SANDBOXES] = "sandboxes",
+		[WORDS_FILES] = "files",
+		[WORDS_COMMANDS] = "commands",
+		[WORDS_SHELLS] = "shells"};
+
+	return names[words];
+}
+
+/* A branch of the table in bash and zsh: the lists of one path. */
+static int write_case(void *context, const struct command *command, const char *path)
+{
+	FILE *out = context;
+
+	if (command->hidden || command->later)
+		return 0;
+	fprintf(out, "\t'%s')\n\t\tmc_commands='", path);
+	for (const struct command *const *c = command->children; c && *c; c++)
+		if (!(*c)->hidden && !(*c)->later)
+			fprintf(out, " %s", (*c)->name);
+	fputs(" '\n\t\tmc_options='", out);
+	write_option_words(out, command->options, false);
+	write_option_words(out, global_options, false);
+	fputs(" '\n\t\tmc_valued='", out);
+	write_option_words(out, command->options, true);
+	write_option_words(out, global_options, true);
+	fprintf(out, " '\n\t\tmc_kind='%s' ;;\n", words_name(command->words));
+	return 0;
+}
+
+/* A line for each option that takes one of a few words. */
+static int write_choices(void *context, const struct command *command, const char *path)
+{
+	FILE *out = context;
+
+	for (const struct option_spec *s = command->options; s && s->name; s++) {
+		if (!s->choices)
+			continue;
+		fprintf(out, "\t'%s/--%s') mc_choices='", path, s->name);
+		for (const char *const *c = s->choices; *c; c++)
+			fprintf(out, "%s%s", c == s->choices ? "" : " ", *c);
+		fputs("' ;;\n", out);
+	}
+	return 0;
+}
+
+/* The tables and the walk along the words, in what bash and zsh have in common. The names all start with
+ * mc_: zsh gives `path`, `words`, `options` and `commands` meanings of its own. */
+static void write_common(FILE *out)
+{
+	fputs("_monocore_table() {\n\tmc_commands= mc_options= mc_valued= mc_kind=\n\tcase \"$1\" in\n", out);
+	write_case(out, &monocore_root, "");
+	command_walk(&monocore_root, "", write_case, out);
+	fputs("\tesac\n}\n\n_monocore_choices() {\n\tmc_choices=\n\tcase \"$1\" in\n", out);
+	command_walk(&monocore_root, "", write_choices, out);
+	fputs("\tesac\n}\n\n"
+	      "_monocore_follow() {\n"
+	      "\tlocal mc_word mc_path=''\n"
+	      "\tmc_waiting=\n"
+	      "\t_monocore_table ''\n"
+	      "\tfor mc_word in \"$@\"; do\n"
+	      "\t\tif [ -n \"$mc_waiting\" ]; then\n"
+	      "\t\t\tmc_waiting=\n"
+	      "\t\t\tcontinue\n"
+	      "\t\tfi\n"
+	      "\t\tcase \"$mc_word\" in\n"
+	      "\t\t-*=*) ;;\n"
+	      "\t\t-*) case \"$mc_valued\" in *\" $mc_word \"*) mc_waiting=$mc_path/$mc_word ;; esac ;;\n"
+	      "\t\t*) case \"$mc_commands\" in *\" $mc_word \"*)\n"
+	      "\t\t\tmc_path=\"${mc_path:+$mc_path }$mc_word\"\n"
+	      "\t\t\t_monocore_table \"$mc_path\" ;;\n"
+	      "\t\tesac ;;\n"
+	      "\t\tesac\n"
+	      "\tdone\n"
+	      "}\n\n",
+		out);
+}
+
+static void write_bash(FILE *out)
+{
+	fputs("# bash completion for monocore; for one shell: source <(monocore self completion bash)\n\n",
+		out);
+	write_common(out);
+	fputs("_monocore() {\n"
+	      "\tlocal current=${COMP_WORDS[COMP_CWORD]}\n"
+	      "\tlocal mc_commands mc_options mc_valued mc_kind mc_waiting mc_choices list=\n"
+	      "\tCOMPREPLY=()\n"
+	      "\t_monocore_follow \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"\n"
+	      "\tif [ -n \"$mc_waiting\" ]; then\n"
+	      "\t\t_monocore_choices \"$mc_waiting\"\n"
+	      "\t\tlist=$mc_choices mc_kind=files\n"
+	      "\telif [[ $current == -* ]]; then\n"
+	      "\t\tlist=$mc_options\n"
+	      "\telif [ -n \"${mc_commands// /}\" ]; then\n"
+	      "\t\tlist=$mc_commands\n"
+	      "\telse\n"
+	      "\t\tcase \"$mc_kind\" in\n"
+	      "\t\tsandboxes) list=$(monocore self complete-names 2>/dev/null) ;;\n"
+	      "\t\tcommands) _monocore_table ''; list=$mc_commands ;;\n"
+	      "\t\tshells) list='bash zsh fish' ;;\n"
+	      "\t\tesac\n"
+	      "\tfi\n"
+	      "\tif [ -n \"$list\" ]; then\n"
+	      "\t\tmapfile -t COMPREPLY < <(compgen -W \"$list\" -- \"$current\")\n"
+	      "\telif [ \"$mc_kind\" = files ]; then\n"
+	      "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
+	      "\tfi\n"
+	      "}\n\n"
+	      "complete -o filenames -F _monocore monocore\n",
+		out);
+}
+
+static void write_zsh(FILE *out)
+{
+	fputs("#compdef monocore\n"
+	      "# zsh completion for monocore: save as _monocore in a directory of $fpath\n\n",
+		out);
+	write_common(out);
+	fputs("_monocore() {\n"
+	      "\tlocal mc_commands mc_options mc_valued mc_kind mc_waiting mc_choices\n"
+	      "\t_monocore_follow \"${(@)words[2,CURRENT-1]}\"\n"
+	      "\tif [[ -n $mc_waiting ]]; then\n"
+	      "\t\t_monocore_choices \"$mc_waiting\"\n"
+	      "\t\tif [[ -n $mc_choices ]]; then compadd -- ${=mc_choices}; else _files; fi\n"
+	      "\telif [[ ${words[CURRENT]} == -* ]]; then\n"
+	      "\t\tcompadd -- ${=mc_options}\n"
+	      "\telif [[ -n ${mc_commands// /} ]]; then\n"
+	      "\t\tcompadd -- ${=mc_commands}\n"
+	      "\telse\n"
+	      "\t\tcase $mc_kind in\n"
+	      "\t\tsandboxes) compadd -- ${(f)\"$(monocore self complete-names 2>/dev/null)\"} ;;\n"
+	      "\t\tcommands) _monocore_table ''; compadd -- ${=mc_commands} ;;\n"
+	      "\t\tshells) compadd -- bash zsh fish ;;\n"
+	      "\t\tfiles) _files ;;\n"
+	      "\t\tesac\n"
+	      "\tfi\n"
+	      "}\n\n"
+	      "if [[ $funcstack[1] == _monocore ]]; then _monocore \"$@\"; else compdef _monocore monocore; "
+	      "fi\n",
+		out);
+}
+
+static void write_fish_options(FILE *out, const struct option_spec *specs, const char *condition)
+{
+	for (; specs && specs->name; specs++) {
+		fprintf(out, "complete -c monocore -n %s -l %s", condition, specs->name);
+		if (specs->letter)
+			fprintf(out, " -s %c", specs->letter);
+		if (option_takes_argument(specs))
+			fputs(specs->choices ? " -x" : " -r", out);
+		if (specs->choices) {
+			fputs(" -a '", out);
+			for (const char *const *c = specs->choices; *c; c++)
+				fprintf(out, "%s%s", c == specs->choices ? "" : " ", *c);
+			fputc('\'', out);
+		}
+		fputs(" -d ", out);
+		write_quoted(out, specs->help);
+		fputc('\n', out);
+	}
+}
+
+static int write_fish_command(void *context, const struct command *command, const char *path)
+{
+	FILE *out = context;
+	char condition[192];
+
+	if (command->hidden || command->later)
+		return 0;
+	snprintf(condition, sizeof condition, "'__monocore_at \"%s\"'", path);
+	for (const struct command *const *c = command->children; c && *c; c++) {
+		if ((*c)->hidden || (*c)->later)
+			continue;
+		fprintf(out, "complete -c monocore -n %s -a %s -d ", condition, (*c)->name);
+		write_quoted(out, (*c)->summary);
+		fputc('\n', out);
+	}
+	write_fish_options(out, command->options, condition);
+	if (command->words == WORDS_SANDBOXES)
+		fprintf(out, "complete -c monocore -n %s -a '(monocore self complete-names 2>/dev/null)'\n",
+			condition);
+	if (command->words == WORDS_FILES)
+		fprintf(out, "complete -c monocore -n %s -F\n", condition);
+	if (command->words == WORDS_SHELLS)
+		fprintf(out, "complete -c monocore -n %s -a 'bash zsh fish'\n", condition);
+	return 0;
+}
+
+static int write_fish_path(void *context, const struct command *command, const char *path)
+{
+	FILE *out = context;
+
+	if (!command->hidden && !command->later)
+		fprintf(out, " '%s'", path);
+	return 0;
+}
+
+static void write_fish(FILE *out)
+{
+	fputs("# fish completion for monocore: save as ~/.config/fish/completions/monocore.fish\n\n"
+	      "set -g __monocore_paths",
+		out);
+	command_walk(&monocore_root, "", write_fish_path, out);
+	fputs("\n\nfunction __monocore_at\n"
+	      "\tset -l path ''\n"
+	      "\tfor word in (commandline -opc)[2..-1]\n"
+	      "\t\tset -l longer (string trim \"$path $word\")\n"
+	      "\t\tif contains -- $longer $__monocore_paths\n"
+	      "\t\t\tset path $longer\n"
+	      "\t\tend\n"
+	      "\tend\n"
+	      "\ttest \"$path\" = \"$argv[1]\"\n"
+	      "end\n\n"
+	      "complete -c monocore -f\n",
+		out);
+	write_fish_command(out, &monocore_root, "");
+	command_walk(&monocore_root, "", write_fish_command, out);
+	write_fish_options(out, global_options, "true");
+}
+
+bool completion_write(FILE *out, const char *shell)
+{
+	if (!strcmp(shell, "bash"))
+		write_bash(out);
+	else if (!strcmp(shell, "zsh"))
+		write_zsh(out);
+	else if (!strcmp(shell, "fish"))
+		write_fish(out);
+	else
+		return false;
+	return true;
+}

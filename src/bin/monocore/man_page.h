@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdio.h>
+
+#include "bin/monocore/command.h"
+
+/* The man page of a command (with those below it) in the man(7) macros, for groff and mandoc. */
+void man_write(FILE *out, const struct command *command, const char *path);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bin/monocore/output.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "bin/monocore/progress.h"
+
+void complain(const char *format, ...)
+{
+	char line[2048];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(line, sizeof line - 1, format, args);
+	va_end(args);
+	if (n < 0)
+		return;
+	if ((size_t)n > sizeof line - 2)
+		n = sizeof line - 2;
+	for (int i = 0; i < n; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+	line[n] = '\n';
+	fflush(stdout);
+	fwrite(line, 1, (size_t)n + 1, stderr);
+}
+
+int cli_complain(struct cli *cli, const struct error *err)
+{
+	progress_clear(cli->progress);
+	complain("monocore: %s%s%s", cli->path, *cli->path ? ": " : "", err->text);
+	return error_exit_status((int)err->code);
+}
+
+int cli_fail(struct cli *cli, const struct monocore_error *err)
+{
+	progress_clear(cli->progress);
+	complain("monocore: %s", err->text);
+	return monocore_exit_status(err->code);
+}
+
+int output_finish(void)
+{
+	int failed = ferror(stdout), errnum = 0;
+
+	if (fflush(stdout) < 0) {
+		errnum = errno;
+		failed = 1;
+	}
+	if (!failed)
+		return 0;
+	clearerr(stdout);
+	if (errnum && errnum != EPIPE)
+		complain("monocore: write standard output: %s", strerror(errnum));
+	else if (!errnum)
+		complain("monocore: write standard output: not all of it could be written");
+	return 1;
+}
+
+static void report(
+	void *context, const char *task, const char *unit, uint64_t done, uint64_t total, bool finished)
+{
+	progress_report_to(context, task, unit, done, total, finished);
+}
+
+int cli_open(struct cli *cli)
+{
+	struct monocore_open_options options = MONOCORE_OPEN_OPTIONS_INIT;
+	struct monocore_error err;
+
+	if (cli->mc)
+		return 0;
+	options.progress.report = report;
+	options.progress.context = cli->progress;
+	if (monocore_open(&options, &cli->mc, &err) < 0) {
+		cli->mc = NULL;
+		cli_fail(cli, &err);
+		return -1;
+	}
+	return 0;
+}
+
+void cli_close(struct cli *cli)
+{
+	if (cli->mc)
+		monocore_close(cli->mc);
+	cli->mc = NULL;
+}
+
+int cli_apply_globals(struct cli *cli, const struct command *command, struct error *err)
+{
+	if (cli->global.directory && chdir(cli->global.directory) < 0)
+		return error_errno(err, errno, "--directory: enter '%s'", cli->global.directory);
+	cli->global.directory = NULL;
+	log_set(cli->global.verbose ? LOG_DEBUG
+		: cli->global.quiet ? LOG_ERROR
+				    : LOG_WARNING,
+		STDERR_FILENO, "monocore");
+	if (!command->children)
+		progress_start(cli->progress, cli->global.quiet, cli->global.verbose);
+	return 0;
+}

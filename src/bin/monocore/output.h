@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results go to standard output, diagnostics to standard error; both are told apart here and nowhere else. */
+#pragma once
+
+#include "bin/monocore/command.h"
+
+/* One line to standard error, as it is. Control bytes become '?'. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* "monocore: PATH: text" of an error; clears the progress display first. Returns the exit status of its
+ * code. */
+int cli_complain(struct cli *cli, const struct error *err);
+
+/* "monocore: text" of the library's error, likewise. */
+int cli_fail(struct cli *cli, const struct monocore_error *err);
+
+/* Flushes standard output: 0, or 1 when what was written did not all arrive (told, but for a reader that
+ * went away). */
+int output_finish(void);
+
+/* The monocore_open() of this command, once. Negative: told already. */
+int cli_open(struct cli *cli);
+void cli_close(struct cli *cli);
+
+/* Takes over -C, --quiet and --verbose as they were read. */
+int cli_apply_globals(struct cli *cli, const struct command *command, struct error *err);
+
+int version_print(bool json); /* version.c */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bin/monocore/bulk.h"
+#include "bin/monocore/json.h"
+#include "bin/monocore/output.h"
+#include "bin/monocore/table.h"
+#include "bin/monocore/verbs.h"
+#include "bin/monocore/when.h"
+#include "os/terminal.h"
+
+#define IMAGE_COLUMNS   40
+#define COMMAND_COLUMNS 32
+
+struct options {
+	bool all, json, no_trunc;
+	char **labels;
+};
+
+static const struct option_spec options[] = {
+	{"all", 'a', OPTION_FLAG, NULL, offsetof(struct options, all), "those that do not run as well"},
+	{"label", 'l', OPTION_LIST, "KEY=VALUE", offsetof(struct options, labels),
+		"only those with this label; KEY alone: with any value"},
+	{"no-trunc", 0, OPTION_FLAG, NULL, offsetof(struct options, no_trunc),
+		"cut neither images nor commands"},
+	{"json", 0, OPTION_FLAG, NULL, offsetof(struct options, json), "print JSON"},
+	{NULL},
+};
+
+static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
+{
+	json_open(b, '{');
+	json_key(b, "name");
+	json_string(b, s->name);
+	json_key(b, "id");
+	json_string(b, s->id);
+	json_key(b, "image");
+	json_string(b, s->image);
+	json_key(b, "command");
+	json_string(b, s->command);
+	json_key(b, "state");
+	json_string(b, monocore_state_name(s->state));
+	json_key(b, "labels");
+	json_open(b, '{');
+	for (char **l = s->labels; l && *l; l++) {
+		const char *equals = strchrnul(*l, '=');
+
+		json_text(b, *l, (size_t)(equals - *l));
+		buffer_u8(b, ':');
+		json_string(b, *equals ? equals + 1 : "");
+	}
+	json_close(b, '}');
+	json_key(b, "created");
+	json_time(b, s->created);
+	json_key(b, "started");
+	json_time(b, s->started);
+	json_key(b, "finished");
+	json_time(b, s->finished);
+	json_key(b, "exit_status");
+	if (s->state == MONOCORE_STOPPED)
+		json_number(b, s->exit_status);
+	else
+		json_raw(b, "null");
+	json_key(b, "interrupted");
+	json_bool(b, s->interrupted);
+	json_key(b, "reason");
+	json_string(b, s->reason);
+	json_close(b, '}');
+}
+
+static enum colour colour_of(const struct monocore_sandbox_info *s)
+{
+	switch (s->state) {
+	case MONOCORE_RUNNING:
+		return COLOUR_GREEN;
+	case MONOCORE_STARTING:
+	case MONOCORE_PAUSED:
+		return COLOUR_YELLOW;
+	case MONOCORE_STOPPED:
+		return s->exit_status ? COLOUR_RED : COLOUR_DIM;
+	default:
+		return COLOUR_DIM;
+	}
+}
+
+static void write_row(
+	struct table *t, const struct monocore_sandbox_info *s, const struct options *o, uint64_t now)
+{
+	char text[64], span[16];
+	bool alive = STATES_ALIVE & (1u << s->state);
+
+	table_row(t);
+	table_cell(t, 0, s->name, 0, COLOUR_NONE);
+	table_cell(t, 1, s->image, o->no_trunc ? 0 : IMAGE_COLUMNS, COLOUR_NONE);
+	table_cell(t, 2, s->command, o->no_trunc ? 0 : COMMAND_COLUMNS, COLOUR_NONE);
+	if (s->state == MONOCORE_STOPPED)
+		snprintf(text, sizeof text, "%s (%d)%s", monocore_state_name(s->state), s->exit_status,
+			s->interrupted ? " interrupted" : "");
+	else
+		snprintf(text, sizeof text, "%s", monocore_state_name(s->state));
+	table_cell(t, 3, text, 0, colour_of(s));
+	table_cell(t, 4, alive && s->started ? when_span(now > s->started ? now - s->started : 0, span) : "-",
+		0, COLOUR_NONE);
+	table_cell(t, 5, when_span(now > s->created ? now - s->created : 0, span), 0, COLOUR_NONE);
+}
+
+static int print_table(
+	struct cli *cli, const struct monocore_sandbox_info *list, size_t count, const struct options *o)
+{
+	static const char *const titles[] = {"NAME", "IMAGE", "COMMAND", "STATE", "UPTIME", "AGE"};
+	struct table t = {.columns = ARRAY_SIZE(titles)};
+	uint64_t now = clock_realtime();
+	struct error err;
+	int r;
+
+	table_row(&t);
+	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
+		table_cell(&t, i, titles[i], 0, COLOUR_NONE);
+	for (size_t i = 0; i < count; i++)
+		write_row(&t, &list[i], o, now);
+	r = table_print(&t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
+	table_free(&t);
+	return r < 0 ? cli_complain(cli, &err) : output_finish();
+}
+
+static int print_json(struct cli *cli, const struct monocore_sandbox_info *list, size_t count)
+{
+	_cleanup_buffer_ struct buffer b = {0};
+	struct error err;
+
+	json_open(&b, '[');
+	for (size_t i = 0; i < count; i++)
+		write_json(&b, &list[i]);
+	json_close(&b, ']');
+	buffer_u8(&b, '\n');
+	if (b.failed) {
+		error_no_memory(&err, "write JSON");
+		return cli_complain(cli, &err);
+	}
+	fwrite(b.data, 1, b.size, stdout);
+	return output_finish();
+}
+
+static int print_names(const struct monocore_sandbox_info *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		printf("%s\n", list[i].name);
+	return output_finish();
+}
+
+/* Moves what is to be shown to the front, newest first; returns how many. What is not stays behind them,
+ * so that all can still be released. */
+static size_t choose(struct monocore_sandbox_info *list, size_t count, const struct options *o)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count / 2; i++) {
+		struct monocore_sandbox_info t = list[i];
+
+		list[i] = list[count - 1 - i];
+		list[count - 1 - i] = t;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct monocore_sandbox_info t = list[i];
+
+		if (!(o->all || (STATES_ALIVE & (1u << t.state))) || !labels_match(t.labels, o->labels))
+			continue;
+		list[i] = list[kept];
+		list[kept++] = t;
+	}
+	return kept;
+}
+
+static int run(struct cli *cli, const void *given, int count, char **words)
+{
+	const struct options *o = given;
+	struct monocore_sandbox_info *list;
+	struct monocore_error err;
+	size_t size, kept;
+	int status;
+
+	(void)count;
+	(void)words;
+	if (cli_open(cli) < 0)
+		return 1;
+	if (monocore_list(cli->mc, &list, &size, &err) < 0)
+		return cli_fail(cli, &err);
+	kept = choose(list, size, o);
+	if (o->json)
+		status = print_json(cli, list, kept);
+	else if (cli->global.quiet)
+		status = print_names(list, kept);
+	else
+		status = print_table(cli, list, kept, o);
+	monocore_list_free(list, size);
+	return status;
+}
+
+const struct command ps_command = {
+	.name = "ps",
+	.summary = "list sandboxes",
+	.help = "Newest first. Without --all, only those that run or are paused. With --quiet, names alone.",
+	.examples = "monocore ps -a\nmonocore ps -q --label project=shop\nmonocore ps --json",
+	.options = options,
+	.size = sizeof(struct options),
+	.run = run,
+};

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bin/monocore/root.h"
+
+#include "bin/monocore/later.h"
+#include "bin/monocore/verbs.h"
+
+const struct option_spec global_options[] = {
+	{"directory", 'C', OPTION_STRING, "DIR", offsetof(struct global_options, directory),
+		"work in DIR, as if started there"},
+	{"config", 'c', OPTION_STRING, "FILE", offsetof(struct global_options, config),
+		"the project's file; default: the nearest monocore.yaml upwards"},
+	{"quiet", 'q', OPTION_FLAG, NULL, offsetof(struct global_options, quiet),
+		"print names alone, and no progress"},
+	{"verbose", 0, OPTION_FLAG, NULL, offsetof(struct global_options, verbose),
+		"say on standard error what is being done"},
+	{"help", 'h', OPTION_FLAG, NULL, offsetof(struct global_options, help), "show this help"},
+	{NULL},
+};
+
+static const struct option_spec root_rows[] = {
+	{"version", 0, OPTION_FLAG, NULL, offsetof(struct root_options, version), "show the version"},
+	{NULL},
+};
+
+static const struct command *const children[] = {
+	&tmp_command,
+	&exec_command,
+	&ps_command,
+	&log_command,
+	&cp_command,
+	&inspect_command,
+	&wait_command,
+	&stop_command,
+	&kill_command,
+	&pause_command,
+	&resume_command,
+	&restart_command,
+	&rm_command,
+	&self_command,
+	&version_command,
+	&help_command,
+#define X(identifier, verb, text) &later_##identifier,
+	LATER_COMMANDS(X)
+#undef X
+		NULL,
+};
+
+const struct command monocore_root = {
+	.name = "monocore",
+	.arguments = "COMMAND [ARGUMENT...]",
+	.summary = "run OCI images in microVM sandboxes",
+	.help = "Each sandbox is a small virtual machine with its own kernel, memory and disk, started in a "
+		"fraction of a second by an ordinary user.\n\n"
+		"State lives in $MONOCORE_HOME, by default ~/.monocore. Colours are used on a terminal only "
+		"and "
+		"never with NO_COLOR. The exit status is 0, 1 for a failure, 2 for wrong usage, 125 where a "
+		"sandbox could not be started, 126 where its command cannot be executed, 127 where there is "
+		"no "
+		"such command, and otherwise the command's own (128+N where signal N ended it).",
+	.examples = "monocore tmp oci:./image -- python3 -c 'print(\"hello\")'\n"
+		    "monocore tmp -d --name web oci:./image\n"
+		    "monocore exec web sh\n"
+		    "monocore log -f web\n"
+		    "monocore rm -f web",
+	.options = root_rows,
+	.children = children,
+	.size = sizeof(struct root_options),
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The root of the tree of commands, and the rows that every command's table ends with. */
+#pragma once
+
+#include "bin/monocore/command.h"
+
+struct root_options {
+	bool version;
+};
+
+extern const struct command monocore_root;
+extern const struct option_spec global_options[]; /* fill a struct global_options */

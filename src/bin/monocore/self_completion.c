@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "bin/monocore/completion.h"
+#include "bin/monocore/output.h"
+#include "bin/monocore/self.h"
+
+static int run(struct cli *cli, const void *given, int count, char **words)
+{
+	struct error err;
+
+	(void)given;
+	(void)count;
+	if (!completion_write(stdout, words[0])) {
+		error_set(&err, ERROR_USAGE, "no completion for the shell '%s'; there is bash, zsh and fish",
+			words[0]);
+		return cli_complain(cli, &err);
+	}
+	return output_finish();
+}
+
+const struct command self_completion_command = {
+	.name = "completion",
+	.arguments = "bash|zsh|fish",
+	.summary = "print a completion script for a shell",
+	.examples = "source <(monocore self completion bash)\n"
+		    "monocore self completion zsh > ~/.zfunc/_monocore\n"
+		    "monocore self completion fish > ~/.config/fish/completions/monocore.fish",
+	.least = 1,
+	.most = 1,
+	.run = run,
+	.group = GROUP_HOST,
+	.words = WORDS_SHELLS,
+};
+
+/* For the scripts: an error must not disturb the line that is being typed. */
+static int run_names(struct cli *cli, const void *given, int count, char **words)
+{
+	struct monocore_sandbox_info *list;
+	size_t size;
+
+	(void)given;
+	(void)count;
+	(void)words;
+	if (monocore_open(NULL, &cli->mc, NULL) < 0) {
+		cli->mc = NULL;
+		return 0;
+	}
+	if (monocore_list(cli->mc, &list, &size, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < size; i++)
+		printf("%s\n", list[i].name);
+	monocore_list_free(list, size);
+	return output_finish();
+}
+
+const struct command self_complete_names_command = {
+	.name = "complete-names",
+	.summary = "print the names of all sandboxes, for completion",
+	.run = run_names,
+	.hidden = true,
+	.group = GROUP_HOST,
+};

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bin/monocore/bulk.h"
+#include "bin/monocore/verbs.h"
+
+struct options {
+	uint64_t grace;
+	char **labels;
+};
+
+static const struct options defaults = {.grace = UINT64_MAX};
+
+static const struct option_spec options[] = {
+	{"time", 't', OPTION_DURATION, "TIME", offsetof(struct options, grace),
+		"how long the command may take to end before it is killed; default: 10s"},
+	{"label", 'l', OPTION_LIST, "KEY=VALUE", offsetof(struct options, labels),
+		"act on the sandboxes with this label that run"},
+	{NULL},
+};
+
+static int act(
+	struct monocore *mc, const char *name, const void *given, int *value, struct monocore_error *err)
+{
+	const struct options *o = given;
+
+	(void)value;
+	return monocore_stop(mc, name, o->grace, err);
+}
+
+static int run(struct cli *cli, const void *given, int count, char **words)
+{
+	const struct options *o = given;
+	struct bulk bulk = {.act = act, .options = o, .states = STATES_ALIVE, .labels = o->labels};
+
+	return bulk_run(cli, &bulk, count, words);
+}
+
+const struct command stop_command = {
+	.name = "stop",
+	.arguments = "NAME...",
+	.summary = "stop sandboxes",
+	.help = "Sends the image's stop signal (SIGTERM, as a rule) to the command, and SIGKILL where it has "
+		"not "
+		"ended in time. A sandbox that does not run is no error.",
+	.examples = "monocore stop -t 1m db\nmonocore stop --label project=shop",
+	.options = options,
+	.size = sizeof(struct options),
+	.defaults = &defaults,
+	.most = WORDS_ANY,
+	.run = run,
+	.words = WORDS_SANDBOXES,
+};

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "bin/monocore/output.h"
+#include "bin/monocore/progress.h"
+#include "bin/monocore/streams.h"
+#include "bin/monocore/tmp_options.h"
+#include "bin/monocore/verbs.h"
+
+#define STATUS_NOT_STARTED 125
+
+/* What docker's run answers: 126 and 127 for the command, 125 for everything else that went wrong before
+ * (or in place of) the command. */
+static int fail_start(struct cli *cli, const struct monocore_error *err)
+{
+	int status = cli_fail(cli, err);
+
+	return status == 126 || status == 127 ? status : STATUS_NOT_STARTED;
+}
+
+static int start_detached(struct cli *cli, const char *name)
+{
+	struct monocore_attach_options attach = MONOCORE_ATTACH_OPTIONS_INIT;
+	struct monocore_error err;
+
+	if (monocore_start(cli->mc, name, &attach, NULL, &err) < 0) {
+		struct monocore_error ignored;
+
+		monocore_remove(cli->mc, name, true, &ignored); /* nobody was told its name */
+		return fail_start(cli, &err);
+	}
+	progress_clear(cli->progress);
+	printf("%s\n", name);
+	return output_finish();
+}
+
+static int start_attached(struct cli *cli, const char *name, const struct streams *streams)
+{
+	struct monocore_attach_options attach = MONOCORE_ATTACH_OPTIONS_INIT;
+	struct monocore_process *process;
+	struct monocore_error err;
+	int status;
+
+	attach.owner = true;
+	attach.rows = streams->rows;
+	attach.columns = streams->columns;
+	if (monocore_start(cli->mc, name, &attach, &process, &err) < 0) {
+		struct monocore_error ignored;
+
+		monocore_remove(cli->mc, name, true, &ignored);
+		return fail_start(cli, &err);
+	}
+	progress_clear(cli->progress);
+	if (streams_relay(streams, process, &status, &err) < 0)
+		status = fail_start(cli, &err);
+	monocore_process_free(process);
+	return status;
+}
+
+static int run(struct cli *cli, const void *given, int count, char **words)
+{
+	const struct tmp_options *o = given;
+	struct streams_wish wish = {o->detach, o->interactive, o->tty, o->no_tty};
+	struct streams streams = streams_choose(&wish);
+	_cleanup_(tmp_sandbox_release) struct tmp_sandbox sandbox = {0};
+	struct monocore_error failure;
+	struct error err;
+	char *name;
+	int status, r;
+
+	r = tmp_sandbox_fill(&sandbox, o, count, words, &err);
+	if (r < 0) {
+		status = cli_complain(cli, &err);
+		return r == -ERROR_USAGE || r == -ERROR_UNAVAILABLE ? status : STATUS_NOT_STARTED;
+	}
+	sandbox.options.tty = streams.tty;
+	sandbox.options.stdin_open = !o->detach && streams.in >= 0;
+	if (cli_open(cli) < 0)
+		return STATUS_NOT_STARTED;
+	if (monocore_create(cli->mc, &sandbox.options, &name, &failure) < 0)
+		return fail_start(cli, &failure);
+	status = o->detach ? start_detached(cli, name) : start_attached(cli, name, &streams);
+	monocore_free(name);
+	return status;
+}
+
+static const struct tmp_options defaults = {.pids = 4096};
+
+const struct command tmp_command = {
+	.name = "tmp",
+	.arguments = "IMAGE[~SCRIPT] [[--] COMMAND [ARGUMENT]...]",
+	.summary = "run a command in a throw-away sandbox",
+	.help = "Makes a sandbox from IMAGE, runs its command (or COMMAND) in it, streams the output, "
+		"forwards "
+		"signals, and removes the sandbox when the command has ended. Options stand before IMAGE; "
+		"what "
+		"follows it belongs to the command.\n\n"
+		"IMAGE is oci:DIR or oci:FILE (an OCI layout, as a directory or a tar), docker-archive:FILE, "
+		"rootfs:DIR, or a path to one of these. ~SCRIPT runs a script that the image brings in its "
+		"label "
+		"dev.monocore.scripts; ~start is its Entrypoint and Cmd.\n\n"
+		"With --detach the sandbox runs in the background, its name is printed, and it stays when "
+		"the "
+		"command has ended, until 'monocore rm' (with --rm: it does not stay).\n\n"
+		"Where standard input and output are terminals, the command gets a terminal.\n\n"
+		"The exit status is the command's; 125 where the sandbox could not be started, 126 where the "
+		"command cannot be executed, 127 where there is none of this name, 128+N where signal N "
+		"ended "
+		"it.",
+	.examples = "monocore tmp oci:./image -- python3 -c 'print(\"hello\")'\n"
+		    "monocore tmp --ram 1G --cpus 2 -e DEBUG=1 oci:./image make test\n"
+		    "monocore tmp -d --name web --label project=shop docker-archive:web.tar\n"
+		    "echo 'uname -a; id' | monocore tmp oci:./image sh",
+	.options = tmp_option_rows,
+	.size = sizeof(struct tmp_options),
+	.defaults = &defaults,
+	.least = 1,
+	.most = WORDS_ANY,
+	.run = run,
+	.words = WORDS_FILES,
+	.stop_early = true,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of `tmp`, and the sandbox that they and the words behind them ask for. */
+#pragma once
+
+#include "bin/monocore/command.h"
+
+struct tmp_options {
+	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined;
+	const char *name, *workdir, *user, *hostname, *entrypoint, *exec, *stop_signal, *platform, *engine;
+	uint64_t cpus, memory, disk, pids;
+	char **env, **env_files, **labels, **ulimits;
+};
+
+extern const struct option_spec tmp_option_rows[];
+
+struct tmp_sandbox {
+	struct monocore_sandbox_options options;
+	/* what `options` points at */
+	char *image, **env, **labels;
+	const char *entrypoint[2];
+	struct monocore_rlimit *rlimits;
+	char **rlimit_names;
+};
+
+/* words: IMAGE[~SCRIPT], then perhaps "--", then the command. `sandbox` points into `given` and words
+ * afterwards. */
+int tmp_sandbox_fill(struct tmp_sandbox *sandbox, const struct tmp_options *given, int count, char **words,
+	struct error *err);
+void tmp_sandbox_release(struct tmp_sandbox *sandbox);
+
+/* Parts an image's name from a script: "oci:./app~test" is "oci:./app" and "test". A '~' with a '/' behind
+ * it is part of a path. *script points into text, or is NULL. *image is the caller's. */
+int tmp_split_script(const char *text, char **image, const char **script, struct error *err);
+
+/* "nofile=1024:2048", "core=0", "memlock=-1" (no limit). *name is the caller's. */
+int tmp_parse_ulimit(const char *text, struct monocore_rlimit *limit, char **name, struct error *err);

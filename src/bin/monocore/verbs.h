@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs; each is defined in the file of its name. */
+#pragma once
+
+#include "bin/monocore/command.h"
+
+extern const struct command tmp_command;
+extern const struct command exec_command;
+extern const struct command ps_command;
+extern const struct command log_command;
+extern const struct command stop_command;
+extern const struct command kill_command;
+extern const struct command wait_command;
+extern const struct command pause_command;
+extern const struct command resume_command;
+extern const struct command restart_command;
+extern const struct command rm_command;
+extern const struct command cp_command;
+extern const struct command inspect_command;
+extern const struct command help_command;
+extern const struct command version_command;
+extern const struct command self_command;

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SETUP: what makes a clone of a template one sandbox. */
+#include "codec/message_parts.h"
+
+#define SETUP_ENTROPY_MIN 32
+#define SETUP_FILE_MAX    (256 * 1024)
+#define HOSTNAME_MAX      64 /* __NEW_UTS_LEN */
+
+void message_setup_encode(const struct message_setup *m, struct buffer *out)
+{
+	buffer_bytes(out, m->entropy, m->entropy_size);
+	buffer_u64(out, m->realtime);
+	buffer_string(out, m->hostname);
+	buffer_string(out, m->machine_id);
+	buffer_string(out, m->boot_id);
+	buffer_string(out, m->root_type);
+	buffer_u8(out, m->disk);
+	buffer_u8(out, m->read_only);
+	buffer_u32(out, m->pids);
+	buffer_string(out, m->hosts);
+	buffer_string(out, m->resolv_conf);
+	message_list_encode(m->volumes, out);
+}
+
+/* `text` is hexadecimal digits, with '-' where `form` has one, and as long as form. */
+static bool has_form(const char *text, const char *form)
+{
+	size_t n = strlen(form);
+
+	if (strlen(text) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (form[i] == '-' ? text[i] != '-' : !strchr("0123456789abcdef", text[i]))
+			return false;
+	return true;
+}
+
+static bool is_sound(const struct message_setup *m)
+{
+	if (m->entropy_size < SETUP_ENTROPY_MIN || m->entropy_size > SETUP_ENTROPY_MAX)
+		return false;
+	if (!*m->hostname || m->realtime > INT64_MAX)
+		return false;
+	for (const char *p = m->hostname; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == '/' || *p == 0x7f)
+			return false;
+	for (char **v = m->volumes; *v; v++)
+		if (**v != '/' || strlen(*v) > MESSAGE_PATH_MAX)
+			return false;
+	return has_form(m->machine_id, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") &&
+	       has_form(m->boot_id, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") &&
+	       (!strcmp(m->root_type, "erofs") || !strcmp(m->root_type, "ext4"));
+}
+
+int message_setup_decode(struct cursor in, struct message_setup *m, struct error *err)
+{
+	*m = (struct message_setup){0};
+	m->entropy = cursor_bytes(&in, &m->entropy_size);
+	m->realtime = cursor_u64(&in);
+	m->hostname = message_string(&in, HOSTNAME_MAX);
+	m->machine_id = message_string(&in, 32);
+	m->boot_id = message_string(&in, 36);
+	m->root_type = message_string(&in, 16);
+	m->disk = message_bool(&in);
+	m->read_only = message_bool(&in);
+	m->pids = cursor_u32(&in);
+	m->hosts = message_string(&in, SETUP_FILE_MAX);
+	m->resolv_conf = message_string(&in, SETUP_FILE_MAX);
+	m->volumes = message_list(&in);
+	if (!in.failed && !is_sound(m))
+		in.failed = true;
+	if (message_finish(&in, "SETUP", err) < 0) {
+		message_setup_free(m);
+		return -ERROR_INVALID;
+	}
+	return 0;
+}
+
+void message_setup_free(struct message_setup *m)
+{
+	free(m->hostname);
+	free(m->machine_id);
+	free(m->boot_id);
+	free(m->root_type);
+	free(m->hosts);
+	free(m->resolv_conf);
+	message_list_free(m->volumes);
+	*m = (struct message_setup){0};
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sandboxes come into being and start. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "codec/message.h"
+#include "lib/handle.h"
+#include "lib/process.h"
+#include "os/process.h"
+#include "sandbox/control.h"
+#include "sandbox/programs.h"
+#include "sandbox/provision.h"
+
+/* Names of `docker run --ulimit` and the numbers of the Linux ABI. */
+static const struct {
+	const char *name;
+	uint32_t resource;
+} rlimit_names[] = { { "cpu", RLIMIT_CPU }, { "fsize", RLIMIT_FSIZE }, { "data", RLIMIT_DATA },
+	{ "stack", RLIMIT_STACK }, { "core", RLIMIT_CORE }, { "rss", RLIMIT_RSS }, { "nproc", RLIMIT_NPROC },
+	{ "nofile", RLIMIT_NOFILE }, { "memlock", RLIMIT_MEMLOCK }, { "locks", RLIMIT_LOCKS },
+	{ "sigpending", RLIMIT_SIGPENDING }, { "msgqueue", RLIMIT_MSGQUEUE }, { "nice", RLIMIT_NICE },
+	{ "rtprio", RLIMIT_RTPRIO }, { "rttime", RLIMIT_RTTIME } };
+
+static int convert_rlimits(const struct monocore_sandbox_options *o, struct message_rlimit *out, struct error *err)
+{
+	if (o->rlimit_count > RECORD_RLIMITS_MAX)
+		return error_set(err, ERROR_LIMIT, "more than %d resource limits", RECORD_RLIMITS_MAX);
+	for (size_t i = 0; i < o->rlimit_count; i++) {
+		size_t n = 0;
+
+		while (n < ARRAY_SIZE(rlimit_names) && strcasecmp(rlimit_names[n].name, o->rlimits[i].name))
+			n++;
+		if (n == ARRAY_SIZE(rlimit_names))
+			return error_set(err, ERROR_INVALID, "'%s' is not a resource limit", o->rlimits[i].name);
+		out[i] = (struct message_rlimit){ rlimit_names[n].resource, o->rlimits[i].soft, o->rlimits[i].hard };
+	}
+	return 0;
+}
+
+static int hold(struct monocore *mc, struct directory *d, struct error *err)
+{
+	struct held *h = calloc(1, sizeof *h);
+
+	if (!h) {
+		directory_close(d);
+		return error_no_memory(err, "keep a sandbox");
+	}
+	h->directory = *d;
+	pthread_mutex_lock(&mc->mutex);
+	h->next = mc->held;
+	mc->held = h;
+	pthread_mutex_unlock(&mc->mutex);
+	return 0;
+}
+
+static int create(struct monocore *mc, const struct monocore_sandbox_options *o, char **name, struct error *err)
+{
+	struct message_rlimit rlimits[RECORD_RLIMITS_MAX];
+	struct directory d = DIRECTORY_NONE;
+	struct provision_options p = { .image = o->image,
+		.platform = o->platform,
+		.wishes = { .command = o->command,
+			.entrypoint = o->entrypoint,
+			.shell_command = o->shell_command,
+			.script = o->script },
+		.name = o->name,
+		.workdir = o->workdir,
+		.user = o->user,
+		.hostname = o->hostname,
+		.stop_signal = o->stop_signal,
+		.engine = o->engine,
+		.env = o->env,
+		.labels = o->labels,
+		.cpus = o->cpus,
+		.memory = o->memory,
+		.disk = o->disk,
+		.pids = o->pids,
+		.rlimits = rlimits,
+		.rlimit_count = (uint32_t)o->rlimit_count,
+		.tty = o->tty,
+		.stdin_open = o->stdin_open,
+		.read_only = o->read_only,
+		.discard = o->discard,
+		.no_template = o->no_template,
+		.unconfined = o->unconfined,
+		.progress = &mc->progress };
+	int r;
+
+	if (o->version != 1)
+		return error_set(err, ERROR_INVALID, "sandbox options of version %u: this library knows 1", o->version);
+	if (!o->image)
+		return error_set(err, ERROR_INVALID, "no image was named");
+	r = convert_rlimits(o, rlimits, err);
+	if (r == 0)
+		r = provision(&mc->home, &p, &d, name, err);
+	if (r == 0 && (r = hold(mc, &d, err)) < 0) {
+		free(*name);
+		*name = NULL;
+	}
+	return r;
+}
+
+int monocore_create(struct monocore *mc, const struct monocore_sandbox_options *options, char **name,
+	struct monocore_error *error)
+{
+	struct error err;
+
+	return create(mc, options, name, &err) < 0 ? give_error(error, &err) : 0;
+}
+
+/* Starts the supervisor with its end of the connection and the lock. It is on its own from then on. */
+static int spawn_supervisor(struct monocore *mc, const struct directory *d, int connection, struct error *err)
+{
+	_cleanup_free_ char *program = program_path("mcrun", err);
+	const char *const argv[] = { "mcrun", mc->home.path, d->id, NULL };
+	const struct process_fd fds[] = { { connection, CONTROL_FD_CLIENT }, { d->lock, CONTROL_FD_LOCK },
+		{ STDERR_FILENO, STDERR_FILENO } };
+	struct process_spec spec = { .path = program,
+		.argv = argv,
+		.fds = fds,
+		.fd_count = getenv("MONOCORE_DEBUG") ? 3 : 2,
+		.new_session = true };
+	pid_t pid;
+
+	return program ? process_spawn(&spec, &pid, NULL, err) : -ERROR_NOT_FOUND;
+}
+
+static int send_start(struct peer *peer, const struct monocore_attach_options *attach, struct error *err)
+{
+	_cleanup_buffer_ struct buffer payload = { 0 };
+	struct control_attach m = { 0 };
+	struct frame f;
+
+	if (attach)
+		m = (struct control_attach){ .flags = CONTROL_ATTACH_STREAMS | (attach->owner ? CONTROL_ATTACH_OWNER : 0),
+			.rows = attach->rows,
+			.columns = attach->columns };
+	control_attach_encode(&m, &payload);
+	return request(peer, CONTROL_START, &payload, MESSAGE_STARTED, &f, UINT64_MAX, err);
+}
+
+static int start(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,
+	struct monocore_process **process, struct error *err)
+{
+	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+	_cleanup_record_ struct record record = { 0 };
+	_cleanup_(peer_close) struct peer peer = PEER_NONE;
+	_cleanup_fd_ int theirs = -1;
+	int ends[2], r = find_sandbox(mc, name, &d, &record, err);
+
+	if (r == 0 && d.lock < 0 && (r = directory_lock(&d, false, err)) == -ERROR_BUSY)
+		return error_set(err, ERROR_BUSY, "sandbox '%s' is running already", name);
+	if (r == 0)
+		r = home_check_space(&mc->home, err);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return error_errno(err, errno, "make a connection");
+	peer.fd = ends[0];
+	theirs = ends[1];
+	r = spawn_supervisor(mc, &d, theirs, err);
+	if (r < 0)
+		return r;
+	close(TAKE_FD(theirs));
+	close(TAKE_FD(d.lock));
+	r = send_start(&peer, process ? attach ? attach : &(struct monocore_attach_options){ .version = 1 } : NULL, err);
+	if (r == 0 && process) {
+		*process = process_new(&peer, 1, attach && attach->owner, err);
+		r = *process ? 0 : -ERROR_NO_MEMORY;
+	}
+	return r;
+}
+
+int monocore_start(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,
+	struct monocore_process **process, struct monocore_error *error)
+{
+	struct error err;
+
+	return start(mc, name, attach, process, &err) < 0 ? give_error(error, &err) : 0;
+}
+
+static int attach_main(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,
+	struct monocore_process **process, struct error *err)
+{
+	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+	_cleanup_record_ struct record record = { 0 };
+	_cleanup_(peer_close) struct peer peer = PEER_NONE;
+	_cleanup_buffer_ struct buffer payload = { 0 };
+	struct control_attach m = { .flags = CONTROL_ATTACH_STREAMS };
+	struct frame f;
+	int r = find_sandbox(mc, name, &d, &record, err);
+
+	if (attach && attach->owner)
+		m.flags |= CONTROL_ATTACH_OWNER;
+	if (r == 0)
+		r = connect_sandbox(&d, &record, &peer, err);
+	if (r < 0)
+		return r;
+	control_attach_encode(&m, &payload);
+	r = request(&peer, CONTROL_ATTACH, &payload, MESSAGE_STARTED, &f, UINT64_MAX, err);
+	if (r == 0 && !(*process = process_new(&peer, 1, attach && attach->owner, err)))
+		r = -ERROR_NO_MEMORY;
+	if (r == 0 && attach && attach->rows)
+		r = process_resize(*process, attach->rows, attach->columns, err);
+	return r;
+}
+
+int monocore_attach(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,
+	struct monocore_process **process, struct monocore_error *error)
+{
+	struct error err;
+
+	return attach_main(mc, name, attach, process, &err) < 0 ? give_error(error, &err) : 0;
+}
+
+static int copy_strings(const char *const *from, char ***to, struct error *err)
+{
+	*to = text_list_copy((char *const *)from, err);
+	return *to ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int encode_exec(const struct monocore_exec_options *o, struct buffer *payload, struct error *err)
+{
+	struct message_exec m = { .flags = (o->tty ? EXEC_TTY : 0u) | (o->stdin_open ? EXEC_STDIN : 0u) |
+					   (o->detach ? CONTROL_EXEC_DETACH : 0u),
+		.workdir = (char *)(o->workdir ? o->workdir : ""),
+		.user = (char *)(o->user ? o->user : ""),
+		.rows = o->rows,
+		.columns = o->columns };
+	_cleanup_text_list_ char **argv = NULL, **env = NULL;
+	int r = copy_strings(o->command, &argv, err);
+
+	if (r == 0)
+		r = copy_strings(o->env, &env, err);
+	if (r < 0)
+		return r;
+	m.argv = argv;
+	m.env = env;
+	message_exec_encode(&m, payload);
+	return payload->failed ? error_set(err, ERROR_LIMIT, "the command or its environment is too long") : 0;
+}
+
+static int exec(struct monocore *mc, const char *name, const struct monocore_exec_options *o,
+	struct monocore_process **process, struct error *err)
+{
+	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+	_cleanup_record_ struct record record = { 0 };
+	_cleanup_(peer_close) struct peer peer = PEER_NONE;
+	_cleanup_buffer_ struct buffer payload = { 0 };
+	struct frame f;
+	int r;
+
+	if (o->version != 1 || !o->command || !o->command[0])
+		return error_set(err, ERROR_INVALID, "exec: no command was named");
+	r = find_sandbox(mc, name, &d, &record, err);
+	if (r == 0)
+		r = connect_sandbox(&d, &record, &peer, err);
+	if (r == 0)
+		r = encode_exec(o, &payload, err);
+	if (r == 0)
+		r = request(&peer, MESSAGE_EXEC, &payload, MESSAGE_STARTED, &f, UINT64_MAX, err);
+	if (r == 0 && process && !(*process = process_new(&peer, 1, false, err)))
+		r = -ERROR_NO_MEMORY;
+	return r;
+}
+
+int monocore_exec(struct monocore *mc, const char *name, const struct monocore_exec_options *options,
+	struct monocore_process **process, struct monocore_error *error)
+{
+	struct error err;
+
+	return exec(mc, name, options, process, &err) < 0 ? give_error(error, &err) : 0;
+}

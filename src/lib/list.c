@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What there is, and what it has said. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "lib/handle.h"
+#include "os/fs.h"
+#include "sandbox/command.h"
+#include "sandbox/output.h"
+
+static void info_free(struct monocore_sandbox_info *i)
+{
+	free(i->id);
+	free(i->name);
+	free(i->image);
+	free(i->command);
+	free(i->reason);
+	text_list_free(i->labels);
+}
+
+void monocore_list_free(struct monocore_sandbox_info *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		info_free(&list[i]);
+	free(list);
+}
+
+static const char *reason_of(const struct status *s, bool interrupted)
+{
+	return interrupted ? "its supervisor was killed" : s->reason;
+}
+
+static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struct error *err)
+{
+	_cleanup_record_ struct record record = { 0 };
+	_cleanup_status_ struct status status = { 0 };
+	int r = record_read(d->fd, &record, err);
+
+	if (r == 0)
+		r = status_read(d->fd, &status, err);
+	if (r < 0)
+		return r;
+	i->state = sandbox_state(d, &status, &i->interrupted);
+	i->created = record.created;
+	i->started = status.started;
+	i->finished = i->state == MONOCORE_STOPPED ? status.finished : 0;
+	i->exit_status = i->interrupted ? 128 + SIGKILL : (int)status.exit_status;
+	i->id = TAKE_PTR(record.id);
+	i->name = TAKE_PTR(record.name);
+	i->image = TAKE_PTR(record.image);
+	i->labels = TAKE_PTR(record.labels);
+	i->command = command_line(record.argv, err);
+	i->reason = text_copy(reason_of(&status, i->interrupted), err);
+	return i->command && i->reason ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+	const struct monocore_sandbox_info *x = a, *y = b;
+
+	return x->created < y->created ? -1 : x->created > y->created;
+}
+
+static int list_all(struct monocore *mc, struct monocore_sandbox_info **list, size_t *count, struct error *err)
+{
+	_cleanup_text_list_ char **ids = NULL;
+	struct monocore_sandbox_info *all;
+	size_t n = 0;
+	int r = directory_list(&mc->home, &ids, err);
+
+	if (r < 0)
+		return r;
+	all = calloc(text_list_size(ids) + 1, sizeof *all);
+	if (!all)
+		return error_no_memory(err, "list sandboxes");
+	for (size_t i = 0; ids && ids[i]; i++) {
+		_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+
+		d.fd = openat(mc->home.sandboxes, ids[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (d.fd < 0)
+			continue; /* removed meanwhile */
+		r = fill_info(&d, &all[n], err);
+		if (r == 0)
+			n++;
+		else {
+			info_free(&all[n]);
+			all[n] = (struct monocore_sandbox_info){ 0 };
+			if (r == -ERROR_NO_MEMORY) {
+				monocore_list_free(all, n);
+				return r;
+			}
+		}
+	}
+	qsort(all, n, sizeof *all, oldest_first);
+	*list = all;
+	*count = n;
+	return 0;
+}
+
+int monocore_list(struct monocore *mc, struct monocore_sandbox_info **list, size_t *count,
+	struct monocore_error *error)
+{
+	struct error err;
+
+	return list_all(mc, list, count, &err) < 0 ? give_error(error, &err) : 0;
+}
+
+static int inspect(struct monocore *mc, const char *name, char **json, struct error *err)
+{
+	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+	_cleanup_record_ struct record record = { 0 };
+	_cleanup_status_ struct status status = { 0 };
+	bool interrupted;
+	int r = find_sandbox(mc, name, &d, &record, err);
+
+	if (r == 0)
+		r = status_read(d.fd, &status, err);
+	if (r < 0)
+		return r;
+	sandbox_state(&d, &status, &interrupted);
+	if (interrupted) {
+		free(status.state);
+		free(status.reason);
+		status.state = text_copy("stopped", err);
+		status.reason = text_copy(reason_of(&status, true), err);
+		status.exit_status = 128 + SIGKILL;
+		status.pid = 0;
+		if (!status.state || !status.reason)
+			return -ERROR_NO_MEMORY;
+	}
+	*json = record_describe(&record, &status, err);
+	return *json ? 0 : -ERROR_NO_MEMORY;
+}
+
+int monocore_inspect(struct monocore *mc, const char *name, char **json, struct monocore_error *error)
+{
+	struct error err;
+
+	return inspect(mc, name, json, &err) < 0 ? give_error(error, &err) : 0;
+}
+
+struct log_reader {
+	int (*line)(void *context, const struct monocore_log_line *line);
+	void *context;
+};
+
+static int give_line(void *context, const struct output_line *line)
+{
+	const struct log_reader *r = context;
+	const struct monocore_log_line out = {
+		.time = line->time, .stream = line->stream, .data = line->data, .size = line->size };
+
+	return r->line(r->context, &out);
+}
+
+int monocore_log(struct monocore *mc, const char *name, const struct monocore_log_options *o,
+	int (*line)(void *context, const struct monocore_log_line *line), void *context, struct monocore_error *error)
+{
+	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
+	_cleanup_record_ struct record record = { 0 };
+	struct log_reader reader = { line, context };
+	struct output_query query = { .last = o->last,
+		.since = o->since,
+		.until = o->until,
+		.streams = o->streams,
+		.grep = o->grep,
+		.follow = o->follow };
+	struct error err = { 0 };
+	int r = find_sandbox(mc, name, &d, &record, &err);
+
+	if (r == 0)
+		r = output_read(d.fd, &query, give_line, &reader, &err);
+	return err.code ? give_error(error, &err) : r;
+}

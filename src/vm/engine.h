@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an engine is to vm.c: a table of functions, and the part of struct vm that all engines share. */
+#pragma once
+
+#include "vm/vm.h"
+
+struct vm {
+	const struct vm_engine *engine;
+	pid_t pid;
+	int pid_fd;
+	int agent_fd;
+	int console_fd; /* our end of what the engine's process says on standard error, or -1 */
+	bool clone;
+	const char *accelerator; /* a constant */
+	uint8_t *hello;
+	size_t hello_size;
+};
+
+struct vm_engine {
+	const char *name;
+	bool templates;
+	/* 0 when this host has what the engine needs; otherwise *err says what to install. */
+	int (*available)(struct error *err);
+	int (*start)(const struct vm_config *config, struct vm **vm, struct error *err);
+	int (*pause)(struct vm *vm, struct error *err);
+	int (*resume)(struct vm *vm, struct error *err);
+	int (*wait)(struct vm *vm, struct error *err);
+	void (*free)(struct vm *vm); /* the process has been killed and reaped */
+	int (*template_discard)(const struct vm *vm, struct error *err);
+	int (*template_prepare)(const struct vm_config *config, struct error *err);
+};
+
+extern const struct vm_engine engine_qemu, engine_krun;
+
+/* Reads the agent's HELLO, its first frame, from fd; gives up at the deadline (clock_monotonic) or when the
+ * process behind pid_fd ends. The payload is the caller's. */
+int agent_read_hello(
+	int fd, int pid_fd, uint64_t deadline, uint8_t **payload, size_t *size, struct error *err);
