@@ -23,13 +23,14 @@
 static const struct {
 	const char *name;
 	uint32_t resource;
-} rlimit_names[] = { { "cpu", RLIMIT_CPU }, { "fsize", RLIMIT_FSIZE }, { "data", RLIMIT_DATA },
-	{ "stack", RLIMIT_STACK }, { "core", RLIMIT_CORE }, { "rss", RLIMIT_RSS }, { "nproc", RLIMIT_NPROC },
-	{ "nofile", RLIMIT_NOFILE }, { "memlock", RLIMIT_MEMLOCK }, { "locks", RLIMIT_LOCKS },
-	{ "sigpending", RLIMIT_SIGPENDING }, { "msgqueue", RLIMIT_MSGQUEUE }, { "nice", RLIMIT_NICE },
-	{ "rtprio", RLIMIT_RTPRIO }, { "rttime", RLIMIT_RTTIME } };
+} rlimit_names[] = {{"cpu", RLIMIT_CPU}, {"fsize", RLIMIT_FSIZE}, {"data", RLIMIT_DATA},
+	{"stack", RLIMIT_STACK}, {"core", RLIMIT_CORE}, {"rss", RLIMIT_RSS}, {"nproc", RLIMIT_NPROC},
+	{"nofile", RLIMIT_NOFILE}, {"memlock", RLIMIT_MEMLOCK}, {"locks", RLIMIT_LOCKS},
+	{"sigpending", RLIMIT_SIGPENDING}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+	{"rtprio", RLIMIT_RTPRIO}, {"rttime", RLIMIT_RTTIME}};
 
-static int convert_rlimits(const struct monocore_sandbox_options *o, struct message_rlimit *out, struct error *err)
+static int convert_rlimits(
+	const struct monocore_sandbox_options *o, struct message_rlimit *out, struct error *err)
 {
 	if (o->rlimit_count > RECORD_RLIMITS_MAX)
 		return error_set(err, ERROR_LIMIT, "more than %d resource limits", RECORD_RLIMITS_MAX);
@@ -39,8 +40,10 @@ static int convert_rlimits(const struct monocore_sandbox_options *o, struct mess
 		while (n < ARRAY_SIZE(rlimit_names) && strcasecmp(rlimit_names[n].name, o->rlimits[i].name))
 			n++;
 		if (n == ARRAY_SIZE(rlimit_names))
-			return error_set(err, ERROR_INVALID, "'%s' is not a resource limit", o->rlimits[i].name);
-		out[i] = (struct message_rlimit){ rlimit_names[n].resource, o->rlimits[i].soft, o->rlimits[i].hard };
+			return error_set(
+				err, ERROR_INVALID, "'%s' is not a resource limit", o->rlimits[i].name);
+		out[i] = (struct message_rlimit){
+			rlimit_names[n].resource, o->rlimits[i].soft, o->rlimits[i].hard};
 	}
 	return 0;
 }
@@ -61,16 +64,17 @@ static int hold(struct monocore *mc, struct directory *d, struct error *err)
 	return 0;
 }
 
-static int create(struct monocore *mc, const struct monocore_sandbox_options *o, char **name, struct error *err)
+static int create(
+	struct monocore *mc, const struct monocore_sandbox_options *o, char **name, struct error *err)
 {
 	struct message_rlimit rlimits[RECORD_RLIMITS_MAX];
 	struct directory d = DIRECTORY_NONE;
-	struct provision_options p = { .image = o->image,
+	struct provision_options p = {.image = o->image,
 		.platform = o->platform,
-		.wishes = { .command = o->command,
+		.wishes = {.command = o->command,
 			.entrypoint = o->entrypoint,
 			.shell_command = o->shell_command,
-			.script = o->script },
+			.script = o->script},
 		.name = o->name,
 		.workdir = o->workdir,
 		.user = o->user,
@@ -91,11 +95,12 @@ static int create(struct monocore *mc, const struct monocore_sandbox_options *o,
 		.discard = o->discard,
 		.no_template = o->no_template,
 		.unconfined = o->unconfined,
-		.progress = &mc->progress };
+		.progress = &mc->progress};
 	int r;
 
 	if (o->version != 1)
-		return error_set(err, ERROR_INVALID, "sandbox options of version %u: this library knows 1", o->version);
+		return error_set(err, ERROR_INVALID, "sandbox options of version %u: this library knows 1",
+			o->version);
 	if (!o->image)
 		return error_set(err, ERROR_INVALID, "no image was named");
 	r = convert_rlimits(o, rlimits, err);
@@ -120,14 +125,14 @@ int monocore_create(struct monocore *mc, const struct monocore_sandbox_options *
 static int spawn_supervisor(struct monocore *mc, const struct directory *d, int connection, struct error *err)
 {
 	_cleanup_free_ char *program = program_path("mcrun", err);
-	const char *const argv[] = { "mcrun", mc->home.path, d->id, NULL };
-	const struct process_fd fds[] = { { connection, CONTROL_FD_CLIENT }, { d->lock, CONTROL_FD_LOCK },
-		{ STDERR_FILENO, STDERR_FILENO } };
-	struct process_spec spec = { .path = program,
+	const char *const argv[] = {"mcrun", mc->home.path, d->id, NULL};
+	const struct process_fd fds[] = {
+		{connection, CONTROL_FD_CLIENT}, {d->lock, CONTROL_FD_LOCK}, {STDERR_FILENO, STDERR_FILENO}};
+	struct process_spec spec = {.path = program,
 		.argv = argv,
 		.fds = fds,
 		.fd_count = getenv("MONOCORE_DEBUG") ? 3 : 2,
-		.new_session = true };
+		.new_session = true};
 	pid_t pid;
 
 	return program ? process_spawn(&spec, &pid, NULL, err) : -ERROR_NOT_FOUND;
@@ -135,14 +140,15 @@ static int spawn_supervisor(struct monocore *mc, const struct directory *d, int 
 
 static int send_start(struct peer *peer, const struct monocore_attach_options *attach, struct error *err)
 {
-	_cleanup_buffer_ struct buffer payload = { 0 };
-	struct control_attach m = { 0 };
+	_cleanup_buffer_ struct buffer payload = {0};
+	struct control_attach m = {0};
 	struct frame f;
 
 	if (attach)
-		m = (struct control_attach){ .flags = CONTROL_ATTACH_STREAMS | (attach->owner ? CONTROL_ATTACH_OWNER : 0),
+		m = (struct control_attach){
+			.flags = CONTROL_ATTACH_STREAMS | (attach->owner ? CONTROL_ATTACH_OWNER : 0),
 			.rows = attach->rows,
-			.columns = attach->columns };
+			.columns = attach->columns};
 	control_attach_encode(&m, &payload);
 	return request(peer, CONTROL_START, &payload, MESSAGE_STARTED, &f, UINT64_MAX, err);
 }
@@ -151,7 +157,7 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 	struct monocore_process **process, struct error *err)
 {
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	_cleanup_record_ struct record record = { 0 };
+	_cleanup_record_ struct record record = {0};
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
 	_cleanup_fd_ int theirs = -1;
 	int ends[2], r = find_sandbox(mc, name, &d, &record, err);
@@ -171,7 +177,8 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 		return r;
 	close(TAKE_FD(theirs));
 	close(TAKE_FD(d.lock));
-	r = send_start(&peer, process ? attach ? attach : &(struct monocore_attach_options){ .version = 1 } : NULL, err);
+	r = send_start(&peer,
+		process ? attach ? attach : &(struct monocore_attach_options){.version = 1} : NULL, err);
 	if (r == 0 && process) {
 		*process = process_new(&peer, 1, attach && attach->owner, err);
 		r = *process ? 0 : -ERROR_NO_MEMORY;
@@ -191,10 +198,10 @@ static int attach_main(struct monocore *mc, const char *name, const struct monoc
 	struct monocore_process **process, struct error *err)
 {
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	_cleanup_record_ struct record record = { 0 };
+	_cleanup_record_ struct record record = {0};
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
-	_cleanup_buffer_ struct buffer payload = { 0 };
-	struct control_attach m = { .flags = CONTROL_ATTACH_STREAMS };
+	_cleanup_buffer_ struct buffer payload = {0};
+	struct control_attach m = {.flags = CONTROL_ATTACH_STREAMS};
 	struct frame f;
 	int r = find_sandbox(mc, name, &d, &record, err);
 
@@ -229,12 +236,12 @@ static int copy_strings(const char *const *from, char ***to, struct error *err)
 
 static int encode_exec(const struct monocore_exec_options *o, struct buffer *payload, struct error *err)
 {
-	struct message_exec m = { .flags = (o->tty ? EXEC_TTY : 0u) | (o->stdin_open ? EXEC_STDIN : 0u) |
-					   (o->detach ? CONTROL_EXEC_DETACH : 0u),
+	struct message_exec m = {.flags = (o->tty ? EXEC_TTY : 0u) | (o->stdin_open ? EXEC_STDIN : 0u) |
+					  (o->detach ? CONTROL_EXEC_DETACH : 0u),
 		.workdir = (char *)(o->workdir ? o->workdir : ""),
 		.user = (char *)(o->user ? o->user : ""),
 		.rows = o->rows,
-		.columns = o->columns };
+		.columns = o->columns};
 	_cleanup_text_list_ char **argv = NULL, **env = NULL;
 	int r = copy_strings(o->command, &argv, err);
 
@@ -245,16 +252,17 @@ static int encode_exec(const struct monocore_exec_options *o, struct buffer *pay
 	m.argv = argv;
 	m.env = env;
 	message_exec_encode(&m, payload);
-	return payload->failed ? error_set(err, ERROR_LIMIT, "the command or its environment is too long") : 0;
+	return payload->failed ? error_set(err, ERROR_LIMIT, "the command or its environment is too long")
+			       : 0;
 }
 
 static int exec(struct monocore *mc, const char *name, const struct monocore_exec_options *o,
 	struct monocore_process **process, struct error *err)
 {
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	_cleanup_record_ struct record record = { 0 };
+	_cleanup_record_ struct record record = {0};
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
-	_cleanup_buffer_ struct buffer payload = { 0 };
+	_cleanup_buffer_ struct buffer payload = {0};
 	struct frame f;
 	int r;
 
@@ -266,7 +274,8 @@ static int exec(struct monocore *mc, const char *name, const struct monocore_exe
 	if (r == 0)
 		r = encode_exec(o, &payload, err);
 	if (r == 0)
-		r = request(&peer, MESSAGE_EXEC, &payload, MESSAGE_STARTED, &f, UINT64_MAX, err);
+		r = request(&peer, o->detach ? CONTROL_SPAWN : MESSAGE_EXEC, &payload, MESSAGE_STARTED, &f,
+			UINT64_MAX, err);
 	if (r == 0 && process && !(*process = process_new(&peer, 1, false, err)))
 		r = -ERROR_NO_MEMORY;
 	return r;

@@ -12,14 +12,15 @@
 int files_connect(struct monocore *mc, const char *name, struct peer *peer, struct error *err)
 {
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	_cleanup_record_ struct record record = { 0 };
+	_cleanup_record_ struct record record = {0};
 	int r = find_sandbox(mc, name, &d, &record, err);
 
 	return r < 0 ? r : connect_sandbox(&d, &record, peer, err);
 }
 
-int files_receive(struct peer *peer, int (*take)(void *context, const void *data, size_t n, struct error *err),
-	void *context, struct error *err)
+int files_receive(struct peer *peer,
+	int (*take)(void *context, const void *data, size_t n, struct error *err), void *context,
+	struct error *err)
 {
 	for (;;) {
 		struct frame f;
@@ -93,9 +94,15 @@ int files_finish(struct peer *peer, struct error *err)
 	return files_receive(peer, ignore_data, NULL, err);
 }
 
-int files_open(struct peer *peer, uint16_t type, const struct buffer *payload, struct error *err)
+int files_open(struct peer *peer, uint16_t type, const char *path, uint32_t option, struct error *err)
 {
-	if (payload->failed || !peer_send(peer, 1, type, 0, payload->data, payload->size))
+	const struct message_request m = {.path = (char *)path, .option = option};
+	_cleanup_buffer_ struct buffer payload = {0};
+
+	message_request_encode(type, &m, &payload);
+	if (payload.failed)
+		return error_set(err, ERROR_INVALID, "'%s' is no path in a sandbox", path);
+	if (!peer_send(peer, 1, type, 0, payload.data, payload.size))
 		return error_set(err, ERROR_CLOSED, "the sandbox has stopped");
 	return 0;
 }
@@ -113,13 +120,12 @@ int monocore_file_read(struct monocore *mc, const char *name, const char *path, 
 	size_t limit, struct monocore_error *error)
 {
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
-	_cleanup_buffer_ struct buffer payload = { 0 }, bytes = { .limit = limit };
+	_cleanup_buffer_ struct buffer bytes = {.limit = limit};
 	struct error err;
 	int r = files_connect(mc, name, &peer, &err);
 
-	buffer_string(&payload, path);
 	if (r == 0)
-		r = files_open(&peer, MESSAGE_READ, &payload, &err);
+		r = files_open(&peer, MESSAGE_READ, path, 0, &err);
 	if (r == 0)
 		r = files_receive(&peer, collect, &bytes, &err);
 	if (r < 0)
@@ -129,19 +135,16 @@ int monocore_file_read(struct monocore *mc, const char *name, const char *path, 
 	return 0;
 }
 
-int monocore_file_write(struct monocore *mc, const char *name, const char *path, const void *data, size_t size,
-	uint32_t mode, struct monocore_error *error)
+int monocore_file_write(struct monocore *mc, const char *name, const char *path, const void *data,
+	size_t size, uint32_t mode, struct monocore_error *error)
 {
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
-	_cleanup_buffer_ struct buffer payload = { 0 };
 	uint64_t window = STREAM_WINDOW;
 	struct error err;
 	int r = files_connect(mc, name, &peer, &err);
 
-	buffer_string(&payload, path);
-	buffer_u32(&payload, mode);
 	if (r == 0)
-		r = files_open(&peer, MESSAGE_WRITE, &payload, &err);
+		r = files_open(&peer, MESSAGE_WRITE, path, mode, &err);
 	if (r == 0)
 		r = files_send(&peer, &window, data, size, &err);
 	if (r == 0)
@@ -158,10 +161,11 @@ void monocore_file_list_free(struct monocore_file_info *list, size_t count)
 	free(list);
 }
 
-static int add_entry(const struct frame *f, struct monocore_file_info **list, size_t *count, struct error *err)
+static int add_entry(
+	const struct frame *f, struct monocore_file_info **list, size_t *count, struct error *err)
 {
 	struct monocore_file_info *grown = reallocarray(*list, *count + 1, sizeof *grown);
-	struct message_entry m = { 0 };
+	struct message_entry m = {0};
 	int r;
 
 	if (!grown)
@@ -170,20 +174,20 @@ static int add_entry(const struct frame *f, struct monocore_file_info **list, si
 	r = message_entry_decode(cursor_of(f->payload, f->size), &m, err);
 	if (r < 0)
 		return r;
-	grown[(*count)++] = (struct monocore_file_info){ .name = m.name,
+	grown[(*count)++] = (struct monocore_file_info){.name = m.name,
 		.mode = m.mode,
 		.uid = m.uid,
 		.gid = m.gid,
 		.size = m.size,
 		.mtime = m.mtime,
 		.mtime_nanoseconds = m.mtime_nanoseconds,
-		.link = m.link };
+		.link = m.link};
 	return 0;
 }
 
 /* STAT and LIST: ENTRY frames until DONE. */
-static int query_entries(struct monocore *mc, const char *name, uint16_t type, const struct buffer *payload,
-	struct monocore_file_info **list, size_t *count, struct error *err)
+static int query_entries(struct monocore *mc, const char *name, uint16_t type, const char *path,
+	uint32_t option, struct monocore_file_info **list, size_t *count, struct error *err)
 {
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
 	int r = files_connect(mc, name, &peer, err);
@@ -191,7 +195,7 @@ static int query_entries(struct monocore *mc, const char *name, uint16_t type, c
 	*list = NULL;
 	*count = 0;
 	if (r == 0)
-		r = files_open(&peer, type, payload, err);
+		r = files_open(&peer, type, path, option, err);
 	while (r == 0) {
 		struct frame f;
 
@@ -214,13 +218,10 @@ static int query_entries(struct monocore *mc, const char *name, uint16_t type, c
 int monocore_file_stat(struct monocore *mc, const char *name, const char *path, bool follow,
 	struct monocore_file_info **info, struct monocore_error *error)
 {
-	_cleanup_buffer_ struct buffer payload = { 0 };
 	struct error err;
 	size_t count;
 
-	buffer_string(&payload, path);
-	buffer_u8(&payload, follow);
-	if (query_entries(mc, name, MESSAGE_STAT, &payload, info, &count, &err) < 0)
+	if (query_entries(mc, name, MESSAGE_STAT, path, follow, info, &count, &err) < 0)
 		return give_error(error, &err);
 	if (count == 1)
 		return 0;
@@ -232,9 +233,9 @@ int monocore_file_stat(struct monocore *mc, const char *name, const char *path, 
 int monocore_file_list(struct monocore *mc, const char *name, const char *directory,
 	struct monocore_file_info **list, size_t *count, struct monocore_error *error)
 {
-	_cleanup_buffer_ struct buffer payload = { 0 };
 	struct error err;
 
-	buffer_string(&payload, directory);
-	return query_entries(mc, name, MESSAGE_LIST, &payload, list, count, &err) < 0 ? give_error(error, &err) : 0;
+	return query_entries(mc, name, MESSAGE_LIST, directory, 0, list, count, &err) < 0
+		       ? give_error(error, &err)
+		       : 0;
 }

@@ -18,8 +18,9 @@
 
 #define STARTING_LIMIT (150 * NANOSECONDS_PER_SECOND)
 
-_Static_assert(sizeof(((struct monocore_error *)0)->text) == ERROR_TEXT_MAX, "the error text is copied whole");
-#define X(name, exit_status, http_status, meaning) \
+_Static_assert(
+	sizeof(((struct monocore_error *)0)->text) == ERROR_TEXT_MAX, "the error text is copied whole");
+#define X(name, exit_status, http_status, meaning)                                                           \
 	_Static_assert((int)MONOCORE_##name == (int)ERROR_##name, "the public code " #name);
 ERROR_CODES(X)
 #undef X
@@ -60,7 +61,8 @@ static void report_progress(void *context, const struct progress_event *e)
 	mc->user_progress.report(mc->user_progress.context, e->task, e->unit, e->done, e->total, e->finished);
 }
 
-int monocore_open(const struct monocore_open_options *options, struct monocore **out, struct monocore_error *error)
+int monocore_open(
+	const struct monocore_open_options *options, struct monocore **out, struct monocore_error *error)
 {
 	struct monocore *mc = calloc(1, sizeof *mc);
 	struct error err;
@@ -73,7 +75,7 @@ int monocore_open(const struct monocore_open_options *options, struct monocore *
 	pthread_mutex_init(&mc->mutex, NULL);
 	if (options && options->progress.report) {
 		mc->user_progress = options->progress;
-		mc->progress = (struct progress){ .report = report_progress, .context = mc };
+		mc->progress = (struct progress){.report = report_progress, .context = mc};
 	}
 	r = home_open(options ? options->home : NULL, &mc->home, &err);
 	if (r == 0 && (r = directory_sweep(&mc->home, &err)) < 0)
@@ -124,8 +126,8 @@ static void take_held_lock(struct monocore *mc, struct directory *d)
 	pthread_mutex_unlock(&mc->mutex);
 }
 
-int find_sandbox(struct monocore *mc, const char *name, struct directory *d, struct record *record,
-	struct error *err)
+int find_sandbox(
+	struct monocore *mc, const char *name, struct directory *d, struct record *record, struct error *err)
 {
 	int r = directory_find(&mc->home, name, d, err);
 
@@ -138,9 +140,10 @@ int find_sandbox(struct monocore *mc, const char *name, struct directory *d, str
 	return 0;
 }
 
-int connect_sandbox(const struct directory *d, const struct record *record, struct peer *peer, struct error *err)
+int connect_sandbox(
+	const struct directory *d, const struct record *record, struct peer *peer, struct error *err)
 {
-	const struct timespec pause = { .tv_nsec = 10000000 };
+	const struct timespec pause = {.tv_nsec = 10000000};
 	uint64_t deadline = clock_monotonic() + STARTING_LIMIT;
 
 	for (;;) {
@@ -160,18 +163,18 @@ int connect_sandbox(const struct directory *d, const struct record *record, stru
 
 int error_from_frame(const struct frame *f, struct error *err)
 {
-	struct message_error m = { 0 };
+	struct message_error m = {0};
 	int r = message_error_decode(cursor_of(f->payload, f->size), &m, err);
 
 	if (r == 0)
-		r = error_set(err, m.code && m.code < ERROR_COUNT ? (enum error_code)m.code : ERROR_SYSTEM, "%s",
-			m.text);
+		r = error_set(err, m.code && m.code < ERROR_COUNT ? (enum error_code)m.code : ERROR_SYSTEM,
+			"%s", m.text);
 	message_error_free(&m);
 	return r;
 }
 
-int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also, struct frame *frame,
-	uint64_t deadline, struct error *err)
+int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also,
+	struct frame *frame, uint64_t deadline, struct error *err)
 {
 	int r;
 
@@ -181,7 +184,8 @@ int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint
 	do {
 		r = peer_wait(peer, frame, deadline, err);
 		if (r < 0)
-			return r == -ERROR_CLOSED ? error_set(err, ERROR_CLOSED, "the sandbox has stopped") : r;
+			return r == -ERROR_CLOSED ? error_set(err, ERROR_CLOSED, "the sandbox has stopped")
+						  : r;
 		if (frame->type == MESSAGE_ERROR && frame->stream <= 1)
 			return error_from_frame(frame, err);
 	} while (frame->stream != 1 || (frame->type != MESSAGE_DONE && (!also || frame->type != also)));
@@ -193,8 +197,8 @@ enum monocore_state sandbox_state(const struct directory *d, const struct status
 	static const struct {
 		const char *name;
 		enum monocore_state state;
-	} states[] = { { "starting", MONOCORE_STARTING }, { "running", MONOCORE_RUNNING },
-		{ "paused", MONOCORE_PAUSED }, { "stopped", MONOCORE_STOPPED } };
+	} states[] = {{"starting", MONOCORE_STARTING}, {"running", MONOCORE_RUNNING},
+		{"paused", MONOCORE_PAUSED}, {"stopped", MONOCORE_STOPPED}};
 	enum monocore_state state = MONOCORE_CREATED;
 
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
@@ -206,7 +210,7 @@ enum monocore_state sandbox_state(const struct directory *d, const struct status
 
 const char *monocore_state_name(enum monocore_state state)
 {
-	static const char *const names[] = { "created", "starting", "running", "paused", "stopped" };
+	static const char *const names[] = {"created", "starting", "running", "paused", "stopped"};
 
 	return (size_t)state < ARRAY_SIZE(names) ? names[state] : "?";
 }

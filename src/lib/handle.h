@@ -31,17 +31,18 @@ struct monocore {
 int give_error(struct monocore_error *out, const struct error *err);
 
 /* Finds a sandbox and reads its record. The lock that this handle holds on it, if any, comes along. */
-int find_sandbox(struct monocore *mc, const char *name, struct directory *d, struct record *record,
-	struct error *err);
+int find_sandbox(
+	struct monocore *mc, const char *name, struct directory *d, struct record *record, struct error *err);
 
 /* A connection to the supervisor of the running sandbox in d; one that is just starting is waited for. BUSY
  * where it does not run: the text names it. */
-int connect_sandbox(const struct directory *d, const struct record *record, struct peer *peer, struct error *err);
+int connect_sandbox(
+	const struct directory *d, const struct record *record, struct peer *peer, struct error *err);
 
 /* Sends a request on stream 1 and waits for what ends it: 0 for DONE (or for `also`, whose frame is given
  * out), an error for ERROR. deadline as peer_wait() has it. */
-int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also, struct frame *frame,
-	uint64_t deadline, struct error *err);
+int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also,
+	struct frame *frame, uint64_t deadline, struct error *err);
 
 /* The error that an ERROR frame carries. Returns its code, negative. */
 int error_from_frame(const struct frame *f, struct error *err);

@@ -19,7 +19,7 @@ struct doctor {
 static void give_finding(void *context, const struct vm_finding *f)
 {
 	const struct doctor *d = context;
-	const struct monocore_finding out = { .topic = f->topic, .state = (int)f->state, .text = f->text };
+	const struct monocore_finding out = {.topic = f->topic, .state = (int)f->state, .text = f->text};
 
 	d->tell(d->context, &out);
 }
@@ -27,7 +27,7 @@ static void give_finding(void *context, const struct vm_finding *f)
 int monocore_doctor(struct monocore *mc, void (*tell)(void *context, const struct monocore_finding *finding),
 	void *context, struct monocore_error *error)
 {
-	struct doctor d = { tell, context };
+	struct doctor d = {tell, context};
 	struct error err;
 	_cleanup_free_ char *agent = program_path("mcagent", &err);
 
@@ -39,7 +39,7 @@ int monocore_doctor(struct monocore *mc, void (*tell)(void *context, const struc
 int monocore_kernel_install(struct monocore *mc, const char *directory, const char *package, char **version,
 	struct monocore_error *error)
 {
-	struct error err = { 0 };
+	struct error err = {0};
 	_cleanup_free_ char *own = text_format(&err, "%s/kernels", mc->home.path);
 
 	if (!own || kernel_install(directory ? directory : own, package, version, &mc->progress, &err) < 0)
@@ -67,19 +67,20 @@ int monocore_kernel_list(struct monocore *mc, char ***versions, struct monocore_
 	return 0;
 }
 
-int monocore_template_prepare(struct monocore *mc, unsigned cpus, uint64_t memory, struct monocore_error *error)
+int monocore_template_prepare(
+	struct monocore *mc, unsigned cpus, uint64_t memory, struct monocore_error *error)
 {
 	struct error err;
 	_cleanup_free_ char *agent = program_path("mcagent", &err);
 	const struct vm_engine *engine = agent ? vm_engine_find("auto", &err) : NULL;
-	struct vm_config config = { .home = mc->home.path,
+	struct vm_config config = {.home = mc->home.path,
 		.agent_path = agent,
 		.cpus = cpus ? cpus : 1,
 		.memory = memory ? memory : TEMPLATE_MEMORY,
 		.image_fd = -1,
 		.disk_fd = -1,
 		.console_fd = -1,
-		.progress = &mc->progress };
+		.progress = &mc->progress};
 
 	if (!engine || vm_template_prepare(engine, &config, &err) < 0)
 		return give_error(error, &err);

@@ -36,8 +36,8 @@ static const char *reason_of(const struct status *s, bool interrupted)
 
 static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struct error *err)
 {
-	_cleanup_record_ struct record record = { 0 };
-	_cleanup_status_ struct status status = { 0 };
+	_cleanup_record_ struct record record = {0};
+	_cleanup_status_ struct status status = {0};
 	int r = record_read(d->fd, &record, err);
 
 	if (r == 0)
@@ -65,7 +65,8 @@ static int oldest_first(const void *a, const void *b)
 	return x->created < y->created ? -1 : x->created > y->created;
 }
 
-static int list_all(struct monocore *mc, struct monocore_sandbox_info **list, size_t *count, struct error *err)
+static int list_all(
+	struct monocore *mc, struct monocore_sandbox_info **list, size_t *count, struct error *err)
 {
 	_cleanup_text_list_ char **ids = NULL;
 	struct monocore_sandbox_info *all;
@@ -88,7 +89,7 @@ static int list_all(struct monocore *mc, struct monocore_sandbox_info **list, si
 			n++;
 		else {
 			info_free(&all[n]);
-			all[n] = (struct monocore_sandbox_info){ 0 };
+			all[n] = (struct monocore_sandbox_info){0};
 			if (r == -ERROR_NO_MEMORY) {
 				monocore_list_free(all, n);
 				return r;
@@ -101,8 +102,8 @@ static int list_all(struct monocore *mc, struct monocore_sandbox_info **list, si
 	return 0;
 }
 
-int monocore_list(struct monocore *mc, struct monocore_sandbox_info **list, size_t *count,
-	struct monocore_error *error)
+int monocore_list(
+	struct monocore *mc, struct monocore_sandbox_info **list, size_t *count, struct monocore_error *error)
 {
 	struct error err;
 
@@ -112,8 +113,8 @@ int monocore_list(struct monocore *mc, struct monocore_sandbox_info **list, size
 static int inspect(struct monocore *mc, const char *name, char **json, struct error *err)
 {
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	_cleanup_record_ struct record record = { 0 };
-	_cleanup_status_ struct status status = { 0 };
+	_cleanup_record_ struct record record = {0};
+	_cleanup_status_ struct status status = {0};
 	bool interrupted;
 	int r = find_sandbox(mc, name, &d, &record, err);
 
@@ -152,24 +153,25 @@ static int give_line(void *context, const struct output_line *line)
 {
 	const struct log_reader *r = context;
 	const struct monocore_log_line out = {
-		.time = line->time, .stream = line->stream, .data = line->data, .size = line->size };
+		.time = line->time, .stream = line->stream, .data = line->data, .size = line->size};
 
 	return r->line(r->context, &out);
 }
 
 int monocore_log(struct monocore *mc, const char *name, const struct monocore_log_options *o,
-	int (*line)(void *context, const struct monocore_log_line *line), void *context, struct monocore_error *error)
+	int (*line)(void *context, const struct monocore_log_line *line), void *context,
+	struct monocore_error *error)
 {
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	_cleanup_record_ struct record record = { 0 };
-	struct log_reader reader = { line, context };
-	struct output_query query = { .last = o->last,
+	_cleanup_record_ struct record record = {0};
+	struct log_reader reader = {line, context};
+	struct output_query query = {.last = o->last,
 		.since = o->since,
 		.until = o->until,
 		.streams = o->streams,
 		.grep = o->grep,
-		.follow = o->follow };
-	struct error err = { 0 };
+		.follow = o->follow};
+	struct error err = {0};
 	int r = find_sandbox(mc, name, &d, &record, &err);
 
 	if (r == 0)

@@ -8,9 +8,9 @@
 #include "codec/message.h"
 #include "lib/handle.h"
 
-#define CREDIT_STEP	(STREAM_WINDOW / 4)
-#define WRITE_MAX	32768
-#define CLEAN_UP_LIMIT	(10 * NANOSECONDS_PER_SECOND)
+#define CREDIT_STEP    (STREAM_WINDOW / 4)
+#define WRITE_MAX      32768
+#define CLEAN_UP_LIMIT (10 * NANOSECONDS_PER_SECOND)
 
 struct monocore_process *process_new(struct peer *peer, uint32_t stream, bool owner, struct error *err)
 {
@@ -21,7 +21,7 @@ struct monocore_process *process_new(struct peer *peer, uint32_t stream, bool ow
 		return NULL;
 	}
 	*p = (struct monocore_process){
-		.peer = *peer, .stream = stream, .owner = owner, .input_window = STREAM_WINDOW };
+		.peer = *peer, .stream = stream, .owner = owner, .input_window = STREAM_WINDOW};
 	*peer = (struct peer)PEER_NONE;
 	return p;
 }
@@ -48,8 +48,8 @@ void process_credit(struct monocore_process *p, enum monocore_channel channel, s
 	p->taken[channel] = 0;
 }
 
-static int exited_event(struct monocore_process *p, const struct frame *f, struct monocore_event *e,
-	struct error *err)
+static int exited_event(
+	struct monocore_process *p, const struct frame *f, struct monocore_event *e, struct error *err)
 {
 	struct message_exited m;
 	int r = message_exited_decode(cursor_of(f->payload, f->size), &m, err);
@@ -64,7 +64,8 @@ static int exited_event(struct monocore_process *p, const struct frame *f, struc
 }
 
 /* What one frame means to the reader of events; most mean nothing. */
-static int take_frame(struct monocore_process *p, const struct frame *f, struct monocore_event *e, struct error *err)
+static int take_frame(
+	struct monocore_process *p, const struct frame *f, struct monocore_event *e, struct error *err)
 {
 	struct cursor in = cursor_of(f->payload, f->size);
 
@@ -74,14 +75,14 @@ static int take_frame(struct monocore_process *p, const struct frame *f, struct 
 		return 0;
 	switch (f->type) {
 	case MESSAGE_DATA:
-		*e = (struct monocore_event){ .type = MONOCORE_EVENT_DATA,
+		*e = (struct monocore_event){.type = MONOCORE_EVENT_DATA,
 			.channel = (enum monocore_channel)f->channel,
 			.data = f->payload,
-			.size = f->size };
+			.size = f->size};
 		return 0;
 	case MESSAGE_END:
 		*e = (struct monocore_event){
-			.type = MONOCORE_EVENT_END, .channel = (enum monocore_channel)f->channel };
+			.type = MONOCORE_EVENT_END, .channel = (enum monocore_channel)f->channel};
 		return 0;
 	case MESSAGE_CREDIT:
 		p->input_window += cursor_u32(&in);
@@ -101,7 +102,7 @@ int process_event(struct monocore_process *p, struct monocore_event *e, struct e
 	bool received = false;
 	struct frame f;
 
-	*e = (struct monocore_event){ .type = MONOCORE_EVENT_NONE };
+	*e = (struct monocore_event){.type = MONOCORE_EVENT_NONE};
 	if (p->exited) {
 		e->type = MONOCORE_EVENT_EXITED;
 		e->exit_status = p->exit_status;
@@ -161,14 +162,14 @@ int process_close(struct monocore_process *p, enum monocore_channel channel, str
 
 int process_signal(struct monocore_process *p, int signal, struct error *err)
 {
-	uint8_t bytes[4] = { (uint8_t)signal, (uint8_t)(signal >> 8) };
+	uint8_t bytes[4] = {(uint8_t)signal, (uint8_t)(signal >> 8)};
 
 	return send_frame(p, MESSAGE_SIGNAL, 0, bytes, sizeof bytes, err);
 }
 
 int process_resize(struct monocore_process *p, uint16_t rows, uint16_t columns, struct error *err)
 {
-	uint8_t bytes[4] = { (uint8_t)rows, (uint8_t)(rows >> 8), (uint8_t)columns, (uint8_t)(columns >> 8) };
+	uint8_t bytes[4] = {(uint8_t)rows, (uint8_t)(rows >> 8), (uint8_t)columns, (uint8_t)(columns >> 8)};
 
 	return send_frame(p, MESSAGE_RESIZE, 0, bytes, sizeof bytes, err);
 }
@@ -178,7 +179,8 @@ int monocore_process_fd(const struct monocore_process *p)
 	return p->peer.fd;
 }
 
-int monocore_process_next(struct monocore_process *p, struct monocore_event *event, struct monocore_error *error)
+int monocore_process_next(
+	struct monocore_process *p, struct monocore_event *event, struct monocore_error *error)
 {
 	struct error err;
 
@@ -194,15 +196,16 @@ int monocore_process_next(struct monocore_process *p, struct monocore_event *eve
 	return 0;
 }
 
-int monocore_process_write(struct monocore_process *p, const void *data, size_t n, size_t *taken,
-	struct monocore_error *error)
+int monocore_process_write(
+	struct monocore_process *p, const void *data, size_t n, size_t *taken, struct monocore_error *error)
 {
 	struct error err;
 
 	return process_write(p, data, n, taken, &err) < 0 ? give_error(error, &err) : 0;
 }
 
-int monocore_process_close(struct monocore_process *p, enum monocore_channel channel, struct monocore_error *error)
+int monocore_process_close(
+	struct monocore_process *p, enum monocore_channel channel, struct monocore_error *error)
 {
 	struct error err;
 
@@ -216,8 +219,8 @@ int monocore_process_signal(struct monocore_process *p, int signal, struct monoc
 	return process_signal(p, signal, &err) < 0 ? give_error(error, &err) : 0;
 }
 
-int monocore_process_resize(struct monocore_process *p, uint16_t rows, uint16_t columns,
-	struct monocore_error *error)
+int monocore_process_resize(
+	struct monocore_process *p, uint16_t rows, uint16_t columns, struct monocore_error *error)
 {
 	struct error err;
 

@@ -9,13 +9,13 @@
 struct monocore_process {
 	struct peer peer;
 	uint32_t stream;
-	bool owner;	       /* the sandbox ends with it: freeing waits until the supervisor has cleaned up */
+	bool owner; /* the sandbox ends with it: freeing waits until the supervisor has cleaned up */
 	bool exited;
 	int exit_status;
-	uint64_t input_window; /* bytes that may be sent now */
-	bool input_closed;     /* either side is done with standard input */
-	uint64_t taken[3];     /* bytes of an output that are not credited yet */
-	bool closed[3];	       /* outputs that nobody wants any more */
+	uint64_t input_window;       /* bytes that may be sent now */
+	bool input_closed;           /* either side is done with standard input */
+	uint64_t taken[3];           /* bytes of an output that are not credited yet */
+	bool closed[3];              /* outputs that nobody wants any more */
 	enum monocore_channel given; /* what the last event gave out and the next call credits */
 	size_t given_size;
 };

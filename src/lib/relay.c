@@ -33,7 +33,7 @@ struct relay {
 	struct output outputs[3]; /* by channel; IN is not used */
 };
 
-enum { POLL_PROCESS, POLL_IN, POLL_SIGNALS, POLL_OUT, POLL_ERR, POLL_COUNT };
+enum { WATCH_PROCESS, WATCH_IN, WATCH_SIGNALS, WATCH_OUT, WATCH_ERR, WATCH_COUNT };
 
 static int take_events(struct relay *r, struct error *err)
 {
@@ -62,7 +62,8 @@ static int give_up_output(struct relay *r, enum monocore_channel channel, int er
 	buffer_clear(&o->waiting);
 	o->fd = -1;
 	if (errnum != EPIPE)
-		return error_errno(err, errnum, "write %s", channel == MONOCORE_OUT ? "standard output" : "standard error");
+		return error_errno(err, errnum, "write %s",
+			channel == MONOCORE_OUT ? "standard output" : "standard error");
 	return process_close(r->process, channel, err);
 }
 
@@ -82,7 +83,8 @@ static int write_output(struct relay *r, enum monocore_channel channel, struct e
 static int read_input(struct relay *r, struct error *err)
 {
 	char bytes[INPUT_SIZE];
-	size_t most = r->process->input_window < sizeof bytes ? r->process->input_window : sizeof bytes, taken;
+	size_t most = r->process->input_window < sizeof bytes ? r->process->input_window : sizeof bytes,
+	       taken;
 	ssize_t n = read(r->in, bytes, most);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -108,39 +110,38 @@ static int forward_signal(struct relay *r, struct error *err)
 	return process_resize(r->process, size.ws_row, size.ws_col, err);
 }
 
-static void fill_polls(struct relay *r, struct pollfd polls[POLL_COUNT])
+static void fill_polls(struct relay *r, struct pollfd polls[WATCH_COUNT])
 {
 	const struct monocore_process *p = r->process;
 	bool input = r->in >= 0 && !p->input_closed && p->input_window && !p->exited;
 
-	polls[POLL_PROCESS] = (struct pollfd){ .fd = p->exited ? -1 : p->peer.fd,
-		.events = (short)(POLLIN | (peer_has_output(&p->peer) ? POLLOUT : 0)) };
-	polls[POLL_IN] = (struct pollfd){ .fd = input ? r->in : -1, .events = POLLIN };
-	polls[POLL_SIGNALS] = (struct pollfd){ .fd = r->signals, .events = POLLIN };
+	polls[WATCH_PROCESS] = (struct pollfd){.fd = p->exited ? -1 : p->peer.fd,
+		.events = (short)(POLLIN | (peer_has_output(&p->peer) ? POLLOUT : 0))};
+	polls[WATCH_IN] = (struct pollfd){.fd = input ? r->in : -1, .events = POLLIN};
+	polls[WATCH_SIGNALS] = (struct pollfd){.fd = r->signals, .events = POLLIN};
 	for (int i = 0; i < 2; i++) {
 		struct output *o = &r->outputs[MONOCORE_OUT + i];
 
-		polls[POLL_OUT + i] =
-			(struct pollfd){ .fd = o->waiting.size ? o->fd : -1, .events = POLLOUT };
+		polls[WATCH_OUT + i] = (struct pollfd){.fd = o->waiting.size ? o->fd : -1, .events = POLLOUT};
 	}
 }
 
 static int relay_once(struct relay *r, struct error *err)
 {
-	struct pollfd polls[POLL_COUNT];
+	struct pollfd polls[WATCH_COUNT];
 	int result = 0;
 
 	fill_polls(r, polls);
-	if (poll(polls, POLL_COUNT, -1) < 0)
+	if (poll(polls, WATCH_COUNT, -1) < 0)
 		return errno == EINTR ? 0 : error_errno(err, errno, "wait for input");
-	if (polls[POLL_SIGNALS].revents)
+	if (polls[WATCH_SIGNALS].revents)
 		result = forward_signal(r, err);
 	for (int i = 0; result == 0 && i < 2; i++)
-		if (polls[POLL_OUT + i].revents)
+		if (polls[WATCH_OUT + i].revents)
 			result = write_output(r, (enum monocore_channel)(MONOCORE_OUT + i), err);
-	if (result == 0 && polls[POLL_IN].revents)
+	if (result == 0 && polls[WATCH_IN].revents)
 		result = read_input(r, err);
-	if (result == 0 && polls[POLL_PROCESS].revents) {
+	if (result == 0 && polls[WATCH_PROCESS].revents) {
 		peer_flush(&r->process->peer, NULL); /* a peer that is gone may have left its last words */
 		result = take_events(r, err);
 	}
@@ -149,20 +150,21 @@ static int relay_once(struct relay *r, struct error *err)
 
 static bool relay_done(const struct relay *r)
 {
-	return r->process->exited && !r->outputs[MONOCORE_OUT].waiting.size && !r->outputs[MONOCORE_ERR].waiting.size;
+	return r->process->exited && !r->outputs[MONOCORE_OUT].waiting.size &&
+	       !r->outputs[MONOCORE_ERR].waiting.size;
 }
 
 static struct output output_of(int fd)
 {
 	struct stat s;
 
-	return (struct output){ .fd = fd, .regular = fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) };
+	return (struct output){.fd = fd, .regular = fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode)};
 }
 
 int monocore_process_relay(struct monocore_process *p, const struct monocore_relay *relay, int *exit_status,
 	struct monocore_error *error)
 {
-	struct relay r = { .process = p, .in = relay->in, .signals = relay->signals, .terminal = relay->out };
+	struct relay r = {.process = p, .in = relay->in, .signals = relay->signals, .terminal = relay->out};
 	struct error err;
 	int result = 0;
 

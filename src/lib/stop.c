@@ -17,9 +17,9 @@
 #include "os/fs.h"
 #include "sandbox/control.h"
 
-#define GRACE_DEFAULT	(10 * NANOSECONDS_PER_SECOND)
-#define STOP_LIMIT	(60 * NANOSECONDS_PER_SECOND) /* over the grace: the supervisor has timers of its own */
-#define ANSWER_LIMIT	(30 * NANOSECONDS_PER_SECOND)
+#define GRACE_DEFAULT (10 * NANOSECONDS_PER_SECOND)
+#define STOP_LIMIT    (60 * NANOSECONDS_PER_SECOND) /* over the grace: the supervisor has timers of its own */
+#define ANSWER_LIMIT  (30 * NANOSECONDS_PER_SECOND)
 
 struct target {
 	struct directory d;
@@ -32,10 +32,13 @@ static void target_close(struct target *t)
 	record_free(&t->record);
 }
 #define _cleanup_target_ __attribute__((cleanup(target_close)))
-#define TARGET_NONE { .d = DIRECTORY_NONE }
+#define TARGET_NONE                                                                                          \
+	{                                                                                                    \
+		.d = DIRECTORY_NONE                                                                          \
+	}
 
-static int simple_request(struct monocore *mc, const char *name, uint16_t type, const struct buffer *payload,
-	struct error *err)
+static int simple_request(
+	struct monocore *mc, const char *name, uint16_t type, const struct buffer *payload, struct error *err)
 {
 	_cleanup_target_ struct target t = TARGET_NONE;
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
@@ -51,7 +54,7 @@ static int simple_request(struct monocore *mc, const char *name, uint16_t type, 
 
 int monocore_kill(struct monocore *mc, const char *name, int signal, struct monocore_error *error)
 {
-	_cleanup_buffer_ struct buffer payload = { 0 };
+	_cleanup_buffer_ struct buffer payload = {0};
 	struct error err;
 
 	buffer_u32(&payload, (uint32_t)signal);
@@ -77,13 +80,15 @@ static int wait_unlocked(struct target *t, struct error *err)
 {
 	_cleanup_fd_ int lock = -1;
 
-	return faccessat(t->d.fd, "lock", F_OK, 0) < 0 ? 0 : fs_lock(t->d.fd, "lock", FS_LOCK_SHARED, true, &lock, err);
+	return faccessat(t->d.fd, "lock", F_OK, 0) < 0
+		       ? 0
+		       : fs_lock(t->d.fd, "lock", FS_LOCK_SHARED, true, &lock, err);
 }
 
 static int stop_target(struct target *t, uint64_t grace, struct error *err)
 {
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
-	_cleanup_buffer_ struct buffer payload = { 0 };
+	_cleanup_buffer_ struct buffer payload = {0};
 	struct frame f;
 	uint64_t deadline;
 	int r;
@@ -150,7 +155,7 @@ static int wait_running(struct monocore *mc, const char *name, int *exit_status,
 static int wait_stopped(struct monocore *mc, const char *name, int *exit_status, struct error *err)
 {
 	_cleanup_target_ struct target t = TARGET_NONE;
-	_cleanup_status_ struct status status = { 0 };
+	_cleanup_status_ struct status status = {0};
 	bool interrupted;
 	int r = find_sandbox(mc, name, &t.d, &t.record, err);
 
@@ -181,7 +186,7 @@ int monocore_wait(struct monocore *mc, const char *name, int *exit_status, struc
  * its number is hit. */
 static void kill_supervisor(const struct target *t)
 {
-	_cleanup_status_ struct status status = { 0 };
+	_cleanup_status_ struct status status = {0};
 	_cleanup_fd_ int pidfd = -1;
 	char path[64], line[4096];
 	_cleanup_file_ FILE *f = NULL;
@@ -194,7 +199,8 @@ static void kill_supervisor(const struct target *t)
 	f = fopen(path, "re");
 	n = f ? fread(line, 1, sizeof line - 1, f) : 0;
 	line[n] = 0;
-	if (pidfd < 0 || n < sizeof "mcrun" || strcmp(line, "mcrun") || !memmem(line, n, t->d.id, strlen(t->d.id)))
+	if (pidfd < 0 || n < sizeof "mcrun" || strcmp(line, "mcrun") ||
+		!memmem(line, n, t->d.id, strlen(t->d.id)))
 		return;
 	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
@@ -223,8 +229,8 @@ static int remove_sandbox(struct monocore *mc, const char *name, bool force, str
 		return 0; /* a throw-away one that has removed itself */
 	if (t.d.lock < 0 && (r = directory_lock(&t.d, false, err)) == -ERROR_BUSY)
 		return error_set(err, ERROR_BUSY,
-			"sandbox '%s' is running: stop it first, or use 'monocore rm --force %s'", t.record.name,
-			t.record.name);
+			"sandbox '%s' is running: stop it first, or use 'monocore rm --force %s'",
+			t.record.name, t.record.name);
 	return r < 0 ? r : directory_remove(&mc->home, &t.d, t.record.name, err);
 }
 

@@ -22,16 +22,16 @@
 	X(STOP, 258, "u64 nanoseconds of grace; DONE once the sandbox has stopped")                          \
 	X(KILL, 259, "u32 signal for the main process; DONE")                                                \
 	X(PAUSE, 260, "DONE once the VM stands still")                                                       \
-	X(RESUME, 261, "DONE once it runs again")
+	X(RESUME, 261, "DONE once it runs again")                                                            \
+	X(SPAWN, 262,                                                                                        \
+		"as EXEC, but the process goes on without the client, its output dropped: struct "           \
+		"message_exec")
 
 enum control_message {
 #define X(name, code, meaning) CONTROL_##name = code,
 	CONTROL_MESSAGES(X)
 #undef X
 };
-
-/* A flag of MESSAGE_EXEC that only the supervisor looks at: the process goes on without the client. */
-#define CONTROL_EXEC_DETACH 0x10000
 
 enum control_attach_flags {
 	CONTROL_ATTACH_STREAMS = 1, /* wants the main process's output, and may write its input */

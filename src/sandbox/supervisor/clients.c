@@ -154,8 +154,10 @@ static int client_exec(struct client *c, const struct frame *f, struct error *er
 		t = payload.failed ? NULL : stream_open(s, c, f->stream, MESSAGE_EXEC, err);
 		r = t ? 0 : error_no_memory(err, "start a process");
 	}
-	if (r == 0)
+	if (r == 0) {
+		t->detached = f->type == CONTROL_SPAWN;
 		peer_send(&s->agent, t->id, MESSAGE_EXEC, 0, payload.data, payload.size);
+	}
 	message_exec_free(&m);
 	return r;
 }
@@ -237,11 +239,12 @@ static int client_open(struct client *c, const struct frame *f, struct error *er
 			err, ERROR_LIMIT, "more than %d streams on one connection", CLIENT_STREAMS_MAX);
 	if (s->phase != PHASE_RUNNING && f->type != CONTROL_STOP)
 		return error_set(err, ERROR_BUSY, "the sandbox is stopping");
-	if (s->paused && f->type < CONTROL_START)
+	if (s->paused && (f->type < CONTROL_START || f->type == CONTROL_SPAWN))
 		return error_set(err, ERROR_BUSY, "the sandbox is paused: run 'monocore resume %s' first",
 			s->record.name);
 	switch (f->type) {
 	case MESSAGE_EXEC:
+	case CONTROL_SPAWN:
 		return client_exec(c, f, err);
 	case MESSAGE_GET:
 	case MESSAGE_PUT:

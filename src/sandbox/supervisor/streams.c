@@ -68,13 +68,22 @@ static void credit_agent(struct supervisor *s, struct stream *t, uint16_t channe
 	peer_send_u32(&s->agent, t->id, MESSAGE_CREDIT, channel, (uint32_t)n);
 }
 
+/* An exec's process learns by SIGHUP and EPIPE that nobody listens; a transfer is called off, so that half a
+ * file never counts as a whole one. */
 void stream_orphan(struct supervisor *s, struct stream *t)
 {
+	static const struct error gone = {.code = ERROR_CLOSED, .text = "the client is gone"};
+
 	t->client->streams--;
 	t->client = NULL;
+	if (t->detached)
+		return;
+	if (t->opener != MESSAGE_EXEC) {
+		peer_send_error(&s->agent, t->id, &gone);
+		return;
+	}
 	agent_send(s, t, MESSAGE_END, CHANNEL_IN, NULL, 0);
-	if (t->opener == MESSAGE_EXEC)
-		peer_send_u32(&s->agent, t->id, MESSAGE_SIGNAL, 0, SIGHUP);
+	peer_send_u32(&s->agent, t->id, MESSAGE_SIGNAL, 0, SIGHUP);
 	for (uint16_t channel = CHANNEL_OUT; channel <= CHANNEL_ERR; channel++)
 		agent_send(s, t, MESSAGE_CLOSE, channel, NULL, 0);
 }

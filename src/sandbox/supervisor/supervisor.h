@@ -60,6 +60,7 @@ struct stream {
 	uint32_t id;     /* the agent's number */
 	uint16_t opener; /* the message that opened it */
 	bool main;
+	bool detached;         /* an exec that goes on without its client */
 	struct client *client; /* NULL: nobody waits any more */
 	uint32_t client_stream;
 	uint64_t unacked[CHANNEL_COUNT]; /* out, err: bytes from the agent; in: bytes from the client */
