@@ -236,8 +236,7 @@ static int copy_strings(const char *const *from, char ***to, struct error *err)
 
 static int encode_exec(const struct monocore_exec_options *o, struct buffer *payload, struct error *err)
 {
-	struct message_exec m = {.flags = (o->tty ? EXEC_TTY : 0u) | (o->stdin_open ? EXEC_STDIN : 0u) |
-					  (o->detach ? CONTROL_EXEC_DETACH : 0u),
+	struct message_exec m = {.flags = (o->tty ? EXEC_TTY : 0u) | (o->stdin_open ? EXEC_STDIN : 0u),
 		.workdir = (char *)(o->workdir ? o->workdir : ""),
 		.user = (char *)(o->user ? o->user : ""),
 		.rows = o->rows,
