@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "os/fs.h"
+#include "os/process.h"
+
+struct place {
+	char path[64];
+	int fd;
+};
+
+static void place_open(struct place *p)
+{
+	snprintf(p->path, sizeof p->path, "/tmp/monocore-test-XXXXXX");
+	CHECK(mkdtemp(p->path));
+	p->fd = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(p->fd >= 0);
+}
+
+static void place_close(struct place *p)
+{
+	close(p->fd);
+	fs_remove_tree(AT_FDCWD, p->path, NULL);
+	CHECK(access(p->path, F_OK) < 0);
+}
+
+TEST(a_file_is_replaced_as_a_whole)
+{
+	_cleanup_buffer_ struct buffer b = {0};
+	struct place p;
+	struct error err;
+	struct stat s;
+
+	place_open(&p);
+	CHECK_OK(fs_write_atomic(p.fd, "f", "old", 3, 0600, &err));
+	CHECK_OK(fs_write_atomic(p.fd, "f", "newer", 5, 0400, &err));
+	CHECK_OK(fs_read_file(p.fd, "f", 100, &b, &err));
+	CHECK(b.size == 5 && !memcmp(b.data, "newer", 5));
+	CHECK(fstatat(p.fd, "f", &s, 0) == 0 && (s.st_mode & 0777) == 0400);
+	CHECK_ERROR(fs_read_file(p.fd, "f", 4, &b, &err), ERROR_LIMIT);
+	CHECK_ERROR(fs_read_file(p.fd, "none", 4, &b, &err), ERROR_NOT_FOUND);
+	place_close(&p);
+}
+
+TEST(a_write_that_fails_leaves_the_old_file_and_no_other)
+{
+	static char big[100000];
+	_cleanup_buffer_ struct buffer b = {0};
+	struct place p;
+	struct error err;
+	int status;
+	pid_t child;
+
+	place_open(&p);
+	CHECK_OK(fs_write_atomic(p.fd, "f", "old", 3, 0600, &err));
+	child = fork();
+	if (child == 0) {
+		setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096});
+		signal(SIGXFSZ, SIG_IGN);
+		_exit(fs_write_atomic(p.fd, "f", big, sizeof big, 0600, &err) < 0 ? 7 : 0);
+	}
+	waitpid(child, &status, 0);
+	CHECK_INT(WEXITSTATUS(status), 7);
+	CHECK_OK(fs_read_file(p.fd, "f", 100, &b, &err));
+	CHECK(b.size == 3);
+	CHECK(unlinkat(p.fd, "f", 0) == 0);
+	CHECK(rmdir(p.path) == 0); /* nothing else was there */
+	close(p.fd);
+}
+
+TEST(nothing_beneath_leads_out)
+{
+	static const char *const ways[] = {"../x", "/etc/passwd", "out/passwd", "up/x", "a/../../x"};
+	struct place p;
+	struct error err;
+
+	place_open(&p);
+	CHECK_OK(fs_make_directories(p.fd, "a/b/c", 0700, &err));
+	CHECK(symlinkat("/etc", p.fd, "out") == 0);
+	CHECK(symlinkat("..", p.fd, "up") == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		CHECK(fs_open_beneath(p.fd, ways[i], O_RDONLY, 0, &err) < 0);
+	close(fs_open_beneath(p.fd, "a/b/c/f", O_WRONLY | O_CREAT, 0600, &err));
+	CHECK(faccessat(p.fd, "a/b/c/f", F_OK, 0) == 0);
+	place_close(&p);
+}
+
+TEST(a_tree_is_removed_without_following_links_even_where_it_cannot_be_written)
+{
+	struct place p, other;
+	struct error err;
+
+	place_open(&p);
+	place_open(&other);
+	close(openat(other.fd, "precious", O_CREAT | O_WRONLY, 0600));
+	CHECK_OK(fs_make_directories(p.fd, "t/closed/inner", 0700, &err));
+	CHECK(symlinkat(other.path, p.fd, "t/link") == 0);
+	CHECK(fchmodat(p.fd, "t/closed", 0500, 0) == 0);
+	CHECK_OK(fs_remove_tree(p.fd, "t", &err));
+	CHECK_OK(fs_remove_tree(p.fd, "t", &err));
+	CHECK(faccessat(other.fd, "precious", F_OK, 0) == 0);
+	place_close(&p);
+	place_close(&other);
+}
+
+TEST(a_lock_excludes_and_dies_with_its_process)
+{
+	struct place p;
+	struct error err;
+	int fd, status, ready[2];
+	pid_t child;
+	char byte;
+
+	place_open(&p);
+	CHECK(pipe(ready) == 0);
+	child = fork();
+	if (child == 0) {
+		if (fs_lock(p.fd, "l", FS_LOCK_EXCLUSIVE, true, &fd, &err) < 0 ||
+			write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	CHECK(read(ready[0], &byte, 1) == 1);
+	CHECK_ERROR(fs_lock(p.fd, "l", FS_LOCK_SHARED, false, &fd, &err), ERROR_BUSY);
+	CHECK(fs_is_locked(p.fd, "l"));
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	CHECK_OK(fs_lock(p.fd, "l", FS_LOCK_EXCLUSIVE, false, &fd, &err));
+	close(fd);
+	close(ready[0]);
+	close(ready[1]);
+	place_close(&p);
+}
+
+TEST(a_lock_on_a_file_that_was_removed_is_taken_again)
+{
+	struct place p;
+	struct error err;
+	int first, second, status;
+	pid_t child;
+
+	place_open(&p);
+	CHECK_OK(fs_lock(p.fd, "l", FS_LOCK_EXCLUSIVE, true, &first, &err));
+	child = fork();
+	if (child == 0) { /* waits for a file that is gone when its turn comes */
+		close(first);
+		_exit(fs_lock(p.fd, "l", FS_LOCK_EXCLUSIVE, true, &second, &err) == 0 &&
+					faccessat(p.fd, "l", F_OK, 0) == 0
+				? 0
+				: 1);
+	}
+	usleep(50000);
+	CHECK(unlinkat(p.fd, "l", 0) == 0);
+	close(first);
+	waitpid(child, &status, 0);
+	CHECK_INT(WEXITSTATUS(status), 0);
+	place_close(&p);
+}
+
+TEST(a_sparse_copy_keeps_bytes_and_holes)
+{
+	struct place p;
+	struct error err;
+	struct stat s;
+	char bytes[6] = "";
+	int from, to;
+
+	place_open(&p);
+	from = openat(p.fd, "from", O_RDWR | O_CREAT, 0600);
+	to = openat(p.fd, "to", O_RDWR | O_CREAT, 0600);
+	CHECK(ftruncate(from, 1LL << 32) == 0 && pwrite(from, "hello", 5, 1LL << 31) == 5);
+	CHECK_OK(fs_copy_sparse(from, to, "from", &err));
+	CHECK(fstat(to, &s) == 0 && s.st_size == 1LL << 32 && s.st_blocks * 512 < 1 << 20);
+	CHECK(pread(to, bytes, 5, 1LL << 31) == 5 && !strcmp(bytes, "hello"));
+	close(from);
+	close(to);
+	place_close(&p);
+}
+
+TEST(a_child_has_only_the_descriptors_that_were_named)
+{
+	const char *const argv[] = {"sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0", NULL};
+	_cleanup_buffer_ struct buffer out = {0};
+	struct error err;
+	int stray = open("/etc/passwd", O_RDONLY); /* not close-on-exec */
+
+	CHECK_OK(process_run(argv, &out, 1000, 10 * NANOSECONDS_PER_SECOND, &err));
+	CHECK(buffer_u8(&out, 0));
+	CHECK_TEXT((const char *)out.data, "0\n1\n2\n3\n/dev/null\n"); /* 3: ls reading the directory */
+	close(stray);
+}
+
+TEST(a_command_that_is_not_there_is_an_error_of_the_start)
+{
+	const char *const argv[] = {"/nonexistent/program", NULL};
+	struct error err;
+
+	CHECK_ERROR(process_run(argv, NULL, 0, NANOSECONDS_PER_SECOND, &err), ERROR_NOT_FOUND);
+	CHECK(strstr(err.text, "/nonexistent/program"));
+}
+
+TEST(a_command_is_bounded_in_time_and_output)
+{
+	const char *const slow[] = {"sleep", "100", NULL};
+	const char *const loud[] = {"yes", NULL};
+	const char *const bad[] = {"sh", "-c", "exit 3", NULL};
+	_cleanup_buffer_ struct buffer out = {0};
+	struct error err;
+
+	CHECK_ERROR(process_run(slow, NULL, 0, NANOSECONDS_PER_SECOND / 10, &err), ERROR_TIMEOUT);
+	CHECK_ERROR(process_run(loud, &out, 100000, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_LIMIT);
+	CHECK_ERROR(process_run(bad, NULL, 0, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_SYSTEM);
+	CHECK(strstr(err.text, "status 3"));
+}
