@@ -138,11 +138,26 @@ static int spawn_supervisor(struct monocore *mc, const struct directory *d, int 
 	return program ? process_spawn(&spec, &pid, NULL, err) : -ERROR_NOT_FOUND;
 }
 
-static int send_start(struct peer *peer, const struct monocore_attach_options *attach, struct error *err)
+static int report_progress(struct monocore *mc, const struct frame *f, struct error *err)
+{
+	struct control_progress m = {0};
+	int r = control_progress_decode(cursor_of(f->payload, f->size), &m, err);
+
+	if (r == 0)
+		progress_report(
+			&mc->progress, &(struct progress_event){m.task, m.unit, m.done, m.total, m.finished});
+	control_progress_free(&m);
+	return r;
+}
+
+/* Asks for the start on stream 1 and waits until the main process runs. */
+static int send_start(struct monocore *mc, struct peer *peer, const struct monocore_attach_options *attach,
+	struct error *err)
 {
 	_cleanup_buffer_ struct buffer payload = {0};
 	struct control_attach m = {0};
 	struct frame f;
+	int r;
 
 	if (attach)
 		m = (struct control_attach){
@@ -150,7 +165,19 @@ static int send_start(struct peer *peer, const struct monocore_attach_options *a
 			.rows = attach->rows,
 			.columns = attach->columns};
 	control_attach_encode(&m, &payload);
-	return request(peer, CONTROL_START, &payload, MESSAGE_STARTED, &f, UINT64_MAX, err);
+	if (payload.failed || !peer_send(peer, 1, CONTROL_START, 0, payload.data, payload.size))
+		return error_set(err, ERROR_CLOSED, "start the supervisor: it is gone");
+	do {
+		r = peer_wait(peer, &f, UINT64_MAX, err);
+		if (r < 0)
+			return error_prefix(err, "start the sandbox");
+		r = 0;
+		if (f.type == MESSAGE_ERROR)
+			r = error_from_frame(&f, err);
+		else if (f.type == CONTROL_PROGRESS)
+			r = report_progress(mc, &f, err);
+	} while (r == 0 && f.type != MESSAGE_STARTED);
+	return r;
 }
 
 static int start(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +25,35 @@ int control_attach_decode(struct cursor in, struct control_attach *m, struct err
 	m->rows = cursor_u16(&in);
 	m->columns = cursor_u16(&in);
 	return cursor_done(&in) ? 0 : error_set(err, ERROR_INVALID, "a malformed request to attach");
+}
+
+void control_progress_encode(const struct control_progress *m, struct buffer *out)
+{
+	buffer_string(out, m->task);
+	buffer_string(out, m->unit);
+	buffer_u64(out, m->done);
+	buffer_u64(out, m->total);
+	buffer_u8(out, m->finished);
+}
+
+int control_progress_decode(struct cursor in, struct control_progress *m, struct error *err)
+{
+	m->task = cursor_string(&in);
+	m->unit = cursor_string(&in);
+	m->done = cursor_u64(&in);
+	m->total = cursor_u64(&in);
+	m->finished = cursor_u8(&in);
+	if (cursor_done(&in))
+		return 0;
+	control_progress_free(m);
+	return error_set(err, ERROR_INVALID, "a malformed report of progress");
+}
+
+void control_progress_free(struct control_progress *m)
+{
+	free(m->task);
+	free(m->unit);
+	m->task = m->unit = NULL;
 }
 
 static void socket_address(int fd, struct sockaddr_un *address)

@@ -14,7 +14,7 @@
 #include "base/error.h"
 
 #define CONTROL_MESSAGES(X)                                                                                  \
-	/* name, code, meaning; each opens a stream and is answered there */                                 \
+	/* name, code, meaning; but for PROGRESS, each opens a stream and is answered there */               \
 	X(START, 256,                                                                                        \
 		"first on the inherited connection: run the sandbox: struct control_attach; STARTED or "     \
 		"ERROR")                                                                                     \
@@ -44,6 +44,16 @@ struct control_attach {
 };
 void control_attach_encode(const struct control_attach *m, struct buffer *out);
 int control_attach_decode(struct cursor in, struct control_attach *m, struct error *err);
+
+/* A step of the start that takes its time (the making of a template): struct progress_event on its way. */
+struct control_progress {
+	char *task, *unit;
+	uint64_t done, total;
+	bool finished;
+};
+void control_progress_encode(const struct control_progress *m, struct buffer *out);
+int control_progress_decode(struct cursor in, struct control_progress *m, struct error *err);
+void control_progress_free(struct control_progress *m);
 
 /* Descriptors of the mcrun process. */
 enum { CONTROL_FD_CLIENT = 3, CONTROL_FD_LOCK = 4 };

@@ -79,8 +79,25 @@ static int take_slot(struct supervisor *s, unsigned *slot, struct error *err)
 	return error_set(err, ERROR_LIMIT, "%d sandboxes run already", SLOTS_MAX);
 }
 
+/* Passes on to the client that waits for the start how far the engine is. */
+static void report_start(void *context, const struct progress_event *e)
+{
+	struct supervisor *s = context;
+	const struct control_progress m = {.task = (char *)e->task,
+		.unit = (char *)e->unit,
+		.done = e->done,
+		.total = e->total,
+		.finished = e->finished};
+	_cleanup_buffer_ struct buffer payload = {0};
+
+	control_progress_encode(&m, &payload);
+	if (!payload.failed && s->clients)
+		client_send(s->clients, s->start_stream, CONTROL_PROGRESS, 0, payload.data, payload.size);
+}
+
 static int start_vm(struct supervisor *s, struct error *err)
 {
+	const struct progress progress = {.report = report_start, .context = s};
 	_cleanup_free_ char *agent = program_path("mcagent", err);
 	struct vm_config config = {.home = s->home.path,
 		.agent_path = agent,
@@ -295,7 +312,7 @@ int supervisor_start(struct supervisor *s, struct error *err)
 	if (r == 0)
 		r = run_main(s, &how, err);
 	if (r < 0) {
-		peer_send_error(&c->peer, stream, err);
+		peer_send_error(&c->peer, s->start_stream, err);
 		return r;
 	}
 	s->phase = PHASE_RUNNING;
@@ -306,8 +323,8 @@ int supervisor_start(struct supervisor *s, struct error *err)
 	s->status.accelerator = text_copy(vm_accelerator_name(s->vm), NULL);
 	r = supervisor_set_state(s, "running", err);
 	if (r < 0)
-		peer_send_error(&c->peer, stream, err);
+		peer_send_error(&c->peer, s->start_stream, err);
 	else
-		start_answer(c, stream, &how);
+		start_answer(c, s->start_stream, &how);
 	return r;
 }

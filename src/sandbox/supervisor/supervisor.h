@@ -96,6 +96,8 @@ struct supervisor {
 	struct map streams; /* by id, u32 */
 	struct stream *main;
 	uint32_t next_stream;
+	uint32_t start_stream; /* of the client that asked for the start, the first in `clients` until it is
+				  done */
 	enum stop_step stop_step;
 	bool main_exited, paused;
 };
