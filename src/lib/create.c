@@ -204,7 +204,7 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 		return r;
 	close(TAKE_FD(theirs));
 	close(TAKE_FD(d.lock));
-	r = send_start(&peer,
+	r = send_start(mc, &peer,
 		process ? attach ? attach : &(struct monocore_attach_options){.version = 1} : NULL, err);
 	if (r == 0 && process) {
 		*process = process_new(&peer, 1, attach && attach->owner, err);

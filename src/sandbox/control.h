@@ -13,19 +13,16 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define CONTROL_MESSAGES(X)                                                                                  \
-	/* name, code, meaning; but for PROGRESS, each opens a stream and is answered there */               \
-	X(START, 256,                                                                                        \
-		"first on the inherited connection: run the sandbox: struct control_attach; STARTED or "     \
-		"ERROR")                                                                                     \
-	X(ATTACH, 257, "join the main process's streams: struct control_attach; STARTED or ERROR")           \
-	X(STOP, 258, "u64 nanoseconds of grace; DONE once the sandbox has stopped")                          \
-	X(KILL, 259, "u32 signal for the main process; DONE")                                                \
-	X(PAUSE, 260, "DONE once the VM stands still")                                                       \
-	X(RESUME, 261, "DONE once it runs again")                                                            \
-	X(SPAWN, 262,                                                                                        \
-		"as EXEC, but the process goes on without the client, its output dropped: struct "           \
-		"message_exec")
+#define CONTROL_MESSAGES(X) \
+	/* name, code, meaning; but for PROGRESS, each opens a stream and is answered there */ \
+	X(START, 256, "first on the inherited connection: struct control_attach; STARTED or ERROR") \
+	X(ATTACH, 257, "join the main process's streams: struct control_attach; STARTED or ERROR") \
+	X(STOP, 258, "u64 nanoseconds of grace; DONE once the sandbox has stopped") \
+	X(KILL, 259, "u32 signal for the main process; DONE") \
+	X(PAUSE, 260, "DONE once the VM stands still") \
+	X(RESUME, 261, "DONE once it runs again") \
+	X(SPAWN, 262, "as EXEC, but the process goes on without the client, its output dropped") \
+	X(PROGRESS, 263, "from the supervisor, before the answer to START: struct control_progress")
 
 enum control_message {
 #define X(name, code, meaning) CONTROL_##name = code,

@@ -22,9 +22,9 @@ struct directory {
 	int fd;   /* of the directory, or -1 */
 	int lock; /* of its lock file while this process holds it, or -1 */
 };
-#define DIRECTORY_NONE                                                                                       \
-	{                                                                                                    \
-		.fd = -1, .lock = -1                                                                         \
+#define DIRECTORY_NONE \
+	{ \
+		.fd = -1, .lock = -1 \
 	}
 void directory_close(struct directory *d);
 #define _cleanup_directory_ __attribute__((cleanup(directory_close)))

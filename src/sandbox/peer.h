@@ -14,9 +14,9 @@ struct peer {
 	struct frame_reader in;
 	struct buffer out; /* not yet written */
 };
-#define PEER_NONE                                                                                            \
-	{                                                                                                    \
-		.fd = -1                                                                                     \
+#define PEER_NONE \
+	{ \
+		.fd = -1 \
 	}
 
 void peer_close(struct peer *p);

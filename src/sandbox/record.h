@@ -25,44 +25,44 @@
 #define RECORD_RLIMITS_MAX 16
 
 /* name in JSON and C, kind */
-#define RECORD_FIELDS(X)                                                                                     \
-	X(id, TEXT)                                                                                          \
-	X(name, TEXT)                                                                                        \
-	X(image, TEXT)                                                                                       \
-	X(digest, TEXT)                                                                                      \
-	X(root_id, TEXT)                                                                                     \
-	X(argv, LIST)                                                                                        \
-	X(env, LIST)                                                                                         \
-	X(labels, LIST)                                                                                      \
-	X(volumes, LIST)                                                                                     \
-	X(workdir, TEXT)                                                                                     \
-	X(user, TEXT)                                                                                        \
-	X(hostname, TEXT)                                                                                    \
-	X(machine_id, TEXT)                                                                                  \
-	X(engine, TEXT)                                                                                      \
-	X(version, NUMBER)                                                                                   \
-	X(stop_signal, NUMBER)                                                                               \
-	X(cpus, NUMBER)                                                                                      \
-	X(memory, NUMBER)                                                                                    \
-	X(disk, NUMBER)                                                                                      \
-	X(pids, NUMBER)                                                                                      \
-	X(created, NUMBER)                                                                                   \
-	X(tty, FLAG)                                                                                         \
-	X(stdin_open, FLAG)                                                                                  \
-	X(read_only, FLAG)                                                                                   \
-	X(discard, FLAG)                                                                                     \
-	X(no_template, FLAG)                                                                                 \
+#define RECORD_FIELDS(X) \
+	X(id, TEXT) \
+	X(name, TEXT) \
+	X(image, TEXT) \
+	X(digest, TEXT) \
+	X(root_id, TEXT) \
+	X(argv, LIST) \
+	X(env, LIST) \
+	X(labels, LIST) \
+	X(volumes, LIST) \
+	X(workdir, TEXT) \
+	X(user, TEXT) \
+	X(hostname, TEXT) \
+	X(machine_id, TEXT) \
+	X(engine, TEXT) \
+	X(version, NUMBER) \
+	X(stop_signal, NUMBER) \
+	X(cpus, NUMBER) \
+	X(memory, NUMBER) \
+	X(disk, NUMBER) \
+	X(pids, NUMBER) \
+	X(created, NUMBER) \
+	X(tty, FLAG) \
+	X(stdin_open, FLAG) \
+	X(read_only, FLAG) \
+	X(discard, FLAG) \
+	X(no_template, FLAG) \
 	X(unconfined, FLAG)
 
-#define STATUS_FIELDS(X)                                                                                     \
-	X(state, TEXT)                                                                                       \
-	X(reason, TEXT)                                                                                      \
-	X(engine, TEXT)                                                                                      \
-	X(accelerator, TEXT)                                                                                 \
-	X(started, NUMBER)                                                                                   \
-	X(finished, NUMBER)                                                                                  \
-	X(exit_status, NUMBER)                                                                               \
-	X(pid, NUMBER)                                                                                       \
+#define STATUS_FIELDS(X) \
+	X(state, TEXT) \
+	X(reason, TEXT) \
+	X(engine, TEXT) \
+	X(accelerator, TEXT) \
+	X(started, NUMBER) \
+	X(finished, NUMBER) \
+	X(exit_status, NUMBER) \
+	X(pid, NUMBER) \
 	X(clone, FLAG)
 
 #define RECORD_TEXT   char *
