@@ -186,6 +186,7 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
 	_cleanup_record_ struct record record = {0};
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
+	const struct monocore_attach_options plain = MONOCORE_ATTACH_OPTIONS_INIT;
 	_cleanup_fd_ int theirs = -1;
 	int ends[2], r = find_sandbox(mc, name, &d, &record, err);
 
@@ -204,8 +205,9 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 		return r;
 	close(TAKE_FD(theirs));
 	close(TAKE_FD(d.lock));
-	r = send_start(mc, &peer,
-		process ? attach ? attach : &(struct monocore_attach_options){.version = 1} : NULL, err);
+	if (process && !attach)
+		attach = &plain;
+	r = send_start(mc, &peer, process ? attach : NULL, err);
 	if (r == 0 && process) {
 		*process = process_new(&peer, 1, attach && attach->owner, err);
 		r = *process ? 0 : -ERROR_NO_MEMORY;

@@ -107,7 +107,8 @@ static int start_vm(struct supervisor *s, struct error *err)
 		.disk_fd = s->disk_fd,
 		.console_fd = s->console_fd,
 		.cold = s->record.no_template,
-		.unconfined = s->record.unconfined};
+		.unconfined = s->record.unconfined,
+		.progress = &progress};
 	int r = agent ? take_slot(s, &config.id, err) : -ERROR_NOT_FOUND;
 
 	if (r == 0)
