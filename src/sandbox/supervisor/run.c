@@ -48,6 +48,15 @@ static void on_vm(uv_poll_t *handle, int status, int events)
 	supervisor_watch(s);
 }
 
+static void on_console(uv_poll_t *handle, int status, int events)
+{
+	struct supervisor *s = handle->data;
+
+	console_read(&s->console);
+	if (status < 0 || (events & UV_DISCONNECT))
+		uv_poll_stop(handle);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	(void)number;
@@ -86,6 +95,7 @@ int supervisor_loop(struct supervisor *s, struct error *err)
 	watch_fd(s, &s->agent_poll, s->agent.fd, on_agent);
 	watch_fd(s, &s->listener_poll, s->listener, on_listener);
 	watch_fd(s, &s->vm_poll, vm_process_fd(s->vm), on_vm);
+	watch_fd(s, &s->console_poll, s->console.fd, on_console);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		uv_signal_init(&s->loop, &s->signals[i]);
 		s->signals[i].data = s;
@@ -150,7 +160,7 @@ int supervise(const struct supervise_options *options, struct error *err)
 		.listener = -1,
 		.image_fd = -1,
 		.disk_fd = -1,
-		.console_fd = -1};
+		.console = {.fd = -1}};
 	int r = open_sandbox(&s, options, err);
 
 	if (r < 0)

@@ -99,18 +99,21 @@ static int start_vm(struct supervisor *s, struct error *err)
 {
 	const struct progress progress = {.report = report_start, .context = s};
 	_cleanup_free_ char *agent = program_path("mcagent", err);
+	_cleanup_fd_ int console = -1;
 	struct vm_config config = {.home = s->home.path,
 		.agent_path = agent,
 		.cpus = (unsigned)s->record.cpus,
 		.memory = s->record.memory,
 		.image_fd = s->image_fd,
 		.disk_fd = s->disk_fd,
-		.console_fd = s->console_fd,
 		.cold = s->record.no_template,
 		.unconfined = s->record.unconfined,
 		.progress = &progress};
 	int r = agent ? take_slot(s, &config.id, err) : -ERROR_NOT_FOUND;
 
+	if (r == 0)
+		r = console_open(&s->console, &console, err);
+	config.console_fd = console;
 	if (r == 0)
 		r = vm_start(s->engine, &config, &s->vm, err);
 	if (r == 0)
@@ -123,6 +126,7 @@ static void stop_vm(struct supervisor *s)
 	s->agent.fd = -1; /* the VM's */
 	peer_close(&s->agent);
 	vm_free(TAKE_PTR(s->vm));
+	console_close(&s->console);
 }
 
 static void uuid_text(char out[37])

@@ -172,6 +172,23 @@ static void tell_open_streams(struct supervisor *s)
 			client_send(c, c->stop_stream, MESSAGE_DONE, 0, NULL, 0);
 }
 
+/* Why a VM ended that nobody told to. */
+static void explain_end(struct supervisor *s, int r, const struct error *err)
+{
+	size_t n = 0;
+	const char *panic = console_panic(&s->console, &n);
+	struct error why;
+
+	if (panic)
+		error_set(&why, ERROR_CLOSED, "the guest's kernel panicked: %.*s", (int)n, panic);
+	else if (r < 0)
+		why = *err;
+	else
+		error_set(&why, ERROR_CLOSED, "the guest shut itself down");
+	supervisor_note(s, "%s", why.text);
+	set_reason(s, why.text);
+}
+
 void supervisor_vm_ended(struct supervisor *s)
 {
 	struct error err;
@@ -184,7 +201,7 @@ void supervisor_vm_ended(struct supervisor *s)
 	if (!s->main_exited) {
 		s->status.exit_status = EXIT_LOST;
 		if (!s->status.reason && s->phase != PHASE_STOPPING)
-			set_reason(s, r < 0 ? err.text : "the guest shut itself down");
+			explain_end(s, r, &err);
 		tell_lost(s);
 	}
 	if (s->lost_output)
@@ -219,7 +236,7 @@ void supervisor_cleanup(struct supervisor *s)
 	free_streams(s);
 	output_close(TAKE_PTR(s->output));
 	for (size_t i = 0; i < 4; i++) {
-		int fd = ((int[]){s->listener, s->image_fd, s->disk_fd, s->console_fd})[i];
+		int fd = ((int[]){s->listener, s->image_fd, s->disk_fd, s->console.fd})[i];
 
 		if (fd >= 0)
 			close(fd);

@@ -6,6 +6,7 @@
  *   agent.c    the agent's frames: to the stream they belong to
  *   clients.c  control connections: accept, read requests, drop
  *   streams.c  which client's stream is which of the agent's, and how much is under way on each
+ *   console.c  the last words of the guest's kernel
  *   stop.c     the ways to end, and what is written down and removed then
  *   run.c      the loop that all of these hang on (libuv)
  *
@@ -66,6 +67,12 @@ struct stream {
 	uint64_t unacked[CHANNEL_COUNT]; /* out, err: bytes from the agent; in: bytes from the client */
 };
 
+struct console {
+	int fd; /* read end of what the guest's kernel writes, or -1 */
+	char last[8192];
+	size_t size;
+};
+
 /* How far PHASE_STOPPING is: the stop signal was sent, then SIGKILL, then the guest was told to shut down. */
 enum stop_step { STOP_NONE, STOP_ASKED, STOP_KILLED, STOP_SHUTDOWN };
 
@@ -79,11 +86,12 @@ struct supervisor {
 	enum phase phase;
 
 	uv_loop_t loop;
-	uv_poll_t agent_poll, listener_poll, vm_poll;
+	uv_poll_t agent_poll, listener_poll, vm_poll, console_poll;
 	uv_signal_t signals[3];
 	uv_timer_t stop_timer;
 	int listener;
-	int image_fd, disk_fd, console_fd;
+	int image_fd, disk_fd;
+	struct console console;
 
 	const struct vm_engine *engine;
 	struct vm *vm;
@@ -108,6 +116,13 @@ void supervisor_watch(struct supervisor *s); /* sets what is polled for after qu
 
 /* start.c */
 int supervisor_start(struct supervisor *s, struct error *err);
+
+/* console.c */
+int console_open(struct console *c, int *write_end, struct error *err);
+void console_read(struct console *c); /* all there is, never blocking */
+void console_close(struct console *c);
+const char *console_panic(
+	struct console *c, size_t *n); /* why the guest's kernel gave up, or NULL; not NUL-terminated */
 
 /* agent.c: reads and dispatches what is there; failures end the sandbox. */
 void agent_readable(struct supervisor *s);
