@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What sandboxes leave while they run and must not leave afterwards: processes, rows, files, locks."""
+import fcntl
+import os
+import time
+
+
+def _read(path):
+    try:
+        with open(path, 'rb') as f:
+            return f.read()
+    except OSError:
+        return b''
+
+
+def _stat(pid):
+    """(state, parent) of a process, or None."""
+    fields = _read(f'/proc/{pid}/stat').rpartition(b')')[2].split()
+    return (fields[0].decode(), int(fields[1])) if len(fields) > 2 else None
+
+
+def alive(pid):
+    found = _stat(pid)
+    return bool(found) and found[0] not in 'ZX'
+
+
+def processes():
+    return [int(name) for name in os.listdir('/proc') if name.isdigit()]
+
+
+def command(pid):
+    return [word.decode(errors='replace') for word in _read(f'/proc/{pid}/cmdline').split(b'\0')[:-1]]
+
+
+def describe(pid):
+    return f'process {pid}: ' + ' '.join(command(pid))[:160]
+
+
+def supervisors(home):
+    """Process ids of the mcrun of this home."""
+    return [pid for pid in processes() if alive(pid) and (words := command(pid)) and len(words) > 2
+            and os.path.basename(words[0]) == 'mcrun' and words[1] == home]
+
+
+def descendants(pid):
+    children = {}
+    for other in processes():
+        found = _stat(other)
+        if found:
+            children.setdefault(found[1], []).append(other)
+    todo, all_of_them = [pid], []
+    while todo:
+        below = children.get(todo.pop(), [])
+        all_of_them += below
+        todo += below
+    return all_of_them
+
+
+def engines(supervisor):
+    """Process ids of the QEMU below a supervisor."""
+    return [pid for pid in descendants(supervisor) if 'qemu-system' in (command(pid) or [''])[0]]
+
+
+def _entries(path):
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
+
+
+def _locked(path):
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
+def _left_now(home):
+    lines = [describe(pid) for pid in supervisors(home)]
+    lines += [f'sandboxes/{name}' for name in _entries(f'{home}/sandboxes')]
+    lines += [f'names/{name}' for name in _entries(f'{home}/names') if name != '.lock']
+    lines += [f'slots/{name} is locked' for name in _entries(f'{home}/slots') if _locked(f'{home}/slots/{name}')]
+    # What is being made has a temporary name: a dot in front, or a place of its own.
+    lines += [f'store/tmp/{name}' for name in _entries(f'{home}/store/tmp')]
+    for folder in ('templates', 'kernels', 'store/rootfs', 'store/blobs/sha256'):
+        lines += [f'{folder}/{name}' for name in _entries(f'{home}/{folder}')
+                  if name.startswith(('.new', '.tmp', '.trash', 'new-', 'tmp-'))]
+    return lines
+
+
+def left(home, seconds=5.0):
+    """Lines about what is left of sandboxes in a home, given a moment to go away by itself."""
+    deadline = time.monotonic() + seconds
+    while (lines := _left_now(home)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return lines
