@@ -25,6 +25,7 @@ struct output {
 	int fd;
 	bool regular;
 	struct buffer waiting;
+	size_t written; /* bytes at the front of `waiting` that are written already */
 };
 
 struct relay {
@@ -34,6 +35,21 @@ struct relay {
 };
 
 enum { WATCH_PROCESS, WATCH_IN, WATCH_SIGNALS, WATCH_OUT, WATCH_ERR, WATCH_COUNT };
+
+static size_t output_left(const struct output *o)
+{
+	return o->waiting.size - o->written;
+}
+
+/* Moves what waits to the front only once that is the smaller half: a few bytes at a time stay cheap. */
+static void output_took(struct output *o, size_t n)
+{
+	o->written += n;
+	if (o->written < output_left(o))
+		return;
+	buffer_consume(&o->waiting, o->written);
+	o->written = 0;
+}
 
 static int take_events(struct relay *r, struct error *err)
 {
@@ -60,6 +76,7 @@ static int give_up_output(struct relay *r, enum monocore_channel channel, int er
 	struct output *o = &r->outputs[channel];
 
 	buffer_clear(&o->waiting);
+	o->written = 0;
 	o->fd = -1;
 	if (errnum != EPIPE)
 		return error_errno(err, errnum, "write %s",
@@ -70,12 +87,12 @@ static int give_up_output(struct relay *r, enum monocore_channel channel, int er
 static int write_output(struct relay *r, enum monocore_channel channel, struct error *err)
 {
 	struct output *o = &r->outputs[channel];
-	size_t most = o->regular ? o->waiting.size : PIPE_BUF;
-	ssize_t n = write(o->fd, o->waiting.data, o->waiting.size < most ? o->waiting.size : most);
+	size_t left = output_left(o), most = o->regular || left < PIPE_BUF ? left : PIPE_BUF;
+	ssize_t n = write(o->fd, o->waiting.data + o->written, most);
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : give_up_output(r, channel, errno, err);
-	buffer_consume(&o->waiting, (size_t)n);
+	output_took(o, (size_t)n);
 	process_credit(r->process, channel, (size_t)n);
 	return 0;
 }
@@ -122,7 +139,7 @@ static void fill_polls(struct relay *r, struct pollfd polls[WATCH_COUNT])
 	for (int i = 0; i < 2; i++) {
 		struct output *o = &r->outputs[MONOCORE_OUT + i];
 
-		polls[WATCH_OUT + i] = (struct pollfd){.fd = o->waiting.size ? o->fd : -1, .events = POLLOUT};
+		polls[WATCH_OUT + i] = (struct pollfd){.fd = output_left(o) ? o->fd : -1, .events = POLLOUT};
 	}
 }
 
@@ -150,8 +167,8 @@ static int relay_once(struct relay *r, struct error *err)
 
 static bool relay_done(const struct relay *r)
 {
-	return r->process->exited && !r->outputs[MONOCORE_OUT].waiting.size &&
-	       !r->outputs[MONOCORE_ERR].waiting.size;
+	return r->process->exited && !output_left(&r->outputs[MONOCORE_OUT]) &&
+	       !output_left(&r->outputs[MONOCORE_ERR]);
 }
 
 static struct output output_of(int fd)
