@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images for the tests: OCI layouts written by hand, honest or not, and others made from the Debian image."""
+import ctypes
 import gzip
 import hashlib
 import io
@@ -117,6 +118,17 @@ def over_debian(path, config, tars=()):
     layers = manifest['layers'] + [layout.blob(gzip.compress(tar, 1, mtime=0), LAYER + '+gzip') for tar in tars]
     diff_ids = [d.removeprefix('sha256:') for d in below['rootfs']['diff_ids']] + [sha256(tar) for tar in tars]
     return layout.finish(layers, diff_ids, config)
+
+
+def zstd(data):
+    """One zstd frame, by the library: Python has none of its own."""
+    library = ctypes.CDLL('libzstd.so.1')
+    library.ZSTD_compressBound.restype = library.ZSTD_compress.restype = ctypes.c_size_t
+    library.ZSTD_compressBound.argtypes = [ctypes.c_size_t]
+    library.ZSTD_compress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int]
+    room = library.ZSTD_compressBound(len(data))
+    out = ctypes.create_string_buffer(room)
+    return out.raw[:library.ZSTD_compress(out, room, data, len(data), 3)]
 
 
 PRINTER = r'''

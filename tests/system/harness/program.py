@@ -47,7 +47,8 @@ class Answer:
 class Monocore:
     """One state directory, and the program run against it. home None: the user's own."""
 
-    def __init__(self, home=None, **env):
+    def __init__(self, home=None, before=(), **env):
+        self.before = list(before)  # words in front of the program: what it is started by
         self.env = dict(os.environ)
         for name in ('MONOCORE_HOME', 'MONOCORE_DEBUG', 'MONOCORE_LIBEXEC', 'NO_COLOR'):
             self.env.pop(name, None)
@@ -61,7 +62,7 @@ class Monocore:
     def __call__(self, *words, input=None, timeout=60, env=None, cwd=None, stdin=subprocess.DEVNULL, program=PROGRAM):
         started = time.monotonic()
         words = [os.fspath(w) for w in words]
-        process = subprocess.Popen([program] + words, stdin=subprocess.PIPE if input is not None else stdin,
+        process = subprocess.Popen(self.before + [program] + words, stdin=subprocess.PIPE if input is not None else stdin,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env | (env or {}), cwd=cwd,
                                    start_new_session=True)
         try:
@@ -82,7 +83,7 @@ class Monocore:
         """The program in the background, as a subprocess.Popen in a session of its own."""
         options = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
                    'start_new_session': True} | options
-        return subprocess.Popen([PROGRAM] + [os.fspath(w) for w in words], env=self.env, **options)
+        return subprocess.Popen(self.before + [PROGRAM] + [os.fspath(w) for w in words], env=self.env, **options)
 
     def shell(self, name, line, **options):
         """A shell line in a running sandbox; its standard output, without the last newline."""

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Two users of one machine, made for this run: the second tries to reach the first one's sandbox, store and
+guest. This program is root only to be both of them."""
+import os
+import pwd
+import subprocess
+import sys
+
+from harness import state, tap
+from harness.program import DEBIAN, Monocore
+from harness.tap import equal, promise, true
+
+OWNER, OTHER = pwd.getpwnam(os.environ['MC_USER_A']), pwd.getpwnam(os.environ['MC_USER_B'])
+SECRET = 'a-secret-nobody-else-may-see'
+
+
+def as_user(entry, **env):
+    before = ['setpriv', f'--reuid={entry.pw_uid}', f'--regid={entry.pw_gid}', '--clear-groups', '--']
+    mono = Monocore(f'{entry.pw_dir}/.monocore', before, HOME=entry.pw_dir, USER=entry.pw_name, **env)
+    mono.env.pop('TMPDIR', None)
+    return mono
+
+
+owner, other = as_user(OWNER), as_user(OTHER)
+name = owner('tmp', '-d', '-e', f'SECRET={SECRET}', DEBIAN, '--', 'sh', '-c', f'echo {SECRET}; exec sleep infinity',
+             timeout=90).ok().out.strip()
+(boss,) = owner.supervisors()
+pids = [boss] + state.descendants(boss)
+shown = owner('inspect', name).ok().json()[0]
+SOCKET = f'{owner.home}/sandboxes/{shown["id"]}/control'
+
+
+def attempt(code):
+    """Python that the other user runs; what it prints."""
+    answer = subprocess.run(other.before + [sys.executable, '-c', code], capture_output=True, text=True, env=other.env)
+    equal(answer.stderr, '')
+    return answer.stdout.strip()
+
+
+@promise('another user cannot list, read or enter the home')
+def _():
+    for path in (owner.home, f'{owner.home}/store', SOCKET, f'{owner.home}/sandboxes/{shown["id"]}/disk'):
+        equal(attempt(f'import os\ntry:\n    os.stat({path + "/."!r} if os.path.isdir({path!r}) else {path!r})\n'
+                      f'    os.listdir({path!r})\n    print("reached")\nexcept OSError as e:\n    print(e.errno)'), '13', path)
+
+
+@promise('another user cannot name the home as his own')
+def _():
+    stranger = Monocore(owner.home, other.before, HOME=OTHER.pw_dir)
+    for words in (('ps', '-a'), ('exec', name, 'id'), ('rm', '-f', name), ('log', name)):
+        answer = stranger(*words)
+        equal((answer.status, answer.out), (1, ''))
+        answer.says(owner.home)
+    equal(other('ps', '-a', '-q').ok().out, '')
+
+
+@promise('another user cannot signal, trace or look into supervisor and engine')
+def _():
+    for pid in pids:
+        equal(attempt(f'import ctypes, os\nbad = []\n'
+                      f'for what in ("mem", "maps", "environ", "root/.", "cwd/.", "fd/0"):\n'
+                      f'    try:\n        open("/proc/{pid}/" + what, "rb").read(1) if "/" not in what '
+                      f'else os.stat("/proc/{pid}/" + what)\n        bad.append(what)\n'
+                      f'    except OSError:\n        pass\n'
+                      f'try:\n    os.kill({pid}, 0)\n    bad.append("kill")\nexcept PermissionError:\n    pass\n'
+                      f'libc = ctypes.CDLL(None, use_errno=True)\n'
+                      f'if libc.ptrace(16, {pid}, 0, 0) == 0:\n    bad.append("ptrace")\nprint(bad)'), '[]', state.describe(pid))
+
+
+@promise('the control socket refuses another user even where every folder lets him in')
+def _():
+    folders = [OWNER.pw_dir, owner.home, f'{owner.home}/sandboxes', f'{owner.home}/sandboxes/{shown["id"]}']
+    modes = [os.stat(path).st_mode & 0o7777 for path in folders]
+    try:
+        for path in folders:
+            os.chmod(path, 0o755)
+        os.chmod(SOCKET, 0o777)
+        said = attempt(f'import os, socket, struct\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(5)\n'
+                       f'd = os.open({folders[-1]!r}, os.O_RDONLY)\ns.connect(f"/proc/self/fd/{{d}}/control")\n'
+                       f'try:\n    s.sendall(struct.pack("<IIHHQ", 16, 1, 258, 0, 0))\n    print(s.recv(100))\n'
+                       f'except OSError as e:\n    print(b"")')
+        equal(said, "b''")
+        true(state.alive(boss), 'the sandbox runs on')
+    finally:
+        os.chmod(SOCKET, 0o600)
+        for path, mode in zip(folders, modes):
+            os.chmod(path, mode)
+    equal(owner.shell(name, 'echo well'), 'well')
+
+
+@promise('no secret stands in the arguments of a process or in a file that others can read')
+def _():
+    for pid in pids:
+        true(SECRET not in ' '.join(state.command(pid)), state.describe(pid))
+    said = attempt(f'import os\nfound = []\nfor where, _, files in os.walk({OWNER.pw_dir!r}):\n    found += files\nprint(found)')
+    equal(said, '[]')
+
+
+@promise('both users run sandboxes of their own at once')
+def _():
+    equal(other('tmp', DEBIAN, '--', 'echo', 'mine', timeout=90).ok().out, 'mine\n')
+    equal(owner.shell(name, 'echo still here'), 'still here')
+
+
+@promise('root may see and stop a user\'s sandbox only as that user: its own commands leave it alone')
+def _():
+    mine = Monocore()
+    equal(mine('ps', '-a', '-q').ok().out, '')
+    Monocore(owner.home)('ps').ok(1).says(owner.home)
+
+
+tap.main(lambda: owner.clean() + other.clean())

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that is full while the store, a template or a sandbox writes to it. The home is a small tmpfs in a
+mount namespace of our own; monocore runs there as the ordinary user again."""
+import os
+import subprocess
+import sys
+
+from harness import state, tap
+from harness.program import DEBIAN, Monocore
+from harness.tap import contains, equal, promise, true
+
+USER = int(os.environ.get('MC_FULL_USER') or os.getuid() or 1000)
+if 'MC_FULL_USER' not in os.environ:
+    os.environ['MC_FULL_USER'] = str(USER)
+    os.execvp('unshare', ['unshare', '-Urm', sys.executable, '-B'] + sys.argv)
+
+folder = os.path.join(os.environ.get('TMPDIR', '/tmp'), f'mc-full-{os.getpid()}')
+home = folder + '/home'
+mc = Monocore(home, ['unshare', '-U', f'--map-user={USER}', f'--map-group={USER}', '--'], MONOCORE_DISK_RESERVE='0')
+
+
+def disk(size):
+    """The home's disk, of so many MiB: new, or with what it holds."""
+    if os.path.ismount(folder):
+        subprocess.run(['mount', '-o', f'remount,size={size}M', folder], check=True)
+    else:
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size}M,mode=700', 'tmpfs', folder], check=True)
+
+
+def wipe():
+    if os.path.ismount(folder):
+        subprocess.run(['umount', '-l', folder], check=True)
+
+
+def used():
+    found = os.statvfs(folder)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize >> 20
+
+
+@promise('full while the store is filled: an error that says so, and the space is free again')
+def _():
+    disk(40)
+    mc('tmp', DEBIAN, '--', 'true').ok(125).says('No space left')
+    mc('ps', '-a').ok()
+    equal(state.left(home), [])
+    true(used() < 5, f'{used()} MiB are still used')
+
+
+@promise('full while a template is made: an error that says so, and the space is free again', limit=120)
+def _():
+    disk(30)
+    mc('self', 'template', timeout=110).ok(1).says('No space left')
+    equal(state.left(home), [])
+    true(used() < 5, f'{used()} MiB are still used')
+
+
+@promise('with room again, the same home works')
+def _():
+    disk(1500)
+    equal(mc('tmp', DEBIAN, '--', 'echo', 'hello').ok().out, 'hello\n')
+
+
+@promise('full while a sandbox is made: an error that says so, and no half of it stays')
+def _():
+    disk(used())
+    answer = mc('tmp', DEBIAN, '--', 'true')
+    answer.ok(125).says('No space left')
+    equal(state.left(home), [])
+    disk(1500)
+
+
+@promise('full while a sandbox writes: an error inside, and neither a hang nor a loss outside', limit=120)
+def _():
+    name = mc('tmp', '-d', DEBIAN, '--', 'sleep', 'infinity').ok().out.strip()
+    disk(used() + 20)
+    answer = mc('exec', name, 'sh', '-c', 'head -c 100M /dev/urandom >/root/big && sync', timeout=60)
+    true(answer.status != 0, f'a full disk was not told: {answer}')
+    equal(mc.row(name)['state'], 'running')
+    disk(1500)
+    equal(mc('exec', name, 'echo', 'well').ok().out, 'well\n')
+    mc('rm', '-f', name).ok()
+    equal(state.left(home), [])
+
+
+@promise('full while output is kept: the command goes on, and the log says what it lacks', limit=120)
+def _():
+    name = mc('tmp', '-d', DEBIAN, '--', 'sh', '-c', 'sleep 1; seq 2000000; exit 3').ok().out.strip()
+    disk(used() + 1)
+    equal(mc('wait', name, timeout=100).ok().out, '3\n')
+    disk(1500)
+    contains(mc('log', '--stream', 'system', name).ok().out, 'could not be kept')
+    mc('rm', '-f', name).ok()
+
+
+def finish():
+    lines = mc.clean()
+    wipe()
+    os.rmdir(folder)
+    return lines
+
+
+tap.main(finish)
