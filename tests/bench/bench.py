@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures start times and sizes side by side in one run: what plain QEMU needs to boot the same kernel and root
+file system, and what monocore needs. Every round takes each measure once, so that a busy moment of the machine
+hits all of them. Prints a table of medians with their spread, and writes build/bench.json.
+
+bench.py [--rounds N] [--quick]    at least 10 rounds; --quick: 3, to try it out
+"""
+import argparse
+import contextlib
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD, STAGE = f'{REPOSITORY}/build/release', f'{REPOSITORY}/build/stage'
+IMAGE = os.path.realpath(f'{REPOSITORY}/build/images/debian')
+DEBIAN = 'oci:' + IMAGE
+MONOCORE, AGENT = f'{STAGE}/bin/monocore', f'{STAGE}/libexec/monocore/mcagent'
+PARTS = f'{BUILD}/tests/bench/bench_parts'
+MEMORY, CLONES = 512, 8
+HELLO = [DEBIAN, '--', 'sh', '-c', 'echo hello']
+
+
+def run(argv, **options):
+    return subprocess.run(argv, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options).stdout
+
+
+def milliseconds(since):
+    return (time.perf_counter() - since) * 1000
+
+
+class Bench:
+    def __init__(self, work):
+        self.work, self.home = work, f'{work}/home'
+        self.env = os.environ | {'MONOCORE_HOME': self.home}
+        self.values = {}
+
+    def note(self, name, value):
+        self.values.setdefault(name, []).append(value)
+
+    def monocore(self, *words):
+        return run([MONOCORE, *words], env=self.env)
+
+    def prepare(self):
+        run(['ninja', '-C', BUILD, '--quiet', 'tests/bench/bench_parts'])
+        self.monocore('self', 'template')
+        self.monocore('tmp', *HELLO)
+        kernels = sorted(glob.glob(f'{self.home}/kernels/*/info.json')
+                         + glob.glob('/usr/local/lib/monocore/kernels/*/info.json')
+                         + glob.glob('/usr/lib/monocore/kernels/*/info.json'))
+        self.kernel = os.path.dirname(kernels[0])
+        self.root = glob.glob(f'{self.home}/store/rootfs/*.img')[0]
+        self.make_initrd()
+
+    def make_initrd(self):
+        """The kernel's modules and our small init, as two archives behind each other."""
+        folder = f'{self.work}/initrd'
+        os.mkdir(folder)
+        run(['musl-gcc', '-static', '-O2', '-o', f'{folder}/init', f'{REPOSITORY}/tests/bench/init.c', '-D_GNU_SOURCE'])
+        with open(f'{self.kernel}/modules.cpio', 'rb') as f:
+            modules = f.read()
+        with open(f'{folder}/init', 'rb') as f:
+            init = f.read()
+        self.initrd = f'{self.work}/initrd.cpio'
+        with open(self.initrd, 'wb') as f:
+            f.write(modules + bytes(-len(modules) % 4) + archive({'init': init}))
+
+    def qemu(self, *more):
+        with open('/proc/cpuinfo') as f:
+            khz = int(float(re.search(r'cpu MHz\s*:\s*([\d.]+)', f.read())[1]) * 1000)
+        return ['qemu-system-x86_64', '-M', 'microvm,acpi=on', '-accel', 'tcg', '-cpu', 'max', '-m', str(MEMORY),
+                '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
+                '-global', 'virtio-mmio.force-legacy=false', '-kernel', f'{self.kernel}/vmlinux', '-initrd', self.initrd,
+                '-drive', f'id=d,file={self.root},format=raw,if=none,readonly=on', '-device', 'virtio-blk-device,drive=d',
+                '-append', f'console=ttyS0 quiet reboot=t panic=-1 tsc_early_khz={khz}', *more]
+
+    # ---- measures: each notes one value ----
+
+    def until(self, name, argv, word, env=None):
+        """Time to the first output that has the word in it, and to the end."""
+        started = time.perf_counter()
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+        text, first = b'', None
+        while data := os.read(process.stdout.fileno(), 65536):
+            text += data
+            if first is None and word in text:
+                first = milliseconds(started)
+                if name.endswith('QMP'):
+                    process.kill()
+        process.wait()
+        if first is None:
+            raise SystemExit(f'bench: {name}: no {word!r} in {text[-500:]!r} {process.stderr.read()[-500:]!r}')
+        process.stdout.close()
+        process.stderr.close()
+        self.note(name, first)
+        return started
+
+    def plain_boot(self):
+        self.until('plain QEMU boots: first output', self.qemu('-serial', 'stdio'), b'hello')
+
+    def qmp(self):
+        self.until('QEMU starts: to QMP', self.qemu('-S', '-qmp', 'stdio'), b'"QMP"')
+
+    def cold(self):
+        self.until('monocore boots: first output', [MONOCORE, 'tmp', '--no-template', *HELLO], b'hello', self.env)
+
+    def clone(self):
+        started = self.until('monocore clones: first output', [MONOCORE, 'tmp', *HELLO], b'hello', self.env)
+        while os.listdir(f'{self.home}/sandboxes'):
+            time.sleep(0.0005)
+        self.note('monocore tmp: all, removal too', milliseconds(started))
+
+    def agent(self):
+        answers, mounted = run([PARTS, 'clone', self.home, AGENT, self.root], env=self.env).split()
+        self.note('clone: agent answers', float(answers))
+        self.note('clone: root is mounted', float(mounted))
+
+    def execute(self):
+        started = time.perf_counter()
+        self.monocore('exec', 'bench', '/bin/true')
+        self.note('monocore exec /bin/true', milliseconds(started))
+
+    def our_root(self):
+        with tempfile.TemporaryDirectory(dir=self.work) as home:
+            self.note('root file system: monocore', float(run([PARTS, 'image', home, DEBIAN])))
+
+    def their_root(self):
+        with tempfile.TemporaryDirectory(dir=self.work) as folder:
+            started = time.perf_counter()
+            run(['umoci', 'unpack', *([] if os.geteuid() == 0 else ['--rootless']), '--image', IMAGE + ':latest',
+                 f'{folder}/out'])
+            run(['mkfs.erofs', f'{folder}/root.img', f'{folder}/out/rootfs'])
+            self.note('root file system: umoci, mkfs.erofs', milliseconds(started))
+
+    def memory(self):
+        """PSS of eight idle clones, each."""
+        names = [self.monocore('tmp', '-d', DEBIAN, '--', 'sleep', 'infinity').strip() for _ in range(CLONES)]
+        try:
+            time.sleep(5)
+            for name in names:
+                boss = json.loads(self.monocore('inspect', name))[0]['status']['pid']
+                self.note('memory of an idle clone', sum(pss(pid) for pid in below(boss)))
+        finally:
+            self.monocore('rm', '-f', *names)
+
+    def measure(self, rounds):
+        self.monocore('tmp', '-d', '--name', 'bench', DEBIAN, '--', 'sleep', 'infinity')
+        try:
+            for number in range(rounds):
+                print(f'round {number + 1} of {rounds}', file=sys.stderr)
+                for take in (self.plain_boot, self.cold, self.clone, self.qmp, self.agent, self.execute, self.our_root,
+                             self.their_root):
+                    take()
+        finally:
+            self.monocore('rm', '-f', 'bench')
+        self.memory()
+
+
+def archive(files):
+    """A newc archive of programs."""
+    out = b''
+    for name, data in list(files.items()) + [('TRAILER!!!', b'')]:
+        mode = 0o100755 if name != 'TRAILER!!!' else 0
+        fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+        out += b'070701' + b''.join(b'%08X' % field for field in fields) + name.encode() + b'\0'
+        out += bytes(-len(out) % 4) + data
+        out += bytes(-len(out) % 4)
+    return out
+
+
+def below(pid):
+    """The QEMU processes under a supervisor."""
+    found = []
+    for entry in os.listdir('/proc'):
+        with contextlib.suppress(OSError, ValueError):
+            number = int(entry)
+            with open(f'/proc/{number}/stat') as f:
+                text = f.read()
+            if int(text.rpartition(')')[2].split()[1]) == pid:
+                found += ([number] if 'qemu' in text.split('(', 1)[1] else []) + below(number)
+    return found
+
+
+def pss(pid):
+    try:
+        with open(f'/proc/{pid}/smaps_rollup') as f:
+            return int(re.search(r'^Pss:\s+(\d+)', f.read(), re.M)[1]) / 1024
+    except OSError as error:
+        raise SystemExit(f'bench: the memory of QEMU cannot be read: {error}') from error
+
+
+def summary(values):
+    ordered = sorted(values)
+    quarter = len(ordered) // 4
+    return {'median': statistics.median(ordered), 'least': ordered[0], 'most': ordered[-1],
+            'lower_quartile': ordered[quarter], 'upper_quartile': ordered[-1 - quarter], 'count': len(ordered),
+            'values': [round(v, 3) for v in values]}
+
+
+def targets(m):
+    """(what, value, bound, text) of each target; value <= bound holds it."""
+    plain, clone = m['plain QEMU boots: first output'], m['monocore clones: first output']
+    yield 'first output of a clone, of plain QEMU\'s boot', clone / plain, 1 / 6, '1/{:.1f}'.format(plain / clone), '1/6'
+    rest = m['monocore tmp: all, removal too'] - clone
+    yield 'monocore tmp beyond its first output', rest, 100, f'{rest:.0f} ms', '100 ms'
+    ratio = m['clone: agent answers'] / m['QEMU starts: to QMP']
+    yield 'agent answers, by QEMU\'s start to QMP', ratio, 3, f'{ratio:.2f} times', '3 times'
+    execute = m['monocore exec /bin/true']
+    yield 'exec of /bin/true', execute, 60, f'{execute:.0f} ms', '60 ms'
+    speed = m['root file system: umoci, mkfs.erofs'] / m['root file system: monocore']
+    yield 'root file system, faster than umoci and mkfs.erofs', -speed, -5, f'{speed:.1f} times', '5 times'
+    memory = m['memory of an idle clone']
+    yield f'memory of an idle clone of {CLONES}', memory, 60, f'{memory:.0f} MiB', '60 MiB'
+
+
+def report(results):
+    print(f'\n{"":38} {"median":>9} {"quartiles":>17} {"least-most":>17}  n')
+    for name, r in results.items():
+        unit = 'MiB' if name.startswith('memory') else 'ms'
+        print(f'{name:38} {r["median"]:7.1f} {unit:3}'
+              f'{r["lower_quartile"]:9.1f}-{r["upper_quartile"]:<8.1f}{r["least"]:9.1f}-{r["most"]:<8.1f} {r["count"]:2}')
+    print(f'\n{"target":52} {"measured":>12} {"wanted":>9}')
+    standing = []
+    for what, value, bound, text, wanted in targets({name: r['median'] for name, r in results.items()}):
+        standing.append({'target': what, 'measured': text, 'wanted': wanted, 'held': value <= bound})
+        print(f'{what:52} {text:>12} {wanted:>9}  {"held" if value <= bound else "missed"}')
+    return standing
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--rounds', type=int, default=10)
+    parser.add_argument('--quick', action='store_true')
+    args = parser.parse_args()
+    rounds = 3 if args.quick else max(10, args.rounds)
+    work = tempfile.mkdtemp(prefix='mc-bench-')
+    bench = Bench(work)
+    try:
+        bench.prepare()
+        bench.measure(rounds)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f'bench: {" ".join(error.cmd)}: {error.stderr.strip()[-1000:]}') from error
+    finally:
+        with contextlib.suppress(Exception):
+            names = bench.monocore('ps', '-a', '-q').split()
+            if names:
+                bench.monocore('rm', '-f', *names)
+        shutil.rmtree(work, ignore_errors=True)
+    results = {name: summary(values) for name, values in bench.values.items()}
+    standing = report(results)
+    path = f'{REPOSITORY}/build/bench.json'
+    with open(path, 'w') as f:
+        json.dump({'machine': platform.machine(), 'processors': os.cpu_count(), 'kernel': platform.release(),
+                   'qemu': run(['qemu-system-x86_64', '--version']).splitlines()[0], 'rounds': rounds,
+                   'results': results, 'targets': standing}, f, indent=1)
+    print(f'\nwritten to {os.path.relpath(path)}')
+
+
+main()
