@@ -24,9 +24,10 @@ void kernel_free(struct kernel *k);
 int kernel_find(const char *home, struct kernel *k, struct error *err);
 
 /* Installs a kernel into directory/<version>. `package` is a .deb file, or NULL: the distribution's is
- * downloaded (Debian: linux-image-cloud-amd64 by apt-get download). *version (may be NULL) is the caller's. */
-int kernel_install(const char *directory, const char *package, char **version, const struct progress *progress,
-	struct error *err);
+ * downloaded (Debian: linux-image-cloud-amd64 by apt-get download). *version (may be NULL) is the caller's.
+ */
+int kernel_install(const char *directory, const char *package, char **version,
+	const struct progress *progress, struct error *err);
 
 /* All installed kernels, newest first; NULL-terminated in *kernels, freed by kernel_list_free. */
 int kernel_list(const char *home, struct kernel **kernels, size_t *count, struct error *err);
