@@ -80,10 +80,16 @@ def fuzz(where, seconds):
 
 
 def checks(where):
-    tool = f'{where.repository}/tools/check-includes'
-    for path in ('tools', 'src', 'include', 'examples'):
+    """Programs that look at the tree and run nothing of it."""
+    for path in ('tools', 'src', 'include', 'examples', 'docs', 'tests', '.ci', 'README.md', 'LICENSE', 'Makefile',
+                 '.clang-format'):
         where.copy(path)
-    return [Job('checks/sources', [where.map(tool)], 60), Job('checks/the checker', [where.map(tool), '--self-test'], 60)]
+    tool = where.map(f'{where.repository}/tools/check-includes')
+    jobs = [Job('checks/sources', [tool], 60), Job('checks/the checker', [tool, '--self-test'], 60)]
+    for path in sorted(glob.glob(f'{where.repository}/tests/checks/*')):
+        if os.access(path, os.X_OK):
+            jobs.append(Job(f'checks/{os.path.splitext(os.path.basename(path))[0]}', [where.map(path)], 60))
+    return jobs
 
 
 def left_of_root(where):
