@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk that is full while the store, a template or a sandbox writes to it. The home is a small tmpfs in a
 mount namespace of our own; monocore runs there as the ordinary user again."""
+import ctypes
 import os
 import subprocess
 import sys
@@ -22,11 +23,13 @@ mc = Monocore(home, ['unshare', '-U', f'--map-user={USER}', f'--map-group={USER}
 
 def disk(size):
     """The home's disk, of so many MiB: new, or with what it holds."""
-    if os.path.ismount(folder):
-        subprocess.run(['mount', '-o', f'remount,size={size}M', folder], check=True)
-    else:
-        os.makedirs(folder, exist_ok=True)
-        subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size}M,mode=700', 'tmpfs', folder], check=True)
+    # mount(8) would repeat the owner on a remount, by a number that has no meaning in this namespace.
+    remount = 32 if os.path.ismount(folder) else 0
+    os.makedirs(folder, exist_ok=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f'size={size}M' if remount else f'size={size}M,mode=700'
+    if libc.mount(b'tmpfs', folder.encode(), b'tmpfs', remount, options.encode()):
+        raise OSError(ctypes.get_errno(), f'mount a disk of {size} MiB')
 
 
 def wipe():
