@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every part of the agent may need: watches, and the end. */
+#include "guest/agent.h"
+
+#include <sys/epoll.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+bool watch_add(int epoll, struct watch *w, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = w};
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, w->fd, &e) == 0;
+}
+
+void watch_remove(int epoll, struct watch *w)
+{
+	epoll_ctl(epoll, EPOLL_CTL_DEL, w->fd, NULL);
+}
+
+_Noreturn void agent_reset(void)
+{
+	for (;;) {
+		reboot(RB_AUTOBOOT);
+		pause();
+	}
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening what an image or a process of the sandbox may have laid out to mislead: openat2(2) with rules for
+ * links, in one place. Everything is opened O_CLOEXEC.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* How a path is followed. None follows a magic link of /proc. */
+enum beneath {
+	BENEATH_ROOT,  /* `at` is the root: absolute links and ".." stay within */
+	BENEATH_ONLY,  /* whatever leads out of `at` is EXDEV */
+	BENEATH_FLAT,  /* no link at all: ELOOP */
+	BENEATH_MOUNT, /* from the root, and nothing on another mount: EXDEV */
+};
+
+/* The new descriptor, or -1 with errno. */
+int beneath_open(int at, const char *path, int flags, mode_t mode, enum beneath how);
+
+/* Makes a directory and its parents below the root `at` (0755, root's) and opens it O_PATH; links to
+ * directories are followed within the root. -1 with errno. */
+int beneath_make(int at, const char *path);
+
+/* The directory `name` in the directory `at`, O_PATH: made when missing; whatever else has that name, a link
+ * above all, makes way. -1 with errno. */
+int beneath_insist(int at, const char *name);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the kernel's hand-over to HELLO: everything that is the same for all sandboxes, so that a template
+ * holds it and its clones need not do it again.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Files that the agent puts into every sandbox: written at SETUP into a tmpfs of its own, bound over the
+ * image's. */
+enum boot_file { FILE_HOSTS, FILE_RESOLV_CONF, FILE_HOSTNAME, FILE_MACHINE_ID, FILE_BOOT_ID, FILE_COUNT };
+
+#define BOOT_DIRECTORY "/run" /* of the root that the kernel gave us: a tmpfs of ours, hidden later */
+#define BOOT_IMAGE     BOOT_DIRECTORY "/image"
+#define BOOT_DISK      BOOT_DIRECTORY "/disk"
+#define BOOT_MEMORY    BOOT_DIRECTORY "/memory"
+#define BOOT_ROOT      BOOT_DIRECTORY "/root"
+
+struct boot {
+	int port;   /* the agent's port, non-blocking */
+	int random; /* /dev/urandom */
+	int cgroup; /* the sandbox's cgroup */
+	int cgroup_pids_max, cgroup_memory_events;
+	int files[FILE_COUNT];    /* open for writing, empty */
+	int trees[FILE_COUNT];    /* the same as detached mounts (open_tree) */
+	char image[64], disk[64]; /* device nodes */
+	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */
+	char missing[200];
+};
+
+/* Boots; what fails is said in *err only where nothing can go on without it. */
+int boot(struct boot *b, struct error *err);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/mount.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "guest/beneath.h"
+
+/* As docker and podman write layers: renamed directories are copied, never redirected, so that the upper is
+ * a plain layer. */
+#define OVERLAY_OPTIONS(upper) \
+	"lowerdir=" BOOT_IMAGE ",upperdir=" upper "/upper,workdir=" upper \
+	"/work,redirect_dir=off,index=off," \
+	"metacopy=off"
+
+static int mount_image(const struct boot *b, const struct message_setup *m, struct error *err)
+{
+	if (mount(b->image, BOOT_IMAGE, m->root_type, MS_RDONLY, NULL) < 0)
+		return error_errno(err, errno, "mount the image (%s on %s)", m->root_type, b->image);
+	return 0;
+}
+
+static int mount_disk(struct boot *b, struct error *err)
+{
+	static const char *const directories[] = {BOOT_DISK "/upper", BOOT_DISK "/work"};
+
+	if (mount(b->disk, BOOT_DISK, "ext4", MS_NOATIME, NULL) < 0)
+		return error_errno(err, errno, "mount the sandbox's disk (ext4 on %s)", b->disk);
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+		if (mkdir(directories[i], 0755) < 0 && errno != EEXIST)
+			return error_errno(err, errno, "make %s on the sandbox's disk", directories[i]);
+	b->disk_mount = open(BOOT_DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return 0;
+}
+
+/* Moves the mount at `from` (with all below it) onto `name` of the new root, whatever the image has there. */
+static int move_into(int root, const char *from, const char *name, struct error *err)
+{
+	_cleanup_fd_ int target = beneath_insist(root, name);
+
+	if (target < 0)
+		return error_errno(err, errno, "make the mount point /%s in the image", name);
+	if (syscall(SYS_move_mount, AT_FDCWD, from, target, "", MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_errno(err, errno, "move %s into the image", from);
+	return 0;
+}
+
+/* The kernel's first root cannot be left by pivot_root(2): ours is moved over it, and is then the root of
+ * the mount namespace as well as ours, which user namespaces insist on. */
+static int switch_root(struct error *err)
+{
+	if (chdir(BOOT_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+		chdir("/") < 0)
+		return error_errno(err, errno, "make the image the root");
+	return 0;
+}
+
+int root_set_up(struct boot *b, const struct message_setup *m, struct error *err)
+{
+	static const char *const moved[] = {"dev", "proc", "sys"};
+	bool disk = m->disk && !m->read_only;
+	const char *options = disk ? OVERLAY_OPTIONS(BOOT_DISK) : OVERLAY_OPTIONS(BOOT_MEMORY);
+	_cleanup_fd_ int root = -1;
+	int r = mount_image(b, m, err);
+
+	if (r == 0 && disk)
+		r = mount_disk(b, err);
+	if (r < 0)
+		return r;
+	if (mount("overlay", BOOT_ROOT, "overlay", 0, options) < 0)
+		return error_errno(err, errno, "mount the root (overlay)");
+	root = open(BOOT_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(moved); i++) {
+		char from[8] = "/";
+
+		strncat(from, moved[i], sizeof from - 2);
+		r = move_into(root, from, moved[i], err);
+	}
+	return r < 0 ? r : switch_root(err);
+}
+
+int root_protect(const struct message_setup *m, struct error *err)
+{
+	if (m->read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+		return error_errno(err, errno, "make the root read-only");
+	return 0;
+}
+
+void root_freeze(int disk)
+{
+	sync();
+	if (disk >= 0) {
+		syncfs(disk);
+		ioctl(disk, FIFREEZE, 0);
+	}
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sandbox's root: the image read-only, an upper over it, and the agent within.
+ *
+ *   /run/image   the image's device
+ *   /run/disk    the sandbox's disk: upper/ and work/ of the overlay; or /run/memory, a tmpfs
+ *   /run/root    both as overlay; /dev, /proc and /sys move into it, then it moves onto /
+ *
+ * A read-only root has an upper in memory that holds nothing but mount points, and is mounted read-only when
+ * these are there.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "codec/message.h"
+#include "guest/boot.h"
+
+int root_set_up(struct boot *b, const struct message_setup *m, struct error *err);
+
+/* After SETUP's directories and files are in place. */
+int root_protect(const struct message_setup *m, struct error *err);
+
+/* Puts the disk into a state that its next mount need not repair. Nothing can be written afterwards. */
+void root_freeze(int disk);

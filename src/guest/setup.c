@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/random.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "guest/beneath.h"
+#include "guest/root.h"
+
+/* All clones of a template wake with one and the same generator: what the host sends is credited, and the
+ * generator keyed anew at once. */
+static int stir_entropy(const struct boot *b, const struct message_setup *m, struct error *err)
+{
+	struct {
+		struct rand_pool_info info;
+		uint8_t bytes[SETUP_ENTROPY_MAX];
+	} pool;
+
+	pool.info.entropy_count = (int)m->entropy_size * 8;
+	pool.info.buf_size = (int)m->entropy_size;
+	memcpy(pool.bytes, m->entropy, m->entropy_size);
+	if (ioctl(b->random, RNDADDENTROPY, &pool) < 0 || ioctl(b->random, RNDRESEEDCRNG, 0) < 0)
+		return error_errno(err, errno, "add the host's entropy");
+	explicit_bzero(&pool, sizeof pool);
+	return 0;
+}
+
+static int set_clock(const struct message_setup *m, struct error *err)
+{
+	const struct timespec now = {.tv_sec = (time_t)(m->realtime / NANOSECONDS_PER_SECOND),
+		.tv_nsec = (long)(m->realtime % NANOSECONDS_PER_SECOND)};
+
+	if (clock_settime(CLOCK_REALTIME, &now) < 0)
+		return error_errno(err, errno, "set the clock");
+	return 0;
+}
+
+static int write_file(int fd, const char *what, const char *text, const char *tail, struct error *err)
+{
+	size_t n = strlen(text), more = strlen(tail);
+
+	if (write(fd, text, n) != (ssize_t)n || (more && write(fd, tail, more) != (ssize_t)more))
+		return error_errno(err, errno, "write %s", what);
+	return 0;
+}
+
+static int write_identity(const struct boot *b, const struct message_setup *m, struct error *err)
+{
+	int r;
+
+	if (sethostname(m->hostname, strlen(m->hostname)) < 0)
+		return error_errno(err, errno, "set the hostname to '%s'", m->hostname);
+	r = write_file(b->files[FILE_HOSTNAME], "/etc/hostname", m->hostname, "\n", err);
+	if (r == 0)
+		r = write_file(b->files[FILE_MACHINE_ID], "/etc/machine-id", m->machine_id, "\n", err);
+	if (r == 0)
+		r = write_file(b->files[FILE_BOOT_ID], "the boot id", m->boot_id, "\n", err);
+	if (r == 0)
+		r = write_file(b->files[FILE_HOSTS], "/etc/hosts", m->hosts, "", err);
+	if (r == 0)
+		r = write_file(b->files[FILE_RESOLV_CONF], "/etc/resolv.conf", m->resolv_conf, "", err);
+	return r;
+}
+
+static int limit_processes(const struct boot *b, const struct message_setup *m, struct error *err)
+{
+	char text[16];
+	int n = snprintf(text, sizeof text, "%u", m->pids);
+
+	if (m->pids && write(b->cgroup_pids_max, text, (size_t)n) != n)
+		return error_errno(err, errno, "limit the sandbox to %u processes", m->pids);
+	return 0;
+}
+
+/* Makes an empty file `name` in /etc, where the image has nothing that a file can be bound over: nothing, a
+ * link that leads nowhere or to another mount, a directory. */
+static bool make_way(const char *name)
+{
+	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int etc = beneath_open(root, "etc", O_PATH | O_DIRECTORY, 0, BENEATH_MOUNT);
+	_cleanup_fd_ int fd = -1;
+
+	if (etc < 0)
+		etc = beneath_insist(root, "etc");
+	if (etc < 0)
+		return false;
+	if (unlinkat(etc, name, 0) < 0 && (errno == EISDIR || errno == EPERM))
+		unlinkat(etc, name, AT_REMOVEDIR);
+	fd = openat(etc, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	return fd >= 0;
+}
+
+static bool bind_file(int tree, const char *path)
+{
+	_cleanup_fd_ int target = beneath_open(AT_FDCWD, path, O_PATH, 0, BENEATH_MOUNT);
+
+	return target >= 0 && syscall(SYS_move_mount, tree, "", target, "",
+				      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
+}
+
+/* An image that leaves no way to do this (a directory with files as its /etc/hosts) keeps what it has. */
+static void place_files(const struct boot *b, const struct message_setup *m)
+{
+	static const struct {
+		enum boot_file file;
+		const char *path;
+	} places[] = {{FILE_HOSTS, "/etc/hosts"}, {FILE_RESOLV_CONF, "/etc/resolv.conf"},
+		{FILE_HOSTNAME, "/etc/hostname"}, {FILE_MACHINE_ID, "/etc/machine-id"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		int tree = b->trees[places[i].file];
+		const char *path = places[i].path;
+
+		if ((places[i].file == FILE_HOSTS && !*m->hosts) ||
+			(places[i].file == FILE_RESOLV_CONF && !*m->resolv_conf))
+			continue;
+		if (!bind_file(tree, path) && !(make_way(path + strlen("/etc/")) && bind_file(tree, path)))
+			log_warning("%s: the image leaves no place for it", path);
+	}
+}
+
+static int make_directories(const struct message_setup *m, struct error *err)
+{
+	if (mkdir("/tmp", 01777) < 0 && errno != EEXIST)
+		return error_errno(err, errno, "make /tmp");
+	for (size_t i = 0; m->volumes && m->volumes[i]; i++) {
+		_cleanup_fd_ int fd = beneath_make(AT_FDCWD, m->volumes[i]);
+
+		if (fd < 0)
+			return error_errno(err, errno, "make the volume's directory %s", m->volumes[i]);
+	}
+	return 0;
+}
+
+int setup(struct boot *b, const struct message_setup *m, struct error *err)
+{
+	int r = stir_entropy(b, m, err);
+
+	if (r == 0)
+		r = set_clock(m, err);
+	if (r == 0)
+		r = write_identity(b, m, err);
+	if (r == 0)
+		r = limit_processes(b, m, err);
+	if (r == 0)
+		r = root_set_up(b, m, err);
+	if (r < 0)
+		return r;
+	place_files(b, m);
+	r = make_directories(m, err);
+	return r < 0 ? r : root_protect(m, err);
+}
