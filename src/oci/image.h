@@ -23,16 +23,17 @@ void store_free(struct store *store);
 struct image_config {
 	char **entrypoint, **cmd, **env;
 	char *workdir, *user, *stop_signal;
-	char **volumes;	      /* paths */
+	char **volumes;       /* paths */
 	char **exposed_ports; /* "80/tcp" */
-	char **labels;	      /* "key=value" */
+	char **labels;        /* "key=value" */
 	char *os, *architecture, *variant, *created;
 };
 
 struct image {
-	char *reference; /* as the user wrote it */
-	char *digest;	 /* "sha256:…" of the manifest; "" for a rootfs directory */
-	char root_id[65];	 /* names store/rootfs/<id>.img: SHA-256 over the format's version and the layers' diff ids */
+	char *reference;    /* as the user wrote it */
+	char *digest;       /* "sha256:…" of the manifest; "" for a rootfs directory */
+	char root_id[65];   /* names store/rootfs/<id>.img: SHA-256 over the format's version and the layers'
+			       diff ids */
 	uint64_t root_size; /* bytes of that file */
 	struct image_config config;
 };
@@ -44,7 +45,7 @@ struct image_limits {
 	uint64_t root_bytes;  /* of the root file system: 64 GiB */
 	uint64_t entries;     /* files and directories: 4,000,000 */
 	uint32_t layers;      /* 512 */
-	uint32_t ratio;	      /* uncompressed bytes per compressed byte, once past 64 MiB: 1,100 */
+	uint32_t ratio;       /* uncompressed bytes per compressed byte, once past 64 MiB: 1,100 */
 };
 
 struct image_options {

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From what the user wrote to a root file system in the store. */
+#include "oci/image.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+#include "oci/blobs.h"
+#include "oci/build.h"
+#include "oci/directory.h"
+#include "oci/plan.h"
+#include "oci/reference.h"
+#include "oci/store.h"
+#include "os/fs.h"
+
+/* Goes into every id: a change of how roots are built makes them anew. */
+#define ROOT_FORMAT "monocore root file system 1\n"
+
+CLEANUP_DEFINE(image, struct image, image_free);
+
+void image_free(struct image *image)
+{
+	if (!image)
+		return;
+	text_list_free(image->config.entrypoint);
+	text_list_free(image->config.cmd);
+	text_list_free(image->config.env);
+	text_list_free(image->config.volumes);
+	text_list_free(image->config.exposed_ports);
+	text_list_free(image->config.labels);
+	free(image->config.workdir);
+	free(image->config.user);
+	free(image->config.stop_signal);
+	free(image->config.os);
+	free(image->config.architecture);
+	free(image->config.variant);
+	free(image->config.created);
+	free(image->reference);
+	free(image->digest);
+	free(image);
+}
+
+/* ---- options ---------------------------------------------------------------------------------------- */
+
+static struct image_limits limits_of(const struct image_options *o)
+{
+	struct image_limits l = o ? o->limits : (struct image_limits){0};
+
+	l.layer_bytes = l.layer_bytes ? l.layer_bytes : (uint64_t)32 << 30;
+	l.root_bytes = l.root_bytes ? l.root_bytes : (uint64_t)64 << 30;
+	l.entries = l.entries ? l.entries : 4000000;
+	l.layers = l.layers ? l.layers : 512;
+	l.ratio = l.ratio ? l.ratio : 1100;
+	return l;
+}
+
+/* This machine in the words of OCI, which are those of Go. */
+static const char *host_architecture(void)
+{
+	static const char *const names[][2] = {
+		{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"riscv64", "riscv64"}, {"ppc64le", "ppc64le"}};
+	struct utsname u;
+
+	if (uname(&u) == 0)
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			if (!strcmp(u.machine, names[i][0]))
+				return names[i][1];
+	return "unknown";
+}
+
+/* ---- config ----------------------------------------------------------------------------------------- */
+
+/* Moves what there is of `from`. */
+static void take_config(struct image_config *to, struct oci_config *from)
+{
+	to->entrypoint = TAKE_PTR(from->entrypoint);
+	to->cmd = TAKE_PTR(from->cmd);
+	to->env = TAKE_PTR(from->env);
+	to->workdir = TAKE_PTR(from->workdir);
+	to->user = TAKE_PTR(from->user);
+	to->stop_signal = TAKE_PTR(from->stop_signal);
+	to->volumes = TAKE_PTR(from->volumes);
+	to->exposed_ports = TAKE_PTR(from->exposed_ports);
+	to->labels = TAKE_PTR(from->labels);
+	to->os = TAKE_PTR(from->os);
+	to->architecture = TAKE_PTR(from->architecture);
+	to->variant = TAKE_PTR(from->variant);
+	to->created = TAKE_PTR(from->created);
+}
+
+/* A directory has no config. */
+static int empty_config(struct image_config *c, struct error *err)
+{
+	char **texts[] = {&c->workdir, &c->user, &c->stop_signal, &c->variant, &c->created};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		*texts[i] = text_copy("", err);
+		if (!*texts[i])
+			return -ERROR_NO_MEMORY;
+	}
+	c->os = text_copy("linux", err);
+	c->architecture = text_copy(host_architecture(), err);
+	return c->os && c->architecture ? 0 : -ERROR_NO_MEMORY;
+}
+
+/* ---- the root file system --------------------------------------------------------------------------- */
+
+struct making {
+	struct build build;
+	const struct blobs *blobs; /* with a plan, or a directory */
+	const struct plan *plan;
+	int directory;
+	const char *name;
+	const char *id;
+};
+
+static int make_root(void *context, int fd, int directory, struct error *err)
+{
+	struct making *m = context;
+	char id[SHA256_HEX_SIZE];
+	uint8_t hash[SHA256_SIZE];
+	int r;
+
+	m->build.fd = fd;
+	m->build.directory = directory;
+	if (m->plan)
+		return build_layers(&m->build, m->blobs, m->plan, err);
+	r = build_directory(&m->build, m->directory, m->name, err);
+	if (r == 0)
+		r = directory_id(m->directory, m->name, ROOT_FORMAT, hash, err);
+	if (r == 0 && strcmp(sha256_hex(hash, id), m->id) != 0)
+		return error_set(err, ERROR_BUSY, "%s changed while it was read: try again", m->name);
+	return r;
+}
+
+static int provide_root(struct store *s, struct image *image, struct making *m, const uint8_t *hash,
+	const struct image_options *o, struct error *err)
+{
+	_cleanup_fd_ int fd = -1;
+	int r;
+
+	sha256_hex(hash, image->root_id);
+	if (store_find(s, image->root_id, &fd, &image->root_size, NULL) == 0)
+		return 0;
+	memcpy(m->build.uuid, hash, sizeof m->build.uuid);
+	m->build.limits = limits_of(o);
+	m->build.progress = o ? o->progress : NULL;
+	m->id = image->root_id;
+	r = store_make(s, image->root_id, make_root, m, &fd, &image->root_size, err);
+	return r;
+}
+
+static int hash_layers(const struct plan *p, uint8_t *hash, struct error *err)
+{
+	struct sha256 sum;
+	int r = sha256_init(&sum, err);
+
+	if (r < 0)
+		return r;
+	sha256_update(&sum, ROOT_FORMAT, strlen(ROOT_FORMAT));
+	for (size_t i = 0; i < p->count; i++) {
+		sha256_update(&sum, p->layers[i].diff_id, strlen(p->layers[i].diff_id));
+		sha256_update(&sum, "\n", 1);
+	}
+	return sha256_final(&sum, hash, err);
+}
+
+/* ---- open ------------------------------------------------------------------------------------------- */
+
+static int make_plan(const struct blobs *b, const struct reference *ref, const struct image_options *o,
+	struct plan *p, struct error *err)
+{
+	_cleanup_free_ char *host = text_format(err, "linux/%s", host_architecture());
+	struct plan_options options = {
+		.tag = ref->tag, .digest = ref->digest, .platform = host, .layers = limits_of(o).layers};
+
+	if (!host)
+		return -ERROR_NO_MEMORY;
+	if (o && o->platform)
+		options.platform = o->platform;
+	if (ref->kind != REFERENCE_LAYOUT && blobs_has(b, "manifest.json"))
+		return plan_archive(b, &options, p, err);
+	if (ref->kind != REFERENCE_ARCHIVE && blobs_has(b, "index.json"))
+		return plan_layout(b, &options, p, err);
+	return error_set(err, ERROR_INVALID, "%s is not an image: it has no %s", ref->path,
+		ref->kind == REFERENCE_LAYOUT    ? "index.json"
+		: ref->kind == REFERENCE_ARCHIVE ? "manifest.json"
+						 : "manifest.json and no index.json");
+}
+
+static int open_layers(struct store *s, const struct reference *ref, const struct image_options *o,
+	struct image *image, struct error *err)
+{
+	_cleanup_blobs_ struct blobs b = {.fd = -1};
+	_cleanup_(plan_free) struct plan plan = {0};
+	struct making making = {.blobs = &b, .plan = &plan};
+	uint8_t hash[SHA256_SIZE];
+	int r = blobs_open(ref->path, &b, err);
+
+	if (r == 0)
+		r = make_plan(&b, ref, o, &plan, err);
+	if (r == 0)
+		r = hash_layers(&plan, hash, err);
+	if (r == 0)
+		r = provide_root(s, image, &making, hash, o, err);
+	if (r < 0)
+		return r;
+	image->digest = text_copy(plan.digest, err);
+	take_config(&image->config, &plan.config);
+	return image->digest ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int open_directory(struct store *s, const struct reference *ref, const struct image_options *o,
+	struct image *image, struct error *err)
+{
+	_cleanup_fd_ int fd = fs_open(AT_FDCWD, ref->path, O_RDONLY | O_DIRECTORY, 0, err);
+	struct making making = {.directory = fd, .name = ref->path};
+	uint8_t hash[SHA256_SIZE];
+	int r = fd < 0 ? fd : directory_id(fd, ref->path, ROOT_FORMAT, hash, err);
+
+	if (r == 0)
+		r = provide_root(s, image, &making, hash, o, err);
+	if (r == 0)
+		r = empty_config(&image->config, err);
+	if (r < 0)
+		return r;
+	image->digest = text_copy("", err);
+	return image->digest ? 0 : -ERROR_NO_MEMORY;
+}
+
+int image_open(struct store *s, const char *text, const struct image_options *o, struct image **out,
+	struct error *err)
+{
+	_cleanup_(reference_free) struct reference ref = {0};
+	_cleanup_(cleanup_image) struct image *image = calloc(1, sizeof *image);
+	int r;
+
+	if (!image)
+		return error_no_memory(err, "image");
+	r = reference_parse(text, &ref, err);
+	if (r < 0)
+		return r;
+	image->reference = text_copy(text, err);
+	if (!image->reference)
+		return -ERROR_NO_MEMORY;
+	r = ref.kind == REFERENCE_DIRECTORY ? open_directory(s, &ref, o, image, err)
+					    : open_layers(s, &ref, o, image, err);
+	if (r < 0)
+		return error_prefix(err, "image %s", text);
+	*out = TAKE_PTR(image);
+	return 0;
+}
+
+int image_open_root(struct store *s, const struct image *image, int *fd, struct error *err)
+{
+	uint64_t size;
+
+	return store_find(s, image->root_id, fd, &size, err);
+}

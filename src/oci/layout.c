@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OCI image layouts: from index.json, through nested indexes by platform, to one manifest and its config.
+ * Sources: image-spec v1.1, image-layout.md, image-index.md, manifest.md.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+#include "oci/plan.h"
+
+#define INDEX_BYTES_MAX (4u << 20)
+#define NESTED_MAX      4u
+
+static void blob_name(const char *digest, char *out, size_t size)
+{
+	snprintf(out, size, "blobs/sha256/%s", digest + strlen("sha256:"));
+}
+
+/* A document named by a descriptor: its size and digest must be what that says. */
+static int read_document(const struct blobs *b, const struct oci_descriptor *d, const char *what,
+	struct buffer *out, struct error *err)
+{
+	char name[96], digest[SHA256_DIGEST_SIZE];
+	uint8_t hash[SHA256_SIZE];
+	int r;
+
+	blob_name(d->digest, name, sizeof name);
+	r = blobs_read(b, name, OCI_JSON_MAX, out, err);
+	if (r == 0)
+		r = sha256_of(out->data, out->size, hash, err);
+	if (r < 0)
+		return error_prefix(err, "%s %s", what, d->digest);
+	if (strcmp(sha256_digest(hash, digest), d->digest) != 0)
+		return error_set(err, ERROR_CORRUPT,
+			"%s %s: its digest is %s: it was damaged or replaced, get the image again", what,
+			d->digest, digest);
+	if (out->size != d->size)
+		return error_set(err, ERROR_INVALID, "%s %s has %zu bytes, its descriptor says %llu", what,
+			d->digest, out->size, (unsigned long long)d->size);
+	return 0;
+}
+
+/* ---- which manifest --------------------------------------------------------------------------------- */
+
+static bool names_tag(const struct oci_descriptor *d, const char *tag)
+{
+	size_t n = strlen(d->name), m = strlen(tag);
+
+	/* Some writers put the whole reference there. */
+	return !strcmp(d->name, tag) || (n > m && d->name[n - m - 1] == ':' && !strcmp(d->name + n - m, tag));
+}
+
+static bool fits_platform(const struct oci_descriptor *d, const char *platform)
+{
+	const char *slash = strchr(platform, '/');
+	size_t n = strlen(d->architecture);
+
+	if (!*d->os && !*d->architecture)
+		return true;
+	return slash && strlen(d->os) == (size_t)(slash - platform) &&
+	       !strncmp(d->os, platform, (size_t)(slash - platform)) &&
+	       !strncmp(d->architecture, slash + 1, n) && (!slash[1 + n] || slash[1 + n] == '/');
+}
+
+static void list_names(const struct oci_index *index, struct buffer *out)
+{
+	for (size_t i = 0; i < index->count && out->size < 400; i++) {
+		const struct oci_descriptor *d = &index->manifests[i];
+
+		if (d->attestation)
+			continue;
+		buffer_format(out, "%s%s", out->size ? ", " : "", *d->name ? d->name : d->digest);
+		if (*d->os || *d->architecture)
+			buffer_format(out, " (%s/%s)", d->os, d->architecture);
+	}
+	if (out->size >= 400)
+		buffer_append_text(out, ", ...");
+	buffer_u8(out, 0);
+}
+
+static int no_choice(
+	const struct oci_index *index, const struct plan_options *o, size_t fitting, struct error *err)
+{
+	_cleanup_buffer_ struct buffer names = {0};
+	const char *wanted = o->tag ? o->tag : o->digest;
+
+	list_names(index, &names);
+	if (names.failed)
+		return error_no_memory(err, "index");
+	if (index->count == 0)
+		return error_set(err, ERROR_NOT_FOUND, "the layout has no image");
+	if (wanted)
+		return error_set(err, ERROR_NOT_FOUND, "no image %s for %s: there is %s", wanted, o->platform,
+			names.data);
+	if (fitting == 0)
+		return error_set(
+			err, ERROR_UNAVAILABLE, "no image for %s: there is %s", o->platform, names.data);
+	return error_set(err, ERROR_USAGE, "there are several images, name one of them behind a colon: %s",
+		names.data);
+}
+
+/* The descriptor that the options mean; without tag and digest the only one, or the one called latest. */
+static int choose(const struct oci_index *index, const struct plan_options *o,
+	const struct oci_descriptor **chosen, struct error *err)
+{
+	const struct oci_descriptor *latest = NULL, *any = NULL;
+	size_t fitting = 0;
+
+	*chosen = NULL;
+	for (size_t i = 0; i < index->count; i++) {
+		const struct oci_descriptor *d = &index->manifests[i];
+
+		if (o->digest ? strcmp(d->digest, o->digest) != 0
+			      : d->attestation || (o->tag && !names_tag(d, o->tag)))
+			continue;
+		if (!fits_platform(d, o->platform) && !o->digest)
+			continue;
+		/* The same image under several names is no question. */
+		fitting += !any || strcmp(any->digest, d->digest) != 0;
+		any = any ? any : d;
+		if (names_tag(d, "latest"))
+			latest = latest ? latest : d;
+	}
+	*chosen = fitting > 1 && latest && !o->tag ? latest : any;
+	if (fitting == 0 || (fitting > 1 && !o->tag && !latest))
+		return no_choice(index, o, fitting, err);
+	return 0;
+}
+
+static bool is_index(const struct oci_descriptor *d)
+{
+	return oci_media_type(d->media_type) == OCI_MEDIA_INDEX;
+}
+
+static int find_manifest(const struct blobs *b, const struct plan_options *o, struct plan *p,
+	struct oci_manifest *manifest, struct error *err)
+{
+	_cleanup_buffer_ struct buffer json = {0};
+	struct plan_options wanted = *o;
+	const struct oci_descriptor *d = NULL;
+	int r = blobs_read(b, "index.json", INDEX_BYTES_MAX, &json, err);
+
+	for (unsigned depth = 0; r == 0; depth++) {
+		_cleanup_(oci_index_free) struct oci_index index = {0};
+
+		if (depth == NESTED_MAX)
+			return error_set(err, ERROR_INVALID, "indexes within indexes within indexes");
+		r = oci_index_parse(json.data, json.size, &index, err);
+		if (r == 0)
+			r = choose(&index, &wanted, &d, err);
+		buffer_clear(&json);
+		if (r == 0)
+			r = read_document(b, d, is_index(d) ? "index" : "manifest", &json, err);
+		if (r < 0)
+			return r;
+		if (!is_index(d)) {
+			memcpy(p->digest, d->digest, sizeof p->digest);
+			return oci_manifest_parse(json.data, json.size, manifest, err);
+		}
+		wanted.tag = wanted.digest = NULL;
+	}
+	return r;
+}
+
+/* ---- the plan --------------------------------------------------------------------------------------- */
+
+static int take_layers(
+	struct plan *p, const struct oci_manifest *m, const struct plan_options *o, struct error *err)
+{
+	int r = plan_make_layers(p, m->count, o, err);
+
+	for (size_t i = 0; r == 0 && i < m->count; i++) {
+		char name[96];
+
+		switch (oci_media_type(m->layers[i].media_type)) {
+		case OCI_MEDIA_LAYER:
+			break;
+		case OCI_MEDIA_FOREIGN_LAYER:
+			return error_set(err, ERROR_UNAVAILABLE,
+				"layer %s is not part of the image (a foreign layer)", m->layers[i].digest);
+		default:
+			return error_set(err, ERROR_UNAVAILABLE,
+				"layer %s has the type '%s': this is not an image that can be run",
+				m->layers[i].digest, m->layers[i].media_type);
+		}
+		blob_name(m->layers[i].digest, name, sizeof name);
+		memcpy(p->layers[i].digest, m->layers[i].digest, OCI_DIGEST_SIZE);
+		p->layers[i].size = m->layers[i].size;
+		p->layers[i].name = text_copy(name, err);
+		if (!p->layers[i].name)
+			return -ERROR_NO_MEMORY;
+	}
+	return r;
+}
+
+int plan_layout(const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err)
+{
+	_cleanup_(oci_manifest_free) struct oci_manifest manifest = {0};
+	_cleanup_buffer_ struct buffer json = {0};
+	int r;
+
+	*p = (struct plan){0};
+	r = find_manifest(b, o, p, &manifest, err);
+	if (r == 0)
+		r = read_document(b, &manifest.config, "config", &json, err);
+	if (r == 0)
+		r = oci_config_parse(json.data, json.size, &p->config, err);
+	if (r == 0)
+		r = take_layers(p, &manifest, o, err);
+	if (r == 0)
+		r = plan_check(p, o, err);
+	if (r < 0)
+		plan_free(p);
+	return r;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oci/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "disk/erofs_reader.h"
+#include "os/fs.h"
+
+#define NAME_BYTES 80
+
+struct store {
+	char *path;
+	int roots, temporary; /* directories */
+};
+
+/* ---- open ------------------------------------------------------------------------------------------- */
+
+static bool same_file(int directory, const char *name, int fd)
+{
+	struct stat here, there;
+
+	return fstat(fd, &here) == 0 && fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+static void sweep_file(int directory, const char *name)
+{
+	_cleanup_fd_ int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && same_file(directory, name, fd))
+		unlinkat(directory, name, 0);
+}
+
+/* Removes what dead processes left. What cannot be removed now is tried again the next time. */
+static void sweep(int directory)
+{
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(d)))
+		if (entry->d_name[0] != '.')
+			sweep_file(directory, entry->d_name);
+	closedir(d);
+}
+
+/* The directory `name` in the store, made with what is above it where it is missing. */
+static int open_part(const struct store *s, const char *name, struct error *err)
+{
+	_cleanup_free_ char *path = text_format(err, "%s/%s", s->path, name);
+	int fd, r;
+
+	if (!path)
+		return -ERROR_NO_MEMORY;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	r = fs_make_directories(AT_FDCWD, path, 0700, err);
+	return r < 0 ? r : fs_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+int store_open(const char *home, struct store **out, struct error *err)
+{
+	struct store *s = calloc(1, sizeof *s);
+	int r = 0;
+
+	if (!s)
+		return error_no_memory(err, "store");
+	s->roots = s->temporary = -1;
+	s->path = text_format(err, "%s/store", home);
+	if (!s->path)
+		r = -ERROR_NO_MEMORY;
+	if (r == 0)
+		r = s->roots = open_part(s, "rootfs", err);
+	if (r >= 0)
+		r = s->temporary = open_part(s, "tmp", err);
+	if (r < 0) {
+		store_free(s);
+		return error_prefix(err, "open the store in %s", home);
+	}
+	sweep(s->temporary);
+	*out = s;
+	return 0;
+}
+
+void store_free(struct store *s)
+{
+	if (!s)
+		return;
+	if (s->roots >= 0)
+		close(s->roots);
+	if (s->temporary >= 0)
+		close(s->temporary);
+	free(s->path);
+	free(s);
+}
+
+/* ---- find ------------------------------------------------------------------------------------------- */
+
+static int lock_shared(int fd, struct error *err)
+{
+	while (flock(fd, LOCK_SH) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "lock a root file system");
+	return 0;
+}
+
+int store_find(const struct store *s, const char *id, int *out, uint64_t *size, struct error *err)
+{
+	_cleanup_fd_ int fd = -1;
+	struct erofs_reader reader;
+	char name[NAME_BYTES];
+	int r;
+
+	snprintf(name, sizeof name, "%s.img", id);
+	fd = openat(s->roots, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, errno, "open %s/rootfs/%s", s->path, name);
+	r = lock_shared(fd, err);
+	if (r < 0)
+		return r;
+	if (!same_file(s->roots, name, fd))
+		return error_set(err, ERROR_NOT_FOUND, "%s/rootfs/%s: it was removed this moment: try again",
+			s->path, name);
+	r = erofs_reader_open(fd, &reader, err);
+	if (r < 0)
+		return error_prefix(err, "%s/rootfs/%s", s->path, name);
+	*size = reader.size;
+	*out = TAKE_FD(fd);
+	return 0;
+}
+
+/* ---- make ------------------------------------------------------------------------------------------- */
+
+static int publish(const struct store *s, const char *id, int fd, struct error *err)
+{
+	char name[NAME_BYTES];
+
+	snprintf(name, sizeof name, "%s.img", id);
+	if (fchmod(fd, 0400) < 0 || fsync(fd) < 0)
+		return error_errno(err, errno, "sync %s/rootfs/%s", s->path, name);
+	if (renameat(s->temporary, id, s->roots, name) < 0 || fsync(s->roots) < 0)
+		return error_errno(err, errno, "make %s/rootfs/%s", s->path, name);
+	return 0;
+}
+
+int store_make(const struct store *s, const char *id, store_make_call make, void *context, int *out,
+	uint64_t *size, struct error *err)
+{
+	_cleanup_fd_ int fd = -1;
+	int r = fs_lock(s->temporary, id, FS_LOCK_EXCLUSIVE, true, &fd, err);
+
+	if (r < 0)
+		return r;
+	r = store_find(s, id, out, size, NULL);
+	if (r == 0) {
+		unlinkat(s->temporary, id, 0); /* ours: another process was faster */
+		return 0;
+	}
+	if (ftruncate(fd, 0) < 0)
+		r = error_errno(err, errno, "make %s/tmp/%s", s->path, id);
+	else
+		r = make(context, fd, s->temporary, err);
+	if (r == 0)
+		r = publish(s, id, fd, err);
+	if (r < 0) {
+		unlinkat(s->temporary, id, 0);
+		return r;
+	}
+	close(TAKE_FD(fd)); /* lets go of the exclusive lock */
+	return store_find(s, id, out, size, err);
+}
