@@ -168,6 +168,20 @@ static void turn(struct agent *a, bool *work_left)
 	streams_collect(a);
 }
 
+/* Memory that the first messages will need is there, and written to, before a template is frozen: a clone
+ * then takes no page faults for it. */
+static bool prepare_buffers(struct port *p)
+{
+	size_t room;
+	uint8_t *space = frame_reader_space(&p->reader, &room);
+
+	if (!space || !buffer_reserve(&p->out, 2 * PORT_FULL))
+		return false;
+	memset(space, 0, room);
+	memset(p->out.data, 0, 65536);
+	return true;
+}
+
 int loop_prepare(struct agent *a, struct error *err)
 {
 	sigset_t children;
@@ -184,7 +198,7 @@ int loop_prepare(struct agent *a, struct error *err)
 	a->port.readable = a->port.writable = true;
 	a->port_watch = (struct watch){a->port.fd, port_ready};
 	a->scratch = malloc(AGENT_SCRATCH_SIZE);
-	if (!a->scratch || !buffer_reserve(&a->port.out, 2 * PORT_FULL))
+	if (!a->scratch || !prepare_buffers(&a->port))
 		return error_no_memory(err, "prepare the loop");
 	memset(a->scratch, 0, AGENT_SCRATCH_SIZE);
 	a->outputs_watched = true;

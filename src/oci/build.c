@@ -8,6 +8,7 @@
  */
 #include "oci/build.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -17,7 +18,8 @@
 #include "oci/build_parts.h"
 #include "oci/layers.h"
 
-#define SHOW_EVERY MILLISECONDS(50)
+#define SHOW_EVERY       MILLISECONDS(50)
+#define WRITE_BACK_BYTES (16u << 20)
 
 CLEANUP_DEFINE(layers, struct layers, layers_free);
 
@@ -30,7 +32,7 @@ int assembly_start(struct assembly *a, const struct build *build, bool plain, st
 	struct merge_sink sink;
 	int r;
 
-	*a = (struct assembly){.progress = build->progress};
+	*a = (struct assembly){.fd = build->fd, .progress = build->progress};
 	memcpy(options.uuid, build->uuid, sizeof options.uuid);
 	if (getrandom(&merge.seed, sizeof merge.seed, 0) != (ssize_t)sizeof merge.seed)
 		return error_set(err, ERROR_SYSTEM, "get random bytes");
@@ -50,6 +52,17 @@ void assembly_free(struct assembly *a)
 	erofs_writer_free(a->writer);
 }
 
+/* Has the disk begin with what is written, so that the sync at the end finds little to do. */
+static void write_back(struct assembly *a)
+{
+	uint64_t bytes = a->writer ? erofs_writer_bytes(a->writer) : 0;
+
+	if (bytes - a->begun < WRITE_BACK_BYTES)
+		return;
+	sync_file_range(a->fd, (off_t)a->begun, (off_t)(bytes - a->begun), SYNC_FILE_RANGE_WRITE);
+	a->begun = bytes;
+}
+
 void assembly_show(struct assembly *a, uint64_t done, bool finished)
 {
 	struct progress_event event = {.task = "root file system",
@@ -59,6 +72,7 @@ void assembly_show(struct assembly *a, uint64_t done, bool finished)
 		.finished = finished};
 	uint64_t now;
 
+	write_back(a);
 	if (!a->progress)
 		return;
 	now = clock_monotonic();

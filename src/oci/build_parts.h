@@ -10,6 +10,8 @@ struct assembly {
 	struct erofs_writer *writer;
 	struct spool *spool;
 	struct merge *merge;
+	int fd;         /* of the image */
+	uint64_t begun; /* bytes of it that the disk was asked to write */
 	const struct progress *progress;
 	uint64_t shown, total; /* when progress was last told (clock_monotonic), bytes in all */
 };

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/qemu/machine.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "codec/message.h"
+
+#define MIB               (1024ULL * 1024)
+#define QEMU_NAME         "qemu-system-x86_64"
+#define TRANSLATION_CACHE 256 /* MiB for TCG's code: reserved, touched as it fills */
+#define TSC_STEP          10
+
+uint64_t machine_memory(uint64_t bytes)
+{
+	uint64_t rounded = (bytes + MACHINE_MEMORY_STEP - 1) / MACHINE_MEMORY_STEP * MACHINE_MEMORY_STEP;
+
+	return rounded < MACHINE_MEMORY_MIN ? MACHINE_MEMORY_MIN : rounded;
+}
+
+uint64_t machine_address_space(const struct machine *m)
+{
+	/* QEMU, its libraries, the code cache, a kernel that is being loaded, the worker threads' stacks and
+	 * malloc arenas. */
+	return m->memory + (3072 + TRANSLATION_CACHE + 128 * (uint64_t)m->cpus) * MIB;
+}
+
+/* An argument list that is being put together; sticky as struct buffer is. */
+struct list {
+	char **items;
+	bool failed;
+};
+
+static void add(struct list *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct list *l, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (n < 0 || (size_t)n >= sizeof text || text_list_add(&l->items, text, NULL) < 0)
+		l->failed = true;
+}
+
+static void add_memory(struct list *l, const struct machine *m)
+{
+	unsigned long long mib = m->memory / MIB;
+
+	add(l, "-m");
+	add(l, "%lluM", mib);
+	add(l, "-object");
+	if (m->role == MACHINE_COLD)
+		add(l, "memory-backend-ram,id=m,size=%lluM", mib);
+	else
+		add(l, "memory-backend-file,id=m,size=%lluM,mem-path=" MACHINE_MEMORY_PATH ",share=%s", mib,
+			m->role == MACHINE_TEMPLATE ? "on" : "off");
+}
+
+/* file.locking=off: the descriptors come from us, who hold the locks; QEMU would probe for them by opening
+ * /dev/null. */
+static void add_disk(struct list *l, const char *name, int fd, bool there, const char *how)
+{
+	if (there) {
+		add(l, "-add-fd");
+		add(l, "fd=%d,set=%d", fd, fd);
+		add(l, "-blockdev");
+		add(l,
+			"driver=raw,node-name=%s,file.driver=file,file.filename=/dev/fdset/"
+			"%d,file.locking=off,%s",
+			name, fd, how);
+	} else {
+		add(l, "-blockdev");
+		add(l, "driver=null-co,node-name=%s,size=%llu,read-zeroes=on,%s", name, 1ULL << 40, how);
+	}
+	add(l, "-device");
+	add(l, "virtio-blk-device,drive=%s", name);
+}
+
+static void add_devices(struct list *l, const struct machine *m)
+{
+	static const char *const fixed[] = {"-chardev", "socket,id=agent,fd=4", "-device",
+		"virtio-serial-device,id=serial,max_ports=4", "-device",
+		"virtserialport,bus=serial.0,chardev=agent,name=" AGENT_PORT_NAME, "-netdev",
+		"hubport,id=net,hubid=0", "-device", "virtio-net-device,netdev=net"};
+
+	_Static_assert(MACHINE_FD_AGENT == 4, "named in the text above");
+	add_disk(l, "vda", MACHINE_FD_IMAGE, m->role != MACHINE_TEMPLATE, "read-only=on");
+	add_disk(l, "vdb", MACHINE_FD_DISK, m->role != MACHINE_TEMPLATE && m->disk,
+		m->role != MACHINE_TEMPLATE && m->disk ? "read-only=off,discard=unmap" : "read-only=off");
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		add(l, "%s", fixed[i]);
+	add(l, "-chardev");
+	add(l, m->console ? "stdio,id=console,signal=off" : "null,id=console");
+	add(l, "-serial");
+	add(l, "chardev:console");
+}
+
+/* Debian's cloud kernel finds the devices by ACPI only. Without the counter's frequency three boots of ten
+ * hang in its calibration. reboot=t, panic=-1 and -no-reboot make every end of the guest one of QEMU. */
+static void add_kernel(struct list *l, const struct machine *m)
+{
+	add(l, "-kernel");
+	add(l, MACHINE_KERNEL_PATH);
+	add(l, "-initrd");
+	add(l, MACHINE_INITRD_PATH);
+	add(l, "-append");
+	if (m->tsc_khz)
+		add(l, "console=ttyS0 quiet reboot=t panic=-1 tsc_early_khz=%llu",
+			(unsigned long long)m->tsc_khz);
+	else
+		add(l, "console=ttyS0 quiet reboot=t panic=-1");
+}
+
+char **machine_arguments(const struct machine *m, struct error *err)
+{
+	static const char *const fixed[] = {QEMU_NAME, "-M", "microvm,acpi=on,memory-backend=m",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox",
+		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-global",
+		"virtio-mmio.force-legacy=false", "-chardev", "socket,id=qmp,fd=3", "-mon",
+		"chardev=qmp,mode=control"};
+	struct list l = {0};
+
+	_Static_assert(MACHINE_FD_QMP == 3, "named in the text above");
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		add(&l, "%s", fixed[i]);
+	add(&l, "-accel");
+	if (m->kvm)
+		add(&l, "kvm");
+	else
+		add(&l, "tcg,tb-size=%d", TRANSLATION_CACHE);
+	add(&l, "-cpu");
+	add(&l, m->kvm ? "host" : "max");
+	add(&l, "-smp");
+	add(&l, "%u", m->cpus);
+	add_memory(&l, m);
+	add_devices(&l, m);
+	/* A clone has its kernel in the memory that it wakes up with. */
+	if (m->role == MACHINE_CLONE) {
+		add(&l, "-incoming");
+		add(&l, "defer");
+	} else {
+		add_kernel(&l, m);
+	}
+	if (l.failed) {
+		text_list_free(l.items);
+		error_no_memory(err, "put together QEMU's arguments");
+		return NULL;
+	}
+	return l.items;
+}
+
+#if defined(__x86_64__)
+struct moment {
+	uint64_t ticks, nanoseconds;
+};
+
+/* The counter and the clock at one moment: of some tries, the one in which they were read closest. */
+static struct moment read_moment(void)
+{
+	struct moment best = {0};
+	uint64_t closest = UINT64_MAX;
+
+	for (int i = 0; i < 64; i++) {
+		struct timespec t;
+		uint64_t before = __builtin_ia32_rdtsc(), after;
+
+		clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+		after = __builtin_ia32_rdtsc();
+		if (after - before >= closest)
+			continue;
+		closest = after - before;
+		best.ticks = before + closest / 2;
+		best.nanoseconds = (uint64_t)t.tv_sec * NANOSECONDS_PER_SECOND + (uint64_t)t.tv_nsec;
+	}
+	return best;
+}
+
+uint64_t machine_measure_tsc(void)
+{
+	struct moment start = read_moment(), end;
+	double khz;
+
+	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+	end = read_moment();
+	khz = (double)(end.ticks - start.ticks) * 1e6 / (double)(end.nanoseconds - start.nanoseconds);
+	return ((uint64_t)khz + TSC_STEP / 2) / TSC_STEP * TSC_STEP;
+}
+#else
+uint64_t machine_measure_tsc(void)
+{
+	return 0;
+}
+#endif
+
+char *machine_find_qemu(struct error *err)
+{
+	static const char *const places[] = {
+		"/usr/bin/" QEMU_NAME, "/usr/local/bin/" QEMU_NAME, "/usr/libexec/qemu-kvm"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (access(places[i], X_OK) == 0) {
+			char *path = realpath(places[i], NULL);
+
+			if (path)
+				return path;
+		}
+	error_set(err, ERROR_UNAVAILABLE,
+		QEMU_NAME " is not installed (Debian's package qemu-system-x86; 'make setup' installs it)");
+	return NULL;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/qemu/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "os/confine.h"
+#include "os/fs.h"
+#include "os/seccomp.h"
+
+/* Started as root, each VM's QEMU has a user of its own: this and the VM's number. It lies above what
+ * systemd, containers and subuid ranges use. */
+#define UID_BASE     0x70000000u
+#define UID_BASE_ENV "MONOCORE_UID_BASE"
+#define UID_MAX      0x7ffff000u
+
+#define FILE_LIMIT_MIN (64ULL << 20)
+
+struct pairs {
+	int agent, agent_theirs, qmp, qmp_theirs, words, words_theirs;
+};
+
+static void pairs_close(struct pairs *p)
+{
+	int *all[] = {&p->agent, &p->agent_theirs, &p->qmp, &p->qmp_theirs, &p->words, &p->words_theirs};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (*all[i] >= 0)
+			close(*all[i]);
+		*all[i] = -1;
+	}
+}
+
+static int pairs_open(struct pairs *p, struct error *err)
+{
+	int a[2], b[2], c[2];
+
+	*p = (struct pairs){-1, -1, -1, -1, -1, -1};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a) < 0)
+		return error_errno(err, errno, "make sockets for QEMU");
+	p->agent = a[0];
+	p->agent_theirs = a[1];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b) < 0)
+		return error_errno(err, errno, "make sockets for QEMU");
+	p->qmp = b[0];
+	p->qmp_theirs = b[1];
+	/* Non-blocking for QEMU as well: what nobody reads is dropped. */
+	if (pipe2(c, O_CLOEXEC | O_NONBLOCK) < 0)
+		return error_errno(err, errno, "make a pipe for QEMU");
+	p->words = c[0];
+	p->words_theirs = c[1];
+	if (fcntl(p->agent, F_SETFL, O_NONBLOCK) < 0)
+		return error_errno(err, errno, "make sockets for QEMU");
+	return 0;
+}
+
+void qemu_empty(struct qemu *q)
+{
+	*q = (struct qemu){
+		.pid = -1, .pid_fd = -1, .agent_fd = -1, .words_fd = -1, .qmp = {.fd = -1, .aside_fd = -1}};
+}
+
+void qemu_end(struct qemu *q)
+{
+	if (q->pid > 0) {
+		kill(q->pid, SIGKILL);
+		while (waitpid(q->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (q->pid_fd >= 0)
+		close(q->pid_fd);
+	if (q->agent_fd >= 0)
+		close(q->agent_fd);
+	if (q->words_fd >= 0)
+		close(q->words_fd);
+	qmp_close(&q->qmp);
+	qemu_empty(q);
+}
+
+void qemu_last_words(int words_fd, struct error *err)
+{
+	char text[4096];
+	ssize_t n, last = 0;
+
+	if (words_fd < 0 || !err)
+		return;
+	while ((n = read(words_fd, text, sizeof text - 1)) > 0)
+		last = n;
+	while (last > 0 && text[last - 1] == '\n')
+		last--;
+	if (last > 0) {
+		const char *line;
+
+		text[last] = 0;
+		line = strrchr(text, '\n');
+		error_set(err, err->code, "%s: %s", err->text, line ? line + 1 : text);
+	}
+}
+
+static int uid_for(unsigned id, uid_t *uid, struct error *err)
+{
+	const char *text = getenv(UID_BASE_ENV);
+	uint64_t base = UID_BASE;
+	int r;
+
+	*uid = 0;
+	if (geteuid() != 0)
+		return 0;
+	if (text && (r = text_parse_u64(text, UID_MAX, UID_BASE_ENV, &base, err)) < 0)
+		return r;
+	if (base + id > UID_MAX || base + id == 0)
+		return error_set(err, ERROR_LIMIT,
+			"start a VM: its user would be %llu (see " UID_BASE_ENV ")",
+			(unsigned long long)(base + id));
+	*uid = (uid_t)(base + id);
+	return 0;
+}
+
+static uint64_t file_limit(const struct qemu_spec *s)
+{
+	uint64_t limit = FILE_LIMIT_MIN;
+	struct stat st;
+
+	if (s->config->disk_fd >= 0 && fstat(s->config->disk_fd, &st) == 0 && (uint64_t)st.st_size > limit)
+		limit = (uint64_t)st.st_size;
+	if (s->machine->role == MACHINE_TEMPLATE && s->machine->memory > limit)
+		limit = s->machine->memory;
+	return limit;
+}
+
+/* The descriptors that QEMU gets, and the two that it gets for its kernel. */
+struct descriptors {
+	struct process_fd list[16];
+	size_t count;
+};
+
+static void give(struct descriptors *d, int ours, int theirs)
+{
+	if (ours >= 0)
+		d->list[d->count++] = (struct process_fd){ours, theirs};
+}
+
+static const struct namespace_path system_paths[] = {{.source = "/usr/lib", .optional = true},
+	{.source = "/usr/lib64", .optional = true}, {.source = "/usr/local/lib", .optional = true},
+	{.source = "/lib", .optional = true}, {.source = "/lib64", .optional = true},
+	{.source = "/etc/ld.so.cache", .optional = true}, {.source = "/usr/share/qemu", .optional = true},
+	{.source = "/usr/share/seabios", .optional = true},
+	{.source = "/usr/local/share/qemu", .optional = true}};
+
+static int spawn(const struct qemu_spec *s, const struct descriptors *d, bool notify, struct confined *c,
+	struct error *err)
+{
+	static const char *const env[] = {"LC_ALL=C", "PATH=/nonexistent", NULL};
+	struct namespace_path paths[ARRAY_SIZE(system_paths) + 2];
+	size_t path_count = ARRAY_SIZE(system_paths);
+	_cleanup_text_list_ char **argv = machine_arguments(s->machine, err);
+	struct confine_spec spec = {.program = s->path,
+		.argv = (const char *const *)argv,
+		.env = env,
+		.fds = d->list,
+		.fd_count = d->count,
+		.paths = paths,
+		.notify = notify,
+		.memory_limit = machine_address_space(s->machine),
+		.file_limit = file_limit(s),
+		.unconfined = s->config->unconfined};
+	int r = argv ? uid_for(s->config->id, &spec.uid, err) : -ERROR_NO_MEMORY;
+
+	if (r < 0)
+		return r;
+	memcpy(paths, system_paths, sizeof system_paths);
+	if (s->kernel) {
+		paths[path_count++] =
+			(struct namespace_path){.source = s->kernel, .target = MACHINE_KERNEL_PATH};
+		paths[path_count++] =
+			(struct namespace_path){.source = s->initrd, .target = MACHINE_INITRD_PATH};
+	}
+	spec.path_count = path_count;
+	return confine_spawn(&spec, c, err);
+}
+
+struct answers {
+	int listener;
+	struct seccomp_grant grants[2];
+	size_t count;
+};
+
+static int answer(void *context, struct error *err)
+{
+	const struct answers *a = context;
+
+	return seccomp_answer(a->listener, a->grants, a->count, err);
+}
+
+static int open_kernel(const struct qemu_spec *s, int *kernel, int *initrd, struct error *err)
+{
+	if (!s->kernel)
+		return 0;
+	*kernel = fs_open(AT_FDCWD, s->kernel, O_RDONLY, 0, err);
+	if (*kernel < 0)
+		return *kernel;
+	*initrd = fs_open(AT_FDCWD, s->initrd, O_RDONLY, 0, err);
+	return *initrd < 0 ? *initrd : 0;
+}
+
+/* Until QMP answers, QEMU may be waiting for its memory to be opened; from then on nothing is. */
+static int enter_qmp(
+	struct qemu *q, const struct confined *c, struct answers *a, uint64_t deadline, struct error *err)
+{
+	int r;
+
+	a->listener = c->listener;
+	q->qmp.aside_fd = c->listener;
+	q->qmp.aside = answer;
+	q->qmp.context = a;
+	r = qmp_open(&q->qmp, deadline, err);
+	q->qmp.aside_fd = -1;
+	if (c->listener >= 0)
+		close(c->listener);
+	if (r < 0)
+		qemu_last_words(q->words_fd, err);
+	return r;
+}
+
+static int start_process(const struct qemu_spec *s, struct pairs *p, const struct answers *a,
+	struct confined *c, struct error *err)
+{
+	_cleanup_fd_ int kernel = -1, initrd = -1;
+	struct descriptors d = {0};
+	int r = open_kernel(s, &kernel, &initrd, err);
+
+	give(&d, s->config->console_fd, STDOUT_FILENO);
+	give(&d, p->words_theirs, STDERR_FILENO);
+	give(&d, p->qmp_theirs, MACHINE_FD_QMP);
+	give(&d, p->agent_theirs, MACHINE_FD_AGENT);
+	if (s->machine->role != MACHINE_TEMPLATE) {
+		give(&d, s->config->image_fd, MACHINE_FD_IMAGE);
+		give(&d, s->config->disk_fd, MACHINE_FD_DISK);
+	}
+	give(&d, kernel, MACHINE_FD_KERNEL);
+	give(&d, initrd, MACHINE_FD_INITRD);
+	return r < 0 ? r : spawn(s, &d, a->count > 0, c, err);
+}
+
+int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, struct error *err)
+{
+	_cleanup_(pairs_close) struct pairs p;
+	_cleanup_fd_ int kvm = -1;
+	struct answers a = {0};
+	struct confined c;
+	int r = pairs_open(&p, err);
+
+	qemu_empty(q);
+	if (spec->memory_fd >= 0)
+		a.grants[a.count++] = (struct seccomp_grant){MACHINE_MEMORY_PATH, spec->memory_fd};
+	if (r == 0 && spec->machine->kvm) {
+		kvm = r = fs_open(AT_FDCWD, "/dev/kvm", O_RDWR, 0, err);
+		a.grants[a.count++] = (struct seccomp_grant){"/dev/kvm", kvm};
+	}
+	if (r >= 0)
+		r = start_process(spec, &p, &a, &c, err);
+	if (r < 0)
+		return r;
+	q->pid = c.pid;
+	q->pid_fd = c.pid_fd;
+	q->layers = c.layers;
+	q->agent_fd = TAKE_FD(p.agent);
+	q->qmp.fd = TAKE_FD(p.qmp);
+	q->words_fd = TAKE_FD(p.words);
+	pairs_close(&p);
+	r = enter_qmp(q, &c, &a, deadline, err);
+	if (r < 0)
+		qemu_end(q);
+	return r;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * QEMU's process. QEMU counts as the guest: it gets descriptors and no paths. The one file that it insists
+ * on opening for writing by a name, its memory, is opened for it: a clone is handed a descriptor that can
+ * only be read (its pages are private copies), so that nothing in a guest can write to the template that
+ * all others start from.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "vm/kernel.h"
+#include "vm/qemu/machine.h"
+#include "vm/qemu/qmp.h"
+#include "vm/vm.h"
+
+struct qemu {
+	pid_t pid;
+	int pid_fd;
+	int agent_fd; /* our end, non-blocking */
+	int words_fd; /* what QEMU says on standard error */
+	unsigned layers;
+	struct qmp qmp;
+};
+
+struct qemu_spec {
+	const char *path; /* of QEMU */
+	const struct machine *machine;
+	const char *kernel, *initrd; /* NULL for a clone */
+	int memory_fd;               /* -1 for a cold boot */
+	const struct vm_config *config;
+};
+
+/* Starts QEMU and enters QMP's command mode. On failure nothing is left. */
+int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, struct error *err);
+
+/* Kills it and releases all. A struct that qemu_empty() or a failed start left is fine. */
+void qemu_end(struct qemu *q);
+void qemu_empty(struct qemu *q);
+
+/* Appends the last line of QEMU's standard error to *err, where there is one. */
+void qemu_last_words(int words_fd, struct error *err);
