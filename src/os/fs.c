@@ -137,6 +137,8 @@ int fs_write_atomic(int dirfd, const char *name, const void *data, size_t n, mod
 	if (fd < 0)
 		return fd;
 	r = fs_write_all(fd, data, n, name, err);
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = error_errno(err, errno, "set the mode of %s", name);
 	if (r == 0)
 		r = sync_and_rename(dirfd, fd, temporary, name, err);
 	if (r < 0)

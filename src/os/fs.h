@@ -29,7 +29,7 @@ int fs_read_fd(int fd, const char *name, size_t limit, struct buffer *out, struc
 int fs_write_all(int fd, const void *data, size_t n, const char *name, struct error *err);
 
 /* Replaces dirfd/name as a whole: written to a temporary name, synced, renamed, the directory synced.
- * Readers see the old bytes or the new ones, after a power cut too. */
+ * Readers see the old bytes or the new ones, after a power cut too. The mode is set whatever the umask is. */
 int fs_write_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode, struct error *err);
 
 /* Removes a file or a whole tree without following links. What is not there is no error. */

@@ -16,6 +16,17 @@ struct vm {
 	size_t hello_size;
 };
 
+/* What `self doctor` asks of an engine. */
+struct examination {
+	const char *home, *agent_path;
+	void (*tell)(void *context, const struct vm_finding *finding);
+	void *context;
+};
+
+/* Tells one finding; state: VM_FINDING_*. */
+void finding(const struct examination *e, const char *topic, int state, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
 struct vm_engine {
 	const char *name;
 	bool templates;
@@ -28,9 +39,14 @@ struct vm_engine {
 	void (*free)(struct vm *vm); /* the process has been killed and reaped */
 	int (*template_discard)(const struct vm *vm, struct error *err);
 	int (*template_prepare)(const struct vm_config *config, struct error *err);
+	void (*examine)(const struct examination *e); /* may be NULL */
+	void (*sweep)(const char *home);              /* removes what killed processes left; may be NULL */
 };
 
 extern const struct vm_engine engine_qemu, engine_krun;
+
+#define ENGINE_COUNT 2
+extern const struct vm_engine *const engines[ENGINE_COUNT]; /* in the order in which "auto" tries them */
 
 /* Reads the agent's HELLO, its first frame, from fd; gives up at the deadline (clock_monotonic) or when the
  * process behind pid_fd ends. The payload is the caller's. */

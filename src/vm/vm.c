@@ -12,13 +12,13 @@
 #include "base/cleanup.h"
 #include "vm/engine.h"
 
-static const struct vm_engine *const engines[] = {&engine_qemu, &engine_krun};
+const struct vm_engine *const engines[ENGINE_COUNT] = {&engine_qemu, &engine_krun};
 
 const struct vm_engine *vm_engine_find(const char *name, struct error *err)
 {
 	struct error first = {0};
 
-	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+	for (size_t i = 0; i < ENGINE_COUNT; i++) {
 		if (!strcmp(name, engines[i]->name))
 			return engines[i]->available(err) < 0 ? NULL : engines[i];
 		if (!strcmp(name, "auto")) {
@@ -137,4 +137,11 @@ int vm_template_discard(const struct vm *vm, struct error *err)
 int vm_template_prepare(const struct vm_engine *e, const struct vm_config *config, struct error *err)
 {
 	return e->templates ? e->template_prepare(config, err) : 0;
+}
+
+void vm_sweep(const char *home)
+{
+	for (size_t i = 0; i < ENGINE_COUNT; i++)
+		if (engines[i]->sweep)
+			engines[i]->sweep(home);
 }

@@ -69,6 +69,9 @@ int vm_template_discard(const struct vm *vm, struct error *err);
 /* Makes the template that config would use, if it is not there. */
 int vm_template_prepare(const struct vm_engine *e, const struct vm_config *config, struct error *err);
 
+/* Removes what killed processes left half-made under home. */
+void vm_sweep(const char *home);
+
 /* One finding of `self doctor`: what, how it stands, and what to do. */
 struct vm_finding {
 	const char *topic; /* "kvm", "qemu", "landlock", "user namespaces", "libkrun", "kernel", … */

@@ -84,7 +84,7 @@ static void add_disk(struct list *l, const char *name, int fd, bool there, const
 		add(l, "driver=null-co,node-name=%s,size=%llu,read-zeroes=on,%s", name, 1ULL << 40, how);
 	}
 	add(l, "-device");
-	add(l, "virtio-blk-device,drive=%s", name);
+	add(l, "virtio-blk-device,drive=%s,werror=report,rerror=report", name);
 }
 
 static void add_devices(struct list *l, const struct machine *m)

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a machine becomes a template, and what a template belongs to. A template is booted with its memory in
+ * a file; once the agent has said HELLO the machine is stopped and the state of its devices is saved. The
+ * memory stays where it is, left out of the state by QEMU's capability x-ignore-shared.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "vm/qemu/accelerator.h"
+#include "vm/qemu/boot_files.h"
+#include "vm/qemu/machine.h"
+#include "vm/qemu/process.h"
+#include "vm/qemu/template.h"
+#include "vm/vm.h"
+
+/* All that decides what a machine of this configuration is. */
+struct recipe {
+	const struct vm_config *config;
+	char *qemu; /* path */
+	struct accelerator accelerator;
+	struct boot_files boot;
+	struct machine machine; /* its role is for the user to set */
+};
+
+/* UNAVAILABLE, NOT_FOUND: something is not installed. */
+int recipe_make(const struct vm_config *config, struct recipe *p, struct error *err);
+void recipe_free(struct recipe *p);
+
+/* The key of the template: a digest of everything that a saved machine depends on. */
+int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *err);
+
+/* Boots a machine of that role until its agent has said HELLO (the payload is the caller's); one that hangs
+ * is killed and booted again. memory_fd: of a template. */
+int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
+	int (*restart)(void *context, struct error *err), void *context, struct qemu *q, uint8_t **hello,
+	size_t *hello_size, struct error *err);
+
+/* Opens the template, making it where there is none or where it is damaged. */
+int template_take(const struct recipe *p, struct template *t, struct error *err);
+
+/* Sets the capability that leaves memory out of a saved state, on either side. */
+int qemu_ignore_memory(struct qemu *q, uint64_t deadline, struct error *err);
