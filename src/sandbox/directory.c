@@ -69,11 +69,13 @@ int directory_create(const struct home *home, struct directory *d, struct error 
 /* Reads what a name leads to. False: nothing, or nothing that is there. */
 static bool name_resolve(const struct home *home, const char *name, char id[SANDBOX_ID_SIZE])
 {
-	ssize_t n = readlinkat(home->names, name, id, SANDBOX_ID_SIZE);
+	char target[SANDBOX_ID_SIZE];
+	ssize_t n = readlinkat(home->names, name, target, sizeof target);
 
 	if (n != SANDBOX_ID_SIZE - 1)
 		return false;
-	id[n] = 0;
+	target[n] = 0;
+	memcpy(id, target, sizeof target);
 	return faccessat(home->sandboxes, id, F_OK, 0) == 0;
 }
 

@@ -11,20 +11,20 @@ static void separate(struct buffer *b)
 		buffer_u8(b, ',');
 }
 
-void json_open(struct buffer *b, char bracket)
+void json_put_open(struct buffer *b, char bracket)
 {
 	separate(b);
 	buffer_u8(b, (uint8_t)bracket);
 }
 
-void json_close(struct buffer *b, char bracket)
+void json_put_close(struct buffer *b, char bracket)
 {
 	buffer_u8(b, (uint8_t)bracket);
 }
 
-void json_key(struct buffer *b, const char *key)
+void json_put_key(struct buffer *b, const char *key)
 {
-	json_string(b, key);
+	json_put_string(b, key);
 	buffer_u8(b, ':');
 }
 
@@ -66,7 +66,7 @@ static void escape(struct buffer *b, unsigned char c)
 		buffer_u8(b, c);
 }
 
-void json_text(struct buffer *b, const char *text, size_t size)
+void json_put_text(struct buffer *b, const char *text, size_t size)
 {
 	const unsigned char *p = (const unsigned char *)text;
 
@@ -92,32 +92,32 @@ void json_text(struct buffer *b, const char *text, size_t size)
 	buffer_u8(b, '"');
 }
 
-void json_string(struct buffer *b, const char *text)
+void json_put_string(struct buffer *b, const char *text)
 {
-	json_text(b, text, text ? strlen(text) : 0);
+	json_put_text(b, text, text ? strlen(text) : 0);
 }
 
-void json_number(struct buffer *b, int64_t number)
+void json_put_number(struct buffer *b, int64_t number)
 {
 	separate(b);
 	buffer_format(b, "%lld", (long long)number);
 }
 
-void json_bool(struct buffer *b, bool value)
+void json_put_bool(struct buffer *b, bool value)
 {
 	separate(b);
 	buffer_append_text(b, value ? "true" : "false");
 }
 
-void json_raw(struct buffer *b, const char *json)
+void json_put_raw(struct buffer *b, const char *json)
 {
 	separate(b);
 	buffer_append_text(b, json);
 }
 
-void json_time(struct buffer *b, uint64_t time)
+void json_put_time(struct buffer *b, uint64_t time)
 {
 	char text[31];
 
-	json_string(b, time ? clock_rfc3339(time, text) : NULL);
+	json_put_string(b, time ? clock_rfc3339(time, text) : NULL);
 }

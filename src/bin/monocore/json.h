@@ -10,15 +10,15 @@
 
 #include "base/buffer.h"
 
-void json_open(struct buffer *b, char bracket);  /* '{' or '[' */
-void json_close(struct buffer *b, char bracket); /* '}' or ']' */
-void json_key(struct buffer *b, const char *key);
+void json_put_open(struct buffer *b, char bracket);  /* '{' or '[' */
+void json_put_close(struct buffer *b, char bracket); /* '}' or ']' */
+void json_put_key(struct buffer *b, const char *key);
 /* Bytes that are no UTF-8 become U+FFFD. NULL is null. */
-void json_text(struct buffer *b, const char *text, size_t size);
-void json_string(struct buffer *b, const char *text);
-void json_number(struct buffer *b, int64_t number);
-void json_bool(struct buffer *b, bool value);
-void json_raw(struct buffer *b, const char *json); /* JSON that somebody else wrote */
+void json_put_text(struct buffer *b, const char *text, size_t size);
+void json_put_string(struct buffer *b, const char *text);
+void json_put_number(struct buffer *b, int64_t number);
+void json_put_bool(struct buffer *b, bool value);
+void json_put_raw(struct buffer *b, const char *json); /* JSON that somebody else wrote */
 
 /* Nanoseconds since 1970 as an RFC 3339 string; 0 is null. */
-void json_time(struct buffer *b, uint64_t time);
+void json_put_time(struct buffer *b, uint64_t time);

@@ -50,14 +50,14 @@ static bool print_json(const struct monocore_log_line *line)
 	const char *data = line->data;
 	size_t size = line->size;
 
-	json_open(&b, '{');
-	json_key(&b, "time");
-	json_time(&b, line->time);
-	json_key(&b, "stream");
-	json_string(&b, stream_name(line->stream));
-	json_key(&b, "text");
-	json_text(&b, data, size && data[size - 1] == '\n' ? size - 1 : size);
-	json_close(&b, '}');
+	json_put_open(&b, '{');
+	json_put_key(&b, "time");
+	json_put_time(&b, line->time);
+	json_put_key(&b, "stream");
+	json_put_string(&b, stream_name(line->stream));
+	json_put_key(&b, "text");
+	json_put_text(&b, data, size && data[size - 1] == '\n' ? size - 1 : size);
+	json_put_close(&b, '}');
 	buffer_u8(&b, '\n');
 	return !b.failed && fwrite(b.data, 1, b.size, stdout) == b.size;
 }

@@ -32,43 +32,43 @@ static const struct option_spec options[] = {
 
 static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 {
-	json_open(b, '{');
-	json_key(b, "name");
-	json_string(b, s->name);
-	json_key(b, "id");
-	json_string(b, s->id);
-	json_key(b, "image");
-	json_string(b, s->image);
-	json_key(b, "command");
-	json_string(b, s->command);
-	json_key(b, "state");
-	json_string(b, monocore_state_name(s->state));
-	json_key(b, "labels");
-	json_open(b, '{');
+	json_put_open(b, '{');
+	json_put_key(b, "name");
+	json_put_string(b, s->name);
+	json_put_key(b, "id");
+	json_put_string(b, s->id);
+	json_put_key(b, "image");
+	json_put_string(b, s->image);
+	json_put_key(b, "command");
+	json_put_string(b, s->command);
+	json_put_key(b, "state");
+	json_put_string(b, monocore_state_name(s->state));
+	json_put_key(b, "labels");
+	json_put_open(b, '{');
 	for (char **l = s->labels; l && *l; l++) {
 		const char *equals = strchrnul(*l, '=');
 
-		json_text(b, *l, (size_t)(equals - *l));
+		json_put_text(b, *l, (size_t)(equals - *l));
 		buffer_u8(b, ':');
-		json_string(b, *equals ? equals + 1 : "");
+		json_put_string(b, *equals ? equals + 1 : "");
 	}
-	json_close(b, '}');
-	json_key(b, "created");
-	json_time(b, s->created);
-	json_key(b, "started");
-	json_time(b, s->started);
-	json_key(b, "finished");
-	json_time(b, s->finished);
-	json_key(b, "exit_status");
+	json_put_close(b, '}');
+	json_put_key(b, "created");
+	json_put_time(b, s->created);
+	json_put_key(b, "started");
+	json_put_time(b, s->started);
+	json_put_key(b, "finished");
+	json_put_time(b, s->finished);
+	json_put_key(b, "exit_status");
 	if (s->state == MONOCORE_STOPPED)
-		json_number(b, s->exit_status);
+		json_put_number(b, s->exit_status);
 	else
-		json_raw(b, "null");
-	json_key(b, "interrupted");
-	json_bool(b, s->interrupted);
-	json_key(b, "reason");
-	json_string(b, s->reason);
-	json_close(b, '}');
+		json_put_raw(b, "null");
+	json_put_key(b, "interrupted");
+	json_put_bool(b, s->interrupted);
+	json_put_key(b, "reason");
+	json_put_string(b, s->reason);
+	json_put_close(b, '}');
 }
 
 static enum colour colour_of(const struct monocore_sandbox_info *s)
@@ -131,10 +131,10 @@ static int print_json(struct cli *cli, const struct monocore_sandbox_info *list,
 	_cleanup_buffer_ struct buffer b = {0};
 	struct error err;
 
-	json_open(&b, '[');
+	json_put_open(&b, '[');
 	for (size_t i = 0; i < count; i++)
 		write_json(&b, &list[i]);
-	json_close(&b, ']');
+	json_put_close(&b, ']');
 	buffer_u8(&b, '\n');
 	if (b.failed) {
 		error_no_memory(&err, "write JSON");

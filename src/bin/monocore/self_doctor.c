@@ -32,14 +32,14 @@ static const struct {
 
 static void add_json(struct report *r, const struct monocore_finding *f, int state)
 {
-	json_open(&r->buffer, '{');
-	json_key(&r->buffer, "topic");
-	json_string(&r->buffer, f->topic);
-	json_key(&r->buffer, "state");
-	json_string(&r->buffer, states[state].name);
-	json_key(&r->buffer, "text");
-	json_string(&r->buffer, f->text);
-	json_close(&r->buffer, '}');
+	json_put_open(&r->buffer, '{');
+	json_put_key(&r->buffer, "topic");
+	json_put_string(&r->buffer, f->topic);
+	json_put_key(&r->buffer, "state");
+	json_put_string(&r->buffer, states[state].name);
+	json_put_key(&r->buffer, "text");
+	json_put_string(&r->buffer, f->text);
+	json_put_close(&r->buffer, '}');
 }
 
 static void tell(void *context, const struct monocore_finding *f)
@@ -81,11 +81,11 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	(void)count;
 	(void)words;
 	if (o->json)
-		json_open(&report.buffer, '[');
+		json_put_open(&report.buffer, '[');
 	if (examine(cli, &report, &err) < 0)
 		status = cli_fail(cli, &err);
 	if (o->json) {
-		json_close(&report.buffer, ']');
+		json_put_close(&report.buffer, ']');
 		fwrite(report.buffer.data, 1, report.buffer.size, stdout);
 		putchar('\n');
 	}

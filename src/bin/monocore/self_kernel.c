@@ -19,10 +19,10 @@ static void print_json(char *const *versions)
 {
 	_cleanup_buffer_ struct buffer b = {0};
 
-	json_open(&b, '[');
+	json_put_open(&b, '[');
 	for (; versions && *versions; versions++)
-		json_string(&b, *versions);
-	json_close(&b, ']');
+		json_put_string(&b, *versions);
+	json_put_close(&b, ']');
 	buffer_u8(&b, '\n');
 	fwrite(b.data, 1, b.size, stdout);
 }

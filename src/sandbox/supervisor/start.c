@@ -305,8 +305,7 @@ int supervisor_start(struct supervisor *s, struct error *err)
 {
 	struct client *c = s->clients;
 	struct control_attach how = {0};
-	uint32_t stream = 0;
-	int r = read_request(c, &stream, &how, err);
+	int r = read_request(c, &s->start_stream, &how, err);
 
 	if (r < 0)
 		return r;
