@@ -12,6 +12,9 @@
 #include <isa-l/igzip_lib.h>
 #endif
 
+#define GZIP_FLAGS_END 4u    /* the flags are the header's fourth byte */
+#define GZIP_RESERVED  0xe0u /* of them */
+
 static unsigned bounded(size_t n)
 {
 	return n > INT_MAX ? INT_MAX : (unsigned)n;
@@ -46,12 +49,29 @@ static const char *isal_reason(int code)
 	}
 }
 
+struct isal {
+	struct inflate_state inflate;
+	unsigned seen; /* bytes of the member's header, as far as they are looked at here */
+};
+
+/* libisal takes headers with reserved flags, which RFC 1952 wants to be an error. */
+static bool has_reserved_flag(struct isal *z, const struct decoder_step *s)
+{
+	for (size_t i = 0; i < s->in_left && z->seen < GZIP_FLAGS_END; i++)
+		if (++z->seen == GZIP_FLAGS_END && s->in[i] & GZIP_RESERVED)
+			return true;
+	return false;
+}
+
 static int isal_step(void *state, struct decoder_step *s, struct error *err)
 {
-	struct inflate_state *i = state;
+	struct isal *z = state;
+	struct inflate_state *i = &z->inflate;
 	unsigned in = bounded(s->in_left), out = bounded(s->out_left);
 	int r;
 
+	if (has_reserved_flag(z, s))
+		return damaged(err, isal_reason(ISAL_INVALID_WRAPPER));
 	i->next_in = (uint8_t *)(uintptr_t)s->in;
 	i->avail_in = in;
 	i->next_out = s->out;
@@ -63,6 +83,7 @@ static int isal_step(void *state, struct decoder_step *s, struct error *err)
 	if (i->block_state != ISAL_BLOCK_FINISH)
 		return 0;
 	s->ended = true;
+	z->seen = 0;
 	isal_inflate_reset(i);
 	i->crc_flag = ISAL_GZIP;
 	return 0;
@@ -70,13 +91,14 @@ static int isal_step(void *state, struct decoder_step *s, struct error *err)
 
 int decoder_gzip_isal(struct decoder *d, struct error *err)
 {
-	struct inflate_state *i = malloc(sizeof *i);
+	struct isal *z = malloc(sizeof *z);
 
-	if (!i)
+	if (!z)
 		return error_no_memory(err, "gzip");
-	isal_inflate_init(i);
-	i->crc_flag = ISAL_GZIP;
-	*d = (struct decoder){.step = isal_step, .release = free, .state = i};
+	z->seen = 0;
+	isal_inflate_init(&z->inflate);
+	z->inflate.crc_flag = ISAL_GZIP;
+	*d = (struct decoder){.step = isal_step, .release = free, .state = z};
 	return 0;
 }
 #else
