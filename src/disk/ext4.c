@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An empty ext4 in a fresh sparse file.
+ * An ext4 in a fresh sparse file, empty or with a few files in its root directory.
  *
  * libext2fs lays it out and writes through a channel of ours, which knows that the file began as zeroes:
  * zero blocks are left out and read back as such, so that inode tables, bitmaps and journal cost nothing.
@@ -277,6 +277,61 @@ static errcode_t make_directories(ext2_filsys fs)
 	return ext2fs_write_inode(fs, EXT2_ROOT_INO, &inode);
 }
 
+static errcode_t write_bytes_of(ext2_filsys fs, ext2_ino_t number, const struct ext4_entry *e)
+{
+	ext2_file_t file;
+	unsigned left = (unsigned)e->size, n;
+	const uint8_t *from = e->bytes;
+	errcode_t r = ext2fs_file_open(fs, number, EXT2_FILE_WRITE, &file), closed;
+
+	if (r)
+		return r;
+	while (r == 0 && left > 0) {
+		r = ext2fs_file_write(file, from, left, &n);
+		from += n;
+		left -= n;
+	}
+	closed = ext2fs_file_close(file);
+	return r ? r : closed;
+}
+
+static errcode_t make_file(ext2_filsys fs, const struct ext4_entry *e)
+{
+	struct ext2_inode inode = {.i_mode = (uint16_t)e->mode, .i_links_count = 1};
+	ext2_extent_handle_t handle;
+	ext2_ino_t number;
+	errcode_t r = ext2fs_new_inode(fs, EXT2_ROOT_INO, (int)e->mode, NULL, &number);
+
+	if (r == 0)
+		r = ext2fs_link(fs, EXT2_ROOT_INO, e->name, number, EXT2_FT_REG_FILE);
+	if (r)
+		return r;
+	ext2fs_inode_alloc_stats2(fs, number, 1, 0);
+	r = ext2fs_extent_open2(fs, number, &inode, &handle); /* makes it one with extents */
+	if (r)
+		return r;
+	ext2fs_extent_free(handle);
+	r = ext2fs_inode_size_set(fs, &inode, (ext2_off64_t)e->size);
+	if (r == 0)
+		r = ext2fs_write_new_inode(fs, number, &inode);
+	return r ? r : write_bytes_of(fs, number, e);
+}
+
+static errcode_t make_entries(ext2_filsys fs, const struct ext4_options *options)
+{
+	errcode_t r = 0;
+
+	for (size_t i = 0; r == 0 && i < options->entry_count; i++) {
+		const struct ext4_entry *e = &options->entries[i];
+
+		if ((e->mode & S_IFMT) == S_IFDIR)
+			r = ext2fs_mkdir(fs, EXT2_ROOT_INO, 0, e->name);
+		else
+			r = e->size > UINT32_MAX ? EFBIG : make_file(fs, e);
+	}
+	return r;
+}
+
 static errcode_t make_journal(ext2_filsys fs, uint64_t size)
 {
 	uint64_t blocks = size / BLOCK / JOURNAL_SHARE;
@@ -317,6 +372,8 @@ int ext4_create(int fd, const struct ext4_options *options, struct error *err)
 	r = ext2fs_allocate_tables(fs);
 	if (r == 0)
 		r = make_directories(fs);
+	if (r == 0)
+		r = make_entries(fs, options);
 	if (r == 0 && options->journal)
 		r = make_journal(fs, options->size);
 	if (r)

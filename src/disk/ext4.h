@@ -2,16 +2,27 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 
+/* A file or a directory in the root directory, owned by root. */
+struct ext4_entry {
+	const char *name;
+	uint32_t mode;        /* with S_IFREG or S_IFDIR */
+	const uint8_t *bytes; /* of a file */
+	size_t size;
+};
+
 struct ext4_options {
 	uint64_t size; /* bytes, a multiple of 4,096, at least 16 MiB */
 	bool journal;  /* false: for a disk that nobody keeps */
+	const struct ext4_entry *entries;
+	size_t entry_count; /* 0: an empty file system */
 };
 
-/* Makes an empty ext4 file system in fd, a fresh regular file opened read-write: sparse, of options->size
- * bytes, its root directory 0755 root. libext2fs creates it and never reads it again: what a guest has
- * written is never opened on the host. */
+/* Makes an ext4 file system in fd, a fresh regular file opened read-write: sparse, of options->size bytes,
+ * its root directory 0755 root, with options->entries in it and nothing else. libext2fs creates it and never
+ * reads it again: what a guest has written is never opened on the host. */
 int ext4_create(int fd, const struct ext4_options *options, struct error *err);
