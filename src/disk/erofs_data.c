@@ -18,9 +18,10 @@
 #include "disk/erofs_writer.h"
 
 #define PAGE_BYTES   65536u
-#define INLINE_BYTES (64u << 20) /* memory for the data of small files; what is over it goes to blocks */
-#define CHUNK_BITS   4u          /* 64 KiB at least, since the guest maps a chunk at a time, … */
-#define CHUNKS_MAX   16384u      /* … and more in large files, to have at most so many */
+#define INLINE_BYTES (64u << 20)  /* memory for the data of small files; what is over it goes to blocks */
+#define LISTS_BYTES  (256u << 20) /* memory for lists of chunks: 4,000 of the longest */
+#define CHUNK_BITS   4u           /* 64 KiB at least, since the guest maps a chunk at a time, … */
+#define CHUNKS_MAX   16384u       /* … and more in large files, to have at most so many */
 #define BLOCKS_MAX   (UINT32_MAX - 1ull)
 
 int erofs_writer_new(
@@ -39,6 +40,7 @@ int erofs_writer_new(
 	w->name = options->name;
 	w->limit = options->limit;
 	w->inline_left = INLINE_BYTES;
+	w->chunks_left = LISTS_BYTES;
 	w->base = EROFS_BLOCK; /* block 0 is written last */
 	memcpy(w->uuid, options->uuid, sizeof w->uuid);
 	*out = w;
@@ -309,11 +311,16 @@ static int end_small(struct erofs_writer *w, struct erofs_inode *inode, struct e
 static int end_chunks(struct erofs_writer *w, struct erofs_inode *inode, struct error *err)
 {
 	struct erofs_file *f = &w->file;
-	uint32_t *chunks = erofs_memory(w, f->chunk_count * sizeof *chunks);
+	size_t n = f->chunk_count * sizeof *f->chunks;
+	uint32_t *chunks;
 
+	if (n > w->chunks_left)
+		return error_set(err, ERROR_LIMIT, "%s: too many large files with holes", w->name);
+	w->chunks_left -= n;
+	chunks = erofs_memory(w, n);
 	if (!chunks)
 		return error_no_memory(err, "file with holes");
-	memcpy(chunks, f->chunks, f->chunk_count * sizeof *chunks);
+	memcpy(chunks, f->chunks, n);
 	inode->data = EROFS_DATA_CHUNKS;
 	inode->chunks = chunks;
 	inode->chunk_count = f->chunk_count;

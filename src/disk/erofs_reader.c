@@ -241,7 +241,8 @@ int erofs_reader_find(const struct erofs_reader *r, const char *path, struct ero
 			return 0;
 		path = search.name + search.size;
 		if (!S_ISDIR(s->mode))
-			return error_set(err, ERROR_NOT_FOUND, "%s: not in the image", path);
+			return error_set(err, ERROR_NOT_FOUND, "%.*s: not in the image", (int)search.size,
+				search.name);
 		done = erofs_reader_list(r, s, compare_entry, &search, err);
 		if (done == 0)
 			return error_set(err, ERROR_NOT_FOUND, "%.*s: not in the image", (int)search.size,

@@ -32,6 +32,7 @@ struct erofs_writer {
 	size_t fill;
 	uint8_t *buffer;
 	size_t inline_left; /* of the memory that small files may take */
+	size_t chunks_left; /* of that for lists of chunks */
 	bool chunked;
 	struct erofs_page *pages;
 	struct erofs_file file;

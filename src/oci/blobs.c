@@ -105,9 +105,9 @@ static int add_member(
 }
 
 /* Leads the reader over the data of the member that it stands at with zeroes in their place, which costs no
- * reading. *at moves on to where the next header is looked for. */
-static int skip_data(
-	struct tar_reader *reader, const uint8_t *zeroes, struct member *m, uint64_t *at, struct error *err)
+ * reading, as far as the archive goes. *at moves on to where the next header is looked for. */
+static int skip_data(struct tar_reader *reader, const uint8_t *zeroes, uint64_t size, struct member *m,
+	uint64_t *at, struct error *err)
 {
 	enum tar_event event = TAR_MORE;
 	const uint8_t *in = zeroes;
@@ -125,6 +125,8 @@ static int skip_data(
 			seen += tar_reader_data(reader)->size;
 		if (event == TAR_ENTRY_END || event == TAR_END)
 			break;
+		if (*at > size)
+			return error_set(err, ERROR_INVALID, "the archive is cut");
 		if (event == TAR_MORE) {
 			in = zeroes;
 			n = SKIP_BYTES;
@@ -148,6 +150,8 @@ static int read_headers(struct blobs *b, struct tar_reader *reader, uint8_t *byt
 		if (n == 0) {
 			ssize_t got = pread(b->fd, bytes, READ_BYTES, (off_t)at);
 
+			if (got < 0 && errno == EINTR)
+				continue;
 			if (got < 0)
 				return error_errno(err, errno, "read");
 			if (got == 0)
@@ -166,7 +170,7 @@ static int read_headers(struct blobs *b, struct tar_reader *reader, uint8_t *byt
 
 			r = add_member(b, e, at, &m, err);
 			if (r == 0)
-				r = skip_data(reader, zeroes, m, &at, err);
+				r = skip_data(reader, zeroes, b->size, m, &at, err);
 			if (r < 0)
 				return r;
 			n = 0;
@@ -206,6 +210,7 @@ int blobs_open(const char *path, struct blobs *b, struct error *err)
 		r = error_set(err, ERROR_INVALID, "%s is neither a directory nor a file", path);
 	else if (S_ISREG(s.st_mode)) {
 		b->archive = true;
+		b->size = (uint64_t)s.st_size;
 		r = scan_archive(b, err);
 		if (r < 0)
 			error_prefix(err, "read the archive %s", path);

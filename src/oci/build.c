@@ -176,7 +176,7 @@ static int build_layer(struct assembly *a, struct layers *layers, const struct p
 		r = sha256_init(&l.hash, err);
 	l.tar = r == 0 ? tar_reader_new(NULL, err) : NULL;
 	if (!l.tar)
-		return -ERROR_NO_MEMORY;
+		return r < 0 ? r : -ERROR_NO_MEMORY;
 	/* Only nonsense is worth the reading of the rest. */
 	while (!piece.end && (l.result == 0 || l.result == -ERROR_INVALID)) {
 		r = layers_next(layers, &piece, err);

@@ -10,6 +10,7 @@
 #include "oci/merge_parts.h"
 
 #define ENTRIES_DEFAULT   4000000u
+#define MEMORY_DEFAULT    (UINT64_C(2) << 30)
 #define LINKS_WAITING_MAX 65536u
 #define WHITEOUT          ".wh."
 #define WHITEOUT_OPAQUE   ".wh..wh..opq"
@@ -26,6 +27,7 @@ int merge_new(const struct merge_options *options, const struct merge_sink *sink
 	m->plain = options->plain;
 	m->tree.limit = options->entries ? options->entries : ENTRIES_DEFAULT;
 	m->tree.random = options->seed;
+	m->memory = options->memory ? options->memory : MEMORY_DEFAULT;
 	m->root = node_new(&m->tree, "", 0, err);
 	if (!m->root) {
 		merge_free(m);
@@ -398,6 +400,10 @@ int merge_entry(struct merge *m, const struct tar_entry *e, struct error *err)
 	int r;
 
 	m->open = NULL;
+	if (m->tree.bytes > m->memory)
+		return error_set(err, ERROR_LIMIT,
+			"names, links and attributes of the files take over %llu MiB of memory",
+			(unsigned long long)m->memory >> 20);
 	last_component(e->path, &last, &n);
 	r = walk_path(&w, e->path, n ? last : e->path, true, err);
 	if (r == 0 && n)

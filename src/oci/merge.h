@@ -38,6 +38,7 @@ struct merge_sink {
 
 struct merge_options {
 	uint64_t entries; /* the most files and directories, hidden ones too; 0: 4,000,000 */
+	uint64_t memory;  /* the most bytes for names, links and attributes, hidden ones too; 0: 2 GiB */
 	uint64_t seed;    /* a random number that the images' makers cannot know */
 	bool plain;       /* names such as ".wh.x" mean themselves: not a layer but a directory */
 };

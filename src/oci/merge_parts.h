@@ -11,6 +11,7 @@ struct merge {
 	struct tree tree;
 	struct merge_sink sink;
 	bool plain;
+	uint64_t memory; /* the most bytes of the tree, but for what one entry takes */
 	struct node *root;   /* of all newer layers */
 	struct node *layer;  /* root of the layer that is being read; NULL between layers */
 	uint32_t number;     /* of that layer */

@@ -16,6 +16,7 @@
 #include "os/fs.h"
 
 #define BUFFER_BYTES (1u << 20)
+#define PIECES_MAX   4000000u /* of all hidden files of one layer, which take 24 bytes of memory each */
 
 struct piece {
 	uint64_t offset, at; /* in the file, in the spool */
@@ -184,6 +185,9 @@ static int data(void *context, uint64_t offset, const uint8_t *bytes, size_t n, 
 		last->size += n;
 		return append(s, bytes, n, err);
 	}
+	if (s->piece_count == PIECES_MAX)
+		return error_set(
+			err, ERROR_LIMIT, "hidden files with over %u parts between their holes", PIECES_MAX);
 	last = grow(s->pieces, s->piece_count, &s->piece_room, sizeof *last);
 	if (!last)
 		return error_no_memory(err, "hidden files");

@@ -37,6 +37,7 @@ void *tree_memory(struct tree *t, size_t n)
 		page->used = 0;
 		page->size = size;
 		t->pages = page;
+		t->bytes += size;
 	}
 	page->used += n;
 	return page->bytes + page->used - n;

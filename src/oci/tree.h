@@ -50,6 +50,7 @@ struct arena_page;
 
 struct tree {
 	struct arena_page *pages;
+	uint64_t bytes;        /* of all pages */
 	uint64_t nodes, limit; /* nodes made, and the most that may be */
 	uint64_t random;
 };
