@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every part of the agent may need: watches, and the end. */
+/* What every part of the agent may need. */
 #include "guest/agent.h"
 
 #include <sys/epoll.h>
-#include <sys/reboot.h>
-#include <unistd.h>
 
 bool watch_add(int epoll, struct watch *w, uint32_t events)
 {
@@ -16,12 +14,4 @@ bool watch_add(int epoll, struct watch *w, uint32_t events)
 void watch_remove(int epoll, struct watch *w)
 {
 	epoll_ctl(epoll, EPOLL_CTL_DEL, w->fd, NULL);
-}
-
-_Noreturn void agent_reset(void)
-{
-	for (;;) {
-		reboot(RB_AUTOBOOT);
-		pause();
-	}
 }

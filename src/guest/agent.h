@@ -15,6 +15,7 @@
 
 #include "guest/boot.h"
 #include "guest/port.h"
+#include "guest/usage.h"
 
 struct stream;
 struct agent;
@@ -26,21 +27,23 @@ struct watch {
 };
 
 #define AGENT_SCRATCH_SIZE 65536
+#define TRANSFERS_MAX      32
 
 struct agent {
 	struct port port;
 	struct boot boot;
+	struct usage usage;
 	int epoll;   /* all watches but the outputs of processes */
 	int outputs; /* an epoll for these, itself watched only while the port has room */
 	bool outputs_watched;
 	struct watch port_watch, signal_watch, outputs_watch;
 	struct stream *streams; /* newest first */
 	unsigned stream_count;
+	pid_t workers[TRANSFERS_MAX]; /* processes of transfers; 0: free */
 	bool is_set_up;
 	bool reap_again; /* there may be more zombies than one turn has reaped */
 	bool shutting_down, killed;
 	uint64_t shutdown_at; /* clock_monotonic() of the KILL */
-	uint64_t oom_kills;   /* of memory.events, when last looked at */
 	uint8_t *scratch;     /* AGENT_SCRATCH_SIZE bytes for whoever runs */
 };
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,9 +20,17 @@ enum beneath {
 /* The new descriptor, or -1 with errno. */
 int beneath_open(int at, const char *path, int flags, mode_t mode, enum beneath how);
 
-/* Makes a directory and its parents below the root `at` (0755, root's) and opens it O_PATH; links to
- * directories are followed within the root. -1 with errno. */
-int beneath_make(int at, const char *path);
+/* Makes a directory and its parents below `at` (0755, root's) and opens it O_PATH; links to directories are
+ * followed as `how` has it. -1 with errno. */
+int beneath_make(int at, const char *path, enum beneath how);
+
+#define BENEATH_LEAF_SIZE 256
+
+/* The directory that holds what `path` names below the root `at`, O_PATH, and the name it has there in leaf
+ * (BENEATH_LEAF_SIZE bytes). With `follow` a link of that name leads on, also to a name that is not there
+ * yet, but for one that somebody has planted in a directory that all may write to (EACCES, as by the kernel's
+ * fs.protected_symlinks). EISDIR: the path ends in "/", "." or "..". -1 with errno. */
+int beneath_parent(int at, const char *path, bool follow, char *leaf);
 
 /* The directory `name` in the directory `at`, O_PATH: made when missing; whatever else has that name, a link
  * above all, makes way. -1 with errno. */

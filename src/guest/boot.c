@@ -157,11 +157,14 @@ static void prepare_device_names(void)
 			log_error("link %s: %s", links[i][1], strerror(errno));
 }
 
-/* What docker's containers have, so that servers on low ports and ping work for any user. */
+/* What docker's containers have: servers on low ports and ping work for any user; links that somebody plants
+ * in /tmp lead no one astray, and neither the agent where it is to write there. */
 static void prepare_kernel_settings(void)
 {
 	write_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 	write_text("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+	write_text("/proc/sys/fs/protected_symlinks", "1");
+	write_text("/proc/sys/fs/protected_hardlinks", "1");
 	write_text("/proc/self/oom_score_adj", "-1000");
 }
 
@@ -244,7 +247,7 @@ int boot(struct boot *b, struct error *err)
 {
 	int r;
 
-	b->disk_mount = -1;
+	b->disk_mount = b->memory_mount = -1;
 	umask(0);
 	mount_all(early_mounts, ARRAY_SIZE(early_mounts));
 	open_standard_descriptors();
@@ -259,6 +262,7 @@ int boot(struct boot *b, struct error *err)
 	b->random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	if (b->random < 0)
 		return error_errno(err, errno, "open /dev/urandom");
+	b->memory_mount = open(BOOT_MEMORY, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = prepare_files(b, err);
 	if (r == 0)
 		r = device_find_port(&b->port, err);

@@ -28,6 +28,7 @@ struct boot {
 	int trees[FILE_COUNT];    /* the same as detached mounts (open_tree) */
 	char image[64], disk[64]; /* device nodes */
 	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */
+	int memory_mount;         /* the one in memory, which holds the upper where there is no disk */
 	char missing[200];
 };
 

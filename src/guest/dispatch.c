@@ -13,6 +13,8 @@
 #include "guest/setup.h"
 #include "guest/shutdown.h"
 #include "guest/stream.h"
+#include "guest/transfer.h"
+#include "guest/usage.h"
 
 enum need {
 	NEED_NOTHING, /* a message of the connection */
@@ -49,6 +51,7 @@ static int handle_setup(struct agent *a, struct stream *s, const struct frame *f
 		_cleanup_buffer_ struct buffer payload = {0};
 
 		a->is_set_up = true;
+		usage_begin(&a->usage, &a->boot);
 		message_u64_encode(clock_monotonic(), &payload);
 		port_send_buffer(&a->port, 0, MESSAGE_READY, &payload);
 	}
@@ -66,6 +69,34 @@ static int handle_exec(struct agent *a, struct stream *s, const struct frame *f,
 	r = process_start(a, f->stream, &m, err);
 	message_exec_free(&m);
 	return r;
+}
+
+static int handle_transfer(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
+{
+	struct message_request m;
+	int r = message_request_decode(f->type, payload_of(f), &m, err);
+
+	(void)s;
+	if (r < 0)
+		return r;
+	r = transfer_start(a, f->stream, f->type, &m, err);
+	message_request_free(&m);
+	return r;
+}
+
+/* Answered at once, so that its stream needs no state. */
+static int handle_metrics(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
+{
+	_cleanup_buffer_ struct buffer payload = {0};
+	struct message_usage m;
+
+	(void)s;
+	if (f->size)
+		return error_set(err, ERROR_INVALID, "METRICS message: it has a payload");
+	usage_read(&a->usage, a->scratch, AGENT_SCRATCH_SIZE, &m);
+	message_usage_encode(&m, &payload);
+	port_send_buffer(&a->port, f->stream, MESSAGE_USAGE, &payload);
+	return 0;
 }
 
 static int handle_data(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
@@ -183,6 +214,13 @@ static const struct handler handlers[] = {
 	[MESSAGE_CLOSE] = {NEED_STREAM, handle_close},
 	[MESSAGE_SIGNAL] = {NEED_STREAM, handle_signal},
 	[MESSAGE_RESIZE] = {NEED_STREAM, handle_resize},
+	[MESSAGE_GET] = {NEED_NEW, handle_transfer},
+	[MESSAGE_PUT] = {NEED_NEW, handle_transfer},
+	[MESSAGE_READ] = {NEED_NEW, handle_transfer},
+	[MESSAGE_WRITE] = {NEED_NEW, handle_transfer},
+	[MESSAGE_STAT] = {NEED_NEW, handle_transfer},
+	[MESSAGE_LIST] = {NEED_NEW, handle_transfer},
+	[MESSAGE_METRICS] = {NEED_NEW, handle_metrics},
 	[MESSAGE_SHUTDOWN] = {NEED_NOTHING, handle_shutdown},
 	[MESSAGE_PING] = {NEED_NOTHING, handle_ping},
 };

@@ -26,6 +26,7 @@
 #include "guest/process.h"
 #include "guest/shutdown.h"
 #include "guest/stream.h"
+#include "guest/transfer.h"
 
 #define EVENTS_A_TURN 64
 #define READS_A_TURN  64              /* of the port: 4 KiB each, as the driver has it */
@@ -75,6 +76,7 @@ static void reap(struct agent *a)
 		if (pid <= 0)
 			return;
 		process_reaped(a, pid, status);
+		transfer_reaped(a, pid);
 	}
 	a->reap_again = true;
 }

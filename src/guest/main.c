@@ -38,6 +38,7 @@ int main(void)
 		log_error("%s", err.text);
 		agent_reset();
 	}
+	usage_open(&a.usage, &a.boot);
 	say_hello(&a);
 	loop_run(&a);
 }

@@ -41,7 +41,7 @@ struct process {
 	struct buffer pending; /* bytes for it */
 	size_t pending_at;
 	struct output outputs[2]; /* CHANNEL_OUT, CHANNEL_ERR */
-	uint64_t oom_kills;
+	uint64_t oom_kills; /* of the sandbox when the process began */
 	struct message_exited result;
 };
 
@@ -228,7 +228,7 @@ static void process_close(struct stream *s, unsigned channel)
 
 	if (channel < CHANNEL_OUT)
 		return;
-	if (p->tty)
+	if (p->tty && channel == CHANNEL_OUT)
 		input_close(p);
 	output_close(&p->outputs[channel - CHANNEL_OUT]);
 	s->runnable = p->exited;
@@ -357,8 +357,7 @@ static void process_ended(struct process *p, int status)
 	else
 		p->result.code = (uint32_t)WEXITSTATUS(status);
 	if (p->result.signal == SIGKILL || p->result.code == 128 + SIGKILL) {
-		p->stream.agent->oom_kills = memory_oom_kills(&p->stream.agent->boot);
-		p->result.out_of_memory = p->stream.agent->oom_kills > p->oom_kills;
+		p->result.out_of_memory = memory_oom_kills(&p->stream.agent->boot) > p->oom_kills;
 	}
 	input_close(p);
 	for (size_t i = 0; i < ARRAY_SIZE(p->outputs); i++) {
@@ -409,7 +408,7 @@ int process_start(struct agent *a, uint32_t id, const struct message_exec *m, st
 	p->pid = pid;
 	p->command = command;
 	p->tty = m->flags & EXEC_TTY;
-	p->oom_kills = a->oom_kills;
+	p->oom_kills = memory_oom_kills(&a->boot);
 	p->status = (struct watch){status, status_ready};
 	process_connect(p, &ends);
 	stream_open(a, &p->stream, &process_type, id);

@@ -39,7 +39,7 @@ static int mount_disk(struct boot *b, struct error *err)
 		if (mkdir(directories[i], 0755) < 0 && errno != EEXIST)
 			return error_errno(err, errno, "make %s on the sandbox's disk", directories[i]);
 	b->disk_mount = open(BOOT_DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return 0;
+	return b->disk_mount < 0 ? error_errno(err, errno, "open the sandbox's disk") : 0;
 }
 
 /* Moves the mount at `from` (with all below it) onto `name` of the new root, whatever the image has there. */

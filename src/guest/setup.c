@@ -136,7 +136,7 @@ static int make_directories(const struct message_setup *m, struct error *err)
 	if (mkdir("/tmp", 01777) < 0 && errno != EEXIST)
 		return error_errno(err, errno, "make /tmp");
 	for (size_t i = 0; m->volumes && m->volumes[i]; i++) {
-		_cleanup_fd_ int fd = beneath_make(AT_FDCWD, m->volumes[i]);
+		_cleanup_fd_ int fd = beneath_make(AT_FDCWD, m->volumes[i], BENEATH_ROOT);
 
 		if (fd < 0)
 			return error_errno(err, errno, "make the volume's directory %s", m->volumes[i]);

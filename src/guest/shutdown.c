@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "guest/root.h"
+#include "guest/transfer.h"
 
 #define KILL_WAIT  MILLISECONDS(3000) /* for processes to die of KILL: one may hang in the kernel */
 #define FLUSH_WAIT MILLISECONDS(1000) /* for the host to take the last words */
@@ -31,6 +32,7 @@ void shutdown_begin(struct agent *a, const struct message_shutdown *m)
 	if (a->shutting_down)
 		return;
 	a->shutting_down = true;
+	transfers_stop(a);
 	if (a->is_set_up && m->milliseconds) {
 		kill(-1, SIGTERM);
 		kill(-1, SIGCONT); /* a stopped process cannot end by TERM */

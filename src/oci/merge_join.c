@@ -230,7 +230,8 @@ static int settle(struct joiner *j, struct node *n, bool mixed, struct error *er
 	if (file_is_symlink(n->file))
 		return move_to_target(j, n, node_take_children(n), err);
 	if (n->live) {
-		n->floor = higher(n->floor, n->layer);
+		/* What the file had replaced does not come back as the directory. */
+		n->hides = higher(n->hides, n->layer);
 		node_set_file(n, NULL, 0);
 		return 0;
 	}

@@ -136,7 +136,7 @@ class Place:
                     or (not os.path.isdir(os.path.join(where, name))
                         and not os.access(os.path.join(where, name), os.X_OK) and '.so' not in name)]
         if os.path.isdir(source):
-            shutil.copytree(source, target, dirs_exist_ok=True, ignore_dangling_symlinks=True, ignore=ignore
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignore
                             if programs_only else shutil.ignore_patterns('__pycache__'))
         elif os.path.exists(source):
             os.makedirs(os.path.dirname(target), exist_ok=True)
