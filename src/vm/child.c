@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/child.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define UID_BASE     0x70000000u
+#define UID_BASE_ENV "MONOCORE_UID_BASE"
+#define UID_MAX      0x7ffff000u
+#define WORDS_MAX    4096
+
+int child_uid(unsigned id, uid_t *uid, struct error *err)
+{
+	const char *text = getenv(UID_BASE_ENV);
+	uint64_t base = UID_BASE;
+	int r;
+
+	*uid = 0;
+	if (geteuid() != 0)
+		return 0;
+	if (text && (r = text_parse_u64(text, UID_MAX, UID_BASE_ENV, &base, err)) < 0)
+		return r;
+	if (base + id > UID_MAX || base + id == 0)
+		return error_set(err, ERROR_LIMIT,
+			"start a VM: its user would be %llu (see " UID_BASE_ENV ")",
+			(unsigned long long)(base + id));
+	*uid = (uid_t)(base + id);
+	return 0;
+}
+
+/* The end of what comes: older bytes make room for newer ones. */
+static size_t read_end(int fd, char text[WORDS_MAX])
+{
+	size_t size = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + size, WORDS_MAX - size)) > 0) {
+		size += (size_t)n;
+		if (size > WORDS_MAX / 2) {
+			size_t old = size - WORDS_MAX / 2;
+
+			memmove(text, text + old, size - old);
+			size -= old;
+		}
+	}
+	return size;
+}
+
+void child_last_words(int words_fd, struct error *err)
+{
+	char text[WORDS_MAX], before[ERROR_TEXT_MAX], *last, *start;
+	size_t size;
+
+	if (words_fd < 0 || !err)
+		return;
+	size = read_end(words_fd, text);
+	while (size > 0 && text[size - 1] == '\n')
+		size--;
+	if (size == 0)
+		return;
+	text[size] = 0; /* there is room: at most the half is left */
+	start = text;
+	last = strrchr(text, '\n');
+	if (last) {
+		char *second;
+
+		*last++ = 0;
+		second = strrchr(text, '\n');
+		start = second ? second + 1 : text;
+	}
+	memcpy(before, err->text, sizeof before); /* error_set() writes where it would read */
+	error_set(err, err->code, "%s: %s%s%s", before, start, last ? "; " : "", last ? last : "");
+}
