@@ -249,6 +249,8 @@ int boot(struct boot *b, struct error *err)
 
 	b->disk_mount = b->memory_mount = -1;
 	umask(0);
+	/* libkrun's init, which may have run before, leaves its mounts shared: those cannot be moved. */
+	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	mount_all(early_mounts, ARRAY_SIZE(early_mounts));
 	open_standard_descriptors();
 	load_modules(b);

@@ -73,13 +73,14 @@ int device_find_port(int *fd, struct error *err)
 	return 0;
 }
 
+/* Words stand between blanks; libkrun puts each of them in quotes besides. */
 static void find_word(const char *line, const char *key, const char *otherwise, char *out, size_t size)
 {
 	size_t n = strlen(key);
 
 	snprintf(out, size, "%s", otherwise);
-	for (const char *word = line; *word; word += strspn(word, " \n")) {
-		size_t length = strcspn(word, " \n");
+	for (const char *word = line; *word; word += strspn(word, " \n\"")) {
+		size_t length = strcspn(word, " \n\"");
 
 		if (length > n && length - n < size && memcmp(word, key, n) == 0)
 			snprintf(out, size, "%.*s", (int)(length - n), word + n);
