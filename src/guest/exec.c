@@ -10,7 +10,6 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "guest/beneath.h"
 #include "guest/spawn.h"
 #include "guest/user.h"
 
@@ -46,7 +45,7 @@ static int open_pipes(const struct message_exec *m, uint32_t uid, struct exec_en
 	if (m->flags & EXEC_STDIN) {
 		r = open_pipe(false, &e->ours[0], &e->theirs[0], uid, err);
 	} else {
-		e->theirs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		e->theirs[0] = fcntl(0, F_DUPFD_CLOEXEC, 3); /* /dev/null as it was at boot */
 		if (e->theirs[0] < 0)
 			return error_errno(err, errno, "open /dev/null");
 	}
@@ -119,19 +118,16 @@ static int spawn_as(struct agent *a, const struct message_exec *m, const struct 
 	struct exec_ends *ends, pid_t *pid, int *status, struct error *err)
 {
 	_cleanup_text_list_ char **env = make_environment(m, u, err);
-	_cleanup_fd_ int workdir = beneath_make(AT_FDCWD, *m->workdir ? m->workdir : "/");
 	struct spawn s = {.argv = m->argv,
 		.env = env,
 		.user = u,
 		.rlimits = m->rlimits,
 		.rlimit_count = m->rlimit_count,
-		.workdir = workdir,
+		.workdir = *m->workdir ? m->workdir : "/",
 		.tty = m->flags & EXEC_TTY,
 		.cgroup = a->boot.cgroup};
 	int r;
 
-	if (workdir < 0)
-		return error_errno(err, errno, "make the working directory %s", m->workdir);
 	if (!env)
 		return -ERROR_NO_MEMORY;
 	r = s.tty ? open_terminal(m, u->uid, ends, err) : open_pipes(m, u->uid, ends, err);

@@ -41,7 +41,7 @@ struct process {
 	struct buffer pending; /* bytes for it */
 	size_t pending_at;
 	struct output outputs[2]; /* CHANNEL_OUT, CHANNEL_ERR */
-	uint64_t oom_kills; /* of the sandbox when the process began */
+	uint64_t oom_kills;       /* of the sandbox when the process began */
 	struct message_exited result;
 };
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guest/beneath.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_LONGEST 4096
@@ -33,7 +34,7 @@ static const char *const step_names[] = {[STEP_STREAMS] = "connect its streams",
 	[STEP_TERMINAL] = "give it its terminal",
 	[STEP_LIMITS] = "set its limits",
 	[STEP_USER] = "become its user",
-	[STEP_WORKDIR] = "enter its working directory",
+	[STEP_WORKDIR] = "make or enter its working directory",
 	[STEP_EXEC] = "execute it"};
 
 static bool connect_streams(const struct spawn *s)
@@ -70,6 +71,14 @@ static bool set_limits(const struct spawn *s)
 			return false;
 	}
 	return true;
+}
+
+/* Here and not in the agent, which must not wait for a file system that does not answer. */
+static bool enter_directory(const char *path)
+{
+	_cleanup_fd_ int fd = beneath_make(AT_FDCWD, path, BENEATH_ROOT);
+
+	return fd >= 0 && fchdir(fd) == 0;
 }
 
 static bool become_user(const struct passwd_user *u)
@@ -130,7 +139,7 @@ static enum step become_command(const struct spawn *s)
 	umask(022);
 	if (!set_limits(s))
 		return STEP_LIMITS;
-	if (fchdir(s->workdir) < 0)
+	if (!enter_directory(s->workdir))
 		return STEP_WORKDIR;
 	if (!become_user(s->user))
 		return STEP_USER;

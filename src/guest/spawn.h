@@ -15,10 +15,10 @@ struct spawn {
 	const struct passwd_user *user;
 	const struct message_rlimit *rlimits;
 	uint32_t rlimit_count;
-	int workdir;  /* O_PATH */
-	int stdio[3]; /* become 0, 1 and 2 */
-	bool tty;     /* stdio is a terminal that becomes the controlling one */
-	int cgroup;   /* born in it */
+	const char *workdir; /* made where it is missing */
+	int stdio[3];        /* become 0, 1 and 2 */
+	bool tty;            /* stdio is a terminal that becomes the controlling one */
+	int cgroup;          /* born in it */
 };
 
 /* *pid runs; *status tells by spawn_result() whether it has become the command. Errors: LIMIT where the
