@@ -27,6 +27,7 @@ int merge_new(const struct merge_options *options, const struct merge_sink *sink
 	m->plain = options->plain;
 	m->tree.limit = options->entries ? options->entries : ENTRIES_DEFAULT;
 	m->tree.random = options->seed;
+	m->implied.inode.mode = S_IFDIR | 0755;
 	m->memory = options->memory ? options->memory : MEMORY_DEFAULT;
 	m->root = node_new(&m->tree, "", 0, err);
 	if (!m->root) {
@@ -336,6 +337,14 @@ static int place_file(
 	return 0;
 }
 
+/* A directory that has something in a layer is there from that on, with those above it, whether the layer has
+ * entries for them or not. */
+static void imply_directory(struct merge *m, struct node *n)
+{
+	for (; n && !n->file; n = n->parent)
+		node_set_file(n, &m->implied, m->number);
+}
+
 static int begin_data(struct merge *m, struct file *f, const struct tar_entry *e, struct error *err)
 {
 	f->hidden = e->size > 0 && looks_hidden(m, e->path);
@@ -361,8 +370,11 @@ static int take_entry(struct merge *m, const struct tar_entry *e, struct node *n
 	if (!f)
 		return err ? error_prefix(err, "entry %s", e->path) : -ERROR_INVALID;
 	r = place_file(m, n, f, e, err);
-	if (r < 0 || e->type != TAR_FILE)
+	if (r < 0)
 		return r;
+	imply_directory(m, n->parent);
+	if (e->type != TAR_FILE)
+		return 0;
 	return begin_data(m, f, e, err);
 }
 
@@ -377,6 +389,7 @@ static int take_whiteout(struct merge *m, struct node *directory, const char *pa
 		return 0;
 	if (n == strlen(WHITEOUT_OPAQUE) && !memcmp(name, WHITEOUT_OPAQUE, n)) {
 		directory->floor = m->number;
+		imply_directory(m, directory);
 		return 1;
 	}
 	if (n >= strlen(WHITEOUT_OTHER) && !memcmp(name, WHITEOUT_OTHER, strlen(WHITEOUT_OTHER)))
@@ -464,13 +477,19 @@ int merge_layer_end(struct merge *m, struct error *err)
 	return r < 0 ? r : m->sink.forget(m->sink.context, err);
 }
 
-static struct file *default_directory(struct merge *m)
+/* What no layer has an entry for becomes a directory of root's. */
+static int settle_implied(struct merge *m, struct node *n, struct error *err)
 {
-	struct file *f = tree_memory(&m->tree, sizeof *f);
+	struct file *f;
 
-	if (f)
-		*f = (struct file){.inode = {.mode = S_IFDIR | 0755}};
-	return f;
+	if (n->file && n->file != &m->implied)
+		return 0;
+	f = tree_memory(&m->tree, sizeof *f);
+	if (!f)
+		return error_no_memory(err, "directory");
+	*f = m->implied;
+	n->file = f;
+	return 0;
 }
 
 static struct erofs_inode *final_inode(struct file *f)
@@ -486,20 +505,14 @@ static int finish_directory(struct merge *m, struct node *directory, struct node
 	struct erofs_entry **end;
 	struct node *list = node_take_children(directory);
 
-	if (!directory->file)
-		directory->file = default_directory(m);
-	if (!directory->file)
-		return error_no_memory(err, "directory");
 	directory->file->inode.entries = NULL;
 	end = &directory->file->inode.entries;
 	for (struct node *n = list, *next; n; n = next) {
 		next = n->right;
 		if (!node_is_live(n))
 			continue;
-		if (!n->file)
-			n->file = default_directory(m);
-		if (!n->file)
-			return error_no_memory(err, "directory");
+		if (settle_implied(m, n, err) < 0)
+			return -ERROR_NO_MEMORY;
 		n->entry.inode = final_inode(n->file);
 		n->entry.next = NULL;
 		*end = &n->entry;
@@ -523,6 +536,7 @@ int merge_finish(struct merge *m, struct erofs_inode **root, struct error *err)
 			return error_set(
 				err, ERROR_INVALID, "a hard link names %s, which no layer has", f->target);
 	m->root->left = NULL;
+	r = settle_implied(m, m->root, err);
 	for (struct node *n = m->root; r == 0 && n; n = n->left)
 		r = finish_directory(m, n, &last, err);
 	*root = r == 0 ? &m->root->file->inode : NULL;

@@ -3,10 +3,11 @@
  * Joining trees: the layer's beneath the newer ones; and, when a place turns out to be a symbolic link, what
  * newer layers have beneath it with what is at the link's target.
  *
- * Two nodes for one place become one. The file of the higher layer stays. Who loses to a directory without
- * being one hides, as an opaque directory does, what still older layers have beneath. Children follow, each
- * under a floor: the layer below which nothing of the joined tree shows here. Work is kept in a list, not on
- * the stack, since the depth is a stranger's choice.
+ * Two nodes for one place become one. The file of the higher layer stays; a directory that is only implied
+ * there takes the metadata of an older one, and gives way to an older symbolic link. Who loses to a directory
+ * without being one hides, as a whiteout does, what still older layers have. Children follow, each under a
+ * floor: the layer below which nothing of the joined tree shows here. Work is kept in a list, not on the
+ * stack, since the depth is a stranger's choice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static uint32_t higher(uint32_t a, uint32_t b)
 }
 
 /* The file that stays at `a`, of its own and b's; `floor` is what the place hides of b's. */
-static void choose_file(struct node *a, struct node *b, uint32_t floor)
+static void choose_file(struct merge *m, struct node *a, struct node *b, uint32_t floor)
 {
 	struct file *winner = a->file, *loser = b->file;
 	uint32_t won = a->layer, lost = b->layer;
@@ -74,9 +75,16 @@ static void choose_file(struct node *a, struct node *b, uint32_t floor)
 		loser = a->file && a->layer >= b->hides ? a->file : NULL;
 		lost = a->layer;
 	}
-	if (winner && loser && file_is_directory(winner) && !file_is_directory(loser))
+	if (loser && winner == &m->implied && file_is_symlink(loser)) {
+		winner = loser;
+		won = lost;
+	} else if (loser && winner == &m->implied && file_is_directory(loser)) {
+		winner = loser;
+	} else if (loser && file_is_directory(winner) && !file_is_directory(loser)) {
 		a->floor = higher(a->floor, lost);
-	if (winner != a->file)
+		a->hides = higher(a->hides, lost);
+	}
+	if (winner != a->file || won != a->layer)
 		node_set_file(a, winner, won);
 	node_set_file(b, NULL, 0);
 }
@@ -128,7 +136,7 @@ static int join_nodes(struct joiner *j, const struct job *job, struct error *err
 	struct node *children;
 	int r = 0;
 
-	choose_file(a, b, floor);
+	choose_file(j->m, a, b, floor);
 	children = node_take_children(b);
 	if (job->mixed)
 		prune_beneath(a, higher(b->hides, b->floor));
@@ -230,7 +238,6 @@ static int settle(struct joiner *j, struct node *n, bool mixed, struct error *er
 	if (file_is_symlink(n->file))
 		return move_to_target(j, n, node_take_children(n), err);
 	if (n->live) {
-		/* What the file had replaced does not come back as the directory. */
 		n->hides = higher(n->hides, n->layer);
 		node_set_file(n, NULL, 0);
 		return 0;

@@ -12,6 +12,8 @@ struct merge {
 	struct merge_sink sink;
 	bool plain;
 	uint64_t memory; /* the most bytes of the tree, but for what one entry takes */
+	struct file implied; /* stands for a directory that the path of an entry implies: older layers may
+				give its metadata, or show that it is a symbolic link */
 	struct node *root;   /* of all newer layers */
 	struct node *layer;  /* root of the layer that is being read; NULL between layers */
 	uint32_t number;     /* of that layer */
