@@ -16,12 +16,7 @@
 #include "os/confine.h"
 #include "os/fs.h"
 #include "os/seccomp.h"
-
-/* Started as root, each VM's QEMU has a user of its own: this and the VM's number. It lies above what
- * systemd, containers and subuid ranges use. */
-#define UID_BASE     0x70000000u
-#define UID_BASE_ENV "MONOCORE_UID_BASE"
-#define UID_MAX      0x7ffff000u
+#include "vm/child.h"
 
 #define FILE_LIMIT_MIN (64ULL << 20)
 
@@ -88,41 +83,7 @@ void qemu_end(struct qemu *q)
 
 void qemu_last_words(int words_fd, struct error *err)
 {
-	char text[4096];
-	ssize_t n, last = 0;
-
-	if (words_fd < 0 || !err)
-		return;
-	while ((n = read(words_fd, text, sizeof text - 1)) > 0)
-		last = n;
-	while (last > 0 && text[last - 1] == '\n')
-		last--;
-	if (last > 0) {
-		const char *line;
-
-		text[last] = 0;
-		line = strrchr(text, '\n');
-		error_set(err, err->code, "%s: %s", err->text, line ? line + 1 : text);
-	}
-}
-
-static int uid_for(unsigned id, uid_t *uid, struct error *err)
-{
-	const char *text = getenv(UID_BASE_ENV);
-	uint64_t base = UID_BASE;
-	int r;
-
-	*uid = 0;
-	if (geteuid() != 0)
-		return 0;
-	if (text && (r = text_parse_u64(text, UID_MAX, UID_BASE_ENV, &base, err)) < 0)
-		return r;
-	if (base + id > UID_MAX || base + id == 0)
-		return error_set(err, ERROR_LIMIT,
-			"start a VM: its user would be %llu (see " UID_BASE_ENV ")",
-			(unsigned long long)(base + id));
-	*uid = (uid_t)(base + id);
-	return 0;
+	child_last_words(words_fd, err);
 }
 
 static uint64_t file_limit(const struct qemu_spec *s)
@@ -173,7 +134,7 @@ static int spawn(const struct qemu_spec *s, const struct descriptors *d, bool no
 		.memory_limit = machine_address_space(s->machine),
 		.file_limit = file_limit(s),
 		.unconfined = s->config->unconfined};
-	int r = argv ? uid_for(s->config->id, &spec.uid, err) : -ERROR_NO_MEMORY;
+	int r = argv ? child_uid(s->config->id, &spec.uid, err) : -ERROR_NO_MEMORY;
 
 	if (r < 0)
 		return r;

@@ -37,5 +37,5 @@ int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, 
 void qemu_end(struct qemu *q);
 void qemu_empty(struct qemu *q);
 
-/* Appends the last line of QEMU's standard error to *err, where there is one. */
+/* Appends QEMU's last words to *err (vm/child.h). */
 void qemu_last_words(int words_fd, struct error *err);
