@@ -24,9 +24,10 @@
 #include "guest/attributes.h"
 #include "guest/beneath.h"
 
-#define PIECE      65536
-#define LINKS_MOST (4 * 1024 * 1024) /* bytes of names of files with several; further ones are stored again \
-				      */
+#define PIECE 65536
+#define LINKS_MOST \
+	(4 * 1024 * 1024) /* bytes of names of files with several; further ones are stored again \
+			   */
 
 struct level {
 	DIR *stream;
@@ -37,6 +38,7 @@ struct level {
 struct packer {
 	tree_taker *take;
 	void *context;
+	const char *asked;  /* the path as it was asked for */
 	struct buffer out;  /* not yet taken */
 	struct buffer path; /* of the entry at hand, with a NUL */
 	struct level *levels;
@@ -72,7 +74,7 @@ static int gone(const struct packer *p, struct error *err)
 
 	if (p->depth && (errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP || errnum == ENXIO))
 		return 0;
-	return error_errno(err, errnum, "read '%s'", entry_path(p));
+	return error_errno(err, errnum, "read '%s'", p->depth ? entry_path(p) : p->asked);
 }
 
 static int give(struct packer *p, size_t least, struct error *err)
@@ -333,7 +335,7 @@ static int pack_root(struct packer *p, int root, const char *path, struct error 
 
 int tree_pack(int root, const char *path, tree_taker *take, void *context, struct error *err)
 {
-	_cleanup_(packer_free) struct packer p = {.take = take, .context = context};
+	_cleanup_(packer_free) struct packer p = {.take = take, .context = context, .asked = path};
 	int r = name_of(&p, path, err);
 
 	if (r == 0)
