@@ -26,6 +26,12 @@ struct watch {
 	void (*ready)(struct agent *a, struct watch *w, uint32_t events);
 };
 
+/* The process of a transfer. */
+struct agent_worker {
+	pid_t pid;        /* 0: none */
+	uint64_t kill_at; /* clock_monotonic() by which it should have ended; 0: nobody has called it off */
+};
+
 #define AGENT_SCRATCH_SIZE 65536
 #define TRANSFERS_MAX      32
 
@@ -39,7 +45,8 @@ struct agent {
 	struct watch port_watch, signal_watch, outputs_watch;
 	struct stream *streams; /* newest first */
 	unsigned stream_count;
-	pid_t workers[TRANSFERS_MAX]; /* processes of transfers; 0: free */
+	struct agent_worker workers[TRANSFERS_MAX];
+	bool transfers_waiting; /* some of them have a kill_at */
 	bool is_set_up;
 	bool reap_again; /* there may be more zombies than one turn has reaped */
 	bool shutting_down, killed;

@@ -145,7 +145,7 @@ static int wait_time(const struct agent *a, bool work_left)
 
 		return left < GONE_POLL ? left : GONE_POLL;
 	}
-	return a->port.gone ? GONE_POLL : -1;
+	return a->port.gone || a->transfers_waiting ? GONE_POLL : -1;
 }
 
 static void turn(struct agent *a, bool *work_left)
@@ -168,6 +168,7 @@ static void turn(struct agent *a, bool *work_left)
 	watch_outputs(a);
 	shutdown_step(a);
 	streams_collect(a);
+	a->transfers_waiting = transfers_step(a);
 }
 
 /* Memory that the first messages will need is there, and written to, before a template is frozen: a clone

@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "guest/stream.h"
 #include "guest/task.h"
+
+#define CLEAN_UP_TIME MILLISECONDS(5000) /* for a process to remove what is half written */
 
 struct transfer {
 	struct stream stream;
@@ -244,8 +247,10 @@ static void transfer_release(struct stream *s)
 {
 	struct transfer *t = transfer_of(s);
 
-	if (t->only_reads && t->pid)
-		kill(t->pid, SIGKILL);
+	for (size_t i = 0; i < TRANSFERS_MAX; i++)
+		if (t->pid && s->agent->workers[i].pid == t->pid)
+			s->agent->workers[i].kill_at =
+				clock_monotonic() + (t->only_reads ? 0 : CLEAN_UP_TIME);
 	report_close(t);
 	output_close(t);
 	input_close(t);
@@ -265,11 +270,27 @@ static const struct stream_type transfer_type = {
 void transfer_reaped(struct agent *a, pid_t pid)
 {
 	for (size_t i = 0; i < TRANSFERS_MAX; i++)
-		if (a->workers[i] == pid)
-			a->workers[i] = 0;
+		if (a->workers[i].pid == pid)
+			a->workers[i] = (struct agent_worker){0};
 	for (struct stream *s = a->streams; s; s = s->next)
 		if (s->type == &transfer_type && transfer_of(s)->pid == pid)
 			transfer_of(s)->pid = 0;
+}
+
+bool transfers_step(struct agent *a)
+{
+	bool waiting = false;
+
+	for (size_t i = 0; i < TRANSFERS_MAX; i++) {
+		struct agent_worker *w = &a->workers[i];
+
+		if (w->kill_at && w->kill_at <= clock_monotonic()) {
+			kill(w->pid, SIGKILL);
+			w->kill_at = 0;
+		}
+		waiting |= w->kill_at != 0;
+	}
+	return waiting;
 }
 
 void transfers_stop(struct agent *a)
@@ -285,17 +306,17 @@ void transfers_stop(struct agent *a)
 static int start_worker(struct agent *a, struct transfer *t, uint16_t type, const struct message_request *m,
 	struct error *err)
 {
-	pid_t *slot = NULL;
+	struct agent_worker *slot = NULL;
 	int r;
 
 	for (size_t i = 0; i < TRANSFERS_MAX && !slot; i++)
-		if (!a->workers[i])
+		if (!a->workers[i].pid)
 			slot = &a->workers[i];
 	if (!slot)
 		return error_set(err, ERROR_LIMIT, "%d transfers are at work already", TRANSFERS_MAX);
 	r = worker_start(task_run, type, m, &t->ends, &t->pid, err);
 	if (r == 0)
-		*slot = t->pid;
+		slot->pid = t->pid;
 	return r;
 }
 

@@ -5,7 +5,7 @@
  *
  * The stream ends when all that the process has written is with the host and it has said DONE or ERROR, or
  * has died. Called off by the host, or by a SHUTDOWN, the process finds its pipes closed: it removes what is
- * half written and ends; one that only reads is killed.
+ * half written and ends; one that only reads is killed at once, another after a while.
  */
 #pragma once
 
@@ -18,6 +18,10 @@ int transfer_start(
 
 /* A child of the agent has ended. */
 void transfer_reaped(struct agent *a, pid_t pid);
+
+/* Called each turn of the loop: kills processes that do not end although they were called off. True: there
+ * are some whose time has not come yet. */
+bool transfers_step(struct agent *a);
 
 /* Ends all with BUSY. */
 void transfers_stop(struct agent *a);
