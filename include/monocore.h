@@ -243,7 +243,8 @@ struct monocore_relay {
 	unsigned version;
 	int in, out, err;	/* descriptors to relay, or -1 */
 	int signals;		/* a signalfd: SIGWINCH resizes to the size of the terminal `out`, others are
-				 * forwarded; or -1 */
+				 * forwarded; or -1. After a SIGHUP of a terminal the process has no more
+				 * input, and 5 s before the relay ends without it (with status 129) */
 };
 #define MONOCORE_RELAY_INIT { .version = 1, .in = -1, .out = -1, .err = -1, .signals = -1 }
 

@@ -43,7 +43,7 @@ static const struct boot_mount early_mounts[] = {
 
 static const struct boot_mount late_mounts[] = {
 	{"devpts", "/dev/pts", "gid=5,mode=620,ptmxmode=666", MS_NOSUID | MS_NOEXEC},
-	{"tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV},
+	{"tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV | MS_NOEXEC},
 	{"mqueue", "/dev/mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
 	{"cgroup2", CGROUP_ROOT, NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
 	{"tmpfs", BOOT_MEMORY, "mode=0755", 0},

@@ -88,11 +88,33 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 	return r < 0 ? r : switch_root(err);
 }
 
+/* Binds a directory of the root over itself: it does not follow when the root becomes read-only. */
+static int keep_writable(const char *path, struct error *err)
+{
+	_cleanup_fd_ int directory = beneath_make(AT_FDCWD, path, BENEATH_ROOT);
+	_cleanup_fd_ int tree = (int)syscall(
+		SYS_open_tree, directory, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0 || syscall(SYS_move_mount, tree, "", directory, "",
+				MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_errno(err, errno, "keep %s writable", path);
+	return 0;
+}
+
 int root_protect(const struct message_setup *m, struct error *err)
 {
-	if (m->read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+	static const char *const writable[] = {"/tmp", "/run", "/var/tmp"};
+	int r = 0;
+
+	if (!m->read_only)
+		return 0;
+	for (size_t i = 0; r == 0 && i < sizeof writable / sizeof *writable; i++)
+		r = keep_writable(writable[i], err);
+	for (char **volume = m->volumes; r == 0 && volume && *volume; volume++)
+		r = keep_writable(*volume, err);
+	if (r == 0 && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
 		return error_errno(err, errno, "make the root read-only");
-	return 0;
+	return r;
 }
 
 void root_freeze(int disk)

@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "codec/message.h"
+#include "oci/image.h"
 #include "sandbox/control.h"
+#include "vm/vm.h"
 
 #ifndef MONOCORE_VERSION
 #error "the build sets MONOCORE_VERSION"
@@ -61,6 +63,14 @@ static void report_progress(void *context, const struct progress_event *e)
 	mc->user_progress.report(mc->user_progress.context, e->task, e->unit, e->done, e->total, e->finished);
 }
 
+/* Every command begins with what killed processes left. */
+static int sweep(const struct home *home, struct error *err)
+{
+	store_sweep(home->path);
+	vm_sweep(home->path);
+	return directory_sweep(home, err);
+}
+
 int monocore_open(
 	const struct monocore_open_options *options, struct monocore **out, struct monocore_error *error)
 {
@@ -78,7 +88,7 @@ int monocore_open(
 		mc->progress = (struct progress){.report = report_progress, .context = mc};
 	}
 	r = home_open(options ? options->home : NULL, &mc->home, &err);
-	if (r == 0 && (r = directory_sweep(&mc->home, &err)) < 0)
+	if (r == 0 && (r = sweep(&mc->home, &err)) < 0)
 		home_close(&mc->home);
 	if (r < 0) {
 		free(mc);

@@ -16,10 +16,12 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "lib/handle.h"
 #include "lib/process.h"
 
-#define INPUT_SIZE 32768
+#define INPUT_SIZE  32768
+#define HANGUP_TIME (5 * NANOSECONDS_PER_SECOND) /* for a process whose terminal is gone to end by itself */
 
 struct output {
 	int fd;
@@ -31,7 +33,9 @@ struct output {
 struct relay {
 	struct monocore_process *process;
 	int in, signals, terminal;
+	bool tty; /* `terminal` is, or was, one */
 	struct output outputs[3]; /* by channel; IN is not used */
+	uint64_t hangup;          /* clock_monotonic() at which nobody is waited for any more, or 0 */
 };
 
 enum { WATCH_PROCESS, WATCH_IN, WATCH_SIGNALS, WATCH_OUT, WATCH_ERR, WATCH_COUNT };
@@ -113,6 +117,18 @@ static int read_input(struct relay *r, struct error *err)
 	return process_write(r->process, bytes, (size_t)n, &taken, err);
 }
 
+/* The terminal is gone: its session is told, gets no more input, and some time. */
+static int hang_up(struct relay *r, struct error *err)
+{
+	int result = process_signal(r->process, SIGHUP, err);
+
+	if (r->hangup || !r->tty)
+		return result;
+	r->hangup = clock_monotonic() + HANGUP_TIME;
+	r->in = -1;
+	return result == 0 ? process_close(r->process, MONOCORE_IN, err) : result;
+}
+
 static int forward_signal(struct relay *r, struct error *err)
 {
 	struct signalfd_siginfo info;
@@ -120,6 +136,8 @@ static int forward_signal(struct relay *r, struct error *err)
 
 	if (read(r->signals, &info, sizeof info) != sizeof info)
 		return 0;
+	if (info.ssi_signo == SIGHUP)
+		return hang_up(r, err);
 	if (info.ssi_signo != SIGWINCH)
 		return process_signal(r->process, (int)info.ssi_signo, err);
 	if (ioctl(r->terminal, TIOCGWINSZ, &size) < 0)
@@ -149,7 +167,7 @@ static int relay_once(struct relay *r, struct error *err)
 	int result = 0;
 
 	fill_polls(r, polls);
-	if (poll(polls, WATCH_COUNT, -1) < 0)
+	if (poll(polls, WATCH_COUNT, r->hangup ? clock_poll_timeout(r->hangup) : -1) < 0)
 		return errno == EINTR ? 0 : error_errno(err, errno, "wait for input");
 	if (polls[WATCH_SIGNALS].revents)
 		result = forward_signal(r, err);
@@ -165,10 +183,16 @@ static int relay_once(struct relay *r, struct error *err)
 	return result;
 }
 
+static bool relay_given_up(const struct relay *r)
+{
+	return r->hangup && clock_monotonic() >= r->hangup;
+}
+
 static bool relay_done(const struct relay *r)
 {
-	return r->process->exited && !output_left(&r->outputs[MONOCORE_OUT]) &&
-	       !output_left(&r->outputs[MONOCORE_ERR]);
+	return relay_given_up(r) ||
+	       (r->process->exited && !output_left(&r->outputs[MONOCORE_OUT]) &&
+		       !output_left(&r->outputs[MONOCORE_ERR]));
 }
 
 static struct output output_of(int fd)
@@ -185,6 +209,7 @@ int monocore_process_relay(struct monocore_process *p, const struct monocore_rel
 	struct error err;
 	int result = 0;
 
+	r.tty = relay->out >= 0 && isatty(relay->out);
 	r.outputs[MONOCORE_OUT] = output_of(relay->out);
 	r.outputs[MONOCORE_ERR] = output_of(relay->err);
 	if (relay->in < 0)
@@ -197,6 +222,6 @@ int monocore_process_relay(struct monocore_process *p, const struct monocore_rel
 	buffer_free(&r.outputs[MONOCORE_ERR].waiting);
 	if (result < 0)
 		return give_error(error, &err);
-	*exit_status = p->exit_status;
+	*exit_status = p->exited ? p->exit_status : 128 + SIGHUP;
 	return 0;
 }

@@ -16,7 +16,10 @@
 
 struct store;
 
-int store_open(const char *home, struct store **store, struct error *err); /* makes it where missing */
+int store_open(const char *home, struct store **store, struct error *err);
+
+/* Removes what dead processes left half-made in the store of this home; store_open() does it, too. */
+void store_sweep(const char *home); /* makes it where missing */
 void store_free(struct store *store);
 
 /* What an image's config says (OCI image-spec v1.1 config.md); unset strings are "", unset lists NULL. */

@@ -98,6 +98,15 @@ int store_open(const char *home, struct store **out, struct error *err)
 	return 0;
 }
 
+void store_sweep(const char *home)
+{
+	_cleanup_free_ char *path = text_format(NULL, "%s/store/tmp", home);
+	_cleanup_fd_ int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd >= 0)
+		sweep(fd);
+}
+
 void store_free(struct store *s)
 {
 	if (!s)

@@ -2,7 +2,7 @@
 /*
  * Reading the log: segments → records → lines. A line is put together per stream, since a process writes
  * standard output and standard error as it likes. With a number of last lines asked for, the log is read
- * twice: once to count.
+ * twice, once to count: both times as it was at one moment, however fast it is written meanwhile.
  */
 #include "sandbox/output.h"
 
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -24,6 +25,14 @@
 #define LINE_MAX_SIZE  65536
 #define FOLLOW_POLL_MS 500
 #define STREAM_COUNT   3
+#define SEGMENTS_MAX   (OUTPUT_TOTAL / OUTPUT_SEGMENT + 2)
+
+/* The log at one moment. Segments that are removed later can still be read. */
+struct snapshot {
+	int fds[SEGMENTS_MAX]; /* of the segments from `first` on; -1: there is none of this number */
+	uint32_t first, count;
+	uint64_t end; /* of the last one */
+};
 
 struct reader {
 	const struct output_query *query;
@@ -100,8 +109,8 @@ static int take_record(struct reader *r, enum output_stream stream, uint64_t tim
 	return result;
 }
 
-/* The records of one segment from r->offset on, up to its end or to a record that a killed writer cut. */
-static int read_segment(struct reader *r, int fd, struct error *err)
+/* The records of one segment from r->offset on, up to `end`, its end, or a record that a killed writer cut. */
+static int read_segment(struct reader *r, int fd, uint64_t end, struct error *err)
 {
 	uint8_t header[OUTPUT_HEADER_SIZE], data[OUTPUT_RECORD_MAX];
 
@@ -116,7 +125,7 @@ static int read_segment(struct reader *r, int fd, struct error *err)
 		size = cursor_u32(&c);
 		stream = cursor_u32(&c);
 		time = cursor_u64(&c);
-		if (size > OUTPUT_RECORD_MAX || stream >= STREAM_COUNT)
+		if (size > OUTPUT_RECORD_MAX || stream >= STREAM_COUNT || r->offset + sizeof header + size > end)
 			return 0;
 		if (pread(fd, data, size, (off_t)(r->offset + sizeof header)) != (ssize_t)size)
 			return 0;
@@ -125,6 +134,44 @@ static int read_segment(struct reader *r, int fd, struct error *err)
 		if (result != 0)
 			return result;
 	}
+}
+
+static int snapshot_take(int directory, struct snapshot *s, struct error *err)
+{
+	uint32_t oldest, newest;
+	char name[OUTPUT_NAME_SIZE];
+	struct stat st;
+	int r = output_segments(directory, &oldest, &newest, err);
+
+	*s = (struct snapshot){0};
+	if (r < 0 || newest == 0)
+		return r;
+	s->first = newest - oldest < SEGMENTS_MAX ? oldest : newest - SEGMENTS_MAX + 1;
+	for (uint32_t n = s->first; n <= newest; n++)
+		s->fds[s->count++] = openat(
+			directory, output_segment_name(n, name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	s->end = fstat(s->fds[s->count - 1], &st) == 0 ? (uint64_t)st.st_size : 0;
+	return 0;
+}
+
+static void snapshot_close(struct snapshot *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->fds[i] >= 0)
+			close(s->fds[i]);
+}
+
+static int read_snapshot(struct reader *r, const struct snapshot *s, struct error *err)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; result == 0 && i < s->count; i++) {
+		r->segment = s->first + i;
+		r->offset = 0;
+		if (s->fds[i] >= 0)
+			result = read_segment(r, s->fds[i], i + 1 < s->count ? UINT64_MAX : s->end, err);
+	}
+	return result;
 }
 
 /* All there is now, from where the last call ended. */
@@ -145,7 +192,7 @@ static int read_available(struct reader *r, int directory, struct error *err)
 			directory, output_segment_name(r->segment, name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd >= 0)
-			result = read_segment(r, fd, err);
+			result = read_segment(r, fd, UINT64_MAX, err);
 		if (r->segment >= newest)
 			break;
 	}
@@ -174,21 +221,23 @@ static int follow(struct reader *r, int sandbox, int directory, struct error *er
 	return result;
 }
 
-static int read_all(struct reader *r, int sandbox, int directory, struct error *err)
+static int read_all(
+	struct reader *r, const struct snapshot *s, int sandbox, int directory, struct error *err)
 {
-	int result = read_available(r, directory, err);
+	int result = read_snapshot(r, s, err);
 
 	if (result == 0 && r->take && r->query->follow && fs_is_locked(sandbox, "lock"))
 		result = follow(r, sandbox, directory, err);
-	for (int s = 0; result == 0 && s < STREAM_COUNT; s++)
-		result = flush_partial(r, (enum output_stream)s);
+	for (int i = 0; result == 0 && i < STREAM_COUNT; i++)
+		result = flush_partial(r, (enum output_stream)i);
 	return result;
 }
 
-static int count_lines(struct reader *r, int sandbox, int directory, struct error *err)
+static int count_lines(
+	struct reader *r, const struct snapshot *snapshot, int sandbox, int directory, struct error *err)
 {
 	struct reader counter = {.query = r->query, .regex = r->regex, .has_regex = r->has_regex};
-	int result = read_all(&counter, sandbox, directory, err);
+	int result = read_all(&counter, snapshot, sandbox, directory, err);
 
 	for (int s = 0; s < STREAM_COUNT; s++)
 		buffer_free(&counter.partial[s]);
@@ -201,8 +250,9 @@ int output_read(int sandbox, const struct output_query *query,
 	int (*take)(void *context, const struct output_line *line), void *context, struct error *err)
 {
 	struct reader r = {.query = query, .take = take, .context = context};
+	struct snapshot snapshot;
 	_cleanup_fd_ int directory = openat(sandbox, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int result = 0;
+	int result;
 
 	if (directory < 0)
 		return errno == ENOENT ? 0 : error_errno(err, errno, "open the log");
@@ -216,10 +266,12 @@ int output_read(int sandbox, const struct output_query *query,
 		}
 		r.has_regex = true;
 	}
-	if (query->last)
-		result = count_lines(&r, sandbox, directory, err);
+	result = snapshot_take(directory, &snapshot, err);
+	if (result == 0 && query->last)
+		result = count_lines(&r, &snapshot, sandbox, directory, err);
 	if (result == 0)
-		result = read_all(&r, sandbox, directory, err);
+		result = read_all(&r, &snapshot, sandbox, directory, err);
+	snapshot_close(&snapshot);
 	for (int s = 0; s < STREAM_COUNT; s++)
 		buffer_free(&r.partial[s]);
 	if (r.has_regex)

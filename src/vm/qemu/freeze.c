@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -121,6 +123,19 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 	return r;
 }
 
+/* Where the disk is full, the template's memory cannot grow, and its machine gets SIGBUS for it. */
+static int explain_failed_boot(struct qemu *q, enum machine_role role, int r, struct error *err)
+{
+	siginfo_t end = {0};
+
+	if (role == MACHINE_TEMPLATE && r == -ERROR_CLOSED &&
+		waitid(P_PID, (id_t)q->pid, &end, WEXITED | WNOWAIT | WNOHANG) == 0 && end.si_pid &&
+		end.si_code == CLD_KILLED && end.si_status == SIGBUS)
+		return error_errno(err, ENOSPC, "write the guest's memory");
+	qemu_last_words(q->words_fd, err);
+	return r;
+}
+
 int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 	int (*restart)(void *context, struct error *err), void *context, struct qemu *q, uint8_t **hello,
 	size_t *hello_size, struct error *err)
@@ -143,7 +158,7 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 		r = agent_read_hello(q->agent_fd, q->pid_fd, clock_monotonic() + BOOT_TIME, hello, hello_size, err);
 		if (r == 0)
 			return 0;
-		qemu_last_words(q->words_fd, err);
+		r = explain_failed_boot(q, role, r, err);
 		qemu_end(q);
 		if (r != -ERROR_TIMEOUT || try + 1 == BOOT_TRIES)
 			return error_prefix(err, "boot the guest");
@@ -167,13 +182,13 @@ static int await_saved(struct qemu *q, uint64_t deadline, struct error *err)
 		int r = qmp_execute(&q->qmp, "query-migrate", NULL, -1, deadline, &answer, err);
 		const char *status = json_string_value(json_object_get(answer, "status"));
 		bool done = status && !strcmp(status, "completed");
-		bool failed = status && (!strcmp(status, "failed") || !strcmp(status, "cancelled"));
+		const char *why = json_string_value(json_object_get(answer, "error-desc"));
 
+		if (r == 0 && status && (!strcmp(status, "failed") || !strcmp(status, "cancelled")))
+			r = error_set(err, ERROR_SYSTEM, "save the machine's state: %s", why ? why : "QEMU failed");
 		json_decref(answer);
 		if (r < 0 || done)
 			return r;
-		if (failed)
-			return error_set(err, ERROR_SYSTEM, "QEMU could not save the machine's state");
 		if (clock_monotonic() > deadline)
 			return error_set(err, ERROR_TIMEOUT, "QEMU did not save the machine's state in time");
 		poll(NULL, 0, 2);
