@@ -33,6 +33,20 @@ char *text_copy(const char *text, struct error *err)
 	return copy;
 }
 
+char *text_copy_bytes(const void *bytes, size_t n, struct error *err)
+{
+	char *copy = n < SIZE_MAX ? malloc(n + 1) : NULL;
+
+	if (!copy) {
+		error_no_memory(err, "copy text");
+		return NULL;
+	}
+	if (n)
+		memcpy(copy, bytes, n);
+	copy[n] = 0;
+	return copy;
+}
+
 bool text_starts(const char *text, const char *prefix)
 {
 	return strncmp(text, prefix, strlen(prefix)) == 0;

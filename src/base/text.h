@@ -13,6 +13,7 @@ char *text_format(struct error *err, const char *format, ...) __attribute__((for
 
 /* A copy of text; the caller frees it. NULL: out of memory, with *err set. */
 char *text_copy(const char *text, struct error *err);
+char *text_copy_bytes(const void *bytes, size_t n, struct error *err); /* with a NUL behind them */
 
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define PASSWD_FIELDS 7
 #define GROUP_FIELDS  4
 
@@ -98,7 +100,7 @@ static int parse_spec(const char *text, struct spec *s, struct error *err)
 
 static char *copy_or(struct field f, const char *otherwise)
 {
-	return f.size ? strndup(f.at, f.size) : strdup(otherwise);
+	return f.size ? text_copy_bytes(f.at, f.size, NULL) : text_copy(otherwise, NULL);
 }
 
 static void add_group(struct passwd_user *u, uint32_t gid)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "codec/tar_block.h"
 
 void tar_extensions_reset(struct tar_extensions *x)
@@ -54,8 +55,8 @@ static int copy_bounded(char **to, const char *text, size_t n, const struct tar_
 	if (n > limits->path)
 		return error_set(err, ERROR_LIMIT, "a %s of %zu bytes is over the limit of %zu", what, n,
 			limits->path);
-	*to = strndup(text, n);
-	return *to ? 0 : error_no_memory(err, "read an entry");
+	*to = text_copy_bytes(text, n, err);
+	return *to ? 0 : -ERROR_NO_MEMORY;
 }
 
 /* The name in the block, after the prefix where the dialect has one. */

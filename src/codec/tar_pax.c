@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #define XATTR_PREFIX "SCHILY.xattr."
 
@@ -39,9 +40,9 @@ static int set_text(char **text, struct value v, struct error *err)
 
 	if (memchr(v.bytes, 0, v.size))
 		return error_set(err, ERROR_INVALID, "a name in an extended header holds a NUL byte");
-	copy = strndup((const char *)v.bytes, v.size);
+	copy = text_copy_bytes(v.bytes, v.size, err);
 	if (!copy)
-		return error_no_memory(err, "read an extended header");
+		return -ERROR_NO_MEMORY;
 	free(*text);
 	*text = copy;
 	return 0;
@@ -123,19 +124,17 @@ static struct tar_xattr *place_xattr(struct tar_pax *p, char **name)
 
 static int set_xattr(struct tar_pax *p, const char *key, size_t key_size, struct value v, struct error *err)
 {
-	_cleanup_free_ char *name = strndup(key, key_size);
-	_cleanup_free_ uint8_t *copy = malloc(v.size + 1);
+	_cleanup_free_ char *name = text_copy_bytes(key, key_size, err);
+	_cleanup_free_ uint8_t *copy = (uint8_t *)text_copy_bytes(v.bytes, v.size, err);
 	struct tar_xattr *x;
 
 	if (!name || !copy)
-		return error_no_memory(err, "read an extended attribute");
+		return -ERROR_NO_MEMORY;
 	decode_percent(name);
 	if (!*name)
 		return error_set(err, ERROR_INVALID, "an extended attribute has no name");
 	if (p->xattr_count == TAR_XATTRS_MAX && !find_xattr(p, name))
 		return error_set(err, ERROR_LIMIT, "over %d extended attributes", TAR_XATTRS_MAX);
-	memcpy(copy, v.bytes, v.size);
-	copy[v.size] = 0;
 	x = place_xattr(p, &name);
 	if (!x)
 		return error_no_memory(err, "read an extended attribute");

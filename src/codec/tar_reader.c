@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "codec/tar_block.h"
 #include "codec/tar_member.h"
 
@@ -288,8 +289,8 @@ static int read_long_name(const struct buffer *bytes, char **name, struct error 
 			return error_set(err, ERROR_INVALID, "a long name holds a NUL byte");
 	if (!n)
 		return error_set(err, ERROR_INVALID, "a long name is empty");
-	*name = strndup((const char *)bytes->data, n);
-	return *name ? 0 : error_no_memory(err, "read a long name");
+	*name = text_copy_bytes(bytes->data, n, err);
+	return *name ? 0 : -ERROR_NO_MEMORY;
 }
 
 static int end_extension(struct tar_reader *r, struct error *err)

@@ -36,6 +36,7 @@
 struct channel {
 	struct struct_io_channel io;
 	int fd;
+	errcode_t *failed; /* the first error in writing: libext2fs swallows some */
 };
 
 static errcode_t channel_close(io_channel io)
@@ -111,6 +112,15 @@ static errcode_t channel_read(io_channel io, unsigned long long block, int count
 		((struct channel *)io)->fd, channel_offset(io, block), data, channel_bytes(io, count));
 }
 
+static errcode_t channel_noted(io_channel io, errcode_t r)
+{
+	struct channel *c = (struct channel *)io;
+
+	if (r && !*c->failed)
+		*c->failed = r;
+	return r;
+}
+
 static errcode_t channel_write(io_channel io, unsigned long long block, int count, const void *data)
 {
 	int fd = ((struct channel *)io)->fd;
@@ -134,7 +144,7 @@ static errcode_t channel_write(io_channel io, unsigned long long block, int coun
 		at += (off_t)part;
 		left -= part;
 	}
-	return r;
+	return channel_noted(io, r);
 }
 
 static errcode_t channel_read32(io_channel io, unsigned long block, int count, void *data)
@@ -149,7 +159,7 @@ static errcode_t channel_write32(io_channel io, unsigned long block, int count, 
 
 static errcode_t channel_write_byte(io_channel io, unsigned long offset, int count, const void *data)
 {
-	return write_bytes(((struct channel *)io)->fd, (off_t)offset, data, (size_t)count);
+	return channel_noted(io, write_bytes(((struct channel *)io)->fd, (off_t)offset, data, (size_t)count));
 }
 
 /* Nobody writes a block before he asks for it to be zeroed: it is. */
@@ -182,6 +192,7 @@ static const struct struct_io_manager channel_manager = {
 struct opened { /* the name that libext2fs is given points to a struct like this */
 	char text[16];
 	int fd;
+	errcode_t *failed;
 	struct struct_io_manager manager;
 };
 
@@ -194,6 +205,7 @@ static errcode_t channel_open(const char *name, int flags, io_channel *out)
 	if (!c)
 		return ENOMEM;
 	c->fd = o->fd;
+	c->failed = o->failed;
 	c->io = (struct struct_io_channel){.magic = EXT2_ET_MAGIC_IO_CHANNEL,
 		.manager = (io_manager)(uintptr_t)&o->manager,
 		.block_size = 1024,
@@ -353,7 +365,8 @@ static void mark_zeroed(ext2_filsys fs)
 int ext4_create(int fd, const struct ext4_options *options, struct error *err)
 {
 	struct ext2_super_block s = parameters(options->size, options->journal);
-	struct opened opened = {.text = "disk", .fd = fd, .manager = channel_manager};
+	errcode_t failed = 0;
+	struct opened opened = {.text = "disk", .fd = fd, .failed = &failed, .manager = channel_manager};
 	_cleanup_(cleanup_filesystem) ext2_filsys fs = NULL;
 	char text[16];
 	errcode_t r;
@@ -380,5 +393,6 @@ int ext4_create(int fd, const struct ext4_options *options, struct error *err)
 		return library_error(err, r);
 	mark_zeroed(fs);
 	r = ext2fs_close_free(&fs);
+	r = r ? r : failed;
 	return r ? library_error(err, r) : 0;
 }

@@ -70,10 +70,11 @@ static int put_line(struct merge *m, char *line, struct error *err)
 static int put_layer(struct merge *m, const char *layer, uint32_t number, struct error *err)
 {
 	_cleanup_free_ char *copy = strdup(layer);
-	int r = merge_layer_begin(m, number, err);
+	int r = copy ? merge_layer_begin(m, number, err) : error_no_memory(err, "layer");
 	char *save = NULL;
 
-	for (char *line = strtok_r(copy, "\n", &save); r == 0 && line; line = strtok_r(NULL, "\n", &save))
+	for (char *line = r == 0 ? strtok_r(copy, "\n", &save) : NULL; r == 0 && line;
+		line = strtok_r(NULL, "\n", &save))
 		r = put_line(m, line, err);
 	return r < 0 ? r : merge_layer_end(m, err);
 }
@@ -133,25 +134,31 @@ struct listing {
 	size_t size;
 };
 
-static const char *first_name(struct listing *l, const struct erofs_stat *s)
+static int first_name(struct listing *l, const struct erofs_stat *s, const char **first)
 {
 	struct names *n;
 
+	*first = NULL;
 	for (n = l->names; n; n = n->next)
-		if (n->nid == s->nid)
-			return n->path;
+		if (n->nid == s->nid) {
+			*first = n->path;
+			return 0;
+		}
 	n = malloc(sizeof *n + l->size + 1);
+	if (!n)
+		return error_no_memory(l->err, "names");
 	n->next = l->names;
 	n->nid = s->nid;
 	memcpy(n->path, l->path, l->size + 1);
 	l->names = n;
-	return NULL;
+	return 0;
 }
 
 static int put_contents(struct listing *l, const struct erofs_stat *s)
 {
 	_cleanup_free_ uint8_t *bytes = malloc(s->size + 1);
-	int64_t n = erofs_reader_read(l->reader, s, 0, bytes, (size_t)s->size, l->err);
+	int64_t n = bytes ? erofs_reader_read(l->reader, s, 0, bytes, (size_t)s->size, l->err)
+			  : error_no_memory(l->err, "contents");
 
 	if (n < 0)
 		return (int)n;
@@ -170,9 +177,11 @@ static int put_directory(struct listing *l, const struct erofs_stat *s);
 
 static int put_file(struct listing *l, const struct erofs_stat *s)
 {
-	const char *first = S_ISDIR(s->mode) || s->links < 2 ? NULL : first_name(l, s);
-	int r = 0;
+	const char *first = NULL;
+	int r = S_ISDIR(s->mode) || s->links < 2 ? 0 : first_name(l, s, &first);
 
+	if (r < 0)
+		return r;
 	if (first) {
 		buffer_format(&l->out, "h %s %s\n", l->path, first);
 		return 0;
@@ -246,9 +255,10 @@ char *merge_make(const char *const *layers, uint64_t seed, int fd, struct error 
 {
 	_cleanup_fd_ int own = fd < 0 ? memfd_create("image", MFD_CLOEXEC) : -1;
 	int r = make_image(layers, seed, fd < 0 ? own : fd, err);
-	char *text = NULL;
+	struct buffer text = {0};
 
 	if (r == 0)
 		return merge_make_text(fd < 0 ? own : fd, err);
-	return asprintf(&text, "error %s", error_name(r)) < 0 ? NULL : text;
+	buffer_format(&text, "error %s", error_name(r));
+	return buffer_take_text(&text);
 }

@@ -17,7 +17,8 @@
 
 #include "base/error.h"
 
-/* layers: the oldest first, NULL at the end. Returns the image's text, or "error CODE". The caller frees it.
+/* layers: the oldest first, NULL at the end. Returns the image's text, or "error CODE", or NULL where
+ * there is no memory. The caller frees it.
  * fd (-1: none is wanted) gets the image, and must be empty. */
 char *merge_make(const char *const *layers, uint64_t seed, int fd, struct error *err);
 

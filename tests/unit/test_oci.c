@@ -481,14 +481,18 @@ TEST(processes_that_want_the_same_build_it_once)
 TEST(a_builder_that_is_killed_leaves_nothing_that_is_not_swept)
 {
 	struct place p;
-	char counter[80];
+	char counter[80], byte;
 	pid_t killed, next;
 	struct store *other;
 	struct error err;
+	int pipes[2];
 
 	place_open(&p);
 	snprintf(counter, sizeof counter, "%s/counter", p.path);
-	killed = start_work(&p, (struct work){.counter = counter, .sleep = 100000, .die = true});
+	CHECK(pipe(pipes) == 0);
+	killed = start_work(
+		&p, (struct work){.counter = counter, .sleep = 100000, .ready = pipes[1], .die = true});
+	CHECK(read(pipes[0], &byte, 1) == 1);
 	/* Waits for the first, then makes it itself. */
 	next = start_work(&p, (struct work){.counter = counter});
 	CHECK_INT(wait_work(killed), -SIGKILL);
@@ -502,6 +506,8 @@ TEST(a_builder_that_is_killed_leaves_nothing_that_is_not_swept)
 	CHECK_INT(count_files(&p, "tmp"), 0);
 	CHECK_INT(count_files(&p, "rootfs"), 0);
 	store_free(other);
+	close(pipes[0]);
+	close(pipes[1]);
 	place_close(&p);
 }
 
