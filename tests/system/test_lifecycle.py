@@ -233,7 +233,8 @@ def _():
 
 @promise('one that does not listen to its stop signal is killed after the time it was given')
 def _():
-    with mc.sandbox(command=('sh', '-c', 'trap "" TERM; while :; do sleep 0.1; done')) as name:
+    with mc.sandbox(command=('sh', '-c', 'trap "" TERM; echo deaf; while :; do sleep 0.1; done')) as name:
+        until(lambda: 'deaf' in mc('log', name).out, 'the command no longer listens')
         answer = mc('stop', '-t', '1s', name).ok()
         true(1 <= answer.seconds < 8, answer)
         equal(mc.row(name)['exit_status'], 137)

@@ -2,6 +2,7 @@
 /* The engine QEMU: clones of templates, or a boot. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,7 +140,7 @@ static int start_clone_of(
 	r = wake(&q, t, err);
 	if (r < 0) {
 		*blame = true;
-		qemu_last_words(q.words_fd, err);
+		qemu_explain_end(&q, r, err);
 		qemu_end(&q);
 		return error_prefix(err, "clone template %.12s", t->key);
 	}
@@ -208,12 +209,15 @@ static int wait_vm(struct vm *vm, struct error *err)
 	vm->pid = -1;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
+		error_set(err, ERROR_NO_SPACE, "QEMU could not get at the guest's memory: is the file system of %s full?",
+			of(vm)->home);
+	else if (WIFSIGNALED(status))
 		error_set(err, ERROR_CLOSED, "QEMU was ended by signal %d", WTERMSIG(status));
 	else
 		error_set(err, ERROR_CLOSED, "QEMU ended with status %d", WEXITSTATUS(status));
 	qemu_last_words(vm->console_fd, err);
-	return -ERROR_CLOSED;
+	return err ? -(int)err->code : -ERROR_CLOSED;
 }
 
 static void free_vm(struct vm *vm)

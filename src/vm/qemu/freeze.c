@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -123,19 +121,6 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 	return r;
 }
 
-/* Where the disk is full, the template's memory cannot grow, and its machine gets SIGBUS for it. */
-static int explain_failed_boot(struct qemu *q, enum machine_role role, int r, struct error *err)
-{
-	siginfo_t end = {0};
-
-	if (role == MACHINE_TEMPLATE && r == -ERROR_CLOSED &&
-		waitid(P_PID, (id_t)q->pid, &end, WEXITED | WNOWAIT | WNOHANG) == 0 && end.si_pid &&
-		end.si_code == CLD_KILLED && end.si_status == SIGBUS)
-		return error_errno(err, ENOSPC, "write the guest's memory");
-	qemu_last_words(q->words_fd, err);
-	return r;
-}
-
 int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 	int (*restart)(void *context, struct error *err), void *context, struct qemu *q, uint8_t **hello,
 	size_t *hello_size, struct error *err)
@@ -158,7 +143,7 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 		r = agent_read_hello(q->agent_fd, q->pid_fd, clock_monotonic() + BOOT_TIME, hello, hello_size, err);
 		if (r == 0)
 			return 0;
-		r = explain_failed_boot(q, role, r, err);
+		r = qemu_explain_end(q, r, err);
 		qemu_end(q);
 		if (r != -ERROR_TIMEOUT || try + 1 == BOOT_TRIES)
 			return error_prefix(err, "boot the guest");

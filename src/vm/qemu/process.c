@@ -86,6 +86,17 @@ void qemu_last_words(int words_fd, struct error *err)
 	child_last_words(words_fd, err);
 }
 
+int qemu_explain_end(const struct qemu *q, int r, struct error *err)
+{
+	siginfo_t end = {0};
+
+	if (r == -ERROR_CLOSED && waitid(P_PID, (id_t)q->pid, &end, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+		end.si_pid && end.si_code == CLD_KILLED && end.si_status == SIGBUS)
+		return error_errno(err, ENOSPC, "keep the guest's memory");
+	qemu_last_words(q->words_fd, err);
+	return r;
+}
+
 static uint64_t file_limit(const struct qemu_spec *s)
 {
 	uint64_t limit = FILE_LIMIT_MIN;
@@ -187,9 +198,7 @@ static int enter_qmp(
 	q->qmp.aside_fd = -1;
 	if (c->listener >= 0)
 		close(c->listener);
-	if (r < 0)
-		qemu_last_words(q->words_fd, err);
-	return r;
+	return r < 0 ? qemu_explain_end(q, r, err) : 0;
 }
 
 static int start_process(const struct qemu_spec *s, struct pairs *p, const struct answers *a,
