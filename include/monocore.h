@@ -39,7 +39,7 @@ struct monocore;
 struct monocore_process;
 
 struct monocore_error {
-	int code;	 /* one of the numbers of enum monocore_code */
+	int code;        /* one of the numbers of enum monocore_code */
 	char text[1024]; /* one line: what was being done, to what, what to do next */
 };
 
@@ -64,10 +64,10 @@ enum monocore_code {
 	MONOCORE_NO_COMMAND = 17
 };
 
-MONOCORE_API const char *monocore_version(void);		   /* "0.1.0" */
-MONOCORE_API int monocore_exit_status(int code);		   /* what the CLI exits with for a code */
-MONOCORE_API void monocore_free(void *memory);			   /* strings and byte blocks given out */
-MONOCORE_API void monocore_free_strings(char **list);		   /* NULL-terminated lists given out */
+MONOCORE_API const char *monocore_version(void);      /* "0.1.0" */
+MONOCORE_API int monocore_exit_status(int code);      /* what the CLI exits with for a code */
+MONOCORE_API void monocore_free(void *memory);        /* strings and byte blocks given out */
+MONOCORE_API void monocore_free_strings(char **list); /* NULL-terminated lists given out */
 
 /* Progress of what takes longer: called from the thread that made the call, at most every 50 ms a task and
  * once more with `finished`. total is 0 where it is not known. */
@@ -82,49 +82,57 @@ struct monocore_open_options {
 	const char *home; /* NULL: $MONOCORE_HOME, else ~/.monocore */
 	struct monocore_progress progress;
 };
-#define MONOCORE_OPEN_OPTIONS_INIT { .version = 1 }
+#define MONOCORE_OPEN_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
 
 /* Opens the state directory, making it (mode 0700) where it is missing, and sweeps away what killed
  * processes left behind. A home that another user owns is DENIED. options may be NULL. */
-MONOCORE_API int monocore_open(const struct monocore_open_options *options, struct monocore **mc,
-	struct monocore_error *err);
+MONOCORE_API int monocore_open(
+	const struct monocore_open_options *options, struct monocore **mc, struct monocore_error *err);
 MONOCORE_API void monocore_close(struct monocore *mc); /* sandboxes go on running */
 MONOCORE_API const char *monocore_home(const struct monocore *mc);
 
 /* ---- sandboxes ---- */
 
 struct monocore_rlimit {
-	const char *name; /* as `docker run --ulimit` has it: "nofile", "core", "nproc", … */
+	const char *name;    /* as `docker run --ulimit` has it: "nofile", "core", "nproc", … */
 	uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
 struct monocore_sandbox_options {
 	unsigned version;
-	const char *image;  /* "oci:DIR", "docker-archive:FILE", "rootfs:DIR", or a path; see monocore(1) */
-	const char *script; /* of the image's label dev.monocore.scripts; "start": Entrypoint + Cmd; NULL: none */
-	const char *name;   /* [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most 63 bytes; NULL: one is made up */
-	const char *const *command;    /* NULL-terminated, replaces Cmd; NULL: the image's */
-	const char *const *entrypoint; /* replaces Entrypoint and drops Cmd; {NULL}: none; NULL: the image's */
-	const char *shell_command;     /* run by /bin/sh -c in place of entrypoint and command; NULL: none */
-	const char *const *env;	       /* "KEY=value", over the image's */
-	const char *const *labels;     /* "key=value" */
+	const char *image; /* "oci:DIR", "docker-archive:FILE", "rootfs:DIR", or a path; see monocore(1) */
+	const char *
+		script; /* of the image's label dev.monocore.scripts; "start": Entrypoint + Cmd; NULL: none */
+	const char *name;           /* [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most 63 bytes; NULL: one is made up */
+	const char *const *command; /* NULL-terminated, replaces Cmd; NULL: the image's */
+	const char *const
+		*entrypoint;       /* replaces Entrypoint and drops Cmd; {NULL}: none; NULL: the image's */
+	const char *shell_command; /* run by /bin/sh -c in place of entrypoint and command; NULL: none */
+	const char *const *env;    /* "KEY=value", over the image's */
+	const char *const *labels; /* "key=value" */
 	const char *workdir, *user, *hostname, *stop_signal; /* NULL: the image's (hostname: the name) */
-	const char *platform;				     /* NULL: this host's */
-	const char *engine;				     /* "auto", "qemu", "krun"; NULL: auto */
-	unsigned cpus;					     /* 0: 1 */
-	uint64_t memory;				     /* bytes; 0: 512 MiB */
-	uint64_t disk;					     /* bytes of the writable disk; 0: 10 GiB */
-	uint32_t pids;					     /* most processes; 0: 4,096 */
+	const char *platform;                                /* NULL: this host's */
+	const char *engine;                                  /* "auto", "qemu", "krun"; NULL: auto */
+	unsigned cpus;                                       /* 0: 1 */
+	uint64_t memory;                                     /* bytes; 0: 512 MiB */
+	uint64_t disk;                                       /* bytes of the writable disk; 0: 10 GiB */
+	uint32_t pids;                                       /* most processes; 0: 4,096 */
 	const struct monocore_rlimit *rlimits;
 	size_t rlimit_count;
-	bool tty;	  /* the main process gets a terminal */
+	bool tty;         /* the main process gets a terminal */
 	bool stdin_open;  /* the main process's standard input is connected */
-	bool read_only;	  /* the root file system cannot be written */
-	bool discard;	  /* removed when it stops */
+	bool read_only;   /* the root file system cannot be written */
+	bool discard;     /* removed when it stops */
 	bool no_template; /* boot instead of cloning a template */
 	bool unconfined;  /* start even where the host cannot confine the engine */
 };
-#define MONOCORE_SANDBOX_OPTIONS_INIT { .version = 1 }
+#define MONOCORE_SANDBOX_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
 
 /* Makes the sandbox's root file system where the store lacks it, and its directory and disk. It does not
  * run yet. *name is the caller's: monocore_free(). */
@@ -133,10 +141,13 @@ MONOCORE_API int monocore_create(struct monocore *mc, const struct monocore_sand
 
 struct monocore_attach_options {
 	unsigned version;
-	bool owner; /* the sandbox is stopped when this process ends or the connection closes */
+	bool owner;             /* the sandbox is stopped when this process ends or the connection closes */
 	uint16_t rows, columns; /* of the terminal, where the sandbox has one */
 };
-#define MONOCORE_ATTACH_OPTIONS_INIT { .version = 1 }
+#define MONOCORE_ATTACH_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
 
 /* Starts a created or stopped sandbox. *process (may be NULL: detached) is the main process, its output
  * complete from the first byte; monocore_process_free(). Returns when the main process runs: a command
@@ -153,13 +164,16 @@ MONOCORE_API int monocore_attach(struct monocore *mc, const char *name,
 struct monocore_exec_options {
 	unsigned version;
 	const char *const *command; /* NULL-terminated */
-	const char *const *env;	    /* over the sandbox's */
+	const char *const *env;     /* over the sandbox's */
 	const char *workdir, *user; /* NULL: the sandbox's */
 	bool tty, stdin_open;
 	bool detach; /* goes on when the connection closes; its output is dropped */
 	uint16_t rows, columns;
 };
-#define MONOCORE_EXEC_OPTIONS_INIT { .version = 1 }
+#define MONOCORE_EXEC_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
 
 /* One more process in a running sandbox. */
 MONOCORE_API int monocore_exec(struct monocore *mc, const char *name,
@@ -168,19 +182,19 @@ MONOCORE_API int monocore_exec(struct monocore *mc, const char *name,
 
 /* Ends the main process with the image's stop signal, after `grace` nanoseconds with SIGKILL, and stops the
  * sandbox. UINT64_MAX: 10 s. One that is stopped already is no error. */
-MONOCORE_API int monocore_stop(struct monocore *mc, const char *name, uint64_t grace,
-	struct monocore_error *err);
+MONOCORE_API int monocore_stop(
+	struct monocore *mc, const char *name, uint64_t grace, struct monocore_error *err);
 MONOCORE_API int monocore_kill(struct monocore *mc, const char *name, int signal, struct monocore_error *err);
 MONOCORE_API int monocore_pause(struct monocore *mc, const char *name, struct monocore_error *err);
 MONOCORE_API int monocore_resume(struct monocore *mc, const char *name, struct monocore_error *err);
 MONOCORE_API int monocore_restart(struct monocore *mc, const char *name, uint64_t grace,
 	struct monocore_error *err); /* comes up detached */
 /* Waits until it has stopped. *exit_status: 0-255, 128+N where signal N ended it. */
-MONOCORE_API int monocore_wait(struct monocore *mc, const char *name, int *exit_status,
-	struct monocore_error *err);
+MONOCORE_API int monocore_wait(
+	struct monocore *mc, const char *name, int *exit_status, struct monocore_error *err);
 /* Removes a stopped sandbox with its disk and log; force: stops a running one at once. */
-MONOCORE_API int monocore_remove(struct monocore *mc, const char *name, bool force,
-	struct monocore_error *err);
+MONOCORE_API int monocore_remove(
+	struct monocore *mc, const char *name, bool force, struct monocore_error *err);
 
 enum monocore_state {
 	MONOCORE_CREATED,
@@ -195,20 +209,20 @@ struct monocore_sandbox_info {
 	char **labels;
 	enum monocore_state state;
 	uint64_t created, started, finished; /* nanoseconds since 1970; 0: not yet */
-	int exit_status;		     /* of a stopped one */
-	bool interrupted;		     /* stopped because its supervisor was killed */
-	char *reason;			     /* why it stopped, where its exit status does not say it; or "" */
+	int exit_status;                     /* of a stopped one */
+	bool interrupted;                    /* stopped because its supervisor was killed */
+	char *reason; /* why it stopped, where its exit status does not say it; or "" */
 };
 /* All sandboxes, oldest first; *list is the caller's: monocore_list_free(). */
-MONOCORE_API int monocore_list(struct monocore *mc, struct monocore_sandbox_info **list, size_t *count,
-	struct monocore_error *err);
+MONOCORE_API int monocore_list(
+	struct monocore *mc, struct monocore_sandbox_info **list, size_t *count, struct monocore_error *err);
 MONOCORE_API void monocore_list_free(struct monocore_sandbox_info *list, size_t count);
 MONOCORE_API const char *monocore_state_name(enum monocore_state state); /* "running" */
 
 /* Everything about one sandbox as a JSON object; *json is the caller's. Names match by name, id, or a unique
  * prefix of the id (at least 4 digits), here and in every other call. */
-MONOCORE_API int monocore_inspect(struct monocore *mc, const char *name, char **json,
-	struct monocore_error *err);
+MONOCORE_API int monocore_inspect(
+	struct monocore *mc, const char *name, char **json, struct monocore_error *err);
 
 /* ---- processes ---- */
 
@@ -217,7 +231,7 @@ enum monocore_channel { MONOCORE_IN = 0, MONOCORE_OUT = 1, MONOCORE_ERR = 2 };
 struct monocore_event {
 	enum { MONOCORE_EVENT_NONE, MONOCORE_EVENT_DATA, MONOCORE_EVENT_END, MONOCORE_EVENT_EXITED } type;
 	enum monocore_channel channel; /* DATA, END: which output */
-	const void *data;	       /* DATA: valid until the next call on the process */
+	const void *data;              /* DATA: valid until the next call on the process */
 	size_t size;
 	int exit_status; /* EXITED: 0-255, 128+N for signal N. The last event */
 };
@@ -225,28 +239,31 @@ struct monocore_event {
 /* For an event loop of one's own: the descriptor to watch for reading, and what is there (never blocks;
  * type NONE: nothing yet). Data count as taken when the next call is made. */
 MONOCORE_API int monocore_process_fd(const struct monocore_process *p);
-MONOCORE_API int monocore_process_next(struct monocore_process *p, struct monocore_event *event,
-	struct monocore_error *err);
+MONOCORE_API int monocore_process_next(
+	struct monocore_process *p, struct monocore_event *event, struct monocore_error *err);
 /* Takes up to n bytes for standard input; *taken may be less: the rest when monocore_process_next() was
  * called after the descriptor became readable. */
-MONOCORE_API int monocore_process_write(struct monocore_process *p, const void *data, size_t n,
-	size_t *taken, struct monocore_error *err);
+MONOCORE_API int monocore_process_write(
+	struct monocore_process *p, const void *data, size_t n, size_t *taken, struct monocore_error *err);
 /* MONOCORE_IN: end of standard input. An output: the process gets EPIPE for it. */
-MONOCORE_API int monocore_process_close(struct monocore_process *p, enum monocore_channel channel,
-	struct monocore_error *err);
+MONOCORE_API int monocore_process_close(
+	struct monocore_process *p, enum monocore_channel channel, struct monocore_error *err);
 MONOCORE_API int monocore_process_signal(struct monocore_process *p, int signal, struct monocore_error *err);
-MONOCORE_API int monocore_process_resize(struct monocore_process *p, uint16_t rows, uint16_t columns,
-	struct monocore_error *err);
+MONOCORE_API int monocore_process_resize(
+	struct monocore_process *p, uint16_t rows, uint16_t columns, struct monocore_error *err);
 MONOCORE_API void monocore_process_free(struct monocore_process *p);
 
 struct monocore_relay {
 	unsigned version;
-	int in, out, err;	/* descriptors to relay, or -1 */
-	int signals;		/* a signalfd: SIGWINCH resizes to the size of the terminal `out`, others are
-				 * forwarded; or -1. After a SIGHUP of a terminal the process has no more
-				 * input, and 5 s before the relay ends without it (with status 129) */
+	int in, out, err; /* descriptors to relay, or -1 */
+	int signals;      /* a signalfd: SIGWINCH resizes to the size of the terminal `out`, others are
+			   * forwarded; or -1. After a SIGHUP of a terminal the process has no more
+			   * input, and 5 s before the relay ends without it (with status 129) */
 };
-#define MONOCORE_RELAY_INIT { .version = 1, .in = -1, .out = -1, .err = -1, .signals = -1 }
+#define MONOCORE_RELAY_INIT \
+	{ \
+		.version = 1, .in = -1, .out = -1, .err = -1, .signals = -1 \
+	}
 
 /* Relays until the process has ended and all its output is written. An output whose reader is gone is closed
  * for the process, as in a shell's pipeline. */
@@ -282,26 +299,29 @@ MONOCORE_API int monocore_copy_in(struct monocore *mc, const char *name, const c
 MONOCORE_API int monocore_copy_out(struct monocore *mc, const char *name, const char *source,
 	const char *target, struct monocore_error *err);
 /* The same as tar streams: reads an archive from fd into a directory of the sandbox, or writes one to fd. */
-MONOCORE_API int monocore_copy_in_tar(struct monocore *mc, const char *name, int fd, const char *directory,
-	struct monocore_error *err);
-MONOCORE_API int monocore_copy_out_tar(struct monocore *mc, const char *name, const char *source, int fd,
-	struct monocore_error *err);
+MONOCORE_API int monocore_copy_in_tar(
+	struct monocore *mc, const char *name, int fd, const char *directory, struct monocore_error *err);
+MONOCORE_API int monocore_copy_out_tar(
+	struct monocore *mc, const char *name, const char *source, int fd, struct monocore_error *err);
 
 /* ---- logs ---- */
 
 struct monocore_log_options {
 	unsigned version;
-	bool follow;	      /* until the sandbox stops */
-	uint64_t last;	      /* only this many lines from the end; 0: all */
+	bool follow;           /* until the sandbox stops */
+	uint64_t last;         /* only this many lines from the end; 0: all */
 	uint64_t since, until; /* nanoseconds since 1970; 0: no bound */
-	unsigned streams;     /* bit MONOCORE_OUT, bit MONOCORE_ERR (1 << channel), bit 0: the system's; 0: all */
-	const char *grep;     /* POSIX extended regular expression, or NULL */
+	unsigned streams; /* bit MONOCORE_OUT, bit MONOCORE_ERR (1 << channel), bit 0: the system's; 0: all */
+	const char *grep; /* POSIX extended regular expression, or NULL */
 };
-#define MONOCORE_LOG_OPTIONS_INIT { .version = 1 }
+#define MONOCORE_LOG_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
 
 struct monocore_log_line {
-	uint64_t time; /* nanoseconds since 1970 */
-	unsigned stream; /* MONOCORE_OUT, MONOCORE_ERR, or 0: the system's own lines */
+	uint64_t time;    /* nanoseconds since 1970 */
+	unsigned stream;  /* MONOCORE_OUT, MONOCORE_ERR, or 0: the system's own lines */
 	const void *data; /* with its newline, where the process wrote one */
 	size_t size;
 };
@@ -330,8 +350,8 @@ MONOCORE_API int monocore_kernel_install(struct monocore *mc, const char *direct
 /* Versions of the kernels that are there, newest first; monocore_free_strings(). */
 MONOCORE_API int monocore_kernel_list(struct monocore *mc, char ***versions, struct monocore_error *err);
 /* Makes the template of VMs with this many cpus and this much memory (0: the defaults), if it is missing. */
-MONOCORE_API int monocore_template_prepare(struct monocore *mc, unsigned cpus, uint64_t memory,
-	struct monocore_error *err);
+MONOCORE_API int monocore_template_prepare(
+	struct monocore *mc, unsigned cpus, uint64_t memory, struct monocore_error *err);
 
 #ifdef __cplusplus
 }

@@ -22,7 +22,7 @@
 
 _Static_assert(
 	sizeof(((struct monocore_error *)0)->text) == ERROR_TEXT_MAX, "the error text is copied whole");
-#define X(name, exit_status, http_status, meaning)                                                           \
+#define X(name, exit_status, http_status, meaning) \
 	_Static_assert((int)MONOCORE_##name == (int)ERROR_##name, "the public code " #name);
 ERROR_CODES(X)
 #undef X

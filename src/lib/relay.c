@@ -33,7 +33,7 @@ struct output {
 struct relay {
 	struct monocore_process *process;
 	int in, signals, terminal;
-	bool tty; /* `terminal` is, or was, one */
+	bool tty;                 /* `terminal` is, or was, one */
 	struct output outputs[3]; /* by channel; IN is not used */
 	uint64_t hangup;          /* clock_monotonic() at which nobody is waited for any more, or 0 */
 };
@@ -190,9 +190,8 @@ static bool relay_given_up(const struct relay *r)
 
 static bool relay_done(const struct relay *r)
 {
-	return relay_given_up(r) ||
-	       (r->process->exited && !output_left(&r->outputs[MONOCORE_OUT]) &&
-		       !output_left(&r->outputs[MONOCORE_ERR]));
+	return relay_given_up(r) || (r->process->exited && !output_left(&r->outputs[MONOCORE_OUT]) &&
+					    !output_left(&r->outputs[MONOCORE_ERR]));
 }
 
 static struct output output_of(int fd)

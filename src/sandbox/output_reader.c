@@ -109,7 +109,8 @@ static int take_record(struct reader *r, enum output_stream stream, uint64_t tim
 	return result;
 }
 
-/* The records of one segment from r->offset on, up to `end`, its end, or a record that a killed writer cut. */
+/* The records of one segment from r->offset on, up to `end`, its end, or a record that a killed writer cut.
+ */
 static int read_segment(struct reader *r, int fd, uint64_t end, struct error *err)
 {
 	uint8_t header[OUTPUT_HEADER_SIZE], data[OUTPUT_RECORD_MAX];
@@ -125,7 +126,8 @@ static int read_segment(struct reader *r, int fd, uint64_t end, struct error *er
 		size = cursor_u32(&c);
 		stream = cursor_u32(&c);
 		time = cursor_u64(&c);
-		if (size > OUTPUT_RECORD_MAX || stream >= STREAM_COUNT || r->offset + sizeof header + size > end)
+		if (size > OUTPUT_RECORD_MAX || stream >= STREAM_COUNT ||
+			r->offset + sizeof header + size > end)
 			return 0;
 		if (pread(fd, data, size, (off_t)(r->offset + sizeof header)) != (ssize_t)size)
 			return 0;
@@ -148,8 +150,8 @@ static int snapshot_take(int directory, struct snapshot *s, struct error *err)
 		return r;
 	s->first = newest - oldest < SEGMENTS_MAX ? oldest : newest - SEGMENTS_MAX + 1;
 	for (uint32_t n = s->first; n <= newest; n++)
-		s->fds[s->count++] = openat(
-			directory, output_segment_name(n, name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		s->fds[s->count++] =
+			openat(directory, output_segment_name(n, name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	s->end = fstat(s->fds[s->count - 1], &st) == 0 ? (uint64_t)st.st_size : 0;
 	return 0;
 }
@@ -221,8 +223,7 @@ static int follow(struct reader *r, int sandbox, int directory, struct error *er
 	return result;
 }
 
-static int read_all(
-	struct reader *r, const struct snapshot *s, int sandbox, int directory, struct error *err)
+static int read_all(struct reader *r, const struct snapshot *s, int sandbox, int directory, struct error *err)
 {
 	int result = read_snapshot(r, s, err);
 

@@ -33,7 +33,8 @@ static void examine_landlock(const struct examination *e)
 		finding(e, "landlock", VM_FINDING_NOTE, "version 1; Linux 5.19 and later have more");
 	else
 		finding(e, "landlock", VM_FINDING_NOTE,
-			"this kernel has none, or it is switched off (add landlock to the kernel's parameter lsm=)");
+			"this kernel has none, or it is switched off (add landlock to the kernel's parameter "
+			"lsm=)");
 }
 
 static void examine_namespaces(const struct examination *e)
@@ -41,8 +42,8 @@ static void examine_namespaces(const struct examination *e)
 	static const struct {
 		unsigned layer;
 		const char *name;
-	} names[] = {{CONFINE_MOUNT, "mount"}, {CONFINE_PID, "pid"}, {CONFINE_NET, "network"}, {CONFINE_IPC, "ipc"},
-		{CONFINE_UTS, "uts"}};
+	} names[] = {{CONFINE_MOUNT, "mount"}, {CONFINE_PID, "pid"}, {CONFINE_NET, "network"},
+		{CONFINE_IPC, "ipc"}, {CONFINE_UTS, "uts"}};
 	_cleanup_buffer_ struct buffer missing = {0};
 	_cleanup_free_ char *text = NULL;
 	struct error err = {0};
@@ -62,13 +63,16 @@ static void examine_namespaces(const struct examination *e)
 		finding(e, "namespaces", VM_FINDING_GOOD, "a VM's process has its own");
 	else if (layers & CONFINE_LANDLOCK)
 		finding(e, "namespaces", VM_FINDING_NOTE,
-			"not to be had:%s (user namespaces may be switched off: sysctl user.max_user_namespaces, "
-			"kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns). VMs are "
+			"not to be had:%s (user namespaces may be switched off: sysctl "
+			"user.max_user_namespaces, "
+			"kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns). "
+			"VMs are "
 			"confined by landlock alone",
 			text ? text : "");
 	else
 		finding(e, "namespaces", VM_FINDING_BAD,
-			"not to be had:%s, nor is landlock: a VM starts with --unconfined only", text ? text : "");
+			"not to be had:%s, nor is landlock: a VM starts with --unconfined only",
+			text ? text : "");
 }
 
 static void examine_kernel(const struct examination *e)
@@ -94,7 +98,8 @@ static void examine_agent(const struct examination *e)
 int vm_doctor(const char *home, const char *agent_path,
 	void (*tell)(void *context, const struct vm_finding *finding), void *context, struct error *err)
 {
-	const struct examination e = {.home = home, .agent_path = agent_path, .tell = tell, .context = context};
+	const struct examination e = {
+		.home = home, .agent_path = agent_path, .tell = tell, .context = context};
 
 	(void)err;
 	examine_kernel(&e);

@@ -43,7 +43,8 @@ static int wait_for_bytes(int fd, int pid_fd, uint64_t deadline, struct error *e
 	}
 }
 
-int agent_read_hello(int fd, int pid_fd, uint64_t deadline, uint8_t **payload, size_t *size, struct error *err)
+int agent_read_hello(
+	int fd, int pid_fd, uint64_t deadline, uint8_t **payload, size_t *size, struct error *err)
 {
 	_cleanup_(frame_reader_free) struct frame_reader reader = {0};
 	struct frame frame;

@@ -48,7 +48,8 @@ bool vm_engine_has_templates(const struct vm_engine *e)
 int vm_start(const struct vm_engine *e, const struct vm_config *config, struct vm **vm, struct error *err)
 {
 	if (config->cpus < 1 || config->cpus > 64)
-		return error_set(err, ERROR_USAGE, "start a VM with %u cpus: 1 to 64 are possible", config->cpus);
+		return error_set(
+			err, ERROR_USAGE, "start a VM with %u cpus: 1 to 64 are possible", config->cpus);
 	return e->start(config, vm, err);
 }
 

@@ -23,17 +23,17 @@ struct vm_engine;
 enum vm_accelerator { VM_ACCELERATOR_AUTO, VM_ACCELERATOR_KVM, VM_ACCELERATOR_TCG };
 
 struct vm_config {
-	const char *home;	/* $MONOCORE_HOME, absolute: holds templates/ and kernels/ */
+	const char *home;       /* $MONOCORE_HOME, absolute: holds templates/ and kernels/ */
 	const char *agent_path; /* the static mcagent binary */
-	unsigned cpus;		/* 1 to 64 */
-	uint64_t memory;	/* bytes; rounded up to 64 MiB, 128 MiB at least */
-	int image_fd;		/* /dev/vda, opened read-only; borrowed */
-	int disk_fd;		/* /dev/vdb, read-write, or -1: borrowed. The device exists either way */
-	int console_fd;		/* gets the serial console's bytes, or -1; borrowed */
+	unsigned cpus;          /* 1 to 64 */
+	uint64_t memory;        /* bytes; rounded up to 64 MiB, 128 MiB at least */
+	int image_fd;           /* /dev/vda, opened read-only; borrowed */
+	int disk_fd;            /* /dev/vdb, read-write, or -1: borrowed. The device exists either way */
+	int console_fd;         /* gets the serial console's bytes, or -1; borrowed */
 	enum vm_accelerator accelerator;
-	bool cold;	 /* boot, do not clone a template */
+	bool cold;       /* boot, do not clone a template */
 	bool unconfined; /* start even where the host cannot confine the engine's process */
-	unsigned id;	 /* a small number unique among the running VMs of this user: root's uid per VM */
+	unsigned id;     /* a small number unique among the running VMs of this user: root's uid per VM */
 	const struct progress *progress; /* template making; may be NULL */
 };
 
@@ -46,12 +46,12 @@ bool vm_engine_has_templates(const struct vm_engine *e);
  * config->cold is set or the engine has none, the guest boots. *vm is the caller's: vm_free(). */
 int vm_start(const struct vm_engine *e, const struct vm_config *config, struct vm **vm, struct error *err);
 
-int vm_agent_fd(const struct vm *vm);	/* stream socket to the agent, non-blocking; owned by vm */
+int vm_agent_fd(const struct vm *vm);   /* stream socket to the agent, non-blocking; owned by vm */
 int vm_process_fd(const struct vm *vm); /* a pidfd: readable when the engine's process has ended */
-pid_t vm_pid(const struct vm *vm);	/* of the engine's process, in the caller's namespace */
+pid_t vm_pid(const struct vm *vm);      /* of the engine's process, in the caller's namespace */
 bool vm_is_clone(const struct vm *vm);
 const uint8_t *vm_hello(const struct vm *vm, size_t *size); /* payload of the agent's HELLO */
-const char *vm_accelerator_name(const struct vm *vm);	    /* "kvm", "tcg" */
+const char *vm_accelerator_name(const struct vm *vm);       /* "kvm", "tcg" */
 
 int vm_pause(struct vm *vm, struct error *err);
 int vm_resume(struct vm *vm, struct error *err);

@@ -17,7 +17,7 @@ def uids(pid):
 
 @promise('tmp runs, returns the exit status and leaves nothing')
 def _():
-    answer = mc('tmp', DEBIAN, '--', 'sh', '-c', 'echo out; echo err >&2; exit 3').ok(3)
+    answer = mc('tmp', '--quiet', DEBIAN, '--', 'sh', '-c', 'echo out; echo err >&2; exit 3').ok(3)
     equal((answer.out, answer.err), ('out\n', 'err\n'))
     equal(mc('tmp', '--no-template', DEBIAN, '--', 'echo', 'booted').ok().out, 'booted\n')
     equal(state.left(mc.home), [])

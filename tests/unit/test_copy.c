@@ -25,13 +25,16 @@ struct place {
 static void place_open(struct place *p)
 {
 	struct error err;
+	int outside;
 
 	snprintf(p->path, sizeof p->path, "/tmp/monocore-test-XXXXXX");
 	CHECK(mkdtemp(p->path));
 	p->fd = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(p->fd >= 0);
 	CHECK(mkdirat(p->fd, "target", 0755) == 0 && mkdirat(p->fd, "outside", 0755) == 0);
-	CHECK_OK(fs_write_atomic(p->fd, "outside/file", "safe", 4, 0644, &err));
+	outside = openat(p->fd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK_OK(fs_write_atomic(outside, "file", "safe", 4, 0644, &err));
+	close(outside);
 	p->target = openat(p->fd, "target", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CHECK(p->target >= 0);
 }

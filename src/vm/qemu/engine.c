@@ -102,7 +102,8 @@ static int await_loaded(struct qemu *q, uint64_t deadline, struct error *err)
 		if (!loading)
 			return error_set(err, ERROR_CORRUPT, "QEMU could not load the template's state");
 		if (clock_monotonic() > deadline)
-			return error_set(err, ERROR_TIMEOUT, "QEMU did not load the template's state in time");
+			return error_set(
+				err, ERROR_TIMEOUT, "QEMU did not load the template's state in time");
 		poll(NULL, 0, 1);
 	}
 }
@@ -113,10 +114,11 @@ static int wake(struct qemu *q, const struct template *t, struct error *err)
 	int r = qemu_ignore_memory(q, deadline, err);
 
 	if (r == 0)
-		r = qmp_execute(&q->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), t->state, deadline, NULL, err);
-	if (r == 0)
-		r = qmp_execute(&q->qmp, "migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), -1, deadline,
+		r = qmp_execute(&q->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), t->state, deadline,
 			NULL, err);
+	if (r == 0)
+		r = qmp_execute(&q->qmp, "migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), -1,
+			deadline, NULL, err);
 	if (r == 0)
 		r = await_loaded(q, deadline, err);
 	return r == 0 ? qmp_execute(&q->qmp, "cont", NULL, -1, deadline, NULL, err) : r;
@@ -210,7 +212,8 @@ static int wait_vm(struct vm *vm, struct error *err)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
-		error_set(err, ERROR_NO_SPACE, "QEMU could not get at the guest's memory: is the file system of %s full?",
+		error_set(err, ERROR_NO_SPACE,
+			"QEMU could not get at the guest's memory: is the file system of %s full?",
 			of(vm)->home);
 	else if (WIFSIGNALED(status))
 		error_set(err, ERROR_CLOSED, "QEMU was ended by signal %d", WTERMSIG(status));

@@ -59,8 +59,9 @@ static bool find_build_id(int fd, struct sha256 *digest)
 	Elf64_Ehdr header;
 	Elf64_Phdr part;
 
-	if (pread(fd, &header, sizeof header, 0) != sizeof header || memcmp(header.e_ident, ELFMAG, SELFMAG) ||
-		header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof part)
+	if (pread(fd, &header, sizeof header, 0) != sizeof header ||
+		memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+		header.e_phentsize != sizeof part)
 		return false;
 	for (unsigned i = 0; i < header.e_phnum; i++) {
 		uint8_t notes[NOTES_MAX];
@@ -140,7 +141,8 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 		r = qemu_start(&spec, clock_monotonic() + QMP_TIME, q, err);
 		if (r < 0)
 			return r;
-		r = agent_read_hello(q->agent_fd, q->pid_fd, clock_monotonic() + BOOT_TIME, hello, hello_size, err);
+		r = agent_read_hello(
+			q->agent_fd, q->pid_fd, clock_monotonic() + BOOT_TIME, hello, hello_size, err);
 		if (r == 0)
 			return 0;
 		r = qemu_explain_end(q, r, err);
@@ -155,7 +157,8 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 
 int qemu_ignore_memory(struct qemu *q, uint64_t deadline, struct error *err)
 {
-	json_t *arguments = json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared", "state", 1);
+	json_t *arguments =
+		json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared", "state", 1);
 
 	return qmp_execute(&q->qmp, "migrate-set-capabilities", arguments, -1, deadline, NULL, err);
 }
@@ -170,7 +173,8 @@ static int await_saved(struct qemu *q, uint64_t deadline, struct error *err)
 		const char *why = json_string_value(json_object_get(answer, "error-desc"));
 
 		if (r == 0 && status && (!strcmp(status, "failed") || !strcmp(status, "cancelled")))
-			r = error_set(err, ERROR_SYSTEM, "save the machine's state: %s", why ? why : "QEMU failed");
+			r = error_set(
+				err, ERROR_SYSTEM, "save the machine's state: %s", why ? why : "QEMU failed");
 		json_decref(answer);
 		if (r < 0 || done)
 			return r;
@@ -188,7 +192,8 @@ static int save(struct qemu *q, int state, struct error *err)
 	if (r == 0)
 		r = qemu_ignore_memory(q, deadline, err);
 	if (r == 0)
-		r = qmp_execute(&q->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), state, deadline, NULL, err);
+		r = qmp_execute(
+			&q->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), state, deadline, NULL, err);
 	if (r == 0)
 		r = qmp_execute(
 			&q->qmp, "migrate", json_pack("{s:s}", "uri", "fd:state"), -1, deadline, NULL, err);

@@ -91,7 +91,8 @@ static int digest_sparse(int fd, char out[SHA256_HEX_SIZE], struct error *err)
 	return r;
 }
 
-static int digest_bytes(int fd, size_t limit, struct buffer *bytes, char out[SHA256_HEX_SIZE], struct error *err)
+static int digest_bytes(
+	int fd, size_t limit, struct buffer *bytes, char out[SHA256_HEX_SIZE], struct error *err)
 {
 	uint8_t hash[SHA256_SIZE];
 	int r;
@@ -130,7 +131,8 @@ static int check_part(const json_t *info, enum part part, int fd, const char *ke
 	if (fstat(fd, &st) < 0)
 		return error_errno(err, errno, "look at template %.12s", key);
 	if (!wanted || st.st_size != size ||
-		(json_int_t)(st.st_mtim.tv_sec * (int64_t)NANOSECONDS_PER_SECOND + st.st_mtim.tv_nsec) != mtime)
+		(json_int_t)(st.st_mtim.tv_sec * (int64_t)NANOSECONDS_PER_SECOND + st.st_mtim.tv_nsec) !=
+			mtime)
 		return corrupt(key, part_names[part], err);
 	if (bytes)
 		r = digest_bytes(fd, part == PART_STATE ? STATE_MAX : HELLO_MAX, bytes, digest, err);
@@ -292,7 +294,8 @@ static int seal(int fd, enum part part, const char *digest, json_t *info, struct
 {
 	struct stat st;
 
-	if (fchmod(fd, 0400) < 0 || fsync(fd) < 0 || futimens(fd, NULL) < 0 || fsync(fd) < 0 || fstat(fd, &st) < 0)
+	if (fchmod(fd, 0400) < 0 || fsync(fd) < 0 || futimens(fd, NULL) < 0 || fsync(fd) < 0 ||
+		fstat(fd, &st) < 0)
 		return error_errno(err, errno, "write a template's %s", part_names[part]);
 	if (json_object_set_new(info, part_names[part],
 		    json_pack("{s:I, s:I, s:s}", "size", (json_int_t)st.st_size, "mtime",

@@ -18,7 +18,8 @@
 /* Opens $MONOCORE_HOME/templates, making it where it is missing. */
 int template_directory(const char *home, int *fd, struct error *err);
 
-struct template {
+struct template
+{
 	char key[SHA256_HEX_SIZE];
 	int memory, state; /* read-only, owned; -1: none */
 	uint8_t *hello;    /* payload of the agent's HELLO, owned */
@@ -28,8 +29,8 @@ struct template {
 #define TEMPLATE_NONE ((struct template){.memory = -1, .state = -1})
 void template_close(struct template *t);
 
-/* NOT_FOUND: there is none. CORRUPT: it is damaged, and t->inode tells which one it was. The quick check: sizes and times of all, the digest of
- * the small files. `thorough`: the digest of the memory as well. */
+/* NOT_FOUND: there is none. CORRUPT: it is damaged, and t->inode tells which one it was. The quick check:
+ * sizes and times of all, the digest of the small files. `thorough`: the digest of the memory as well. */
 int template_open(const char *home, const char *key, bool thorough, struct template *t, struct error *err);
 
 /* A template in the making: its key's lock is held. */
