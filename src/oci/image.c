@@ -20,7 +20,7 @@
 #include "os/fs.h"
 
 /* Goes into every id: a change of how roots are built makes them anew. */
-#define ROOT_FORMAT "monocore root file system 1\n"
+#define ROOT_FORMAT "monocore root file system 2\n"
 
 CLEANUP_DEFINE(image, struct image, image_free);
 

@@ -92,7 +92,7 @@ static void chain_free(struct chain *c)
 	erofs_writer_free(c->writer);
 }
 
-static int make_image(const char *const *layers, uint64_t seed, int fd, struct error *err)
+int merge_make_image(const char *const *layers, uint64_t seed, int fd, struct error *err)
 {
 	_cleanup_(chain_free) struct chain c = {0};
 	struct erofs_options options = {.name = "image"};
@@ -254,7 +254,7 @@ char *merge_make_text(int fd, struct error *err)
 char *merge_make(const char *const *layers, uint64_t seed, int fd, struct error *err)
 {
 	_cleanup_fd_ int own = fd < 0 ? memfd_create("image", MFD_CLOEXEC) : -1;
-	int r = make_image(layers, seed, fd < 0 ? own : fd, err);
+	int r = merge_make_image(layers, seed, fd < 0 ? own : fd, err);
 	struct buffer text = {0};
 
 	if (r == 0)

@@ -22,5 +22,8 @@
  * fd (-1: none is wanted) gets the image, and must be empty. */
 char *merge_make(const char *const *layers, uint64_t seed, int fd, struct error *err);
 
+/* The image only. */
+int merge_make_image(const char *const *layers, uint64_t seed, int fd, struct error *err);
+
 /* The text of an image. */
 char *merge_make_text(int fd, struct error *err);

@@ -176,6 +176,32 @@ TEST(a_directory_is_taken_as_it_is_and_anew_when_it_changed)
 	place_close(&p);
 }
 
+/* More than is kept in memory, so that it goes through a file. */
+TEST(hidden_data_of_any_size_are_kept_for_a_visible_name)
+{
+	_cleanup_buffer_ struct buffer oldest = {0}, expected = {0};
+	const char *layers[] = {NULL, "f a 2\n", NULL};
+	struct oci_make image = {.layers = layers, .compression = OCI_MAKE_ZSTD};
+	_cleanup_free_ char *text = NULL, *wanted = NULL;
+	struct place p;
+
+	buffer_append_text(&oldest, "f a ");
+	for (unsigned i = 0; i < 3000001; i++)
+		buffer_u8(&oldest, (uint8_t)('a' + (i * 7 + i / 1000) % 26));
+	buffer_append_text(&expected, "f a 2\nf b ");
+	buffer_append(&expected, oldest.data + 4, oldest.size - 4);
+	buffer_u8(&expected, '\n');
+	buffer_append_text(&oldest, "\nf c other\nh b a\n");
+	buffer_append_text(&expected, "f c other\n");
+	text = buffer_take_text(&oldest);
+	wanted = buffer_take_text(&expected);
+	layers[0] = text;
+	place_open(&p);
+	oci_make_layout(p.image, &image, NULL);
+	must_hold(&p, p.image, wanted);
+	place_close(&p);
+}
+
 TEST(an_image_that_the_store_has_is_not_read_again)
 {
 	struct oci_make image = {.layers = two_layers};
