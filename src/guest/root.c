@@ -119,9 +119,11 @@ int root_protect(const struct message_setup *m, struct error *err)
 
 void root_freeze(int disk)
 {
-	sync();
-	if (disk >= 0) {
+	/* The disk first: a file system that the sandbox has mounted may never answer. Then those, which may
+	 * lie on the disk. */
+	if (disk >= 0)
 		syncfs(disk);
+	sync();
+	if (disk >= 0)
 		ioctl(disk, FIFREEZE, 0);
-	}
 }

@@ -84,7 +84,7 @@ static void host_open(struct host *h)
 	int ends[2];
 
 	*h = (struct host){0};
-	snprintf(h->path, sizeof h->path, "/tmp/monocore-test-XXXXXX");
+	snprintf(h->path, sizeof h->path, "/tmp/monocore-guest-XXXXXX");
 	CHECK(mkdtemp(h->path));
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
 	h->agent = fork();

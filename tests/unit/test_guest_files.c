@@ -79,7 +79,7 @@ static int count_names(int root, const char *path)
 static void place_open(struct place *p)
 {
 	umask(0);
-	snprintf(p->path, sizeof p->path, "/tmp/monocore-test-XXXXXX");
+	snprintf(p->path, sizeof p->path, "/tmp/monocore-guest-XXXXXX");
 	CHECK(mkdtemp(p->path));
 	p->root = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(p->root >= 0 && mkdirat(p->root, "target", 0755) == 0 &&
