@@ -78,6 +78,29 @@ static const int denied[] = {
 	SYS_open_by_handle_at,
 	SYS_fanotify_init,
 	SYS_fanotify_mark,
+	/* names, owners and times of files, which landlock (ABI 2) leaves to the files' owner; locks, which it
+	 * would share with whoever gave it the descriptor */
+	SYS_truncate,
+	SYS_fchmod,
+	SYS_fchmodat,
+	SYS_fchown,
+	SYS_fchownat,
+	SYS_setxattr,
+	SYS_lsetxattr,
+	SYS_fsetxattr,
+	SYS_removexattr,
+	SYS_lremovexattr,
+	SYS_fremovexattr,
+	SYS_utimensat,
+	SYS_flock,
+#ifdef SYS_chmod
+	SYS_chmod,
+	SYS_chown,
+	SYS_lchown,
+	SYS_utime,
+	SYS_utimes,
+	SYS_futimesat,
+#endif
 	/* large doors into the kernel */
 	SYS_bpf,
 	SYS_perf_event_open,
@@ -210,7 +233,8 @@ static void notify_writers(struct seccomp_filter *f, int number, unsigned flags_
 void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
 {
 	/* Signals can be sent, and typed, by these as well. */
-	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW, F_OFD_SETLK,
+		F_OFD_SETLKW, F_SETLEASE, F_NOTIFY, F_ADD_SEALS};
 	static const unsigned ioctl_commands[] = {FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX, TIOCSCTTY};
 
 	f->size = 0;

@@ -34,14 +34,16 @@ def compile_targets(build, targets):
                    stderr=subprocess.STDOUT, text=True)
 
 
-def meson_jobs(where, build, kind, factor, env):
+def meson_jobs(where, build, kind, factor, env, suite='unit', root=False):
     jobs = []
     for test in introspect(build, 'tests'):
+        if not any(name.split(':')[-1] == suite for name in test['suite']):
+            continue
         limit = (test['timeout'] or 120) * factor
         protocol = 'tap' if test['protocol'] == 'tap' else 'exit'
         merged = {name: where.map(value) for name, value in test['env'].items()} | env
         jobs.append(Job(f'{kind}/{test["name"]}', [where.map(word) for word in test['cmd']], limit, merged, protocol,
-                        leaves=left_processes))
+                        root=root, leaves=left_of_root(where) if root else left_processes))
     return jobs
 
 
@@ -49,6 +51,12 @@ def unit(where):
     build = f'{where.repository}/build/release'
     where.copy('build/release', programs_only=True)
     return meson_jobs(where, build, 'unit', 1, {})
+
+
+def as_root(where):
+    """What runs as root: system tests that are for it, and unit tests of the suite `root` once more."""
+    where.copy('build/release', programs_only=True)
+    return system(where, True) + meson_jobs(where, f'{where.repository}/build/release', 'root', 1, {}, 'root', True)
 
 
 def sanitized(where):
