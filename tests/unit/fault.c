@@ -148,8 +148,14 @@ int __wrap___vasprintf_chk(char **out, int flag, const char *format, va_list arg
 		return fails(FAULT_DISK) ? -1 : __real_##name arguments; \
 	}
 
-DISK(ssize_t, write, (int fd, const void *data, size_t n), (fd, data, n))
-DISK(ssize_t, pwrite64, (int fd, const void *data, size_t n, off_t at), (fd, data, n, at))
+/* What a write is to take of n bytes. */
+static size_t part_of(size_t n)
+{
+	return n > 1 && fails(FAULT_SHORT) ? n / 2 : n;
+}
+
+DISK(ssize_t, write, (int fd, const void *data, size_t n), (fd, data, part_of(n)))
+DISK(ssize_t, pwrite64, (int fd, const void *data, size_t n, off_t at), (fd, data, part_of(n), at))
 DISK(int, fsync, (int fd), (fd))
 DISK(int, ftruncate64, (int fd, off_t size), (fd, size))
 DISK(int, renameat, (int from, const char *name, int to, const char *other), (from, name, to, other))

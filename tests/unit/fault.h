@@ -16,7 +16,8 @@
 
 enum fault_kind {
 	FAULT_MEMORY, /* malloc and all that allocates by it */
-	FAULT_DISK    /* write, pwrite, fsync, ftruncate, rename, chmod: as on a full or failing disk */
+	FAULT_DISK,   /* write, pwrite, fsync, ftruncate, rename, chmod: as on a full or failing disk */
+	FAULT_SHORT   /* write, pwrite take half of what they are given: no failure, as it were */
 };
 
 bool fault_arm(enum fault_kind kind, unsigned n); /* the n-th from now on fails, once */

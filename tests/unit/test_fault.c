@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every allocation, and every write, sync and rename, fails once in turn: the call then returns an error,
- * leaks nothing and leaves no half-made file; without a fault it succeeds afterwards.
+ * leaks nothing and leaves no half-made file; without a fault it succeeds afterwards. A write that takes only
+ * a part of its bytes changes nothing.
  */
 #include "test.h"
 
@@ -48,7 +49,7 @@ struct subject {
 	bool may_succeed; /* with a fault, too: what failed was not needed */
 };
 
-static void one_turn(const struct subject *s, unsigned n)
+static void one_turn(const struct subject *s, enum fault_kind kind, unsigned n)
 {
 	struct error err = {.code = ERROR_NONE};
 	long blocks = fault_blocks();
@@ -56,7 +57,9 @@ static void one_turn(const struct subject *s, unsigned n)
 	int r = s->call(s->context, &err);
 	bool failed = fault_happened();
 
-	if (failed && r == 0 && !s->may_succeed)
+	if (kind == FAULT_SHORT && r < 0)
+		test_fail(__FILE__, __LINE__, "short write %u: %s", n, err.text);
+	if (failed && r == 0 && !s->may_succeed && kind != FAULT_SHORT)
 		test_fail(__FILE__, __LINE__, "fault %u did not show", n);
 	if (r < 0 && !failed)
 		test_fail(__FILE__, __LINE__, "without a fault: %s", err.text);
@@ -84,7 +87,7 @@ static void each_turn(enum fault_kind kind, struct subject s)
 	for (n = 1; happened; n++) {
 		fault_disarm();
 		fault_arm(kind, n);
-		one_turn(&s, n);
+		one_turn(&s, kind, n);
 		happened = fault_happened();
 		CHECK(n < 20000);
 	}
@@ -305,6 +308,7 @@ TEST(a_merge_survives_the_loss_of_any_allocation_and_write)
 
 	each_turn(FAULT_MEMORY, s);
 	each_turn(FAULT_DISK, s);
+	each_turn(FAULT_SHORT, s);
 	close(fd);
 }
 
@@ -398,6 +402,7 @@ TEST(an_image_survives_the_loss_of_any_allocation_and_write)
 	oci_make_layout(p.image, &image, NULL);
 	each_turn(FAULT_MEMORY, s);
 	each_turn(FAULT_DISK, s);
+	each_turn(FAULT_SHORT, s);
 	place_close(&p);
 }
 
@@ -434,6 +439,7 @@ TEST(a_directory_survives_the_loss_of_any_allocation_and_write)
 	usleep(50000); /* or every look at it waits for the clock of files to tick */
 	each_turn(FAULT_MEMORY, s);
 	each_turn(FAULT_DISK, s);
+	each_turn(FAULT_SHORT, s);
 	place_close(&p);
 }
 
@@ -474,6 +480,8 @@ TEST(a_file_replaced_as_a_whole_is_the_old_or_the_new_one)
 	CHECK_OK(fs_write_atomic(directory, "file", "old", 3, 0600, &err));
 	each_turn(FAULT_DISK,
 		(struct subject){.call = write_atomic, .check = check_atomic, .context = &directory});
+	each_turn(FAULT_SHORT,
+		(struct subject){.call = write_atomic, .check = check_atomic, .context = &directory});
 	each_turn(FAULT_MEMORY,
 		(struct subject){.call = write_atomic, .check = check_atomic, .context = &directory});
 	close(directory);
@@ -493,4 +501,5 @@ static int make_ext4(void *context, struct error *err)
 TEST(an_empty_ext4_survives_the_loss_of_any_write)
 {
 	each_turn(FAULT_DISK, (struct subject){.call = make_ext4});
+	each_turn(FAULT_SHORT, (struct subject){.call = make_ext4});
 }

@@ -2,12 +2,16 @@
 /* What layers make together: DESIGN's rules one by one, and random layers beside a simple model of them. */
 #include "test.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/cleanup.h"
 #include "merge_make.h"
 #include "merge_model.h"
+#include "oci/merge.h"
+#include "oci/spool.h"
 
 /* The layers, oldest first, behind what is expected of them. */
 #define CHECK_MERGE(expected, ...) \
@@ -279,6 +283,69 @@ TEST(hard_links_go_through_symbolic_links_of_older_layers)
 	CHECK_MERGE("s l t\nd t 0755\nf t/x 1\nh y t/x\n", "d t\nf t/x 1\ns l t\n", "h y l/x\n");
 	CHECK_MERGE("s l t\nd t 0755\nf t/x 1\nh y t/x\n", "d t\nf t/x 1\n", "s l t\n", "h y l/x\n");
 	CHECK_MERGE("error INVALID", "s l m\ns m l\n", "h y l/x\n");
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------- */
+
+static int no_begin(void *context, uint64_t size, bool hidden, struct error *err)
+{
+	(void)context;
+	(void)size;
+	(void)hidden;
+	(void)err;
+	return 0;
+}
+
+static int no_end(void *context, struct erofs_inode *inode, struct error *err)
+{
+	(void)context;
+	(void)inode;
+	(void)err;
+	return 0;
+}
+
+TEST(a_layer_that_repeats_itself_takes_bounded_memory)
+{
+	struct merge_sink sink = {.begin = no_begin, .end = no_end};
+	struct tar_entry e = {.type = TAR_FILE, .path = "same"};
+	struct error err = {0};
+	struct merge *m;
+	unsigned n;
+	int r = 0;
+
+	CHECK_OK(merge_new(&(struct merge_options){.memory = 4 << 20}, &sink, &m, &err));
+	CHECK_OK(merge_layer_begin(m, 0, &err));
+	for (n = 0; r == 0 && n < 1000000; n++) {
+		r = merge_entry(m, &e, &err);
+		if (r == 0)
+			r = merge_entry_end(m, &err);
+	}
+	CHECK_ERROR(r, ERROR_LIMIT);
+	CHECK(n > 1000);
+	merge_free(m);
+}
+
+TEST(hidden_files_in_very_many_parts_take_bounded_memory)
+{
+	_cleanup_fd_ int fd = memfd_create("image", MFD_CLOEXEC);
+	_cleanup_fd_ int directory = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct erofs_options options = {.name = "image"};
+	struct erofs_writer *w;
+	struct merge_sink sink;
+	struct spool *spool;
+	struct error err = {0};
+	uint64_t at;
+	int r = 0;
+
+	CHECK_OK(erofs_writer_new(fd, &options, &w, &err));
+	CHECK_OK(spool_new(w, directory, &spool, &err));
+	sink = spool_sink(spool);
+	CHECK_OK(sink.begin(sink.context, INT64_MAX, true, &err));
+	for (at = 0; r == 0 && at < 20000000; at += 2)
+		r = sink.data(sink.context, at, (const uint8_t *)"x", 1, &err);
+	CHECK_ERROR(r, ERROR_LIMIT);
+	spool_free(spool);
+	erofs_writer_free(w);
 }
 
 /* ---- beside a model --------------------------------------------------------------------------------- */
