@@ -14,15 +14,15 @@ static void must_equal(const struct buffer *again, const uint8_t *data, size_t s
 	assert(size == 0 || memcmp(again->data, data, size) == 0);
 }
 
-#define ROUND_TRIP(name, release)                                                                            \
-	case MESSAGE_CODE_##name: {                                                                          \
-		struct message_##name m;                                                                     \
-		if (message_##name##_decode(in, &m, &err) == 0) {                                            \
-			message_##name##_encode(&m, &again);                                                 \
-			must_equal(&again, in.data, in.left);                                                \
-			release;                                                                             \
-		}                                                                                            \
-		break;                                                                                       \
+#define ROUND_TRIP(name, release) \
+	case MESSAGE_CODE_##name: { \
+		struct message_##name m; \
+		if (message_##name##_decode(in, &m, &err) == 0) { \
+			message_##name##_encode(&m, &again); \
+			must_equal(&again, in.data, in.left); \
+			release; \
+		} \
+		break; \
 	}
 
 enum {

@@ -16,7 +16,7 @@ struct blobs {
 	char *path; /* as the user wrote it */
 	int fd;
 	bool archive;
-	uint64_t size; /* of an archive */
+	uint64_t size;      /* of an archive */
 	struct map members; /* of an archive: by name, without "./" in front */
 };
 

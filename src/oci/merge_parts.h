@@ -11,7 +11,7 @@ struct merge {
 	struct tree tree;
 	struct merge_sink sink;
 	bool plain;
-	uint64_t memory; /* the most bytes of the tree, but for what one entry takes */
+	uint64_t memory;     /* the most bytes of the tree, but for what one entry takes */
 	struct file implied; /* stands for a directory that the path of an entry implies: older layers may
 				give its metadata, or show that it is a symbolic link */
 	struct node *root;   /* of all newer layers */
