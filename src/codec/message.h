@@ -46,7 +46,8 @@
 	X(USAGE, 23, A, "the answer to METRICS, and the stream is over: struct message_usage") \
 	X(SHUTDOWN, 24, H, "end all processes, sync, unmount, reset the VM: struct message_shutdown") \
 	X(PING, 25, H, "liveness: u64 cookie") \
-	X(PONG, 26, A, "the answer to PING: the same cookie")
+	X(PONG, 26, A, "the answer to PING: the same cookie") \
+	X(CLOCK, 27, H, "u64 nanoseconds since 1970: what the guest's clock should show")
 
 enum message_type {
 #define X(name, code, sender, meaning) MESSAGE_##name = code,
@@ -56,7 +57,7 @@ enum message_type {
 
 const char *message_name(uint16_t type); /* "HELLO"; "?" where there is none */
 
-/* The payloads that are one number: READY and PING/PONG (u64), STARTED, CREDIT and SIGNAL (u32). */
+/* The payloads that are one number: READY, PING/PONG and CLOCK (u64), STARTED, CREDIT and SIGNAL (u32). */
 void message_u64_encode(uint64_t value, struct buffer *out);
 int message_u64_decode(struct cursor in, uint64_t *value, struct error *err);
 void message_u32_encode(uint32_t value, struct buffer *out);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "codec/message.h"
+#include "guest/clock.h"
 #include "guest/process.h"
 #include "guest/setup.h"
 #include "guest/shutdown.h"
@@ -204,6 +205,16 @@ static int handle_ping(struct agent *a, struct stream *s, const struct frame *f,
 	return r;
 }
 
+static int handle_clock(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
+{
+	uint64_t realtime;
+	int r = message_u64_decode(payload_of(f), &realtime, err);
+
+	(void)a;
+	(void)s;
+	return r == 0 ? clock_correct(realtime, err) : r;
+}
+
 static const struct handler handlers[] = {
 	[MESSAGE_SETUP] = {NEED_NOTHING, handle_setup},
 	[MESSAGE_ERROR] = {NEED_STREAM, handle_abort},
@@ -223,6 +234,7 @@ static const struct handler handlers[] = {
 	[MESSAGE_METRICS] = {NEED_NEW, handle_metrics},
 	[MESSAGE_SHUTDOWN] = {NEED_NOTHING, handle_shutdown},
 	[MESSAGE_PING] = {NEED_NOTHING, handle_ping},
+	[MESSAGE_CLOCK] = {NEED_NOTHING, handle_clock},
 };
 
 static int check_new(struct agent *a, const struct frame *f, struct error *err)

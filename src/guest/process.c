@@ -33,9 +33,9 @@ struct process {
 	struct stream stream;
 	pid_t pid;
 	bool tty, started, exited;
-	char *command;
-	struct watch status; /* tells whether the command runs; -1 afterwards */
-	struct watch input;  /* standard input, or the terminal; -1: none, or closed */
+	char *command, *workdir; /* as they were asked for */
+	struct watch status;     /* tells whether the command runs; -1 afterwards */
+	struct watch input;      /* standard input, or the terminal; -1: none, or closed */
 	bool input_armed;
 	uint8_t input_last;    /* the last byte written to it */
 	struct buffer pending; /* bytes for it */
@@ -284,6 +284,15 @@ static void process_drain(struct stream *s)
 	stream_end(s, MESSAGE_EXITED, &payload);
 }
 
+static void process_free(struct process *p)
+{
+	if (!p)
+		return;
+	free(p->command);
+	free(p->workdir);
+	free(p);
+}
+
 /* Nobody listens any more, be it that the host has called the stream off: the process has no use then. */
 static void process_release(struct stream *s)
 {
@@ -298,8 +307,7 @@ static void process_release(struct stream *s)
 	}
 	if (p->pid > 0 && !p->exited)
 		kill(p->pid, SIGKILL);
-	free(p->command);
-	free(p);
+	process_free(p);
 }
 
 static const struct stream_type process_type = {
@@ -318,7 +326,7 @@ static void process_ask_status(struct process *p)
 {
 	_cleanup_buffer_ struct buffer payload = {0};
 	struct error err;
-	int r = spawn_result(p->status.fd, p->command, &err);
+	int r = spawn_result(p->status.fd, p->command, p->workdir, &err);
 
 	if (r == 0)
 		return;
@@ -392,23 +400,34 @@ static void process_connect(struct process *p, struct exec_ends *ends)
 			.channel = CHANNEL_OUT + i};
 }
 
+static struct process *process_new(struct agent *a, const struct message_exec *m, struct error *err)
+{
+	struct process *p = calloc(1, sizeof *p);
+
+	if (!p) {
+		error_no_memory(err, "start a process");
+		return NULL;
+	}
+	p->command = text_copy(m->argv[0], err);
+	p->workdir = text_copy(*m->workdir ? m->workdir : "/", err);
+	p->tty = m->flags & EXEC_TTY;
+	p->oom_kills = memory_oom_kills(&a->boot);
+	if (p->command && p->workdir)
+		return p;
+	process_free(p);
+	return NULL;
+}
+
 int process_start(struct agent *a, uint32_t id, const struct message_exec *m, struct error *err)
 {
 	_cleanup_(exec_ends_close) struct exec_ends ends = EXEC_ENDS_NONE;
-	struct process *p;
-	char *command = text_copy(m->argv[0], err);
-	pid_t pid;
-	int status, r = command ? exec_spawn(a, m, &ends, &pid, &status, err) : -ERROR_NO_MEMORY;
+	struct process *p = process_new(a, m, err);
+	int status, r = p ? exec_spawn(a, m, &ends, &p->pid, &status, err) : -ERROR_NO_MEMORY;
 
-	p = r < 0 ? NULL : calloc(1, sizeof *p);
-	if (!p) {
-		free(command);
-		return r < 0 ? r : error_no_memory(err, "start a process");
+	if (r < 0) {
+		process_free(p);
+		return r;
 	}
-	p->pid = pid;
-	p->command = command;
-	p->tty = m->flags & EXEC_TTY;
-	p->oom_kills = memory_oom_kills(&a->boot);
 	p->status = (struct watch){status, status_ready};
 	process_connect(p, &ends);
 	stream_open(a, &p->stream, &process_type, id);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "guest/beneath.h"
+#include "guest/clock.h"
 #include "guest/root.h"
 
 /* All clones of a template wake with one and the same generator: what the host sends is credited, and the
@@ -34,16 +35,6 @@ static int stir_entropy(const struct boot *b, const struct message_setup *m, str
 	if (ioctl(b->random, RNDADDENTROPY, &pool) < 0 || ioctl(b->random, RNDRESEEDCRNG, 0) < 0)
 		return error_errno(err, errno, "add the host's entropy");
 	explicit_bzero(&pool, sizeof pool);
-	return 0;
-}
-
-static int set_clock(const struct message_setup *m, struct error *err)
-{
-	const struct timespec now = {.tv_sec = (time_t)(m->realtime / NANOSECONDS_PER_SECOND),
-		.tv_nsec = (long)(m->realtime % NANOSECONDS_PER_SECOND)};
-
-	if (clock_settime(CLOCK_REALTIME, &now) < 0)
-		return error_errno(err, errno, "set the clock");
 	return 0;
 }
 
@@ -149,7 +140,7 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	int r = stir_entropy(b, m, err);
 
 	if (r == 0)
-		r = set_clock(m, err);
+		r = clock_set(m->realtime, err);
 	if (r == 0)
 		r = write_identity(b, m, err);
 	if (r == 0)

@@ -34,7 +34,6 @@ static const char *const step_names[] = {[STEP_STREAMS] = "connect its streams",
 	[STEP_TERMINAL] = "give it its terminal",
 	[STEP_LIMITS] = "set its limits",
 	[STEP_USER] = "become its user",
-	[STEP_WORKDIR] = "make or enter its working directory",
 	[STEP_EXEC] = "execute it"};
 
 static bool connect_streams(const struct spawn *s)
@@ -180,7 +179,7 @@ int spawn(const struct spawn *s, pid_t *pid, int *status, struct error *err)
 	return error_errno(err, errno, "start '%s'", s->argv[0]);
 }
 
-int spawn_result(int status, const char *command, struct error *err)
+int spawn_result(int status, const char *command, const char *workdir, struct error *err)
 {
 	struct failure f;
 	ssize_t n = read(status, &f, sizeof f);
@@ -191,6 +190,9 @@ int spawn_result(int status, const char *command, struct error *err)
 		return 0;
 	if (n != sizeof f || f.step < 0 || f.step > STEP_EXEC)
 		return error_set(err, ERROR_SYSTEM, "start '%s': no answer from its process", command);
+	if (f.step == STEP_WORKDIR)
+		return error_errno(err, f.errnum, "start '%s': enter or make its working directory '%s'",
+			command, workdir);
 	if (f.step != STEP_EXEC)
 		return error_errno(err, f.errnum, "start '%s': %s", command, step_names[f.step]);
 	if (f.errnum == ENOENT || f.errnum == ENOTDIR)

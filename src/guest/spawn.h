@@ -26,5 +26,6 @@ struct spawn {
 int spawn(const struct spawn *s, pid_t *pid, int *status, struct error *err);
 
 /* 1: the command runs; 0: not yet known; negative: it does not, NO_COMMAND or CANNOT_EXECUTE in most cases.
+ * `workdir` is what struct spawn had, for the error's text.
  */
-int spawn_result(int status, const char *command, struct error *err);
+int spawn_result(int status, const char *command, const char *workdir, struct error *err);

@@ -2,6 +2,7 @@
 /*
  * Descriptors on this side, a process on the other. Output waits in a buffer per channel, and is credited
  * only when it is written: a reader that stops stops its process, while signals and the other channel go on.
+ * What the process had written before the connection broke is written, too, before that is an error.
  * Nothing here blocks and no descriptor is made non-blocking (they may be shared): a descriptor that poll(2)
  * calls writable takes PIPE_BUF bytes.
  */
@@ -36,6 +37,8 @@ struct relay {
 	bool tty;                 /* `terminal` is, or was, one */
 	struct output outputs[3]; /* by channel; IN is not used */
 	uint64_t hangup;          /* clock_monotonic() at which nobody is waited for any more, or 0 */
+	bool broken;              /* the connection, because of `failure` */
+	struct error failure;
 };
 
 enum { WATCH_PROCESS, WATCH_IN, WATCH_SIGNALS, WATCH_OUT, WATCH_ERR, WATCH_COUNT };
@@ -134,7 +137,7 @@ static int forward_signal(struct relay *r, struct error *err)
 	struct signalfd_siginfo info;
 	struct winsize size;
 
-	if (read(r->signals, &info, sizeof info) != sizeof info)
+	if (read(r->signals, &info, sizeof info) != sizeof info || r->broken)
 		return 0;
 	if (info.ssi_signo == SIGHUP)
 		return hang_up(r, err);
@@ -148,9 +151,10 @@ static int forward_signal(struct relay *r, struct error *err)
 static void fill_polls(struct relay *r, struct pollfd polls[WATCH_COUNT])
 {
 	const struct monocore_process *p = r->process;
-	bool input = r->in >= 0 && !p->input_closed && p->input_window && !p->exited;
+	bool over = p->exited || r->broken;
+	bool input = r->in >= 0 && !p->input_closed && p->input_window && !over;
 
-	polls[WATCH_PROCESS] = (struct pollfd){.fd = p->exited ? -1 : p->peer.fd,
+	polls[WATCH_PROCESS] = (struct pollfd){.fd = over ? -1 : p->peer.fd,
 		.events = (short)(POLLIN | (peer_has_output(&p->peer) ? POLLOUT : 0))};
 	polls[WATCH_IN] = (struct pollfd){.fd = input ? r->in : -1, .events = POLLIN};
 	polls[WATCH_SIGNALS] = (struct pollfd){.fd = r->signals, .events = POLLIN};
@@ -178,9 +182,20 @@ static int relay_once(struct relay *r, struct error *err)
 		result = read_input(r, err);
 	if (result == 0 && polls[WATCH_PROCESS].revents) {
 		peer_flush(&r->process->peer, NULL); /* a peer that is gone may have left its last words */
-		result = take_events(r, err);
+		r->broken = take_events(r, &r->failure) < 0;
 	}
 	return result;
+}
+
+/* A connection that takes nothing more may still hold the status, or the reason. */
+static int take_last_words(struct relay *r, const struct error *err)
+{
+	if (r->broken)
+		return 0;
+	r->failure = *err;
+	take_events(r, &r->failure);
+	r->broken = !r->process->exited;
+	return 0;
 }
 
 static bool relay_given_up(const struct relay *r)
@@ -190,8 +205,9 @@ static bool relay_given_up(const struct relay *r)
 
 static bool relay_done(const struct relay *r)
 {
-	return relay_given_up(r) || (r->process->exited && !output_left(&r->outputs[MONOCORE_OUT]) &&
-					    !output_left(&r->outputs[MONOCORE_ERR]));
+	return relay_given_up(r) ||
+	       ((r->process->exited || r->broken) && !output_left(&r->outputs[MONOCORE_OUT]) &&
+		       !output_left(&r->outputs[MONOCORE_ERR]));
 }
 
 static struct output output_of(int fd)
@@ -214,11 +230,18 @@ int monocore_process_relay(struct monocore_process *p, const struct monocore_rel
 	if (relay->in < 0)
 		result = process_close(p, MONOCORE_IN, &err);
 	if (result == 0)
-		result = take_events(&r, &err);
+		r.broken = take_events(&r, &r.failure) < 0;
+	else if (result == -ERROR_CLOSED)
+		result = take_last_words(&r, &err);
 	while (result == 0 && !relay_done(&r))
-		result = relay_once(&r, &err);
+		if ((result = relay_once(&r, &err)) == -ERROR_CLOSED)
+			result = take_last_words(&r, &err);
 	buffer_free(&r.outputs[MONOCORE_OUT].waiting);
 	buffer_free(&r.outputs[MONOCORE_ERR].waiting);
+	if (result == 0 && r.broken) {
+		result = -(int)r.failure.code;
+		err = r.failure;
+	}
 	if (result < 0)
 		return give_error(error, &err);
 	*exit_status = p->exited ? p->exit_status : 128 + SIGHUP;

@@ -92,6 +92,13 @@ int peer_receive(struct peer *p, struct error *err)
 		      : error_errno(err, errno, "read from the connection");
 }
 
+bool peer_is_gone(const struct peer *p)
+{
+	uint8_t byte;
+
+	return recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 int peer_next(struct peer *p, struct frame *frame, struct error *err)
 {
 	return frame_reader_next(&p->in, frame, err);

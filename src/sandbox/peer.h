@@ -34,6 +34,9 @@ bool peer_has_output(const struct peer *p);
 /* Reads once. 1: bytes came; 0: none just now; negative: the peer is gone (CLOSED). */
 int peer_receive(struct peer *p, struct error *err);
 
+/* The other end has closed the connection, and all that it had sent has been read. */
+bool peer_is_gone(const struct peer *p);
+
 /* The next whole frame: 1, 0 (more bytes are needed), or negative (malformed). */
 int peer_next(struct peer *p, struct frame *frame, struct error *err);
 

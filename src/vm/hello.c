@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's first frame. Only its outer form is judged here; whoever talks to the agent decodes it. */
+/* The agent's first frame: it must be a HELLO of this protocol, in full. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -12,11 +12,30 @@
 #include "codec/message.h"
 #include "vm/engine.h"
 
-static int take_hello(const struct frame *frame, uint8_t **payload, size_t *size, struct error *err)
+static int judge_hello(const struct frame *frame, struct error *err)
 {
+	struct message_hello m;
+	int r;
+
 	if (frame->type != MESSAGE_HELLO || frame->stream != 0)
 		return error_set(err, ERROR_INVALID, "the guest's first message is %s, not HELLO",
 			message_name(frame->type));
+	r = message_hello_decode(cursor_of(frame->payload, frame->size), &m, err);
+	if (r == 0 && m.version != AGENT_PROTOCOL_VERSION)
+		r = error_set(err, ERROR_INVALID,
+			"the guest's agent speaks version %u of the protocol, not %d: is monocore installed "
+			"as a whole?",
+			m.version, AGENT_PROTOCOL_VERSION);
+	message_hello_free(&m);
+	return r;
+}
+
+static int take_hello(const struct frame *frame, uint8_t **payload, size_t *size, struct error *err)
+{
+	int r = judge_hello(frame, err);
+
+	if (r < 0)
+		return r;
 	*payload = malloc(frame->size ? frame->size : 1);
 	if (!*payload)
 		return error_no_memory(err, "read the agent's HELLO");
@@ -67,5 +86,7 @@ int agent_read_hello(
 		if (n > 0)
 			frame_reader_filled(&reader, (size_t)n);
 	}
-	return r < 0 ? r : take_hello(&frame, payload, size, err);
+	if (r > 0)
+		r = take_hello(&frame, payload, size, err);
+	return r == -ERROR_INVALID ? error_prefix(err, "the guest broke the agent's protocol") : r;
 }

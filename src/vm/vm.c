@@ -10,7 +10,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
 #include "vm/engine.h"
+
+#define TIMEOUT_ENV "MONOCORE_START_TIMEOUT"
+#define TIMEOUT_MAX (24 * 3600 * NANOSECONDS_PER_SECOND)
 
 const struct vm_engine *const engines[ENGINE_COUNT] = {&engine_qemu, &engine_krun};
 
@@ -51,6 +56,20 @@ int vm_start(const struct vm_engine *e, const struct vm_config *config, struct v
 		return error_set(
 			err, ERROR_USAGE, "start a VM with %u cpus: 1 to 64 are possible", config->cpus);
 	return e->start(config, vm, err);
+}
+
+int vm_start_timeout(uint64_t usual, uint64_t *timeout, struct error *err)
+{
+	const char *text = getenv(TIMEOUT_ENV);
+	int r = 0;
+
+	*timeout = usual;
+	if (text && *text)
+		r = text_parse_duration(text, TIMEOUT_ENV, timeout, err);
+	if (r == 0 && (*timeout == 0 || *timeout > TIMEOUT_MAX))
+		r = error_set(
+			err, ERROR_USAGE, TIMEOUT_ENV " '%s': more than nothing and at most a day", text);
+	return r;
 }
 
 int vm_agent_fd(const struct vm *vm)

@@ -46,6 +46,11 @@ bool vm_engine_has_templates(const struct vm_engine *e);
  * config->cold is set or the engine has none, the guest boots. *vm is the caller's: vm_free(). */
 int vm_start(const struct vm_engine *e, const struct vm_config *config, struct vm **vm, struct error *err);
 
+/* How long a guest may take for one step of its start (to boot, to answer its set-up, to start its command):
+ * `usual`, or what the environment variable MONOCORE_START_TIMEOUT says, a duration of at most a day. Both in
+ * nanoseconds. USAGE, INVALID: it says nothing sensible. */
+int vm_start_timeout(uint64_t usual, uint64_t *timeout, struct error *err);
+
 int vm_agent_fd(const struct vm *vm);   /* stream socket to the agent, non-blocking; owned by vm */
 int vm_process_fd(const struct vm *vm); /* a pidfd: readable when the engine's process has ended */
 pid_t vm_pid(const struct vm *vm);      /* of the engine's process, in the caller's namespace */

@@ -140,6 +140,19 @@ def _():
     mc('resume', 'web').ok(1).says('not paused')
 
 
+@promise('a sandbox that stood still has the host\'s time again when it goes on')
+def _():
+    with mc.sandbox() as name:
+        mc('pause', name).ok()
+        time.sleep(1.5)
+        mc('resume', name).ok()
+
+        def late():
+            before = time.time()
+            return abs(float(mc.shell(name, 'date +%s.%N')) - before) < 0.5
+        until(late, 'the clock is the host\'s')
+
+
 @promise('cp moves trees both ways, with modes, links and odd names, as docker cp does')
 def _():
     with scratch() as folder:

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -308,5 +309,60 @@ TEST(a_supervisor_that_dies_is_an_error_and_not_a_status)
 	p = process_new(&mine, STREAM, false, &err);
 	close(ends[1]);
 	CHECK_INT(monocore_process_relay(p, &relay, &status, &error), -MONOCORE_CLOSED);
+	monocore_process_free(p);
+}
+
+/* Output, and then that the sandbox broke down, from a supervisor that is gone when it is read. */
+static struct monocore_process *broken_sandbox(size_t size)
+{
+	static const char bytes[STREAM_WINDOW];
+	const struct error why = {.code = ERROR_START, .text = "the sandbox broke down"};
+	struct peer mine = PEER_NONE, theirs = PEER_NONE;
+	struct error err;
+	int ends[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	mine.fd = ends[0];
+	theirs.fd = ends[1];
+	CHECK(peer_send(&theirs, STREAM, MESSAGE_DATA, CHANNEL_OUT, bytes, size));
+	CHECK(peer_send_error(&theirs, STREAM, &why));
+	CHECK(!peer_has_output(&theirs));
+	peer_close(&theirs);
+	return process_new(&mine, STREAM, false, &err);
+}
+
+TEST(what_came_before_the_sandbox_broke_down_is_written_and_then_the_reason_told)
+{
+	struct monocore_relay relay = MONOCORE_RELAY_INIT;
+	struct monocore_process *p = broken_sandbox(100000);
+	struct monocore_error error;
+	pthread_t reader;
+	int out[2], status = -1;
+	void *total;
+
+	CHECK(pipe(out) == 0);
+	relay.out = out[1];
+	CHECK(fcntl(out[1], F_SETPIPE_SZ, 4096) >= 0);
+	CHECK(pthread_create(&reader, NULL, drain, &out[0]) == 0);
+	CHECK_INT(monocore_process_relay(p, &relay, &status, &error), -MONOCORE_START);
+	CHECK(strcmp(error.text, "the sandbox broke down") == 0);
+	close(out[1]);
+	pthread_join(reader, &total);
+	close(out[0]);
+	CHECK_INT((size_t)total, 100000);
+	monocore_process_free(p);
+}
+
+TEST(the_reason_is_told_to_one_who_writes_to_a_sandbox_that_broke_down)
+{
+	struct monocore_relay relay = MONOCORE_RELAY_INIT;
+	struct monocore_process *p = broken_sandbox(1);
+	struct monocore_error error;
+	int status = -1;
+
+	/* The end of the input is the first that is sent, and nobody takes it. */
+	relay.in = -1;
+	CHECK_INT(monocore_process_relay(p, &relay, &status, &error), -MONOCORE_START);
+	CHECK(strcmp(error.text, "the sandbox broke down") == 0);
 	monocore_process_free(p);
 }

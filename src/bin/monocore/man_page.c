@@ -137,6 +137,15 @@ static void write_verbs(FILE *out)
 	}
 }
 
+static void write_environment(FILE *out)
+{
+	fputs(".SH ENVIRONMENT\n", out);
+	for (const struct environment_variable *v = environment_variables; v->name; v++) {
+		fprintf(out, ".TP\n\\fB%s\\fR\n", v->name);
+		write_line(out, v->help);
+	}
+}
+
 static void write_see_also(FILE *out, const struct command *command)
 {
 	bool any = false;
@@ -182,6 +191,8 @@ void man_write(FILE *out, const struct command *command, const char *path)
 	fputs(".SH OPTIONS\n", out);
 	write_options(out, command->options);
 	write_options(out, global_options);
+	if (command == &monocore_root)
+		write_environment(out);
 	write_examples(out, command);
 	write_see_also(out, command);
 }

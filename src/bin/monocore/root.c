@@ -45,6 +45,25 @@ static const struct command *const children[] = {
 		NULL,
 };
 
+const struct environment_variable environment_variables[] = {
+	{"MONOCORE_HOME", "The directory of all state; default: ~/.monocore."},
+	{"MONOCORE_DISK_RESERVE",
+		"A size, such as 512M: a sandbox is started only where as much of the disk of MONOCORE_HOME "
+		"is free. Default: 5 % of the disk, at least 1G."},
+	{"MONOCORE_START_TIMEOUT",
+		"A duration, such as 20s or 1m: how long a guest may take for each step of its start, which "
+		"are to boot (tried three times), to take over its disks, and to start its command. Default: "
+		"what the engine finds long enough for a slow host, 30 seconds or more."},
+	{"MONOCORE_LIBEXEC", "The directory of the programs that monocore starts; default: where it is "
+			     "installed."},
+	{"MONOCORE_UID_BASE",
+		"Of root's sandboxes: the first of the user ids that their virtual machines run as, one for "
+		"each; default: 1879048192."},
+	{"MONOCORE_DEBUG", "Set: the supervisors of sandboxes say on standard error what they do."},
+	{"NO_COLOR", "Set: no colours."},
+	{NULL},
+};
+
 const struct command monocore_root = {
 	.name = "monocore",
 	.arguments = "COMMAND [ARGUMENT...]",

@@ -10,3 +10,9 @@ struct root_options {
 
 extern const struct command monocore_root;
 extern const struct option_spec global_options[]; /* fill a struct global_options */
+
+/* What the environment changes, for the manual; the last one has no name. */
+struct environment_variable {
+	const char *name, *help;
+};
+extern const struct environment_variable environment_variables[];

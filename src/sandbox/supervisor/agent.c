@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every byte from the agent is the guest's: a frame that breaks the protocol ends the VM. */
+#include "base/clock.h"
 #include "sandbox/supervisor/supervisor.h"
 
 static int agent_frame(struct supervisor *s, const struct frame *f, struct error *err)
@@ -27,6 +28,17 @@ static int agent_frame(struct supervisor *s, const struct frame *f, struct error
 			       : error_set(err, ERROR_INVALID, "%s on a stream that was never opened",
 					 message_name(f->type));
 	return stream_from_agent(s, t, f, err);
+}
+
+void agent_send_clock(struct supervisor *s)
+{
+	_cleanup_buffer_ struct buffer payload = {0};
+
+	if (s->paused)
+		return;
+	message_u64_encode(clock_realtime(), &payload);
+	if (!payload.failed)
+		peer_send(&s->agent, 0, MESSAGE_CLOCK, 0, payload.data, payload.size);
 }
 
 void agent_readable(struct supervisor *s)

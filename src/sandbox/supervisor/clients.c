@@ -35,7 +35,8 @@ struct client *client_add(struct supervisor *s, int fd, struct error *err)
 		error_set(err, ERROR_LIMIT, "more than %d connections to one sandbox", CLIENTS_MAX);
 		return NULL;
 	}
-	*c = (struct client){.supervisor = s, .peer = {.fd = fd}, .next = s->clients};
+	*c = (struct client){
+		.supervisor = s, .peer = {.fd = fd, .out = {.limit = QUEUE_MAX}}, .next = s->clients};
 	uv_poll_init(&s->loop, &c->poll, fd);
 	c->poll.data = c;
 	s->clients = c;
@@ -225,6 +226,8 @@ static int client_pause(struct client *c, bool pause, struct error *err)
 	r = pause ? vm_pause(s->vm, err) : vm_resume(s->vm, err);
 	if (r == 0) {
 		s->paused = pause;
+		if (!pause)
+			agent_send_clock(s);
 		r = supervisor_set_state(s, pause ? "paused" : "running", err);
 	}
 	return r;

@@ -26,9 +26,10 @@ int console_open(struct console *c, int *write_end, struct error *err)
 void console_read(struct console *c)
 {
 	char bytes[4096];
-	ssize_t n;
+	ssize_t n = sizeof bytes;
 
-	while (c->fd >= 0 && (n = read(c->fd, bytes, sizeof bytes)) > 0) {
+	/* Up to a moment in which it was empty: a guest that writes on and on is no reason to stay. */
+	while (c->fd >= 0 && n == sizeof bytes && (n = read(c->fd, bytes, sizeof bytes)) > 0) {
 		size_t more = (size_t)n, keep = sizeof c->last - more;
 
 		if (c->size > keep) {

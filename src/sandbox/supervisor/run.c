@@ -13,6 +13,10 @@
 #include "sandbox/supervise.h"
 #include "sandbox/supervisor/supervisor.h"
 
+/* What the guest's clock was set to at its start may have been old when it came, and clocks drift. */
+#define CLOCK_FIRST_MS 1000
+#define CLOCK_EVERY_MS 300000
+
 static void on_agent(uv_poll_t *handle, int status, int events)
 {
 	struct supervisor *s = handle->data;
@@ -64,16 +68,42 @@ static void on_signal(uv_signal_t *handle, int number)
 	supervisor_watch(handle->data);
 }
 
+static void on_clock(uv_timer_t *timer)
+{
+	struct supervisor *s = timer->data;
+
+	if (s->phase == PHASE_RUNNING)
+		agent_send_clock(s);
+	supervisor_watch(s);
+}
+
+static void watch_agent(struct supervisor *s)
+{
+	struct error err;
+
+	if (s->agent.out.failed) {
+		error_set(&err, ERROR_LIMIT, "the guest takes nothing of what is sent to it");
+		supervisor_fail(s, &err);
+		return;
+	}
+	uv_poll_start(&s->agent_poll, UV_READABLE | (peer_has_output(&s->agent) ? UV_WRITABLE : 0), on_agent);
+}
+
 /* The agent's socket is read as long as there is a guest; each descriptor is polled for writing while bytes
- * are queued. The loop ends when the VM is gone and every client has what was queued for it. */
+ * are queued. Who lets a queue grow to its end is given up. The loop ends when the VM is gone and every
+ * client has what was queued for it. */
 void supervisor_watch(struct supervisor *s)
 {
 	bool queued = false;
 
 	if (s->phase != PHASE_ENDED && uv_is_active((uv_handle_t *)&s->agent_poll))
-		uv_poll_start(&s->agent_poll, UV_READABLE | (peer_has_output(&s->agent) ? UV_WRITABLE : 0),
-			on_agent);
-	for (struct client *c = s->clients; c; c = c->next) {
+		watch_agent(s);
+	for (struct client *c = s->clients, *next; c; c = next) {
+		next = c->next;
+		if (c->peer.out.failed) {
+			client_drop(c);
+			continue;
+		}
 		queued |= peer_has_output(&c->peer);
 		client_watch(c);
 	}
@@ -101,6 +131,7 @@ int supervisor_loop(struct supervisor *s, struct error *err)
 		s->signals[i].data = s;
 		uv_signal_start(&s->signals[i], on_signal, ends[i]);
 	}
+	uv_timer_start(&s->clock_timer, on_clock, CLOCK_FIRST_MS, CLOCK_EVERY_MS);
 	/* Frames that came together with the answers to the start are in the reader already. */
 	agent_readable(s);
 	supervisor_watch(s);
@@ -169,7 +200,8 @@ int supervise(const struct supervise_options *options, struct error *err)
 	if (uv_loop_init(&s.loop) < 0)
 		return error_set(err, ERROR_SYSTEM, "make an event loop");
 	uv_timer_init(&s.loop, &s.stop_timer);
-	s.stop_timer.data = &s;
+	uv_timer_init(&s.loop, &s.clock_timer);
+	s.stop_timer.data = s.clock_timer.data = &s;
 	if (!client_add(&s, options->client, err))
 		return -ERROR_LIMIT;
 	r = supervisor_start(&s, err);

@@ -21,10 +21,11 @@
 #include "sandbox/programs.h"
 #include "sandbox/supervisor/supervisor.h"
 
-#define ENTROPY_SIZE   256
-#define CLONE_DEADLINE (30 * NANOSECONDS_PER_SECOND)
-#define BOOT_DEADLINE  (120 * NANOSECONDS_PER_SECOND)
-#define SLOTS_MAX      4096
+#define ENTROPY_SIZE 256
+#define CLONE_TIME   (30 * NANOSECONDS_PER_SECOND)
+#define BOOT_TIME    (120 * NANOSECONDS_PER_SECOND)
+#define LOOK_TIME    MILLISECONDS(250) /* between looks whether the client is still there */
+#define SLOTS_MAX    4096
 
 CLEANUP_DEFINE(store, struct store, store_free);
 
@@ -117,7 +118,7 @@ static int start_vm(struct supervisor *s, struct error *err)
 	if (r == 0)
 		r = vm_start(s->engine, &config, &s->vm, err);
 	if (r == 0)
-		s->agent.fd = vm_agent_fd(s->vm);
+		s->agent = (struct peer){.fd = vm_agent_fd(s->vm), .out = {.limit = QUEUE_MAX}};
 	return r;
 }
 
@@ -198,19 +199,42 @@ static int send_main(struct supervisor *s, const struct control_attach *how, str
 	return 0;
 }
 
-/* What the agent answers before the main process runs: READY, then STARTED; ERROR in place of either. */
-static int await(struct supervisor *s, uint16_t type, uint64_t deadline, struct error *err)
+/* The next message of the agent; a wait that came to nothing says what was waited for. */
+static int next_message(
+	struct supervisor *s, uint16_t wanted, uint64_t usual, struct frame *f, struct error *err)
 {
-	struct message_error m = {0};
-	struct frame f;
-	int r = peer_wait(&s->agent, &f, deadline, err);
+	uint64_t timeout, deadline;
+	int r = vm_start_timeout(usual, &timeout, err);
 
 	if (r < 0)
 		return r;
-	if (f.type == type)
+	deadline = clock_monotonic() + timeout;
+	do {
+		uint64_t look = clock_monotonic() + LOOK_TIME;
+
+		if (s->clients->owner && peer_is_gone(&s->clients->peer))
+			return error_set(err, ERROR_START, "nobody waits for the sandbox any more");
+		r = peer_wait(&s->agent, f, look < deadline ? look : deadline, err);
+	} while (r == -ERROR_TIMEOUT && clock_monotonic() < deadline);
+	if (r == -ERROR_INVALID)
+		return error_prefix(err, "the guest broke the agent's protocol");
+	return r < 0 ? error_prefix(err, "wait for the guest's %s", message_name(wanted)) : 0;
+}
+
+/* What the agent answers before the main process runs: READY, then STARTED; ERROR in place of either. */
+static int await(struct supervisor *s, uint16_t type, uint32_t stream, uint64_t usual, struct error *err)
+{
+	struct message_error m = {0};
+	struct frame f;
+	int r = next_message(s, type, usual, &f, err);
+
+	if (r < 0)
+		return r;
+	if (f.stream == stream && f.type == type)
 		return 0;
-	if (f.type != MESSAGE_ERROR)
-		return error_set(err, ERROR_INVALID, "the guest answered %s, not %s", message_name(f.type),
+	if (f.stream != stream || f.type != MESSAGE_ERROR)
+		return error_set(err, ERROR_INVALID,
+			"the guest broke the agent's protocol: %s in place of %s", message_name(f.type),
 			message_name(type));
 	r = message_error_decode(cursor_of(f.payload, f.size), &m, err);
 	if (r == 0)
@@ -222,17 +246,14 @@ static int await(struct supervisor *s, uint16_t type, uint64_t deadline, struct 
 
 static int bring_up(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
-	uint64_t deadline;
 	int r = start_vm(s, err);
 
-	if (r < 0)
-		return r;
-	deadline = clock_monotonic() + (vm_is_clone(s->vm) ? CLONE_DEADLINE : BOOT_DEADLINE);
-	r = send_setup(s, err);
+	if (r == 0)
+		r = send_setup(s, err);
 	if (r == 0)
 		r = send_main(s, how, err);
 	if (r == 0)
-		r = await(s, MESSAGE_READY, deadline, err);
+		r = await(s, MESSAGE_READY, 0, vm_is_clone(s->vm) ? CLONE_TIME : BOOT_TIME, err);
 	return r;
 }
 
@@ -281,7 +302,9 @@ static int run_main(struct supervisor *s, const struct control_attach *how, stru
 	if (r == 0)
 		r = bring_up_twice(s, how, err);
 	if (r == 0)
-		r = await(s, MESSAGE_STARTED, clock_monotonic() + BOOT_DEADLINE, err);
+		r = await(s, MESSAGE_STARTED, s->main->id, BOOT_TIME, err);
+	if (r == 0)
+		s->main->started = true;
 	if (r == 0)
 		r = control_listen(s->directory.fd, &s->listener, err);
 	return r;
@@ -309,6 +332,7 @@ int supervisor_start(struct supervisor *s, struct error *err)
 
 	if (r < 0)
 		return r;
+	c->owner = how.flags & CONTROL_ATTACH_OWNER;
 	s->status.started = clock_realtime();
 	r = supervisor_set_state(s, "starting", err);
 	if (r == 0)

@@ -76,6 +76,7 @@ static void shut_guest_down(struct supervisor *s)
 {
 	_cleanup_buffer_ struct buffer payload = {0};
 
+	s->phase = PHASE_STOPPING;
 	if (s->record.discard) {
 		vm_kill(s->vm);
 		return;
@@ -117,8 +118,10 @@ void supervisor_stop(struct supervisor *s, uint64_t grace)
 {
 	if (s->phase == PHASE_ENDED || s->stop_step > STOP_ASKED)
 		return;
-	if (s->paused && vm_resume(s->vm, NULL) == 0)
+	if (s->paused && vm_resume(s->vm, NULL) == 0) {
 		s->paused = false;
+		agent_send_clock(s);
+	}
 	if (grace == 0 || !s->main) {
 		kill_main(s);
 		return;
@@ -140,27 +143,35 @@ void supervisor_fail(struct supervisor *s, const struct error *why)
 {
 	supervisor_note(s, "%s", why->text);
 	set_reason(s, why->text);
+	uv_poll_stop(&s->agent_poll); /* whatever else it says */
 	vm_kill(s->vm);
 }
 
-/* The main process's streams end with the VM: whoever is attached learns a status. */
+/* The main process's streams end with the VM: whoever is attached learns a status, or, where nobody had asked
+ * for the end, the reason. */
 static void tell_lost(struct supervisor *s)
 {
 	struct message_exited m = {.signal = SIGKILL};
 	_cleanup_buffer_ struct buffer payload = {0};
+	struct error why;
 
 	message_exited_encode(&m, &payload);
+	error_set(&why, ERROR_START, "the sandbox broke down: %s", s->status.reason ? s->status.reason : "");
 	for (struct client *c = s->clients; c; c = c->next)
-		if (c->attached)
+		if (c->attached && !c->dropped && s->status.reason && s->phase != PHASE_STOPPING)
+			peer_send_error(&c->peer, c->main_stream, &why);
+		else if (c->attached)
 			client_send(c, c->main_stream, MESSAGE_EXITED, 0, payload.data, payload.size);
 }
 
 static void tell_open_streams(struct supervisor *s)
 {
-	struct error gone = {.code = ERROR_CLOSED, .text = "the sandbox has stopped"};
 	struct map_slot *slot;
+	struct error gone;
 	size_t at = 0;
 
+	error_set(&gone, ERROR_CLOSED, "the sandbox has stopped%s%s", s->status.reason ? ": " : "",
+		s->status.reason ? s->status.reason : "");
 	while ((slot = map_next(&s->streams, &at))) {
 		struct stream *t = slot->value;
 

@@ -7,6 +7,7 @@
 
 /* A credit is sent on once it is worth a frame. */
 #define CREDIT_STEP (STREAM_WINDOW / 4)
+#define ENTRIES_MAX 100000 /* of a directory: docs/formats/agent.md */
 
 struct stream *stream_open(
 	struct supervisor *s, struct client *c, uint32_t client_stream, uint16_t opener, struct error *err)
@@ -116,8 +117,6 @@ static void main_output(struct supervisor *s, const struct frame *f)
 
 static int output_from_agent(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err)
 {
-	if (f->channel != CHANNEL_OUT && f->channel != CHANNEL_ERR)
-		return error_set(err, ERROR_INVALID, "output on channel %u", f->channel);
 	t->unacked[f->channel] += f->size;
 	if (t->unacked[f->channel] > STREAM_WINDOW)
 		return error_set(err, ERROR_INVALID, "more output than its window holds");
@@ -143,7 +142,7 @@ static int credit_from_agent(struct supervisor *s, struct stream *t, const struc
 	struct cursor in = cursor_of(f->payload, f->size);
 	uint32_t n = cursor_u32(&in);
 
-	if (!cursor_done(&in) || f->channel != CHANNEL_IN || n > t->unacked[CHANNEL_IN])
+	if (!cursor_done(&in) || !n || n > t->unacked[CHANNEL_IN])
 		return error_set(err, ERROR_INVALID, "credit for input that was not sent");
 	t->unacked[CHANNEL_IN] -= n;
 	if (!t->main) {
@@ -163,7 +162,7 @@ static void tell_client(struct stream *t, const struct frame *f)
 		client_send(t->client, t->client_stream, f->type, f->channel, f->payload, f->size);
 }
 
-static int main_exited(struct supervisor *s, const struct frame *f, struct error *err)
+static int main_exited(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err)
 {
 	struct message_exited m;
 	int r = message_exited_decode(cursor_of(f->payload, f->size), &m, err);
@@ -172,47 +171,89 @@ static int main_exited(struct supervisor *s, const struct frame *f, struct error
 		return r;
 	main_tell(s, f);
 	supervisor_main_exited(s, &m);
+	stream_close(s, t);
 	return 0;
+}
+
+/* Whether the agent may say this now, on this stream: most of it would be passed on, and has no window that
+ * bounds how often it comes. */
+static bool has_place(const struct stream *t, const struct frame *f)
+{
+	uint16_t opener = t->opener;
+	bool process = opener == MESSAGE_EXEC,
+	     output = f->channel == CHANNEL_OUT || f->channel == CHANNEL_ERR;
+
+	switch (f->type) {
+	case MESSAGE_STARTED:
+		return process && !t->started;
+	case MESSAGE_DATA:
+		return (process ? t->started : opener == MESSAGE_GET || opener == MESSAGE_READ) && output &&
+		       f->size && !t->ended[f->channel];
+	case MESSAGE_END:
+		return process && t->started && output && !t->ended[f->channel];
+	case MESSAGE_CLOSE:
+		return process && f->channel == CHANNEL_IN && !t->ended[CHANNEL_IN];
+	case MESSAGE_CREDIT:
+		return (process || opener == MESSAGE_PUT || opener == MESSAGE_WRITE) &&
+		       f->channel == CHANNEL_IN;
+	case MESSAGE_ENTRY:
+		return t->entries < (opener == MESSAGE_LIST ? ENTRIES_MAX : opener == MESSAGE_STAT ? 1 : 0);
+	case MESSAGE_EXITED:
+		return process && t->started;
+	case MESSAGE_DONE:
+		return !process && opener != MESSAGE_METRICS;
+	case MESSAGE_USAGE:
+		return opener == MESSAGE_METRICS;
+	case MESSAGE_ERROR:
+		return !t->main;
+	default:
+		return false;
+	}
+}
+
+static void note_place(struct stream *t, const struct frame *f)
+{
+	switch (f->type) {
+	case MESSAGE_STARTED:
+		t->started = true;
+		break;
+	case MESSAGE_END:
+	case MESSAGE_CLOSE:
+		t->ended[f->channel] = true;
+		break;
+	case MESSAGE_ENTRY:
+		t->entries++;
+		break;
+	}
 }
 
 int stream_from_agent(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err)
 {
+	if (!has_place(t, f))
+		return error_set(err, ERROR_INVALID, "%s (type %u) out of its place on a stream of %s",
+			message_name(f->type), f->type, message_name(t->opener));
+	note_place(t, f);
 	switch (f->type) {
 	case MESSAGE_DATA:
 		return output_from_agent(s, t, f, err);
 	case MESSAGE_CREDIT:
 		return credit_from_agent(s, t, f, err);
-	case MESSAGE_END:
-	case MESSAGE_CLOSE:
+	case MESSAGE_EXITED:
+		if (t->main)
+			return main_exited(s, t, f, err);
+		/* fall through */
+	case MESSAGE_ERROR:
+	case MESSAGE_DONE:
+	case MESSAGE_USAGE:
+		tell_client(t, f);
+		stream_close(s, t);
+		return 0;
+	default: /* STARTED, END, CLOSE, ENTRY */
 		if (t->main)
 			main_tell(s, f);
 		else
 			tell_client(t, f);
 		return 0;
-	case MESSAGE_STARTED:
-	case MESSAGE_ENTRY:
-		tell_client(t, f);
-		return 0;
-	case MESSAGE_EXITED:
-		if (t->main) {
-			int r = main_exited(s, f, err);
-
-			if (r == 0)
-				stream_close(s, t);
-			return r;
-		}
-		/* fall through */
-	case MESSAGE_ERROR:
-	case MESSAGE_DONE:
-	case MESSAGE_USAGE:
-		if (t->main)
-			return error_set(
-				err, ERROR_INVALID, "%s for the main process", message_name(f->type));
-		tell_client(t, f);
-		stream_close(s, t);
-		return 0;
-	default:
-		return error_set(err, ERROR_INVALID, "%s on a stream", message_name(f->type));
 	}
 }
 

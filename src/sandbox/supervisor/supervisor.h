@@ -18,6 +18,8 @@
  * client credits them. Bytes of the main process are credited when the slowest attached client has; with
  * none attached, when they are in the log. So memory is bounded by windows, and a slow reader slows its
  * process, not its neighbours. A peer that sends more than its window is dropped: the guest with its VM.
+ * Messages without a window have a place where alone the guest may say them. Behind all this each queue has
+ * an end: who takes nothing until it is reached is dropped, too.
  */
 #pragma once
 
@@ -37,6 +39,7 @@
 
 #define CLIENTS_MAX        64
 #define CLIENT_STREAMS_MAX 64
+#define QUEUE_MAX          (64 * 1024 * 1024) /* bytes that wait for one client, or for the guest */
 
 struct supervisor;
 
@@ -61,8 +64,11 @@ struct stream {
 	uint32_t id;     /* the agent's number */
 	uint16_t opener; /* the message that opened it */
 	bool main;
-	bool detached;         /* an exec that goes on without its client */
-	struct client *client; /* NULL: nobody waits any more */
+	bool detached;             /* an exec that goes on without its client */
+	bool started;              /* STARTED has come */
+	bool ended[CHANNEL_COUNT]; /* END of out or err has come, CLOSE of in */
+	uint32_t entries;          /* ENTRY messages so far */
+	struct client *client;     /* NULL: nobody waits any more */
 	uint32_t client_stream;
 	uint64_t unacked[CHANNEL_COUNT]; /* out, err: bytes from the agent; in: bytes from the client */
 };
@@ -88,7 +94,7 @@ struct supervisor {
 	uv_loop_t loop;
 	uv_poll_t agent_poll, listener_poll, vm_poll, console_poll;
 	uv_signal_t signals[3];
-	uv_timer_t stop_timer;
+	uv_timer_t stop_timer, clock_timer;
 	int listener;
 	int image_fd, disk_fd;
 	struct console console;
@@ -124,8 +130,9 @@ void console_close(struct console *c);
 const char *console_panic(
 	struct console *c, size_t *n); /* why the guest's kernel gave up, or NULL; not NUL-terminated */
 
-/* agent.c: reads and dispatches what is there; failures end the sandbox. */
-void agent_readable(struct supervisor *s);
+/* agent.c */
+void agent_readable(struct supervisor *s); /* reads and dispatches what is there; failures end the sandbox */
+void agent_send_clock(struct supervisor *s); /* after the start, after a pause, and every few minutes */
 
 /* clients.c */
 struct client *client_add(struct supervisor *s, int fd, struct error *err); /* takes fd */

@@ -147,10 +147,12 @@ int krun_start(
 
 static int start(const struct vm_config *config, struct vm **vm, struct error *err)
 {
-	struct krun_host host = {.kvm_fd = -1, .boot_time = BOOT_TIME};
+	struct krun_host host = {.kvm_fd = -1};
 	struct accelerator accelerator;
 	int r = krun_library_find(&host.library, err);
 
+	if (r == 0)
+		r = vm_start_timeout(BOOT_TIME, &host.boot_time, err);
 	if (r == 0)
 		r = accelerator_find(config->home, VM_ACCELERATOR_KVM, &accelerator, err);
 	if (r == 0)

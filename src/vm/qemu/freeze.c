@@ -133,8 +133,11 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 		.kernel = p->boot.kernel.vmlinux,
 		.memory_fd = memory_fd,
 		.config = p->config};
-	int r = boot_files_initrd(p->config->home, &p->boot, &initrd, err);
+	uint64_t boot_time;
+	int r = vm_start_timeout(BOOT_TIME, &boot_time, err);
 
+	if (r == 0)
+		r = boot_files_initrd(p->config->home, &p->boot, &initrd, err);
 	spec.initrd = initrd;
 	machine.role = role;
 	for (int try = 0; r == 0; try++) {
@@ -142,7 +145,7 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 		if (r < 0)
 			return r;
 		r = agent_read_hello(
-			q->agent_fd, q->pid_fd, clock_monotonic() + BOOT_TIME, hello, hello_size, err);
+			q->agent_fd, q->pid_fd, clock_monotonic() + boot_time, hello, hello_size, err);
 		if (r == 0)
 			return 0;
 		r = qemu_explain_end(q, r, err);

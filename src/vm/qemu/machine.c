@@ -16,6 +16,7 @@
 #define MIB               (1024ULL * 1024)
 #define QEMU_NAME         "qemu-system-x86_64"
 #define TRANSLATION_CACHE 256 /* MiB for TCG's code: reserved, touched as it fills */
+#define KERNEL_WORDS      "console=ttyS0 quiet reboot=t panic=-1"
 #define TSC_STEP          10
 
 uint64_t machine_memory(uint64_t bytes)
@@ -107,7 +108,9 @@ static void add_devices(struct list *l, const struct machine *m)
 }
 
 /* Debian's cloud kernel finds the devices by ACPI only. Without the counter's frequency three boots of ten
- * hang in its calibration. reboot=t, panic=-1 and -no-reboot make every end of the guest one of QEMU. */
+ * hang in its calibration; without tsc=reliable the kernel compares the counter with its timer's ticks, of
+ * which a busy host drops some, and then keeps time by those. reboot=t, panic=-1 and -no-reboot make every
+ * end of the guest one of QEMU. */
 static void add_kernel(struct list *l, const struct machine *m)
 {
 	add(l, "-kernel");
@@ -116,10 +119,9 @@ static void add_kernel(struct list *l, const struct machine *m)
 	add(l, MACHINE_INITRD_PATH);
 	add(l, "-append");
 	if (m->tsc_khz)
-		add(l, "console=ttyS0 quiet reboot=t panic=-1 tsc_early_khz=%llu",
-			(unsigned long long)m->tsc_khz);
+		add(l, KERNEL_WORDS " tsc=reliable tsc_early_khz=%llu", (unsigned long long)m->tsc_khz);
 	else
-		add(l, "console=ttyS0 quiet reboot=t panic=-1");
+		add(l, KERNEL_WORDS);
 }
 
 char **machine_arguments(const struct machine *m, struct error *err)
