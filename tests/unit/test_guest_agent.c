@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent's loop as a process on the host, with a socket for its port: transfers with their windows, and
- * what the host may do to them. Set-up, SHUTDOWN and the reset of the machine belong to the first process of
- * a virtual machine, so they are stand-ins here; the system tests have the real ones.
+ * what the host may do to them. Set-up, the clock, SHUTDOWN and the reset of the machine belong to the first
+ * process of a virtual machine, so they are stand-ins here; the system tests have the real ones.
  */
 #include "test.h"
 
@@ -26,6 +26,7 @@
 #include "codec/message.h"
 #include "codec/tar.h"
 #include "guest/agent.h"
+#include "guest/clock.h"
 #include "guest/loop.h"
 #include "guest/setup.h"
 #include "guest/shutdown.h"
@@ -42,6 +43,12 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	(void)b;
 	(void)m;
 	return error_set(err, ERROR_UNAVAILABLE, "no set-up here");
+}
+
+int clock_correct(uint64_t realtime, struct error *err)
+{
+	(void)realtime;
+	return error_set(err, ERROR_UNAVAILABLE, "this clock is another's");
 }
 
 void shutdown_begin(struct agent *a, const struct message_shutdown *m)
