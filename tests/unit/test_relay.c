@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -345,7 +344,7 @@ TEST(what_came_before_the_sandbox_broke_down_is_written_and_then_the_reason_told
 	CHECK(fcntl(out[1], F_SETPIPE_SZ, 4096) >= 0);
 	CHECK(pthread_create(&reader, NULL, drain, &out[0]) == 0);
 	CHECK_INT(monocore_process_relay(p, &relay, &status, &error), -MONOCORE_START);
-	CHECK(strcmp(error.text, "the sandbox broke down") == 0);
+	CHECK_TEXT(error.text, "the sandbox broke down");
 	close(out[1]);
 	pthread_join(reader, &total);
 	close(out[0]);
@@ -363,6 +362,6 @@ TEST(the_reason_is_told_to_one_who_writes_to_a_sandbox_that_broke_down)
 	/* The end of the input is the first that is sent, and nobody takes it. */
 	relay.in = -1;
 	CHECK_INT(monocore_process_relay(p, &relay, &status, &error), -MONOCORE_START);
-	CHECK(strcmp(error.text, "the sandbox broke down") == 0);
+	CHECK_TEXT(error.text, "the sandbox broke down");
 	monocore_process_free(p);
 }
