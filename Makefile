@@ -6,7 +6,10 @@ BUILD := build/release
 STAGE := $(CURDIR)/build/stage
 IMAGE := build/images/debian
 PREFIX ?= /usr/local
-MONOCORE := $(STAGE)/bin/monocore
+# What of tools/packages.txt is set up; empty: everything.
+PACKAGE_GROUPS :=
+# A user's PATH lacks them, and root's after a plain `su`.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages build demo test bench soak lint fmt install clean
@@ -15,23 +18,27 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 packages:
-	@tools/setup packages
+	@tools/setup packages $(PACKAGE_GROUPS)
 
 setup: packages ## install what is missing: packages, guest kernel, VM template, demo image
 	@$(MAKE) --no-print-directory build
-	@tools/setup kernel $(STAGE)
-	@tools/setup template $(STAGE)
+	@tools/setup kernel "$(STAGE)"
+	@tools/setup template "$(STAGE)"
 	@tools/setup image
 
 build: ## compile everything into build/
 	@mkdir -p build
-	@[ -e $(BUILD)/build.ninja ] || meson setup --prefix=$(PREFIX) $(BUILD) >build/setup.log 2>&1 || \
+	@other=$$(find build -maxdepth 2 -type d ! -writable -print -quit) && [ -z "$$other" ] || \
+		{ echo "$$other is not yours to write (built as root?): give it back with chown, or remove build/"; exit 1; }
+	@[ -e $(BUILD)/build.ninja ] || { echo 'compiling into build/ (once; a minute or so)' && \
+		meson setup --prefix="$(PREFIX)" $(BUILD) >build/setup.log 2>&1; } || \
 		{ cat build/setup.log; echo "the build needs packages: run 'make setup'"; exit 1; }
 	@ninja -C $(BUILD) --quiet
-	@tools/stage $(BUILD) $(STAGE)
+	@tools/stage $(BUILD) "$(STAGE)"
 
-demo: setup ## run Python from a Debian image in a microVM, setting up all it needs
-	$(MONOCORE) tmp oci:$(IMAGE) -- python3 -c 'import platform; print(platform.uname())'
+demo: ## run Python from a Debian image in a microVM, setting up all it needs
+	@$(MAKE) --no-print-directory setup PACKAGE_GROUPS='build run demo'
+	build/stage/bin/monocore tmp oci:$(IMAGE) -- python3 -c 'import platform; print(platform.uname())'
 
 test: setup ## run all tests, real VMs included
 	@tests/run
@@ -48,8 +55,8 @@ lint: packages ## check format, layers, sizes and scripts
 fmt: packages ## format the sources
 	@tools/sources | xargs clang-format -i
 
-install: build ## install into PREFIX (/usr/local) below DESTDIR
-	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+install: ## install into PREFIX (/usr/local) below DESTDIR
+	@tools/install $(BUILD) "$(PREFIX)" "$(DESTDIR)"
 
 clean: ## remove all that was built and made
 	@rm -rf build
