@@ -9,6 +9,9 @@
 #include "codec/message.h"
 #include "lib/handle.h"
 
+#define ENTRIES_MAX  100000 /* as our agent has it */
+#define ENTRIES_STEP 256
+
 int files_connect(struct monocore *mc, const char *name, struct peer *peer, struct error *err)
 {
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
@@ -161,20 +164,26 @@ void monocore_file_list_free(struct monocore_file_info *list, size_t count)
 	free(list);
 }
 
+/* The guest is believed neither in what it says nor in how much. */
 static int add_entry(
 	const struct frame *f, struct monocore_file_info **list, size_t *count, struct error *err)
 {
-	struct monocore_file_info *grown = reallocarray(*list, *count + 1, sizeof *grown);
 	struct message_entry m = {0};
 	int r;
 
-	if (!grown)
-		return error_no_memory(err, "list files");
-	*list = grown;
+	if (*count >= ENTRIES_MAX)
+		return error_set(err, ERROR_LIMIT, "the directory has over %d entries", ENTRIES_MAX);
+	if (*count % ENTRIES_STEP == 0) {
+		struct monocore_file_info *grown = reallocarray(*list, *count + ENTRIES_STEP, sizeof *grown);
+
+		if (!grown)
+			return error_no_memory(err, "list files");
+		*list = grown;
+	}
 	r = message_entry_decode(cursor_of(f->payload, f->size), &m, err);
 	if (r < 0)
 		return r;
-	grown[(*count)++] = (struct monocore_file_info){.name = m.name,
+	(*list)[(*count)++] = (struct monocore_file_info){.name = m.name,
 		.mode = m.mode,
 		.uid = m.uid,
 		.gid = m.gid,

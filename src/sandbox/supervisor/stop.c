@@ -147,8 +147,8 @@ void supervisor_fail(struct supervisor *s, const struct error *why)
 	vm_kill(s->vm);
 }
 
-/* The main process's streams end with the VM: whoever is attached learns a status, or, where nobody had asked
- * for the end, the reason. */
+/* The main process's streams end with the VM: whoever is attached learns a status; whose sandbox it is, and
+ * where nobody had asked for the end, the reason. */
 static void tell_lost(struct supervisor *s)
 {
 	struct message_exited m = {.signal = SIGKILL};
@@ -158,7 +158,7 @@ static void tell_lost(struct supervisor *s)
 	message_exited_encode(&m, &payload);
 	error_set(&why, ERROR_START, "the sandbox broke down: %s", s->status.reason ? s->status.reason : "");
 	for (struct client *c = s->clients; c; c = c->next)
-		if (c->attached && !c->dropped && s->status.reason && s->phase != PHASE_STOPPING)
+		if (c->attached && c->owner && !c->dropped && s->status.reason && s->phase != PHASE_STOPPING)
 			peer_send_error(&c->peer, c->main_stream, &why);
 		else if (c->attached)
 			client_send(c, c->main_stream, MESSAGE_EXITED, 0, payload.data, payload.size);
