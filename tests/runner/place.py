@@ -132,7 +132,9 @@ class Place:
         source, target = os.path.join(self.repository, path), os.path.join(self.sources, path)
 
         def ignore(where, names):
+            # Meson makes the links of a library before the library, which a build in part never makes.
             return [name for name in names if name.endswith('.p') or name.startswith('meson-')
+                    or not os.path.exists(os.path.join(where, name))
                     or (not os.path.isdir(os.path.join(where, name))
                         and not os.access(os.path.join(where, name), os.X_OK) and '.so' not in name)]
         if os.path.isdir(source):
