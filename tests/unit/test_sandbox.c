@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -197,6 +198,35 @@ TEST(what_a_killed_maker_left_is_swept_and_what_lives_is_not)
 	CHECK_OK(directory_find(&p.home, "alive", &kept, &err));
 	directory_close(&alive);
 	directory_close(&kept);
+	place_close(&p);
+}
+
+TEST(sandboxes_are_made_while_others_sweep)
+{
+	struct place p;
+	pid_t sweepers[3];
+
+	place_open(&p);
+	for (size_t i = 0; i < ARRAY_SIZE(sweepers); i++) {
+		sweepers[i] = fork();
+		if (sweepers[i] == 0)
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (sweepers[i] == 0)
+			directory_sweep(&p.home, NULL);
+	}
+	for (int i = 0; i < 400; i++) {
+		struct directory d = DIRECTORY_NONE;
+		char name[16];
+
+		snprintf(name, sizeof name, "box%d", i);
+		make_sandbox(&p, &d, name);
+		directory_close(&d);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sweepers); i++) {
+		kill(sweepers[i], SIGKILL);
+		waitpid(sweepers[i], NULL, 0);
+	}
+	CHECK_INT(count_entries(&p), 400);
 	place_close(&p);
 }
 
