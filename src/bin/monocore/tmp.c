@@ -104,7 +104,8 @@ const struct command tmp_command = {
 		"the "
 		"command has ended, until 'monocore rm' (with --rm: it does not stay).\n\n"
 		"Where standard input and output are terminals, the command gets a terminal.\n\n"
-		"The exit status is the command's; 125 where the sandbox could not be started, 126 where the "
+		"The exit status is the command's; 125 where the sandbox could not be started or broke down, "
+		"126 where the "
 		"command cannot be executed, 127 where there is none of this name, 128+N where signal N "
 		"ended "
 		"it.",
