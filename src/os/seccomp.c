@@ -78,8 +78,8 @@ static const int denied[] = {
 	SYS_open_by_handle_at,
 	SYS_fanotify_init,
 	SYS_fanotify_mark,
-	/* names, owners and times of files, which landlock (ABI 2) leaves to the files' owner; locks, which it
-	 * would share with whoever gave it the descriptor */
+	/* names, owners and times of files, which landlock (ABI 2) leaves to the files' owner; locks, which
+	 * it would share with whoever gave it the descriptor */
 	SYS_truncate,
 	SYS_fchmod,
 	SYS_fchmodat,
@@ -233,8 +233,8 @@ static void notify_writers(struct seccomp_filter *f, int number, unsigned flags_
 void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
 {
 	/* Signals can be sent, and typed, by these as well. */
-	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW, F_OFD_SETLK,
-		F_OFD_SETLKW, F_SETLEASE, F_NOTIFY, F_ADD_SEALS};
+	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW,
+		F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY, F_ADD_SEALS};
 	static const unsigned ioctl_commands[] = {FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX, TIOCSCTTY};
 
 	f->size = 0;
@@ -326,13 +326,14 @@ static int send_answer(int listener, uint64_t id, int fd, size_t size, struct er
 	return 0;
 }
 
-int seccomp_answer(int listener, const struct seccomp_grant *grants, size_t count, struct error *err)
+int seccomp_answer(int listener, struct seccomp_grant *grants, size_t count, struct error *err)
 {
 	struct seccomp_notif_sizes sizes; /* the kernel's may be larger than ours */
 	_cleanup_free_ struct seccomp_notif *n = NULL;
 	char path[PATH_MAX] = "";
 	size_t answer_size;
-	int fd = -1;
+	struct seccomp_grant *found = NULL;
+	int r;
 
 	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0u, &sizes) < 0)
 		return error_errno(err, errno, "listen to a confined program");
@@ -350,6 +351,9 @@ int seccomp_answer(int listener, const struct seccomp_grant *grants, size_t coun
 	read_path((pid_t)n->pid, n->data.args[n->data.nr == SYS_openat ? 1 : 0], path, sizeof path);
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(path, grants[i].path))
-			fd = grants[i].fd;
-	return send_answer(listener, n->id, fd, answer_size, err);
+			found = &grants[i];
+	r = send_answer(listener, n->id, found ? found->fd : -1, answer_size, err);
+	if (r == 0 && found)
+		found->taken = true;
+	return r;
 }

@@ -36,7 +36,8 @@ int seccomp_filter_enter(const struct seccomp_filter *f, int *listener);
 struct seccomp_grant {
 	const char *path;
 	int fd;
+	bool taken; /* set by seccomp_answer(): it was asked for, and given */
 };
 
 /* Takes one notification from the listener and answers it: the grant's descriptor, or EACCES. */
-int seccomp_answer(int listener, const struct seccomp_grant *grants, size_t count, struct error *err);
+int seccomp_answer(int listener, struct seccomp_grant *grants, size_t count, struct error *err);

@@ -2,9 +2,8 @@
 /*
  * A program in QEMU's place that the guest has taken over: it tries all that would do harm to the host, and
  * tells how each attempt ended. It is started by the code that starts QEMU, with the same descriptors: 3 is
- * QMP, on which it plays QEMU's part of the greeting, 4 is the agent's socket, on which it is told its
- * targets, a line each ("home PATH"), and answers with a line for each attempt ("open home: 13", an errno;
- * 0 where it succeeded).
+ * QMP, 4 is the agent's socket, on which it is told its targets, a line each ("home PATH"), and answers with
+ * a line for each attempt ("open home: 13", an errno; 0 where it succeeded).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,14 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/xattr.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define QMP   3
@@ -33,17 +33,10 @@ static struct {
 	int port, parent, sibling;
 } target;
 
-static void play_qemu(void)
+/* In QEMU's place it opens the memory, as QEMU does. */
+static int play_qemu(void)
 {
-	static const char greeting[] = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\n",
-			  answer[] = "{\"return\": {}}\n";
-	char line[256];
-
-	if (fcntl(QMP, F_GETFD) < 0)
-		return;
-	if (write(QMP, greeting, sizeof greeting - 1) < 0 || read(QMP, line, sizeof line) <= 0 ||
-		write(QMP, answer, sizeof answer - 1) < 0)
-		exit(1);
+	return fcntl(QMP, F_GETFD) < 0 ? -1 : open("/memory", O_RDWR);
 }
 
 static void read_targets(void)
@@ -72,6 +65,19 @@ static void read_targets(void)
 static void tell(const char *attempt, long result)
 {
 	dprintf(AGENT, "%s: %d\n", attempt, result < 0 ? errno : 0);
+}
+
+/* What all clones share can be read, and no more. */
+static void attack_memory(int memory)
+{
+	char path[32];
+
+	tell("write to the memory", write(memory, "x", 1));
+	tell("map the memory", mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, memory, 0) == MAP_FAILED ? -1 : 0);
+	tell("cut the memory", ftruncate(memory, 0));
+	snprintf(path, sizeof path, "/proc/self/fd/%d", memory);
+	tell("open the memory for writing", open(path, O_RDWR));
+	tell("open the memory again", open("/memory", O_RDWR));
 }
 
 static void attack_files(void)
@@ -172,9 +178,12 @@ static void attack_itself(void)
 
 int main(void)
 {
-	play_qemu();
+	int memory = play_qemu();
+
 	signal(SIGUSR1, SIG_IGN);
 	read_targets();
+	if (memory >= 0)
+		attack_memory(memory);
 	attack_files();
 	attack_sockets();
 	attack_process("parent", target.parent);

@@ -19,9 +19,10 @@
 #include "codec/message.h"
 #include "guest/boot.h"
 
-#define FLOOD_TIME (2 * NANOSECONDS_PER_SECOND)
-#define WRITE_MOST 32768
-#define CHANNEL_NO 7
+#define FLOOD_TIME   (2 * NANOSECONDS_PER_SECOND)
+#define WRITE_MOST   32768
+#define CHANNEL_NO   7
+#define LIST_ENTRIES 20000
 
 static int port;
 static struct frame_reader reader;
@@ -434,6 +435,20 @@ static void perform(uint32_t stream, const char *name, bool first)
 	act->run(stream);
 }
 
+/* As many bytes as the names may have, more than anybody should have to keep. */
+static void list_much(uint32_t stream)
+{
+	static char name[MESSAGE_PATH_MAX + 1];
+	const struct message_entry entry = {.name = name, .mode = 0120777, .link = name};
+	_cleanup_buffer_ struct buffer payload = {0};
+
+	memset(name, 'x', MESSAGE_PATH_MAX);
+	message_entry_encode(&entry, &payload);
+	for (int i = 0; i < LIST_ENTRIES; i++)
+		say(stream, MESSAGE_ENTRY, 0, payload.data, payload.size);
+	say(stream, MESSAGE_DONE, 0, NULL, 0);
+}
+
 /* STAT and GET are answered by what was not asked for, without end; a signal, a stop and all the rest by
  * nothing. */
 static void answer(const struct frame *f, bool first)
@@ -448,6 +463,8 @@ static void answer(const struct frame *f, bool first)
 		for (;;)
 			say(f->stream, MESSAGE_ENTRY, 0, payload.data, payload.size);
 	}
+	if (f->type == MESSAGE_LIST)
+		list_much(f->stream);
 	if (f->type != MESSAGE_EXEC || message_exec_decode(cursor_of(f->payload, f->size), &m, &err) < 0)
 		return;
 	perform(f->stream, m.argv[0], first);

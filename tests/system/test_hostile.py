@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import struct
 import tempfile
 import termios
@@ -22,6 +23,7 @@ from harness.tap import contains, equal, promise, true, until
 AGENTS = os.environ.get('MC_HOSTILE') or f'{SOURCES}/build/release/tests/hostile'
 MEMORY = 100 << 20  # bytes that a supervisor may have at most
 BROKE = 'the guest broke the agent\'s protocol: '
+EXEC, SIGNAL, LIST = 5, 11, 19  # docs/formats/control.md
 LOST = 'the sandbox broke down: '
 
 folder = tempfile.mkdtemp(prefix='mc-hostile-')
@@ -250,6 +252,57 @@ def _():
         contains(mc.row(name)['reason'], BROKE + 'ENTRY')
         contains(mc('log', '--stream', 'system', name).ok().out, BROKE + 'ENTRY')
         mc('rm', name).ok()
+    well()
+
+
+def control(mc, name):
+    """A connection of our own to a sandbox's supervisor."""
+    connection = socket.socket(socket.AF_UNIX)
+    place = os.open(f'{home}/sandboxes/{mc("inspect", name).ok().json()[0]["id"]}', os.O_PATH)
+    connection.connect(f'/proc/self/fd/{place}/control')
+    os.close(place)
+    return connection
+
+
+def frame(kind, payload=b''):
+    return struct.pack('<IIHH', 8 + len(payload), 1, kind, 0) + payload
+
+
+def text(value):
+    return struct.pack('<I', len(value)) + value
+
+
+@promise('who reads nothing of what the guest says without end is dropped, and the sandbox goes on')
+def _():
+    mc = hostile()
+    name = mc('tmp', '-d', DEBIAN, '--', 'serve').ok().out.strip()
+    with control(mc, name) as idle:
+        idle.sendall(frame(LIST, text(b'/')))
+        equal(mc('exec', name, '--', 'exit', timeout=30).ok(3).out, 'before\n')
+        idle.settimeout(20)
+        size = 0
+        with contextlib.suppress(ConnectionResetError):
+            while got := idle.recv(1 << 20):
+                size += len(got)
+        true(size < 80 << 20, f'{size >> 20} MiB were kept for it')
+    mc('rm', '-f', name).ok()
+    well()
+
+
+@promise('a guest that takes nothing of what is sent to it is given up before that fills the memory')
+def _():
+    mc = hostile()
+    name = mc('tmp', '-d', DEBIAN, '--', 'serve').ok().out.strip()
+    with control(mc, name) as busy:
+        busy.sendall(frame(EXEC, bytes(4) + struct.pack('<I', 1) + text(b'deaf') + bytes(20)))
+        true(busy.recv(1 << 16), 'it is started')
+        signals = frame(SIGNAL, struct.pack('<I', 1)) * 65536
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(80):
+                busy.sendall(signals)
+    until(lambda: mc.row(name)['state'] == 'stopped', 'it is stopped')
+    contains(mc.row(name)['reason'], 'the guest takes nothing of what is sent to it')
+    mc('rm', name).ok()
     well()
 
 

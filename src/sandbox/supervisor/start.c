@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,12 @@
 #include "sandbox/programs.h"
 #include "sandbox/supervisor/supervisor.h"
 
-#define ENTROPY_SIZE 256
-#define CLONE_TIME   (30 * NANOSECONDS_PER_SECOND)
-#define BOOT_TIME    (120 * NANOSECONDS_PER_SECOND)
-#define LOOK_TIME    MILLISECONDS(250) /* between looks whether the client is still there */
-#define SLOTS_MAX    4096
+#define ENTROPY_SIZE  256
+#define CLONE_TIME    (30 * NANOSECONDS_PER_SECOND)
+#define BOOT_TIME     (120 * NANOSECONDS_PER_SECOND)
+#define LOOK_TIME     MILLISECONDS(250) /* between looks whether the client is still there */
+#define LAST_WORDS_MS 1000
+#define SLOTS_MAX     4096
 
 CLEANUP_DEFINE(store, struct store, store_free);
 
@@ -244,6 +246,19 @@ static int await(struct supervisor *s, uint16_t type, uint32_t stream, uint64_t 
 	return r;
 }
 
+/* The agent's connection broke: the engine knows more, if its process has ended. */
+static int explain_lost(struct supervisor *s, int r, struct error *err)
+{
+	struct pollfd p = {.fd = vm_process_fd(s->vm), .events = POLLIN};
+	struct error why;
+
+	if (poll(&p, 1, LAST_WORDS_MS) == 1 && vm_wait(s->vm, &why) < 0) {
+		*err = why;
+		return -(int)why.code;
+	}
+	return r;
+}
+
 static int bring_up(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
 	int r = start_vm(s, err);
@@ -254,14 +269,14 @@ static int bring_up(struct supervisor *s, const struct control_attach *how, stru
 		r = send_main(s, how, err);
 	if (r == 0)
 		r = await(s, MESSAGE_READY, 0, vm_is_clone(s->vm) ? CLONE_TIME : BOOT_TIME, err);
-	return r;
+	return r == -ERROR_CLOSED && s->vm ? explain_lost(s, r, err) : r;
 }
 
 /* True where another try is worth it: the guest was silent or talked nonsense, and a template is to blame. */
 static bool template_is_to_blame(const struct supervisor *s, int r)
 {
 	return s->vm && vm_is_clone(s->vm) &&
-	       (r == -ERROR_TIMEOUT || r == -ERROR_CLOSED || r == -ERROR_INVALID);
+	       (r == -ERROR_TIMEOUT || r == -ERROR_CLOSED || r == -ERROR_INVALID || r == -ERROR_CORRUPT);
 }
 
 static int bring_up_twice(struct supervisor *s, const struct control_attach *how, struct error *err)

@@ -78,7 +78,7 @@ static void give(struct start *s, int ours, int theirs)
 
 static void grant(struct start *s, const char *path, int fd)
 {
-	s->grants[s->grant_count++] = (struct seccomp_grant){path, fd};
+	s->grants[s->grant_count++] = (struct seccomp_grant){.path = path, .fd = fd};
 }
 
 static void show(struct start *s, const char *source, const char *target, bool optional)
@@ -203,7 +203,7 @@ static int spawn(const struct start *s, struct confined *c, struct error *err)
 
 /* Answers the opens of the process until its agent speaks, or it ends, which closes the agent's socket. */
 static int answer_until_heard(
-	const struct start *s, int listener, int agent_fd, uint64_t deadline, struct error *err)
+	struct start *s, int listener, int agent_fd, uint64_t deadline, struct error *err)
 {
 	struct pollfd p[] = {{.fd = agent_fd, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
 

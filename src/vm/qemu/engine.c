@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine QEMU: clones of templates, or a boot. */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +10,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "os/process.h"
 #include "vm/engine.h"
 #include "vm/qemu/freeze.h"
 
-#define QMP_TIME     (20 * NANOSECONDS_PER_SECOND)
-#define RESTORE_TIME (20 * NANOSECONDS_PER_SECOND)
+#define QMP_TIME   (20 * NANOSECONDS_PER_SECOND)
+#define START_TIME (20 * NANOSECONDS_PER_SECOND)
 
 struct qemu_vm {
 	struct vm vm;
@@ -86,90 +84,26 @@ static int start_cold(const struct recipe *p, struct vm **vm, struct error *err)
 	return r == 0 ? new_vm(p, &q, &hello, hello_size, NULL, vm, err) : r;
 }
 
-/* QEMU loads the state in its main loop, and answers in between. */
-static int await_loaded(struct qemu *q, uint64_t deadline, struct error *err)
-{
-	for (;;) {
-		json_t *answer = NULL;
-		int r = qmp_execute(&q->qmp, "query-status", NULL, -1, deadline, &answer, err);
-		const char *status = json_string_value(json_object_get(answer, "status"));
-		bool loaded = status && (!strcmp(status, "paused") || !strcmp(status, "running"));
-		bool loading = status && !strcmp(status, "inmigrate");
-
-		json_decref(answer);
-		if (r < 0 || loaded)
-			return r;
-		if (!loading)
-			return error_set(err, ERROR_CORRUPT, "QEMU could not load the template's state");
-		if (clock_monotonic() > deadline)
-			return error_set(
-				err, ERROR_TIMEOUT, "QEMU did not load the template's state in time");
-		poll(NULL, 0, 1);
-	}
-}
-
-static int wake(struct qemu *q, const struct template *t, struct error *err)
-{
-	uint64_t deadline = clock_monotonic() + RESTORE_TIME;
-	int r = qemu_ignore_memory(q, deadline, err);
-
-	if (r == 0)
-		r = qmp_execute(&q->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), t->state, deadline,
-			NULL, err);
-	if (r == 0)
-		r = qmp_execute(&q->qmp, "migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), -1,
-			deadline, NULL, err);
-	if (r == 0)
-		r = await_loaded(q, deadline, err);
-	return r == 0 ? qmp_execute(&q->qmp, "cont", NULL, -1, deadline, NULL, err) : r;
-}
-
-/* *blame: the template may be what is wrong. */
-static int start_clone_of(
-	const struct recipe *p, struct template *t, struct vm **vm, bool *blame, struct error *err)
-{
-	struct machine machine = p->machine;
-	const struct qemu_spec spec = {
-		.path = p->qemu, .machine = &machine, .memory_fd = t->memory, .config = p->config};
-	struct qemu q;
-	int r;
-
-	machine.role = MACHINE_CLONE;
-	*blame = false;
-	r = qemu_start(&spec, clock_monotonic() + QMP_TIME, &q, err);
-	if (r < 0)
-		return r;
-	r = wake(&q, t, err);
-	if (r < 0) {
-		*blame = true;
-		qemu_explain_end(&q, r, err);
-		qemu_end(&q);
-		return error_prefix(err, "clone template %.12s", t->key);
-	}
-	return new_vm(p, &q, &t->hello, t->hello_size, t, vm, err);
-}
-
+/* QEMU loads the state, and the machine runs on. One that cannot be loaded ends QEMU, which whoever waits for
+ * the agent's answer sees. */
 static int start_clone(const struct recipe *p, struct vm **vm, struct error *err)
 {
-	for (int try = 0;; try++) {
-		struct template t;
-		bool blame;
-		int r = template_take(p, &t, err);
+	struct machine machine = p->machine;
+	struct template t;
+	struct qemu_spec spec = {.path = p->qemu, .machine = &machine, .config = p->config};
+	struct qemu q;
+	int r = template_take(p, &t, err);
 
-		if (r < 0)
-			return r;
-		r = start_clone_of(p, &t, vm, &blame, err);
-		if (r < 0 && blame && try == 0) {
-			log_warning("%s: it is made anew", err ? err->text : "a template is damaged");
-			r = template_remove(p->config->home, t.key, t.inode, err);
-			template_close(&t);
-			if (r == 0)
-				continue;
-			return r;
-		}
-		template_close(&t);
+	if (r < 0)
 		return r;
-	}
+	machine.role = MACHINE_CLONE;
+	spec.memory_fd = t.memory;
+	spec.state_fd = t.state;
+	r = qemu_start(&spec, clock_monotonic() + START_TIME, &q, err);
+	if (r == 0)
+		r = new_vm(p, &q, &t.hello, t.hello_size, &t, vm, err);
+	template_close(&t);
+	return r;
 }
 
 static int start(const struct vm_config *config, struct vm **vm, struct error *err)

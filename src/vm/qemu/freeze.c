@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +25,8 @@
 #define SETTLE_TIME MILLISECONDS(300) /* for what the kernel still does after its start */
 #define NOTES_MAX   4096
 #define STEPS       3
+#define STATE_SET   1
+#define STATE_NAME  "/dev/fdset/1"
 
 void recipe_free(struct recipe *p)
 {
@@ -132,6 +135,7 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 		.machine = &machine,
 		.kernel = p->boot.kernel.vmlinux,
 		.memory_fd = memory_fd,
+		.state_fd = -1,
 		.config = p->config};
 	uint64_t boot_time;
 	int r = vm_start_timeout(BOOT_TIME, &boot_time, err);
@@ -158,49 +162,27 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 	return r;
 }
 
-int qemu_ignore_memory(struct qemu *q, uint64_t deadline, struct error *err)
-{
-	json_t *arguments =
-		json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared", "state", 1);
-
-	return qmp_execute(&q->qmp, "migrate-set-capabilities", arguments, -1, deadline, NULL, err);
-}
-
-static int await_saved(struct qemu *q, uint64_t deadline, struct error *err)
-{
-	for (;;) {
-		json_t *answer = NULL;
-		int r = qmp_execute(&q->qmp, "query-migrate", NULL, -1, deadline, &answer, err);
-		const char *status = json_string_value(json_object_get(answer, "status"));
-		bool done = status && !strcmp(status, "completed");
-		const char *why = json_string_value(json_object_get(answer, "error-desc"));
-
-		if (r == 0 && status && (!strcmp(status, "failed") || !strcmp(status, "cancelled")))
-			r = error_set(
-				err, ERROR_SYSTEM, "save the machine's state: %s", why ? why : "QEMU failed");
-		json_decref(answer);
-		if (r < 0 || done)
-			return r;
-		if (clock_monotonic() > deadline)
-			return error_set(err, ERROR_TIMEOUT, "QEMU did not save the machine's state in time");
-		poll(NULL, 0, 2);
-	}
-}
-
+/* QEMU writes to a name, but one of those that stand for descriptors, which must be open for just that. */
 static int save(struct qemu *q, int state, struct error *err)
 {
 	uint64_t deadline = clock_monotonic() + SAVE_TIME;
+	char path[32];
+	_cleanup_fd_ int writable = -1;
 	int r = qmp_execute(&q->qmp, "stop", NULL, -1, deadline, NULL, err);
 
+	snprintf(path, sizeof path, "/proc/self/fd/%d", state);
 	if (r == 0)
-		r = qemu_ignore_memory(q, deadline, err);
+		r = writable = fs_open(AT_FDCWD, path, O_WRONLY, 0, err);
+	if (r > 0)
+		r = 0;
+
 	if (r == 0)
-		r = qmp_execute(
-			&q->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), state, deadline, NULL, err);
+		r = qmp_execute(&q->qmp, "add-fd", json_pack("{s:i}", "fdset-id", STATE_SET), writable,
+			deadline, NULL, err);
 	if (r == 0)
-		r = qmp_execute(
-			&q->qmp, "migrate", json_pack("{s:s}", "uri", "fd:state"), -1, deadline, NULL, err);
-	return r == 0 ? await_saved(q, deadline, err) : r;
+		r = qmp_execute(&q->qmp, "xen-save-devices-state",
+			json_pack("{s:s, s:b}", "filename", STATE_NAME, "live", 0), -1, deadline, NULL, err);
+	return r;
 }
 
 static void report(const struct recipe *p, unsigned step)

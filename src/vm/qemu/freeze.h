@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a machine becomes a template, and what a template belongs to. A template is booted with its memory in
- * a file; once the agent has said HELLO the machine is stopped and the state of its devices is saved. The
- * memory stays where it is, left out of the state by QEMU's capability x-ignore-shared.
+ * a file; once the agent has said HELLO the machine is stopped and the state of its devices is saved, without
+ * memory, which stays where it is. (QEMU's command for it was made for Xen, whose hypervisor keeps the
+ * memory, and is there without Xen as well.) A clone loads that state as it starts, and runs on by itself.
  */
 #pragma once
 
@@ -38,6 +39,3 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 
 /* Opens the template, making it where there is none or where it is damaged. */
 int template_take(const struct recipe *p, struct template *t, struct error *err);
-
-/* Sets the capability that leaves memory out of a saved state, on either side. */
-int qemu_ignore_memory(struct qemu *q, uint64_t deadline, struct error *err);

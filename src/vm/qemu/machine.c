@@ -149,8 +149,10 @@ char **machine_arguments(const struct machine *m, struct error *err)
 	add_devices(&l, m);
 	/* A clone has its kernel in the memory that it wakes up with. */
 	if (m->role == MACHINE_CLONE) {
+		add(&l, "-global");
+		add(&l, "migration.send-configuration=off");
 		add(&l, "-incoming");
-		add(&l, "defer");
+		add(&l, "fd:%d", MACHINE_FD_STATE);
 	} else {
 		add_kernel(&l, m);
 	}

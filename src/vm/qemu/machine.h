@@ -26,6 +26,7 @@ enum machine_fd {
 #define MACHINE_MEMORY_PATH "/memory"
 #define MACHINE_FD_KERNEL   7
 #define MACHINE_FD_INITRD   8
+#define MACHINE_FD_STATE    9
 #define MACHINE_KERNEL_PATH "/proc/self/fd/7"
 #define MACHINE_INITRD_PATH "/proc/self/fd/8"
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "os/confine.h"
 #include "os/fs.h"
@@ -60,8 +62,7 @@ static int pairs_open(struct pairs *p, struct error *err)
 
 void qemu_empty(struct qemu *q)
 {
-	*q = (struct qemu){
-		.pid = -1, .pid_fd = -1, .agent_fd = -1, .words_fd = -1, .qmp = {.fd = -1, .aside_fd = -1}};
+	*q = (struct qemu){.pid = -1, .pid_fd = -1, .agent_fd = -1, .words_fd = -1, .qmp = {.fd = -1}};
 }
 
 void qemu_end(struct qemu *q)
@@ -160,17 +161,40 @@ static int spawn(const struct qemu_spec *s, const struct descriptors *d, bool no
 	return confine_spawn(&spec, c, err);
 }
 
+/* What QEMU opens for reading and writing by a name, as it starts: its memory, and /dev/kvm. */
 struct answers {
-	int listener;
 	struct seccomp_grant grants[2];
 	size_t count;
 };
 
-static int answer(void *context, struct error *err)
+static bool all_taken(const struct answers *a)
 {
-	const struct answers *a = context;
+	for (size_t i = 0; i < a->count; i++)
+		if (!a->grants[i].taken)
+			return false;
+	return true;
+}
 
-	return seccomp_answer(a->listener, a->grants, a->count, err);
+/* Answers QEMU's opens until it has all that it was promised. */
+static int hand_over(struct answers *a, int listener, int pid_fd, uint64_t deadline, struct error *err)
+{
+	struct pollfd p[] = {{.fd = listener, .events = POLLIN}, {.fd = pid_fd, .events = POLLIN}};
+
+	while (!all_taken(a)) {
+		int n = poll(p, 2, clock_poll_timeout(deadline)), r = 0;
+
+		if (n < 0 && errno != EINTR)
+			return error_errno(err, errno, "wait for QEMU");
+		if (n == 0)
+			return error_set(err, ERROR_TIMEOUT, "QEMU did not open its memory in time");
+		if (n > 0 && p[1].revents)
+			return error_set(err, ERROR_CLOSED, "QEMU ended");
+		if (n > 0 && p[0].revents)
+			r = seccomp_answer(listener, a->grants, a->count, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int open_kernel(const struct qemu_spec *s, int *kernel, int *initrd, struct error *err)
@@ -182,23 +206,6 @@ static int open_kernel(const struct qemu_spec *s, int *kernel, int *initrd, stru
 		return *kernel;
 	*initrd = fs_open(AT_FDCWD, s->initrd, O_RDONLY, 0, err);
 	return *initrd < 0 ? *initrd : 0;
-}
-
-/* Until QMP answers, QEMU may be waiting for its memory to be opened; from then on nothing is. */
-static int enter_qmp(
-	struct qemu *q, const struct confined *c, struct answers *a, uint64_t deadline, struct error *err)
-{
-	int r;
-
-	a->listener = c->listener;
-	q->qmp.aside_fd = c->listener;
-	q->qmp.aside = answer;
-	q->qmp.context = a;
-	r = qmp_open(&q->qmp, deadline, err);
-	q->qmp.aside_fd = -1;
-	if (c->listener >= 0)
-		close(c->listener);
-	return r < 0 ? qemu_explain_end(q, r, err) : 0;
 }
 
 static int start_process(const struct qemu_spec *s, struct pairs *p, const struct answers *a,
@@ -218,23 +225,25 @@ static int start_process(const struct qemu_spec *s, struct pairs *p, const struc
 	}
 	give(&d, kernel, MACHINE_FD_KERNEL);
 	give(&d, initrd, MACHINE_FD_INITRD);
+	give(&d, s->state_fd, MACHINE_FD_STATE);
 	return r < 0 ? r : spawn(s, &d, a->count > 0, c, err);
 }
 
 int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, struct error *err)
 {
 	_cleanup_(pairs_close) struct pairs p;
-	_cleanup_fd_ int kvm = -1;
+	_cleanup_fd_ int kvm = -1, listener = -1;
 	struct answers a = {0};
 	struct confined c;
 	int r = pairs_open(&p, err);
 
 	qemu_empty(q);
 	if (spec->memory_fd >= 0)
-		a.grants[a.count++] = (struct seccomp_grant){MACHINE_MEMORY_PATH, spec->memory_fd};
+		a.grants[a.count++] =
+			(struct seccomp_grant){.path = MACHINE_MEMORY_PATH, .fd = spec->memory_fd};
 	if (r == 0 && spec->machine->kvm) {
 		kvm = r = fs_open(AT_FDCWD, "/dev/kvm", O_RDWR, 0, err);
-		a.grants[a.count++] = (struct seccomp_grant){"/dev/kvm", kvm};
+		a.grants[a.count++] = (struct seccomp_grant){.path = "/dev/kvm", .fd = kvm};
 	}
 	if (r >= 0)
 		r = start_process(spec, &p, &a, &c, err);
@@ -247,8 +256,11 @@ int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, 
 	q->qmp.fd = TAKE_FD(p.qmp);
 	q->words_fd = TAKE_FD(p.words);
 	pairs_close(&p);
-	r = enter_qmp(q, &c, &a, deadline, err);
-	if (r < 0)
+	listener = c.listener;
+	r = hand_over(&a, listener, q->pid_fd, deadline, err);
+	if (r < 0) {
+		r = qemu_explain_end(q, r, err);
 		qemu_end(q);
+	}
 	return r;
 }

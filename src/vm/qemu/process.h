@@ -27,10 +27,11 @@ struct qemu_spec {
 	const struct machine *machine;
 	const char *kernel, *initrd; /* NULL for a clone */
 	int memory_fd;               /* -1 for a cold boot */
+	int state_fd;                /* of a clone, else -1: saved by xen-save-devices-state */
 	const struct vm_config *config;
 };
 
-/* Starts QEMU and enters QMP's command mode. On failure nothing is left. */
+/* Starts QEMU; returns when it has its memory. On failure nothing is left. */
 int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, struct error *err);
 
 /* Kills it and releases all. A struct that qemu_empty() or a failed start left is fine. */

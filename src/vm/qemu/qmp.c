@@ -53,21 +53,13 @@ int qmp_parse(const char *line, size_t n, enum qmp_message *what, json_t **value
 
 static int wait_readable(struct qmp *q, uint64_t deadline, struct error *err)
 {
-	for (;;) {
-		struct pollfd p[2] = {{.fd = q->fd, .events = POLLIN}, {.fd = q->aside_fd, .events = POLLIN}};
-		int n = poll(p, 2, clock_poll_timeout(deadline)), r;
+	struct pollfd p = {.fd = q->fd, .events = POLLIN};
+	int n;
 
-		if (n < 0 && errno != EINTR)
+	while ((n = poll(&p, 1, clock_poll_timeout(deadline))) < 0)
+		if (errno != EINTR)
 			return error_errno(err, errno, "wait for QEMU");
-		if (n == 0)
-			return error_set(err, ERROR_TIMEOUT, "QEMU does not answer");
-		if (n > 0 && (p[1].revents & POLLIN) && (r = q->aside(q->context, err)) < 0)
-			return r;
-		if (n > 0 && p[0].revents)
-			return 0;
-		if (n > 0 && (p[1].revents & (POLLHUP | POLLERR)))
-			q->aside_fd = -1; /* its process is gone; the socket will tell */
-	}
+	return n > 0 ? 0 : error_set(err, ERROR_TIMEOUT, "QEMU does not answer");
 }
 
 static int read_more(struct qmp *q, uint64_t deadline, struct error *err)
@@ -150,6 +142,21 @@ static int send_line(struct qmp *q, const char *line, size_t size, int fd, struc
 	return error_errno(err, errno, "send to QEMU");
 }
 
+/* Takes the greeting and enters command mode. */
+static int enter(struct qmp *q, uint64_t deadline, struct error *err)
+{
+	_cleanup_json_ json_t *greeting = NULL;
+	enum qmp_message what;
+	int r = next_message(q, &what, &greeting, deadline, err);
+
+	if (r < 0)
+		return r;
+	if (what != QMP_GREETING)
+		return error_set(err, ERROR_INVALID, "QEMU sent no greeting");
+	q->open = true;
+	return qmp_execute(q, "qmp_capabilities", NULL, -1, deadline, NULL, err);
+}
+
 int qmp_execute(struct qmp *q, const char *command, json_t *arguments, int fd, uint64_t deadline,
 	json_t **result, struct error *err)
 {
@@ -164,7 +171,9 @@ int qmp_execute(struct qmp *q, const char *command, json_t *arguments, int fd, u
 	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	if (!text || !buffer_append_text(&line, text) || !buffer_append(&line, "\n", 1))
 		return error_no_memory(err, "send a command to QEMU");
-	r = send_line(q, (char *)line.data, line.size, fd, err);
+	r = q->open ? 0 : enter(q, deadline, err);
+	if (r == 0)
+		r = send_line(q, (char *)line.data, line.size, fd, err);
 	if (r == 0)
 		r = next_message(q, &what, &value, deadline, err);
 	if (r < 0)
@@ -176,17 +185,4 @@ int qmp_execute(struct qmp *q, const char *command, json_t *arguments, int fd, u
 	if (result)
 		*result = TAKE_PTR(value);
 	return 0;
-}
-
-int qmp_open(struct qmp *q, uint64_t deadline, struct error *err)
-{
-	_cleanup_json_ json_t *greeting = NULL;
-	enum qmp_message what;
-	int r = next_message(q, &what, &greeting, deadline, err);
-
-	if (r < 0)
-		return r;
-	if (what != QMP_GREETING)
-		return error_set(err, ERROR_INVALID, "QEMU sent no greeting");
-	return qmp_execute(q, "qmp_capabilities", NULL, -1, deadline, NULL, err);
 }

@@ -15,21 +15,17 @@
 #define QMP_LINE_MAX (1u << 20)
 
 struct qmp {
-	int fd; /* owned */
+	int fd;    /* owned */
+	bool open; /* the greeting was taken: with the first command, since a clone's start needs none */
 	struct buffer in;
-	/* What else must be served while QEMU is waited for, or -1: QEMU may be waiting for us. */
-	int aside_fd;
-	int (*aside)(void *context, struct error *err);
-	void *context;
 };
 
 void qmp_close(struct qmp *q);
 
-/* Takes the greeting and enters command mode. deadline: of clock_monotonic(). */
-int qmp_open(struct qmp *q, uint64_t deadline, struct error *err);
-
 /* Executes a command. arguments (may be NULL) is taken over; fd goes along where it is not -1; *result (may
- * be NULL) is the caller's. What QEMU refuses is a SYSTEM error with its words. */
+ * be NULL) is the caller's; deadline: of clock_monotonic(). What QEMU refuses is a SYSTEM error with its
+ * words. QEMU reads commands a byte at a time, once around its main loop: few of them, none while it starts.
+ */
 int qmp_execute(struct qmp *q, const char *command, json_t *arguments, int fd, uint64_t deadline,
 	json_t **result, struct error *err);
 
