@@ -12,12 +12,12 @@
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
 /* Defines cleanup_NAME for pointers of `type` released by `function`: use as _cleanup_(cleanup_NAME). */
-#define CLEANUP_DEFINE(name, type, function)                                                                 \
-	static inline void cleanup_##name(type **p)                                                          \
-	{                                                                                                    \
-		if (*p)                                                                                      \
-			function(*p);                                                                        \
-	}                                                                                                    \
+#define CLEANUP_DEFINE(name, type, function) \
+	static inline void cleanup_##name(type **p) \
+	{ \
+		if (*p) \
+			function(*p); \
+	} \
 	struct cleanup_##name##_semicolon
 
 static inline void cleanup_free(void *p)
@@ -41,18 +41,18 @@ static inline void cleanup_file(FILE **f)
 #define _cleanup_fd_   _cleanup_(cleanup_fd)
 #define _cleanup_file_ _cleanup_(cleanup_file)
 
-#define TAKE_PTR(p)                                                                                          \
-	({                                                                                                   \
-		__typeof__(p) taken_ = (p);                                                                  \
-		(p) = NULL;                                                                                  \
-		taken_;                                                                                      \
+#define TAKE_PTR(p) \
+	({ \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL; \
+		taken_; \
 	})
 
-#define TAKE_FD(fd)                                                                                          \
-	({                                                                                                   \
-		int taken_ = (fd);                                                                           \
-		(fd) = -1;                                                                                   \
-		taken_;                                                                                      \
+#define TAKE_FD(fd) \
+	({ \
+		int taken_ = (fd); \
+		(fd) = -1; \
+		taken_; \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof(*(a)))

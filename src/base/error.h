@@ -11,23 +11,23 @@
 #include <stddef.h>
 
 /* name, exit status of the CLI, HTTP status, what the code means */
-#define ERROR_CODES(X)                                                                                       \
-	X(SYSTEM, 1, 500, "the system refused")                                                              \
-	X(NO_MEMORY, 1, 500, "out of memory")                                                                \
-	X(USAGE, 2, 400, "wrong usage")                                                                      \
-	X(INVALID, 1, 400, "malformed input")                                                                \
-	X(NOT_FOUND, 1, 404, "no such thing")                                                                \
-	X(EXISTS, 1, 409, "already there")                                                                   \
-	X(BUSY, 1, 409, "in use, or in the wrong state")                                                     \
-	X(DENIED, 1, 403, "not allowed")                                                                     \
-	X(LIMIT, 1, 413, "over a limit")                                                                     \
-	X(TIMEOUT, 1, 504, "no answer in time")                                                              \
-	X(UNAVAILABLE, 1, 501, "not available here")                                                         \
-	X(CORRUPT, 1, 500, "damaged data")                                                                   \
-	X(NO_SPACE, 1, 507, "disk full")                                                                     \
-	X(CLOSED, 1, 502, "the other side is gone")                                                          \
-	X(START, 125, 500, "the sandbox could not be started")                                               \
-	X(CANNOT_EXECUTE, 126, 400, "the command cannot be executed")                                        \
+#define ERROR_CODES(X) \
+	X(SYSTEM, 1, 500, "the system refused") \
+	X(NO_MEMORY, 1, 500, "out of memory") \
+	X(USAGE, 2, 400, "wrong usage") \
+	X(INVALID, 1, 400, "malformed input") \
+	X(NOT_FOUND, 1, 404, "no such thing") \
+	X(EXISTS, 1, 409, "already there") \
+	X(BUSY, 1, 409, "in use, or in the wrong state") \
+	X(DENIED, 1, 403, "not allowed") \
+	X(LIMIT, 1, 413, "over a limit") \
+	X(TIMEOUT, 1, 504, "no answer in time") \
+	X(UNAVAILABLE, 1, 501, "not available here") \
+	X(CORRUPT, 1, 500, "damaged data") \
+	X(NO_SPACE, 1, 507, "disk full") \
+	X(CLOSED, 1, 502, "the other side is gone") \
+	X(START, 125, 500, "the sandbox could not be started") \
+	X(CANNOT_EXECUTE, 126, 400, "the command cannot be executed") \
 	X(NO_COMMAND, 127, 400, "the command was not found")
 
 enum error_code {

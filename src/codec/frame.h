@@ -29,7 +29,7 @@
 #define FRAME_HEADER_SIZE 12
 #define FRAME_PAYLOAD_MAX 65536
 #define FRAME_MESSAGE_MAX (2 * 1024 * 1024) /* bytes of a joined payload */
-#define FRAME_MORE	  0x8000	    /* in the channel: the next frame continues this payload */
+#define FRAME_MORE        0x8000            /* in the channel: the next frame continues this payload */
 
 enum frame_channel { CHANNEL_IN = 0, CHANNEL_OUT = 1, CHANNEL_ERR = 2, CHANNEL_COUNT };
 
@@ -50,7 +50,7 @@ bool frame_write(struct buffer *out, uint32_t stream, uint16_t type, uint16_t ch
  * hands out, and FRAME_MESSAGE_MAX while a message comes in parts. A zeroed reader is ready. */
 struct frame_reader {
 	struct buffer bytes;
-	size_t at;	      /* bytes of `bytes` that earlier frames took */
+	size_t at;            /* bytes of `bytes` that earlier frames took */
 	struct buffer joined; /* the parts so far of a message in several frames */
 	struct frame part;    /* stream, type and channel of these */
 	bool joining;

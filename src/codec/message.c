@@ -13,8 +13,8 @@
 const char *message_name(uint16_t type)
 {
 	switch (type) {
-#define X(name, code, sender, meaning)                                                                       \
-	case MESSAGE_##name:                                                                                 \
+#define X(name, code, sender, meaning) \
+	case MESSAGE_##name: \
 		return #name;
 		MESSAGES(X)
 #undef X

@@ -13,7 +13,7 @@
 #include "base/error.h"
 
 #define AGENT_PROTOCOL_VERSION 1
-#define AGENT_PORT_NAME	       "org.monocore.agent"
+#define AGENT_PORT_NAME        "org.monocore.agent"
 
 /* Bytes a sender may have under way per channel of a stream before it needs CREDIT; each direction of a
  * channel starts with this much. */
@@ -34,8 +34,10 @@
 	X(SIGNAL, 11, H, "u32 signal number for the process (its process group's leader on a tty)") \
 	X(RESIZE, 12, H, "u16 rows, u16 columns of the terminal") \
 	X(EXITED, 13, A, "the process ended and the stream is over: struct message_exited") \
-	X(GET, 14, H, "opens a stream: string path; the tree there comes as a tar on CHANNEL_OUT, then DONE") \
-	X(PUT, 15, H, "opens a stream: string directory, u32 flags; a tar on CHANNEL_IN; DONE behind its END") \
+	X(GET, 14, H, \
+		"opens a stream: string path; the tree there comes as a tar on CHANNEL_OUT, then DONE") \
+	X(PUT, 15, H, \
+		"opens a stream: string directory, u32 flags; a tar on CHANNEL_IN; DONE behind its END") \
 	X(READ, 16, H, "opens a stream: string path; the file's bytes on CHANNEL_OUT, then DONE") \
 	X(WRITE, 17, H, "opens a stream: string path, u32 mode; bytes on CHANNEL_IN; DONE behind their END") \
 	X(STAT, 18, H, "opens a stream: string path, u8 follow; answered by one ENTRY and DONE") \
@@ -82,7 +84,7 @@ int message_shutdown_decode(struct cursor in, struct message_shutdown *m, struct
 #define MESSAGE_PATH_MAX 4095
 
 enum put_flags {
-	PUT_KEEP_OWNERS = 1,	  /* uid and gid of the tar; else all is root's */
+	PUT_KEEP_OWNERS = 1,      /* uid and gid of the tar; else all is root's */
 	PUT_KEEP_DIRECTORIES = 2, /* a non-directory never replaces a directory, nor the other way round */
 };
 
@@ -100,7 +102,8 @@ void message_request_free(struct message_request *m);
 struct message_hello {
 	uint16_t version;
 	char *kernel;  /* uname -r */
-	char *missing; /* file systems asked for in docs/engines.md that this kernel lacks: "erofs,fuse"; "" none */
+	char *missing; /* file systems asked for in docs/engines.md that this kernel lacks: "erofs,fuse"; ""
+			  none */
 };
 void message_hello_encode(const struct message_hello *m, struct buffer *out);
 int message_hello_decode(struct cursor in, struct message_hello *m, struct error *err);
@@ -111,16 +114,16 @@ void message_hello_free(struct message_hello *m);
 /* SETUP: everything before the first process, in one message. */
 struct message_setup {
 	const uint8_t *entropy; /* credited with RNDADDENTROPY; decode: points into the payload */
-	size_t entropy_size;	/* 32 to SETUP_ENTROPY_MAX bytes */
-	uint64_t realtime;	/* nanoseconds since 1970 */
+	size_t entropy_size;    /* 32 to SETUP_ENTROPY_MAX bytes */
+	uint64_t realtime;      /* nanoseconds since 1970 */
 	char *hostname;
 	char *machine_id; /* 32 hex digits */
-	char *boot_id;	  /* UUID text */
+	char *boot_id;    /* UUID text */
 	char *root_type;  /* "erofs" or "ext4": what /dev/vda holds, mounted read-only */
-	bool disk;	  /* /dev/vdb is the ext4 upper; false: the upper is a tmpfs */
-	bool read_only;	  /* no upper at all */
-	uint32_t pids;	  /* most processes of the sandbox (cgroup pids.max); 0: no limit */
-	char *hosts;	  /* contents of /etc/hosts; "": leave the image's */
+	bool disk;        /* /dev/vdb is the ext4 upper; false: the upper is a tmpfs */
+	bool read_only;   /* no upper at all */
+	uint32_t pids;    /* most processes of the sandbox (cgroup pids.max); 0: no limit */
+	char *hosts;      /* contents of /etc/hosts; "": leave the image's */
 	char *resolv_conf;
 	char **volumes; /* directories made (with their parents) when the image lacks them */
 };
@@ -138,9 +141,9 @@ int message_error_decode(struct cursor in, struct message_error *m, struct error
 void message_error_free(struct message_error *m);
 
 enum exec_flags {
-	EXEC_TTY = 1,	     /* a pty is the process's terminal; its output is on CHANNEL_OUT */
-	EXEC_STDIN = 2,	     /* CHANNEL_IN is connected; else standard input is /dev/null */
-	EXEC_MAIN = 4,	     /* the sandbox's main process */
+	EXEC_TTY = 1,        /* a pty is the process's terminal; its output is on CHANNEL_OUT */
+	EXEC_STDIN = 2,      /* CHANNEL_IN is connected; else standard input is /dev/null */
+	EXEC_MAIN = 4,       /* the sandbox's main process */
 	EXEC_DEFAULT_ENV = 8 /* set HOME (of the user), PATH, TERM (tty) and HOSTNAME where env lacks them */
 };
 
@@ -164,7 +167,7 @@ int message_exec_decode(struct cursor in, struct message_exec *m, struct error *
 void message_exec_free(struct message_exec *m);
 
 struct message_exited {
-	uint32_t code;	 /* exit status, or 0 where a signal ended it */
+	uint32_t code;   /* exit status, or 0 where a signal ended it */
 	uint32_t signal; /* 0, or the signal */
 	bool out_of_memory;
 };
@@ -172,7 +175,7 @@ void message_exited_encode(const struct message_exited *m, struct buffer *out);
 int message_exited_decode(struct cursor in, struct message_exited *m, struct error *err);
 
 struct message_entry {
-	char *name; /* base name (LIST), or the path asked for (STAT) */
+	char *name;    /* base name (LIST), or the path asked for (STAT) */
 	uint32_t mode; /* st_mode, with the type */
 	uint32_t uid, gid;
 	uint64_t size;
@@ -185,11 +188,11 @@ int message_entry_decode(struct cursor in, struct message_entry *m, struct error
 void message_entry_free(struct message_entry *m);
 
 struct message_usage {
-	uint64_t cpu_nanoseconds; /* busy time of all cpus since the SETUP */
+	uint64_t cpu_nanoseconds;                /* busy time of all cpus since the SETUP */
 	uint64_t memory_total, memory_available; /* bytes */
-	uint64_t disk_total, disk_free;		 /* bytes of the upper's file system */
-	uint64_t disk_read, disk_written;	 /* bytes since the SETUP, all block devices */
-	uint64_t net_received, net_sent;	 /* bytes, all interfaces but lo */
+	uint64_t disk_total, disk_free;          /* bytes of the upper's file system */
+	uint64_t disk_read, disk_written;        /* bytes since the SETUP, all block devices */
+	uint64_t net_received, net_sent;         /* bytes, all interfaces but lo */
 	uint32_t processes;
 	uint32_t load_milli; /* 1-minute load average * 1000 */
 };

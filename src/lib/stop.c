@@ -32,9 +32,9 @@ static void target_close(struct target *t)
 	record_free(&t->record);
 }
 #define _cleanup_target_ __attribute__((cleanup(target_close)))
-#define TARGET_NONE                                                                                          \
-	{                                                                                                    \
-		.d = DIRECTORY_NONE                                                                          \
+#define TARGET_NONE \
+	{ \
+		.d = DIRECTORY_NONE \
 	}
 
 static int simple_request(

@@ -22,7 +22,7 @@
 #define FLOOD_TIME   (2 * NANOSECONDS_PER_SECOND)
 #define WRITE_MOST   32768
 #define CHANNEL_NO   7
-#define LIST_ENTRIES 20000
+#define LIST_ENTRIES 10000 /* of 8 KiB */
 
 static int port;
 static struct frame_reader reader;
@@ -440,12 +440,14 @@ static void list_much(uint32_t stream)
 {
 	static char name[MESSAGE_PATH_MAX + 1];
 	const struct message_entry entry = {.name = name, .mode = 0120777, .link = name};
-	_cleanup_buffer_ struct buffer payload = {0};
+	_cleanup_buffer_ struct buffer payload = {0}, many = {0};
 
 	memset(name, 'x', MESSAGE_PATH_MAX);
 	message_entry_encode(&entry, &payload);
-	for (int i = 0; i < LIST_ENTRIES; i++)
-		say(stream, MESSAGE_ENTRY, 0, payload.data, payload.size);
+	for (int i = 0; i < 100; i++)
+		frame_write(&many, stream, MESSAGE_ENTRY, 0, payload.data, payload.size);
+	for (int i = 0; i < LIST_ENTRIES; i += 100)
+		say_bytes(many.data, many.size);
 	say(stream, MESSAGE_DONE, 0, NULL, 0);
 }
 

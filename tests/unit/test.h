@@ -30,7 +30,7 @@ _Noreturn void test_fail(const char *file, int line, const char *format, ...)
 
 #define TEST(test_name) \
 	static void test_name(void); \
-	static struct test test_##test_name = { .name = #test_name, .run = test_name }; \
+	static struct test test_##test_name = {.name = #test_name, .run = test_name}; \
 	__attribute__((constructor)) static void register_##test_name(void) \
 	{ \
 		test_register(&test_##test_name); \

@@ -40,7 +40,7 @@ TEST(a_prefix_says_what_was_being_done)
 
 TEST(a_buffer_and_a_cursor_agree_on_every_type)
 {
-	_cleanup_buffer_ struct buffer b = { 0 };
+	_cleanup_buffer_ struct buffer b = {0};
 	struct cursor c;
 	_cleanup_free_ char *text = NULL;
 
@@ -64,7 +64,7 @@ TEST(a_buffer_and_a_cursor_agree_on_every_type)
 
 TEST(a_cut_string_and_one_with_a_nul_are_refused)
 {
-	static const uint8_t cut[] = { 5, 0, 0, 0, 'a' }, nul[] = { 2, 0, 0, 0, 'a', 0 };
+	static const uint8_t cut[] = {5, 0, 0, 0, 'a'}, nul[] = {2, 0, 0, 0, 'a', 0};
 	struct cursor c = cursor_of(cut, sizeof cut), d = cursor_of(nul, sizeof nul);
 
 	CHECK(!cursor_string(&c) && c.failed);
@@ -73,7 +73,7 @@ TEST(a_cut_string_and_one_with_a_nul_are_refused)
 
 TEST(a_buffer_never_grows_past_its_limit)
 {
-	_cleanup_buffer_ struct buffer b = { .limit = 100 };
+	_cleanup_buffer_ struct buffer b = {.limit = 100};
 
 	for (int i = 0; i < 100; i++)
 		CHECK(buffer_u8(&b, 1));
@@ -83,7 +83,7 @@ TEST(a_buffer_never_grows_past_its_limit)
 
 TEST(a_map_finds_what_was_set_and_forgets_what_was_removed)
 {
-	struct map m = { 0 };
+	struct map m = {0};
 	struct error err;
 	static int values[1000];
 	char key[16];
@@ -109,9 +109,10 @@ TEST(sizes_are_read_as_people_write_them)
 	static const struct {
 		const char *text;
 		uint64_t bytes;
-	} good[] = { { "512", 512ULL << 20 }, { "64K", 64 << 10 }, { "1G", 1 << 30 }, { "1GiB", 1 << 30 },
-		{ "1.5g", 1536 << 20 }, { "10b", 10 }, { "2T", 2ULL << 40 } };
-	static const char *const bad[] = { "", "G", "1X", "-1", "1GG", "99999999999999999999", "99999999T", " 1" };
+	} good[] = {{"512", 512ULL << 20}, {"64K", 64 << 10}, {"1G", 1 << 30}, {"1GiB", 1 << 30},
+		{"1.5g", 1536 << 20}, {"10b", 10}, {"2T", 2ULL << 40}};
+	static const char *const bad[] = {
+		"", "G", "1X", "-1", "1GG", "99999999999999999999", "99999999T", " 1"};
 	struct error err;
 	uint64_t v;
 
@@ -141,7 +142,7 @@ TEST(durations_are_read_as_people_write_them)
 
 TEST(a_typing_slip_finds_the_word_that_was_meant)
 {
-	static const char *const words[] = { "inspect", "restart", "resume", "stop", NULL };
+	static const char *const words[] = {"inspect", "restart", "resume", "stop", NULL};
 
 	CHECK_TEXT(text_nearest("inpsect", words), "inspect");
 	CHECK_TEXT(text_nearest("stpo", words), "stop");

@@ -26,8 +26,8 @@
 #include "vm/qemu/process.h"
 
 #define ATTACK_TIME (20 * NANOSECONDS_PER_SECOND)
-#define ATTEMPTS    52 /* of attacker.c */
-#define ON_MEMORY   5  /* and those where it has one */
+#define ATTEMPTS    52          /* of attacker.c */
+#define ON_MEMORY   5           /* and those where it has one */
 #define UID_ROOTS   0x70000fffu /* of the attacker, where this is root */
 
 static volatile sig_atomic_t signalled;

@@ -32,20 +32,20 @@ static void expect_exact(decoder decode, const struct buffer *bytes)
 }
 
 /* For each message: decoding what was encoded and encoding that gives the same bytes; no cut passes. */
-#define DECODER(name, release)                                                                               \
-	static int decode_##name(struct cursor in, struct error *err)                                        \
-	{                                                                                                    \
-		struct message_##name m;                                                                     \
-		_cleanup_buffer_ struct buffer again = {0};                                                  \
-		int r = message_##name##_decode(in, &m, err);                                                \
-                                                                                                             \
-		if (r < 0)                                                                                   \
-			return r;                                                                            \
-		message_##name##_encode(&m, &again);                                                         \
-		CHECK_INT(again.size, in.left);                                                              \
-		CHECK(memcmp(again.data, in.data, in.left) == 0);                                            \
-		release;                                                                                     \
-		return 0;                                                                                    \
+#define DECODER(name, release) \
+	static int decode_##name(struct cursor in, struct error *err) \
+	{ \
+		struct message_##name m; \
+		_cleanup_buffer_ struct buffer again = {0}; \
+		int r = message_##name##_decode(in, &m, err); \
+\
+		if (r < 0) \
+			return r; \
+		message_##name##_encode(&m, &again); \
+		CHECK_INT(again.size, in.left); \
+		CHECK(memcmp(again.data, in.data, in.left) == 0); \
+		release; \
+		return 0; \
 	}
 
 DECODER(hello, message_hello_free(&m))

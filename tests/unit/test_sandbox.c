@@ -248,7 +248,7 @@ TEST(a_lock_tells_who_lives)
 	place_close(&p);
 }
 
-#define LIST(...) ((char **)(const char *[]){ __VA_ARGS__, NULL })
+#define LIST(...) ((char **)(const char *[]){__VA_ARGS__, NULL})
 #define WISH(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static void check_command(

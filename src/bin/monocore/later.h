@@ -4,47 +4,47 @@
 #include "bin/monocore/command.h"
 
 /* X(identifier, "name", "summary") of every verb that this version knows and does not have. */
-#define LATER_COMMANDS(X)                                                                                    \
-	X(init, "init", "write a commented monocore.yaml")                                                   \
-	X(add, "add", "add components to the project's file")                                                \
-	X(remove, "remove", "remove components from the project's file")                                     \
-	X(list, "list", "list the project's components")                                                     \
-	X(tree, "tree", "show what each component is made of")                                               \
-	X(run, "run", "run a sandbox of the project")                                                        \
-	X(start, "start", "run a sandbox's start script")                                                    \
-	X(shell, "shell", "open a shell in a sandbox of the project")                                        \
-	X(apply, "apply", "make what runs match the project's file")                                         \
-	X(up, "up", "start the project's sandboxes in dependency order")                                     \
-	X(down, "down", "stop the project's sandboxes in dependency order")                                  \
-	X(status, "status", "show the state and use of the project's sandboxes")                             \
-	X(port, "port", "list, add and remove forwarded ports")                                              \
-	X(stats, "stats", "show what running sandboxes use")                                                 \
-	X(events, "events", "follow what happens to sandboxes")                                              \
-	X(volume, "volume", "list, inspect and remove volumes")                                              \
-	X(net, "net", "inspect networks and why something was denied")                                       \
-	X(fs, "fs", "mount a file system of monocore")                                                       \
-	X(clean, "clean", "remove what this project left")                                                   \
-	X(install, "install", "make a command that runs in a sandbox")                                       \
-	X(uninstall, "uninstall", "remove a command made by install")                                        \
-	X(snapshot, "snapshot", "save a running sandbox's memory and disk")                                  \
-	X(fork, "fork", "clone a running sandbox")                                                           \
-	X(restore, "restore", "bring a snapshot back to life")                                               \
-	X(pull, "pull", "fetch an image from a registry")                                                    \
-	X(push, "push", "send an image to a registry")                                                       \
-	X(build, "build", "build an image of the project")                                                   \
-	X(images, "images", "list the images that are there")                                                \
-	X(rmi, "rmi", "remove images")                                                                       \
-	X(tag, "tag", "give an image another name")                                                          \
-	X(save, "save", "write an image to a file")                                                          \
-	X(load, "load", "read an image from a file")                                                         \
-	X(history, "history", "show how an image was made")                                                  \
-	X(image, "image", "check or mount an image")                                                         \
-	X(commit, "commit", "make an image of a sandbox's changes")                                          \
-	X(login, "login", "store credentials for a registry")                                                \
-	X(logout, "logout", "forget credentials for a registry")                                             \
-	X(search, "search", "search a registry for images")                                                  \
-	X(serve, "serve", "serve the REST API and the dashboard")                                            \
-	X(server, "server", "start, stop and ask the server; make keys")                                     \
+#define LATER_COMMANDS(X) \
+	X(init, "init", "write a commented monocore.yaml") \
+	X(add, "add", "add components to the project's file") \
+	X(remove, "remove", "remove components from the project's file") \
+	X(list, "list", "list the project's components") \
+	X(tree, "tree", "show what each component is made of") \
+	X(run, "run", "run a sandbox of the project") \
+	X(start, "start", "run a sandbox's start script") \
+	X(shell, "shell", "open a shell in a sandbox of the project") \
+	X(apply, "apply", "make what runs match the project's file") \
+	X(up, "up", "start the project's sandboxes in dependency order") \
+	X(down, "down", "stop the project's sandboxes in dependency order") \
+	X(status, "status", "show the state and use of the project's sandboxes") \
+	X(port, "port", "list, add and remove forwarded ports") \
+	X(stats, "stats", "show what running sandboxes use") \
+	X(events, "events", "follow what happens to sandboxes") \
+	X(volume, "volume", "list, inspect and remove volumes") \
+	X(net, "net", "inspect networks and why something was denied") \
+	X(fs, "fs", "mount a file system of monocore") \
+	X(clean, "clean", "remove what this project left") \
+	X(install, "install", "make a command that runs in a sandbox") \
+	X(uninstall, "uninstall", "remove a command made by install") \
+	X(snapshot, "snapshot", "save a running sandbox's memory and disk") \
+	X(fork, "fork", "clone a running sandbox") \
+	X(restore, "restore", "bring a snapshot back to life") \
+	X(pull, "pull", "fetch an image from a registry") \
+	X(push, "push", "send an image to a registry") \
+	X(build, "build", "build an image of the project") \
+	X(images, "images", "list the images that are there") \
+	X(rmi, "rmi", "remove images") \
+	X(tag, "tag", "give an image another name") \
+	X(save, "save", "write an image to a file") \
+	X(load, "load", "read an image from a file") \
+	X(history, "history", "show how an image was made") \
+	X(image, "image", "check or mount an image") \
+	X(commit, "commit", "make an image of a sandbox's changes") \
+	X(login, "login", "store credentials for a registry") \
+	X(logout, "logout", "forget credentials for a registry") \
+	X(search, "search", "search a registry for images") \
+	X(serve, "serve", "serve the REST API and the dashboard") \
+	X(server, "server", "start, stop and ask the server; make keys") \
 	X(deploy, "deploy", "ship the project to a server or to Kubernetes")
 
 #define X(identifier, verb, text) extern const struct command later_##identifier;

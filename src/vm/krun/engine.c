@@ -18,12 +18,12 @@
 #include "base/clock.h"
 #include "codec/message.h"
 #include "os/fs.h"
+#include "vm/accelerator.h"
 #include "vm/child.h"
 #include "vm/engine.h"
 #include "vm/krun/guest_kernel.h"
 #include "vm/krun/process.h"
 #include "vm/krun/root_disk.h"
-#include "vm/qemu/accelerator.h"
 
 #define MEMORY_STEP (64ULL << 20)
 #define MEMORY_MIN  (128ULL << 20)

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "vm/qemu/accelerator.h"
+#include "vm/accelerator.h"
 #include "vm/qemu/boot_files.h"
 #include "vm/qemu/machine.h"
 #include "vm/qemu/process.h"

@@ -5,11 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/text.h"
 #include "codec/message.h"
 
@@ -17,7 +15,6 @@
 #define QEMU_NAME         "qemu-system-x86_64"
 #define TRANSLATION_CACHE 256 /* MiB for TCG's code: reserved, touched as it fills */
 #define KERNEL_WORDS      "console=ttyS0 quiet reboot=t panic=-1"
-#define TSC_STEP          10
 
 uint64_t machine_memory(uint64_t bytes)
 {
@@ -163,49 +160,6 @@ char **machine_arguments(const struct machine *m, struct error *err)
 	}
 	return l.items;
 }
-
-#if defined(__x86_64__)
-struct moment {
-	uint64_t ticks, nanoseconds;
-};
-
-/* The counter and the clock at one moment: of some tries, the one in which they were read closest. */
-static struct moment read_moment(void)
-{
-	struct moment best = {0};
-	uint64_t closest = UINT64_MAX;
-
-	for (int i = 0; i < 64; i++) {
-		struct timespec t;
-		uint64_t before = __builtin_ia32_rdtsc(), after;
-
-		clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-		after = __builtin_ia32_rdtsc();
-		if (after - before >= closest)
-			continue;
-		closest = after - before;
-		best.ticks = before + closest / 2;
-		best.nanoseconds = (uint64_t)t.tv_sec * NANOSECONDS_PER_SECOND + (uint64_t)t.tv_nsec;
-	}
-	return best;
-}
-
-uint64_t machine_measure_tsc(void)
-{
-	struct moment start = read_moment(), end;
-	double khz;
-
-	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-	end = read_moment();
-	khz = (double)(end.ticks - start.ticks) * 1e6 / (double)(end.nanoseconds - start.nanoseconds);
-	return ((uint64_t)khz + TSC_STEP / 2) / TSC_STEP * TSC_STEP;
-}
-#else
-uint64_t machine_measure_tsc(void)
-{
-	return 0;
-}
-#endif
 
 char *machine_find_qemu(struct error *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The machine that QEMU emulates, as its argument list. Facts about the machine and the architecture live
- * here and nowhere else. Pure but for machine_find(), which looks for QEMU, and the clock's measurement.
+ * here and nowhere else. Pure but for machine_find_qemu(), which looks for QEMU.
  *
  * The same devices stand in the template and in its clones, or the saved state would not fit; what is
  * behind them differs: the template's disks are 1 TiB of nothing, and its memory is the template's file.
@@ -54,10 +54,6 @@ uint64_t machine_memory(uint64_t bytes);
 
 /* QEMU's arguments; a text list (base/text.h), the caller's. */
 char **machine_arguments(const struct machine *m, struct error *err);
-
-/* The frequency of the host's time stamp counter, measured for a tenth of a second, in steps of 10 kHz. 0:
- * this architecture has none. */
-uint64_t machine_measure_tsc(void);
 
 /* Upper bound of QEMU's address space with such a machine. */
 uint64_t machine_address_space(const struct machine *m);

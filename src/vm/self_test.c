@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "vm/qemu/accelerator.h"
+#include "vm/accelerator.h"
 
 #if defined(__x86_64__)
 #define TEST_TIME MILLISECONDS(500)

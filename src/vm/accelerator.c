@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vm/qemu/accelerator.h"
+#include "vm/accelerator.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,16 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "codec/sha256.h"
 #include "os/fs.h"
-#include "vm/qemu/machine.h"
 
 #define HOST_FILE   "host.json"
 #define CPUINFO_MAX 16384 /* the first processor's part fits; the others are like it */
+#define TSC_STEP    10    /* kHz */
 #define BOOT_ID     "/proc/sys/kernel/random/boot_id"
 
 bool accelerator_flags(const char *cpuinfo)
@@ -123,6 +125,51 @@ static void remember(const char *home, const char *boot, const struct accelerato
 	json_decref(j);
 }
 
+/* The frequency of the host's time stamp counter in kHz, measured for a tenth of a second, in steps of 10. 0:
+ * this architecture has none. */
+#if defined(__x86_64__)
+struct moment {
+	uint64_t ticks, nanoseconds;
+};
+
+/* The counter and the clock at one moment: of some tries, the one in which they were read closest. */
+static struct moment read_moment(void)
+{
+	struct moment best = {0};
+	uint64_t closest = UINT64_MAX;
+
+	for (int i = 0; i < 64; i++) {
+		struct timespec t;
+		uint64_t before = __builtin_ia32_rdtsc(), after;
+
+		clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+		after = __builtin_ia32_rdtsc();
+		if (after - before >= closest)
+			continue;
+		closest = after - before;
+		best.ticks = before + closest / 2;
+		best.nanoseconds = (uint64_t)t.tv_sec * NANOSECONDS_PER_SECOND + (uint64_t)t.tv_nsec;
+	}
+	return best;
+}
+
+static uint64_t measure_tsc(void)
+{
+	struct moment start = read_moment(), end;
+	double khz;
+
+	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+	end = read_moment();
+	khz = (double)(end.ticks - start.ticks) * 1e6 / (double)(end.nanoseconds - start.nanoseconds);
+	return ((uint64_t)khz + TSC_STEP / 2) / TSC_STEP * TSC_STEP;
+}
+#else
+static uint64_t measure_tsc(void)
+{
+	return 0;
+}
+#endif
+
 int accelerator_find(const char *home, enum vm_accelerator wish, struct accelerator *a, struct error *err)
 {
 	_cleanup_free_ char *cpuinfo = malloc(CPUINFO_MAX);
@@ -140,7 +187,7 @@ int accelerator_find(const char *home, enum vm_accelerator wish, struct accelera
 		return r;
 	if (!recall(home, boot, a)) {
 		judge_kvm(cpuinfo, a);
-		a->tsc_khz = machine_measure_tsc();
+		a->tsc_khz = measure_tsc();
 		remember(home, boot, a);
 	}
 	if (wish == VM_ACCELERATOR_KVM && !a->kvm)
