@@ -193,7 +193,7 @@ TEST(what_is_packed_and_unpacked_is_the_same_tree)
 	place_open(&p);
 	add(&tar, TAR_DIRECTORY, "d", 01750, NULL);
 	add(&tar, TAR_FILE, "d/file", 04640, "contents");
-	add(&tar, TAR_FILE, "d/empty", 0, "");
+	add(&tar, TAR_FILE, "d/empty", 0400, "");
 	add(&tar, TAR_HARD_LINK, "d/again", 0, "d/file");
 	add(&tar, TAR_SYMBOLIC_LINK, "d/link", 0777, "/nowhere");
 	add(&tar, TAR_FIFO, "d/fifo", 0622, NULL);
