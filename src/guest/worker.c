@@ -19,13 +19,7 @@ enum { WORKER_IN = 3, WORKER_OUT, WORKER_REPORT, WORKER_FREE };
 struct pipes {
 	int in[2], out[2], report[2];
 };
-#define PIPES_NONE \
-	{ \
-		{-1, -1}, {-1, -1}, \
-		{ \
-			-1, -1 \
-		} \
-	}
+#define PIPES_NONE ((struct pipes){{-1, -1}, {-1, -1}, {-1, -1}})
 
 static void pipes_close(struct pipes *p)
 {
