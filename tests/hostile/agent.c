@@ -44,7 +44,7 @@ static void say_bytes(const void *bytes, size_t n)
 			at += done;
 			n -= (size_t)done;
 		} else {
-			poll(&(struct pollfd){.fd = port, .events = POLLOUT}, 1, 1);
+			poll(&(struct pollfd){.fd = port, .events = POLLOUT}, 1, 100);
 		}
 	}
 }

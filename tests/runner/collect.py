@@ -77,6 +77,7 @@ def fuzz(where, seconds):
                 if t['name'].startswith('fuzz_')}
     compile_targets(build, [os.path.relpath(path, build) for path in programs.values()])
     where.copy('build/fuzz', programs_only=True)
+    where.copy('tests/corpus')
     jobs = []
     for name, program in sorted(programs.items()):
         seed = random.randrange(1, 1 << 31)

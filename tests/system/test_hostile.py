@@ -285,7 +285,8 @@ def _():
             while got := idle.recv(1 << 20):
                 size += len(got)
         true(size < 80 << 20, f'{size >> 20} MiB were kept for it')
-    mc('rm', '-f', name).ok()
+    mc('exec', name, '--', 'reset').ok(1).says('the sandbox has stopped: the guest shut itself down')
+    mc('rm', name).ok()
     well()
 
 

@@ -22,6 +22,7 @@ def _():
             text = mc('help', verb).ok().out
             contains(text, f'monocore {verb}')
             equal(mc(verb, '--help').ok().out, text)
+            true(text.splitlines()[2][:1].isupper() and text.splitlines()[2][1:2] != ' ', text.splitlines()[2])
             page = f'{folder}/monocore-{verb}.1'
             shown = subprocess.run(['man', '-l', '--warnings', page], capture_output=True, text=True,
                                    env=os.environ | {'MANPAGER': 'cat', 'MANWIDTH': '80'}, stdin=subprocess.DEVNULL)

@@ -19,6 +19,7 @@ static void write_wrapped(
 	FILE *out, const char *text, size_t size, unsigned indent, unsigned at, unsigned columns)
 {
 	const char *end = text + size;
+	bool first = true;
 
 	while (text < end) {
 		size_t n = 0;
@@ -32,14 +33,16 @@ static void write_wrapped(
 		if (at > indent && at + 1 + n > columns) {
 			fputc('\n', out);
 			at = 0;
+			first = true;
 		}
 		if (at < indent)
 			at += (unsigned)fprintf(out, "%*s", (int)(indent - at), "");
-		else if (at > indent)
+		else if (!first)
 			at += (unsigned)fprintf(out, " ");
 		fwrite(text, 1, n, out);
 		at += (unsigned)n;
 		text += n;
+		first = false;
 	}
 	fputc('\n', out);
 }
