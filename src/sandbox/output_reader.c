@@ -99,8 +99,9 @@ static int take_record(struct reader *r, enum output_stream stream, uint64_t tim
 			part = LINE_MAX_SIZE - b->size;
 		if (b->size == 0)
 			r->partial_time[stream] = time;
-		if (!buffer_append(b, data, part))
+		if (!buffer_append(b, data, part) || !buffer_reserve(b, 1))
 			return error_no_memory(err, "read the log");
+		b->data[b->size] = 0; /* not every regexec() stops where REG_STARTEND says */
 		if (b->data[b->size - 1] == '\n' || b->size == LINE_MAX_SIZE)
 			result = flush_partial(r, stream);
 		data += part;
