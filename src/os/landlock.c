@@ -29,7 +29,7 @@ int landlock_abi(void)
 	return abi < 0 ? 0 : (int)abi;
 }
 
-int landlock_new(int abi)
+int landlock_new(int abi, bool alone)
 {
 	struct ruleset_attributes a = {.fs = FS_ABI_1};
 	size_t size = sizeof a.fs;
@@ -44,11 +44,22 @@ int landlock_new(int abi)
 		a.net = NET_BIND_CONNECT;
 		size += sizeof a.net;
 	}
-	if (abi >= 6) {
+	if (abi >= 6 && alone) {
 		a.scoped = SCOPE_ABSTRACT_SIGNAL;
 		size += sizeof a.scoped;
 	}
 	return (int)syscall(SYS_landlock_create_ruleset, &a, size, 0u);
+}
+
+static uint64_t write_rights(void)
+{
+	int abi = landlock_abi();
+	uint64_t rights = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+			  LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+			  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+			  LANDLOCK_ACCESS_FS_MAKE_SYM;
+
+	return rights | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0);
 }
 
 int landlock_allow(int rules, const char *path, unsigned rights)
@@ -63,6 +74,8 @@ int landlock_allow(int rules, const char *path, unsigned rights)
 		a.allowed_access |= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 	if (rights & LANDLOCK_EXECUTE)
 		a.allowed_access |= LANDLOCK_ACCESS_FS_EXECUTE;
+	if (rights & LANDLOCK_WRITE)
+		a.allowed_access |= write_rights();
 	r = fstat(a.parent_fd, &st);
 	if (r == 0 && !S_ISDIR(st.st_mode)) /* a rule for a file with a directory's right is EINVAL */
 		a.allowed_access &= ~(uint64_t)LANDLOCK_ACCESS_FS_READ_DIR;

@@ -8,13 +8,20 @@
  */
 #pragma once
 
-enum landlock_rights { LANDLOCK_READ = 1, LANDLOCK_EXECUTE = 2 };
+#include <stdbool.h>
+
+enum landlock_rights {
+	LANDLOCK_READ = 1,
+	LANDLOCK_EXECUTE = 2,
+	LANDLOCK_WRITE = 4 /* files and directories are written, made and removed; no devices */
+};
 
 /* The ABI's number; 0: this kernel has no landlock, or it is switched off. */
 int landlock_abi(void);
 
-/* A rule set that denies everything. Returns its descriptor. */
-int landlock_new(int abi);
+/* A rule set that denies everything. Returns its descriptor. alone: signals and abstract sockets of processes
+ * outside are out of reach, too, where the kernel can do it (ABI 6). */
+int landlock_new(int abi, bool alone);
 
 /* Allows `rights` on path and, where it is a directory, on all beneath it. */
 int landlock_allow(int rules, const char *path, unsigned rights);

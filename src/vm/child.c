@@ -51,26 +51,18 @@ static size_t read_end(int fd, char text[WORDS_MAX])
 
 void child_last_words(int words_fd, struct error *err)
 {
-	char text[WORDS_MAX], before[ERROR_TEXT_MAX], *last, *start;
-	size_t size;
+	char text[WORDS_MAX], before[ERROR_TEXT_MAX], *rest = text, *line, *last = NULL, *second = NULL;
 
 	if (words_fd < 0 || !err)
 		return;
-	size = read_end(words_fd, text);
-	while (size > 0 && text[size - 1] == '\n')
-		size--;
-	if (size == 0)
+	text[read_end(words_fd, text)] = 0; /* there is room: at most the half is left */
+	while ((line = strsep(&rest, "\n")))
+		if (*line && !strstr(line, ": warning: ")) {
+			second = last;
+			last = line;
+		}
+	if (!last)
 		return;
-	text[size] = 0; /* there is room: at most the half is left */
-	start = text;
-	last = strrchr(text, '\n');
-	if (last) {
-		char *second;
-
-		*last++ = 0;
-		second = strrchr(text, '\n');
-		start = second ? second + 1 : text;
-	}
 	memcpy(before, err->text, sizeof before); /* error_set() writes where it would read */
-	error_set(err, err->code, "%s: %s%s%s", before, start, last ? "; " : "", last ? last : "");
+	error_set(err, err->code, "%s: %s%s%s", before, second ? second : "", second ? "; " : "", last);
 }

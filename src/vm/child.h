@@ -10,7 +10,7 @@
  * systemd, containers and subuid ranges use, or $MONOCORE_UID_BASE) and the VM's number. 0: not root. */
 int child_uid(unsigned id, uid_t *uid, struct error *err);
 
-/* Appends to *err the last two lines of what the process said on standard error, as far as there are any: a
- * library's reason comes before that of who called it. words_fd is our end of a pipe that does not block, or
- * -1. */
+/* Appends to *err the last two lines of what the process said on standard error, as far as there are any
+ * that are no warnings: a library's reason comes before that of who called it. words_fd is our end of a pipe
+ * that does not block, or -1. */
 void child_last_words(int words_fd, struct error *err);

@@ -284,6 +284,7 @@ static void act_exit_noise(uint32_t stream)
 static void act_reset(uint32_t stream)
 {
 	(void)stream;
+	usleep(300000); /* what was said before is still on its way through the machine */
 	reboot(RB_AUTOBOOT);
 }
 

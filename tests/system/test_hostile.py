@@ -89,7 +89,7 @@ def refused(act, *parts, least=0.0, most=40.0, out='', options=(), agent='hello'
     """A call that runs it: it ends with 125 and one line that says this, in its time."""
     def call():
         answer = run(act, *options, agent=agent, **env).ok(125).says(*parts)
-        equal(answer.out, out, answer)
+        equal(answer.out, out, str(answer))
         true(least <= answer.seconds <= most, answer)
         true(answer.err.rstrip('\n').isprintable() and len(answer.err) < 1200, answer)
     return call
@@ -137,7 +137,7 @@ def ignored_stop():
     mc('rm', name).ok()
 
 
-@promise('a guest that is silent, stops in the middle of a word, or answers something else, ends in its time', limit=120)
+@promise('a guest that is silent, stops in the middle of a word, or answers another question, ends in time', limit=120)
 def _():
     cold = {'options': ['--no-template'], 'MONOCORE_START_TIMEOUT': '10s'}
     together(refused('silent', 'wait for the guest\'s READY: no answer in time', least=10, **cold),

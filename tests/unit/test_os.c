@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "os/fs.h"
+#include "os/landlock.h"
 #include "os/process.h"
 
 struct place {
@@ -222,4 +224,41 @@ TEST(a_command_is_bounded_in_time_and_output)
 	CHECK_ERROR(process_run(loud, &out, 100000, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_LIMIT);
 	CHECK_ERROR(process_run(bad, NULL, 0, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_SYSTEM);
 	CHECK(strstr(err.text, "status 3"));
+}
+
+static int try_under_landlock(const char *inside, const char *outside)
+{
+	char path[96];
+	int rules = landlock_new(landlock_abi(), false);
+
+	if (rules < 0 || landlock_allow(rules, inside, LANDLOCK_READ | LANDLOCK_WRITE) < 0 ||
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || landlock_enter(rules) < 0)
+		return 1;
+	snprintf(path, sizeof path, "%s/new", inside);
+	if (mkdir(path, 0700) < 0 || rmdir(path) < 0)
+		return 2;
+	if (open(path, O_RDWR | O_CREAT | O_TRUNC, 0600) < 0 || rename(path, path) < 0 || unlink(path) < 0)
+		return 3;
+	if (open(outside, O_RDONLY | O_DIRECTORY) >= 0 || errno != EACCES)
+		return 4;
+	snprintf(path, sizeof path, "%s/new", outside);
+	if (open(path, O_WRONLY | O_CREAT, 0600) >= 0 || mkdir(path, 0700) == 0)
+		return 5;
+	return execl("/bin/true", "true", NULL) < 0 && errno == EACCES ? 0 : 6;
+}
+
+TEST(what_is_allowed_to_be_written_can_be_and_nothing_else)
+{
+	char inside[] = "/tmp/monocore-test-XXXXXX", outside[] = "/tmp/monocore-test-XXXXXX";
+	int status;
+	pid_t pid;
+
+	CHECK(landlock_abi() > 0);
+	CHECK(mkdtemp(inside) && mkdtemp(outside));
+	pid = fork();
+	if (pid == 0)
+		_exit(try_under_landlock(inside, outside));
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CHECK_INT(status, 0);
+	CHECK(rmdir(inside) == 0 && rmdir(outside) == 0);
 }

@@ -205,8 +205,10 @@ int supervise(const struct supervise_options *options, struct error *err)
 	if (!client_add(&s, options->client, err))
 		return -ERROR_LIMIT;
 	r = supervisor_start(&s, err);
-	if (r == 0)
+	if (r == 0) {
+		supervisor_confine(&s);
 		r = supervisor_loop(&s, err);
+	}
 	else
 		end_failed_start(&s, err);
 	if (s.clients)

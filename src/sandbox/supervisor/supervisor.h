@@ -123,6 +123,9 @@ void supervisor_watch(struct supervisor *s); /* sets what is polled for after qu
 /* start.c */
 int supervisor_start(struct supervisor *s, struct error *err);
 
+/* confine.c */
+void supervisor_confine(struct supervisor *s);
+
 /* console.c */
 int console_open(struct console *c, int *write_end, struct error *err);
 void console_read(struct console *c); /* all there is, never blocking */

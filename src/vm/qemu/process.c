@@ -20,6 +20,7 @@
 #include "os/seccomp.h"
 #include "vm/child.h"
 
+#define END_MS         1000
 #define FILE_LIMIT_MIN (64ULL << 20)
 
 struct pairs {
@@ -89,8 +90,12 @@ void qemu_last_words(int words_fd, struct error *err)
 
 int qemu_explain_end(const struct qemu *q, int r, struct error *err)
 {
+	struct pollfd p = {.fd = q->pid_fd, .events = POLLIN};
 	siginfo_t end = {0};
 
+	/* Its sockets are closed a moment before it can be waited for. */
+	if (r == -ERROR_CLOSED)
+		poll(&p, 1, END_MS);
 	if (r == -ERROR_CLOSED && waitid(P_PID, (id_t)q->pid, &end, WEXITED | WNOWAIT | WNOHANG) == 0 &&
 		end.si_pid && end.si_code == CLD_KILLED && end.si_status == SIGBUS)
 		return error_errno(err, ENOSPC, "keep the guest's memory");
