@@ -53,8 +53,11 @@ class Watch(threading.Thread):
         for pid in state.supervisors(home):
             self.processes |= {pid, *state.descendants(pid)}
             with contextlib.suppress(OSError), open(f'/proc/{pid}/status') as f:
-                self.most = max([self.most] + [int(line.split()[1]) << 10 for line in f if line.startswith('VmHWM:')])
-                self.looks += 1
+                status = dict(line.split(':', 1) for line in f)
+                # A child of it may have become QEMU in between, and one that is ending has no memory any more.
+                if status['Name'].strip() == 'mcrun' and 'VmHWM' in status:
+                    self.most = max(self.most, int(status['VmHWM'].split()[0]) << 10)
+                    self.looks += 1
 
     def run(self):
         while not self.done.wait(0.02):
