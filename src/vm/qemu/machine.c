@@ -138,8 +138,10 @@ char **machine_arguments(const struct machine *m, struct error *err)
 		add(&l, "kvm");
 	else
 		add(&l, "tcg,tb-size=%d", TRANSLATION_CACHE);
+	/* A processor with erms ("fast" string moves) makes kernel and libc move bytes one by one, which TCG
+	 * does. */
 	add(&l, "-cpu");
-	add(&l, m->kvm ? "host" : "max");
+	add(&l, m->kvm ? "host" : "max,-erms");
 	add(&l, "-smp");
 	add(&l, "%u", m->cpus);
 	add_memory(&l, m);
