@@ -114,8 +114,9 @@ class Bench:
         self.until('monocore boots: first output', [MONOCORE, 'tmp', '--no-template', *HELLO], b'hello', self.env)
 
     def clone(self):
+        there = len(os.listdir(f'{self.home}/sandboxes'))
         started = self.until('monocore clones: first output', [MONOCORE, 'tmp', *HELLO], b'hello', self.env)
-        while os.listdir(f'{self.home}/sandboxes'):
+        while len(os.listdir(f'{self.home}/sandboxes')) > there:
             time.sleep(0.0005)
         self.note('monocore tmp: all, removal too', milliseconds(started))
 
