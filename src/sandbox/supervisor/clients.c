@@ -72,8 +72,7 @@ void client_drop(struct client *c)
 {
 	struct supervisor *s = c->supervisor;
 	struct client **link = &s->clients;
-	struct map_slot *slot;
-	size_t at = 0;
+	struct stream *t;
 
 	if (c->dropped)
 		return;
@@ -82,12 +81,8 @@ void client_drop(struct client *c)
 		link = &(*link)->next;
 	*link = c->next;
 	s->client_count--;
-	while ((slot = map_next(&s->streams, &at))) {
-		struct stream *t = slot->value;
-
-		if (t->client == c)
-			stream_orphan(s, t);
-	}
+	while ((t = stream_first_of(s, c)))
+		stream_orphan(s, t);
 	for (uint16_t channel = CHANNEL_OUT; channel <= CHANNEL_ERR; channel++)
 		main_credit(s, channel);
 	uv_close((uv_handle_t *)&c->poll, on_closed);

@@ -208,8 +208,7 @@ int supervise(const struct supervise_options *options, struct error *err)
 	if (r == 0) {
 		supervisor_confine(&s);
 		r = supervisor_loop(&s, err);
-	}
-	else
+	} else
 		end_failed_start(&s, err);
 	if (s.clients)
 		peer_flush(&s.clients->peer, NULL);

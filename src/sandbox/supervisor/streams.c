@@ -69,8 +69,19 @@ static void credit_agent(struct supervisor *s, struct stream *t, uint16_t channe
 	peer_send_u32(&s->agent, t->id, MESSAGE_CREDIT, channel, (uint32_t)n);
 }
 
+struct stream *stream_first_of(const struct supervisor *s, const struct client *c)
+{
+	struct map_slot *slot;
+	size_t at = 0;
+
+	while ((slot = map_next(&s->streams, &at)))
+		if (((struct stream *)slot->value)->client == c)
+			return slot->value;
+	return NULL;
+}
+
 /* An exec's process learns by SIGHUP and EPIPE that nobody listens; a transfer is called off, so that half a
- * file never counts as a whole one. */
+ * file never counts as a whole one, and is over with that. */
 void stream_orphan(struct supervisor *s, struct stream *t)
 {
 	static const struct error gone = {.code = ERROR_CLOSED, .text = "the client is gone"};
@@ -81,6 +92,7 @@ void stream_orphan(struct supervisor *s, struct stream *t)
 		return;
 	if (t->opener != MESSAGE_EXEC) {
 		peer_send_error(&s->agent, t->id, &gone);
+		stream_close(s, t);
 		return;
 	}
 	agent_send(s, t, MESSAGE_END, CHANNEL_IN, NULL, 0);

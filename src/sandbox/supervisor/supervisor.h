@@ -151,8 +151,9 @@ struct stream *stream_open(
 	struct supervisor *s, struct client *c, uint32_t client_stream, uint16_t opener, struct error *err);
 struct stream *stream_find(const struct supervisor *s, uint32_t id);
 struct stream *stream_of_client(const struct supervisor *s, const struct client *c, uint32_t client_stream);
+struct stream *stream_first_of(const struct supervisor *s, const struct client *c); /* one of the client's */
 void stream_close(struct supervisor *s, struct stream *t);
-void stream_orphan(struct supervisor *s, struct stream *t); /* its client is gone */
+void stream_orphan(struct supervisor *s, struct stream *t); /* its client is gone; t may be, too */
 int stream_from_agent(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err);
 int stream_from_client(
 	struct supervisor *s, struct client *c, struct stream *t, const struct frame *f, struct error *err);
