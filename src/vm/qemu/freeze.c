@@ -175,7 +175,6 @@ static int save(struct qemu *q, int state, struct error *err)
 		r = writable = fs_open(AT_FDCWD, path, O_WRONLY, 0, err);
 	if (r > 0)
 		r = 0;
-
 	if (r == 0)
 		r = qmp_execute(&q->qmp, "add-fd", json_pack("{s:i}", "fdset-id", STATE_SET), writable,
 			deadline, NULL, err);
