@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gzip by libisal, or by zlib where that is not built in. Both check each member's CRC and length.
+ * gzip by libisal, or by zlib where that is not built in. Both check each member's CRC and length. A member's
+ * header is read here (RFC 1952, section 2.3): libisal (2.30) takes one with reserved flags, and refuses some
+ * that are cut in pieces.
  */
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -11,9 +14,6 @@
 #ifdef HAVE_ISAL
 #include <isa-l/igzip_lib.h>
 #endif
-
-#define GZIP_FLAGS_END 4u    /* the flags are the header's fourth byte */
-#define GZIP_RESERVED  0xe0u /* of them */
 
 static unsigned bounded(size_t n)
 {
@@ -38,40 +38,104 @@ static int damaged(struct error *err, const char *why)
 #ifdef HAVE_ISAL
 static const char *isal_reason(int code)
 {
-	switch (code) {
-	case ISAL_INCORRECT_CHECKSUM:
-		return "the checksum is wrong";
-	case ISAL_INVALID_WRAPPER:
-	case ISAL_UNSUPPORTED_METHOD:
-		return "the header is wrong";
-	default:
-		return "not deflate";
-	}
+	return code == ISAL_INCORRECT_CHECKSUM ? "the checksum is wrong" : "not deflate";
 }
+
+enum gzip_flags { GZIP_CRC = 2, GZIP_EXTRA = 4, GZIP_NAME = 8, GZIP_COMMENT = 16, GZIP_RESERVED = 0xe0 };
+
+/* The parts of a header, in their order, each there or not by its flag. */
+enum part { PART_FIXED, PART_EXTRA_SIZE, PART_EXTRA, PART_NAME, PART_COMMENT, PART_CRC, PART_BODY };
+
+static const uint8_t part_flags[] = {[PART_EXTRA_SIZE] = GZIP_EXTRA,
+	[PART_EXTRA] = GZIP_EXTRA,
+	[PART_NAME] = GZIP_NAME,
+	[PART_COMMENT] = GZIP_COMMENT,
+	[PART_CRC] = GZIP_CRC};
 
 struct isal {
 	struct inflate_state inflate;
-	unsigned seen; /* bytes of the member's header, as far as they are looked at here */
+	enum part part;
+	unsigned at; /* bytes of the part */
+	uint8_t flags;
+	unsigned number; /* of two bytes: the size of the extra field, the CRC */
+	unsigned long crc;
 };
 
-/* libisal takes headers with reserved flags, which RFC 1952 wants to be an error. */
-static bool has_reserved_flag(struct isal *z, const struct decoder_step *s)
+static void begin_member(struct isal *z)
 {
-	for (size_t i = 0; i < s->in_left && z->seen < GZIP_FLAGS_END; i++)
-		if (++z->seen == GZIP_FLAGS_END && s->in[i] & GZIP_RESERVED)
-			return true;
-	return false;
+	isal_inflate_reset(&z->inflate);
+	z->inflate.crc_flag = ISAL_GZIP_NO_HDR_VER;
+	z->part = PART_FIXED;
+	z->at = 0;
+	z->flags = 0;
+	z->crc = crc32(0, NULL, 0);
+}
+
+static bool fixed_byte_is_wrong(struct isal *z, uint8_t byte)
+{
+	static const uint8_t magic[] = {0x1f, 0x8b, 8};
+
+	if (z->at == sizeof magic)
+		z->flags = byte;
+	return z->at < sizeof magic ? byte != magic[z->at] : z->flags & GZIP_RESERVED;
+}
+
+/* True where this byte is the part's last. */
+static bool ends_part(const struct isal *z, uint8_t byte)
+{
+	switch (z->part) {
+	case PART_FIXED:
+		return z->at == 10;
+	case PART_EXTRA:
+		return z->at == z->number;
+	case PART_NAME:
+	case PART_COMMENT:
+		return byte == 0;
+	default:
+		return z->at == 2;
+	}
+}
+
+static void next_part(struct isal *z)
+{
+	do
+		z->part++;
+	while (z->part < PART_BODY &&
+		(!(z->flags & part_flags[z->part]) || (z->part == PART_EXTRA && z->number == 0)));
+	z->at = 0;
+}
+
+/* One byte of the header. False: it is malformed. */
+static bool take_header(struct isal *z, uint8_t byte)
+{
+	if (z->part == PART_FIXED && fixed_byte_is_wrong(z, byte))
+		return false;
+	if (z->part == PART_EXTRA_SIZE || z->part == PART_CRC)
+		z->number = z->at ? z->number | (unsigned)byte << 8 : byte;
+	if (z->part != PART_CRC)
+		z->crc = crc32(z->crc, &byte, 1);
+	z->at++;
+	if (!ends_part(z, byte))
+		return true;
+	if (z->part == PART_CRC && z->number != (z->crc & 0xffff))
+		return false;
+	next_part(z);
+	return true;
 }
 
 static int isal_step(void *state, struct decoder_step *s, struct error *err)
 {
 	struct isal *z = state;
 	struct inflate_state *i = &z->inflate;
-	unsigned in = bounded(s->in_left), out = bounded(s->out_left);
+	unsigned in, out = bounded(s->out_left);
 	int r;
 
-	if (has_reserved_flag(z, s))
-		return damaged(err, isal_reason(ISAL_INVALID_WRAPPER));
+	for (; z->part < PART_BODY && s->in_left; s->in++, s->in_left--)
+		if (!take_header(z, *s->in))
+			return damaged(err, "the header is wrong");
+	if (z->part < PART_BODY)
+		return 0;
+	in = bounded(s->in_left);
 	i->next_in = (uint8_t *)(uintptr_t)s->in;
 	i->avail_in = in;
 	i->next_out = s->out;
@@ -83,9 +147,7 @@ static int isal_step(void *state, struct decoder_step *s, struct error *err)
 	if (i->block_state != ISAL_BLOCK_FINISH)
 		return 0;
 	s->ended = true;
-	z->seen = 0;
-	isal_inflate_reset(i);
-	i->crc_flag = ISAL_GZIP;
+	begin_member(z);
 	return 0;
 }
 
@@ -95,9 +157,8 @@ int decoder_gzip_isal(struct decoder *d, struct error *err)
 
 	if (!z)
 		return error_no_memory(err, "gzip");
-	z->seen = 0;
 	isal_inflate_init(&z->inflate);
-	z->inflate.crc_flag = ISAL_GZIP;
+	begin_member(z);
 	*d = (struct decoder){.step = isal_step, .release = free, .state = z};
 	return 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames of zstd (RFC 8878). The library may be built to read what zstd wrote before its format was settled,
- * and then reads it differently by how the input is cut: only the magic numbers of the RFC are let through.
+ * Frames of zstd (RFC 8878). Two things of the library (1.5.4) would let the result depend on how the input
+ * is cut. It may be built to read what zstd wrote before its format was settled: only the magic numbers of
+ * the RFC are let through. And where a frame's header comes in two parts and its contents fit the output, it
+ * takes what is behind the first part for a frame of its own: headers are fed byte by byte.
  */
 #include <stdlib.h>
 #include <zstd.h>
@@ -13,17 +15,18 @@
 #define MAGIC_SIZE      4
 #define MAGIC_FRAME     0xfd2fb528u
 #define MAGIC_SKIPPABLE 0x184d2a50u /* and 15 more */
+#define HEADER_MAX      18          /* bytes, section 3.1.1.1 */
 
 struct zstd {
 	ZSTD_DCtx *context;
 	uint32_t magic; /* of the frame at hand, as far as it has come */
-	unsigned have;  /* bytes of it */
+	unsigned have;  /* bytes of the frame, counted up to HEADER_MAX */
 };
 
-static int decode(
-	struct zstd *z, const uint8_t *in, size_t n, struct decoder_step *s, size_t *taken, struct error *err)
+/* Decodes the next n bytes of the input, as far as there is room. */
+static int decode(struct zstd *z, struct decoder_step *s, size_t n, struct error *err)
 {
-	ZSTD_inBuffer input = {in, n, 0};
+	ZSTD_inBuffer input = {s->in, n, 0};
 	ZSTD_outBuffer output = {s->out, s->out_left, 0};
 	size_t r = ZSTD_decompressStream(z->context, &output, &input);
 
@@ -34,45 +37,38 @@ static int decode(
 			return error_set(err, ERROR_LIMIT, "zstd: a window of over 128 MiB");
 		return error_set(err, ERROR_INVALID, "zstd: damaged: %s", ZSTD_getErrorName(r));
 	}
-	*taken = input.pos;
+	s->in += input.pos;
+	s->in_left -= input.pos;
 	s->out += output.pos;
 	s->out_left -= output.pos;
 	s->ended = r == 0 && (input.pos > 0 || output.pos > 0);
 	return 0;
 }
 
-/* Takes the frame's magic number, and passes it on when it is whole and right. */
-static int begin_frame(struct zstd *z, struct decoder_step *s, struct error *err)
+static int feed_header(struct zstd *z, struct decoder_step *s, struct error *err)
 {
-	uint8_t bytes[MAGIC_SIZE];
-	size_t taken = 0;
+	const uint8_t *byte = s->in;
 	int r;
 
-	for (; z->have < MAGIC_SIZE && s->in_left; z->have++, s->in++, s->in_left--)
-		z->magic |= (uint32_t)*s->in << (8 * z->have);
 	if (z->have < MAGIC_SIZE)
-		return 0;
-	if (z->magic != MAGIC_FRAME && (z->magic & ~15u) != MAGIC_SKIPPABLE)
+		z->magic |= (uint32_t)*byte << (8 * z->have);
+	if (z->have == MAGIC_SIZE - 1 && z->magic != MAGIC_FRAME && (z->magic & ~15u) != MAGIC_SKIPPABLE)
 		return error_set(err, ERROR_INVALID, "zstd: damaged: no frame begins with %08x", z->magic);
-	for (unsigned i = 0; i < MAGIC_SIZE; i++)
-		bytes[i] = (uint8_t)(z->magic >> (8 * i));
-	r = decode(z, bytes, MAGIC_SIZE, s, &taken, err);
-	if (r == 0 && taken != MAGIC_SIZE)
-		return error_set(err, ERROR_INVALID, "zstd: damaged: a frame of no size");
+	r = decode(z, s, 1, err);
+	if (s->in != byte)
+		z->have++;
 	return r;
 }
 
 static int zstd_step(void *state, struct decoder_step *s, struct error *err)
 {
 	struct zstd *z = state;
-	size_t taken = 0;
-	int r = z->have < MAGIC_SIZE ? begin_frame(z, s, err) : 0;
+	int r;
 
-	if (r < 0 || z->have < MAGIC_SIZE)
-		return r;
-	r = decode(z, s->in, s->in_left, s, &taken, err);
-	s->in += taken;
-	s->in_left -= taken;
+	if (z->have < HEADER_MAX && s->in_left)
+		r = feed_header(z, s, err);
+	else
+		r = decode(z, s, s->in_left, err);
 	if (s->ended)
 		z->have = z->magic = 0;
 	return r;
