@@ -212,11 +212,13 @@ static int check_limits(const struct decompress *d, struct error *err)
 
 	if (d->out > d->limit)
 		return error_set(err, ERROR_LIMIT,
-			"over %s uncompressed: raise the limit layer_bytes where that is right",
+			"over %s uncompressed: raise layer_bytes in MONOCORE_IMAGE_LIMITS where that is "
+			"right",
 			text_human_size(d->limit, text, sizeof text));
 	if (d->out > DECOMPRESS_RATIO_FROM && d->out / d->ratio > d->in)
 		return error_set(err, ERROR_LIMIT,
-			"over %u bytes from each compressed byte: raise the limit ratio where that is right",
+			"over %u bytes from each compressed byte: raise ratio in MONOCORE_IMAGE_LIMITS where "
+			"that is right",
 			d->ratio);
 	return 0;
 }

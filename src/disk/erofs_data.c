@@ -116,7 +116,8 @@ static int grows_by(struct erofs_writer *w, uint64_t n, struct error *err)
 		return error_set(err, ERROR_LIMIT, "%s: over 16 TiB, the most that EROFS holds", w->name);
 	if (w->limit && end > w->limit)
 		return error_set(err, ERROR_LIMIT,
-			"%s: over the limit of %s for a root file system: raise the limit root_bytes",
+			"%s: over the limit of %s for a root file system: raise root_bytes in "
+			"MONOCORE_IMAGE_LIMITS",
 			w->name, text_human_size(w->limit, text, sizeof text));
 	return 0;
 }

@@ -19,8 +19,9 @@ void plan_free(struct plan *p)
 int plan_make_layers(struct plan *p, size_t count, const struct plan_options *o, struct error *err)
 {
 	if (count > o->layers)
-		return error_set(err, ERROR_LIMIT, "%zu layers, over the limit of %u: raise the limit layers",
-			count, o->layers);
+		return error_set(err, ERROR_LIMIT,
+			"%zu layers, over the limit of %u: raise layers in MONOCORE_IMAGE_LIMITS", count,
+			o->layers);
 	p->layers = calloc(count ? count : 1, sizeof *p->layers);
 	if (!p->layers)
 		return error_no_memory(err, "layers");

@@ -69,7 +69,8 @@ struct node *node_new(struct tree *t, const char *name, size_t n, struct error *
 	struct node *node;
 
 	if (t->nodes >= t->limit) {
-		error_set(err, ERROR_LIMIT, "over %llu files and directories: raise the limit entries",
+		error_set(err, ERROR_LIMIT,
+			"over %llu files and directories: raise entries in MONOCORE_IMAGE_LIMITS",
 			(unsigned long long)t->limit);
 		return NULL;
 	}

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "disk/ext4.h"
 #include "oci/image.h"
+#include "oci/limits.h"
 #include "os/fs.h"
 
 #define MEMORY_DEFAULT (512ULL << 20)
@@ -221,6 +222,8 @@ int provision(const struct home *home, const struct provision_options *o, struct
 	int r = home_check_space(home, err);
 
 	*d = (struct directory)DIRECTORY_NONE;
+	if (r == 0)
+		r = image_limits_parse(getenv(IMAGE_LIMITS_ENV), &image_options.limits, err);
 	if (r == 0)
 		r = store_open(home->path, &store, err);
 	if (r == 0)

@@ -300,7 +300,10 @@ def _():
     true(bomb['size'] < 100_000, f'the bomb has {bomb["size"]} bytes')
     reference = layout.finish([bomb], [sha256(tar)])
     del tar
-    refused(reference)
+    refused(reference, 'MONOCORE_IMAGE_LIMITS')
+    # Whoever means it can have it: then it is the command that is missing.
+    mc('tmp', '-q', reference, '--', 'nothing', env={'MONOCORE_IMAGE_LIMITS': 'ratio=1000000'}).ok(127).says('nothing')
+    mc('tmp', '-q', reference, '--', 'nothing', env={'MONOCORE_IMAGE_LIMITS': 'ratoi=1'}).ok(125).says('ratoi', 'ratio')
 
 
 @promise('an image for another architecture or system is refused by the name of that')

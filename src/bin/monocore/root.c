@@ -50,6 +50,13 @@ const struct environment_variable environment_variables[] = {
 	{"MONOCORE_DISK_RESERVE",
 		"A size, such as 512M: a sandbox is started only where as much of the disk of MONOCORE_HOME "
 		"is free. Default: 5 % of the disk, at least 1G."},
+	{"MONOCORE_IMAGE_LIMITS",
+		"What an image may cost, such as layer_bytes=64G,ratio=5000. layer_bytes: of one "
+		"uncompressed "
+		"layer (32G); root_bytes: of the root file system (64G); entries: files and directories "
+		"(4000000); layers (512); ratio: uncompressed bytes for each compressed one, once past 64 "
+		"MiB "
+		"(1100)."},
 	{"MONOCORE_START_TIMEOUT",
 		"A duration, such as 20s or 1m: how long a guest may take for each step of its start, which "
 		"are to boot (tried three times), to take over its disks, and to start its command. Default: "

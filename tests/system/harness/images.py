@@ -128,7 +128,8 @@ def zstd(data):
     library.ZSTD_compress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int]
     room = library.ZSTD_compressBound(len(data))
     out = ctypes.create_string_buffer(room)
-    return out.raw[:library.ZSTD_compress(out, room, data, len(data), 3)]
+    size = library.ZSTD_compress(out, room, data, len(data), 3)
+    return out.raw[:size]
 
 
 PRINTER = r'''
