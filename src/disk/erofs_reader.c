@@ -63,6 +63,7 @@ int erofs_reader_open(int fd, struct erofs_reader *r, struct error *err)
 	r->meta = (uint64_t)get32(super + EROFS_SUPER_META) * EROFS_BLOCK;
 	r->root = get16(super + EROFS_SUPER_ROOT);
 	r->inodes = get64(super + EROFS_SUPER_INODES);
+	memcpy(r->uuid, super + EROFS_SUPER_UUID, sizeof r->uuid);
 	return 0;
 }
 
@@ -167,6 +168,28 @@ int64_t erofs_reader_read(const struct erofs_reader *r, const struct erofs_stat 
 		done += part;
 	}
 	return (int64_t)done;
+}
+
+int erofs_reader_data(const struct erofs_reader *r, const struct erofs_stat *s, uint64_t *start,
+	uint64_t *end, struct error *err)
+{
+	uint64_t offset = *start, at, run;
+	bool hole;
+
+	*start = *end = s->size;
+	for (; offset < s->size; offset += run) {
+		int done = map_offset(r, s, offset, &at, &run, &hole, err);
+
+		if (done < 0)
+			return done;
+		if (!hole && *start == s->size)
+			*start = offset;
+		if (hole && *start < s->size) {
+			*end = offset;
+			break;
+		}
+	}
+	return 0;
 }
 
 static int list_block(const uint8_t *block, size_t n, uint64_t nid, erofs_entry_call entry, void *context,

@@ -19,6 +19,7 @@ struct erofs_reader {
 	uint64_t meta; /* byte where the metadata area starts */
 	uint64_t root;
 	uint64_t inodes;
+	uint8_t uuid[16];
 };
 
 struct erofs_stat {
@@ -41,6 +42,11 @@ int erofs_reader_stat(const struct erofs_reader *r, uint64_t nid, struct erofs_s
 /* At most n bytes at `offset`; less only at the end of the file. Returns the number, or an error. */
 int64_t erofs_reader_read(const struct erofs_reader *r, const struct erofs_stat *s, uint64_t offset,
 	void *out, size_t n, struct error *err);
+
+/* The first data at or behind *start, which gets where they begin; *end: where they end. Both become the file's
+ * size where there are none: all else are holes. */
+int erofs_reader_data(const struct erofs_reader *r, const struct erofs_stat *s, uint64_t *start,
+	uint64_t *end, struct error *err);
 
 /* Calls `entry` for every name of a directory, "." and ".." too, in the order on disk, until it returns
  * something but 0, which is returned. */

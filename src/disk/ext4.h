@@ -26,3 +26,10 @@ struct ext4_options {
  * its root directory 0755 root, with options->entries in it and nothing else. libext2fs creates it and never
  * reads it again: what a guest has written is never opened on the host. */
 int ext4_create(int fd, const struct ext4_options *options, struct error *err);
+
+/* Makes an ext4 in fd, a fresh regular file opened read-write, of all that is in the EROFS image `from`,
+ * which our own writer made: as small as it can be, to be mounted read-only. The same image gives the same
+ * bytes. INVALID, LIMIT: something in it that ext4 cannot hold (a file over 16 TiB, more than 65,000 links to
+ * a file, attributes whose names do not fit a block); CORRUPT: the image is damaged. Times that ext4 cannot
+ * hold, before 1901 or after 2446, become the nearest that it can. */
+int ext4_from_erofs(int from, int fd, struct error *err);
