@@ -33,3 +33,7 @@ int ext4_create(int fd, const struct ext4_options *options, struct error *err);
  * a file, attributes whose names do not fit a block); CORRUPT: the image is damaged. Times that ext4 cannot
  * hold, before 1901 or after 2446, become the nearest that it can. */
 int ext4_from_erofs(int from, int fd, struct error *err);
+
+/* Whether fd holds an ext4 that ext4_from_erofs() made, by its superblock and its size in bytes, which *size
+ * gets; CORRUPT where not. */
+int ext4_check(int fd, uint64_t *size, struct error *err);

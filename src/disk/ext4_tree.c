@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/map.h"
 #include "disk/erofs_format.h"
@@ -34,6 +35,10 @@
 #define SECONDS_MAX       (((int64_t)1 << 34) + INT32_MIN - 1)
 #define FIRST_INODE       11u
 #define ACL_XATTR_VERSION 2u
+#define SUPER_AT          1024 /* of the file; the offsets that follow are of the superblock */
+#define SUPER_BYTES       64u
+#define SUPER_BLOCKS      4u
+#define SUPER_MAGIC       56u
 #define ACL_DISK_VERSION  1u
 
 struct folder { /* a directory still to be made */
@@ -631,6 +636,22 @@ static int measure_tree(const struct erofs_reader *from, struct ext4_shape *shap
 	int r = walk(&t);
 
 	return r < 0 ? r : shape_of(&t, shape);
+}
+
+int ext4_check(int fd, uint64_t *size, struct error *err)
+{
+	uint8_t super[SUPER_BYTES];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, errno, "read an ext4 file system");
+	if (pread(fd, super, sizeof super, SUPER_AT) != sizeof super ||
+		get16(super + SUPER_MAGIC) != EXT2_SUPER_MAGIC ||
+		(uint64_t)get32(super + SUPER_BLOCKS) * EXT4_BLOCK != (uint64_t)st.st_size)
+		return error_set(
+			err, ERROR_CORRUPT, "not an ext4 file system of ours, or it has another size");
+	*size = (uint64_t)st.st_size;
+	return 0;
 }
 
 int ext4_from_erofs(int from_fd, int fd, struct error *err)

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "codec/sha256.h"
+#include "disk/ext4.h"
 #include "oci/blobs.h"
 #include "oci/build.h"
 #include "oci/directory.h"
@@ -146,13 +147,13 @@ static int provide_root(struct store *s, struct image *image, struct making *m, 
 	int r;
 
 	sha256_hex(hash, image->root_id);
-	if (store_find(s, image->root_id, &fd, &image->root_size, NULL) == 0)
+	if (store_find(s, image->root_id, "erofs", &fd, &image->root_size, NULL) == 0)
 		return 0;
 	memcpy(m->build.uuid, hash, sizeof m->build.uuid);
 	m->build.limits = limits_of(o);
 	m->build.progress = o ? o->progress : NULL;
 	m->id = image->root_id;
-	r = store_make(s, image->root_id, make_root, m, &fd, &image->root_size, err);
+	r = store_make(s, image->root_id, "erofs", make_root, m, &fd, &image->root_size, err);
 	return r;
 }
 
@@ -257,9 +258,22 @@ int image_open(struct store *s, const char *text, const struct image_options *o,
 	return 0;
 }
 
-int image_open_root(struct store *s, const struct image *image, int *fd, struct error *err)
+static int make_ext4(void *context, int fd, int directory, struct error *err)
 {
-	uint64_t size;
+	(void)directory;
+	return ext4_from_erofs(*(const int *)context, fd, err);
+}
 
-	return store_find(s, image->root_id, fd, &size, err);
+int image_open_root(struct store *s, const struct image *image, const char *form, int *fd, struct error *err)
+{
+	_cleanup_fd_ int erofs = -1;
+	uint64_t size;
+	int r;
+
+	if (!strcmp(form, "erofs"))
+		return store_find(s, image->root_id, form, fd, &size, err);
+	if (store_find(s, image->root_id, form, fd, &size, NULL) == 0)
+		return 0;
+	r = store_find(s, image->root_id, "erofs", &erofs, &size, err);
+	return r < 0 ? r : store_make(s, image->root_id, form, make_ext4, &erofs, fd, &size, err);
 }

@@ -3,7 +3,7 @@
  * Images: from a reference or a place on disk to a root file system that a VM can mount.
  *
  * The store is a directory ($MONOCORE_HOME/store): blobs/sha256/<digest>, rootfs/<id>.img (one EROFS file per
- * list of layers), and tmp/. Everything is written to a temporary name, synced and renamed; locks are
+ * list of layers; rootfs/<id>.ext4 is made of it where a guest needs that), and tmp/. Everything is written to a temporary name, synced and renamed; locks are
  * flock(2) per object, so a killed process leaves nothing that the next one does not sweep away.
  */
 #pragma once
@@ -66,6 +66,8 @@ struct image_options {
 int image_open(struct store *store, const char *reference, const struct image_options *options,
 	struct image **image, struct error *err);
 
-/* The EROFS file, read-only, with a shared lock held by the descriptor: garbage collection leaves it alone
- * while it is open. */
-int image_open_root(struct store *store, const struct image *image, int *fd, struct error *err);
+/* The root file system in a form, "erofs" or "ext4": read-only, with a shared lock held by the descriptor, so
+ * that garbage collection leaves it alone while it is open. The EROFS file is there since image_open(); the
+ * other is made of it when it is first asked for, and kept. */
+int image_open_root(
+	struct store *store, const struct image *image, const char *form, int *fd, struct error *err);

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "disk/erofs_reader.h"
+#include "disk/ext4.h"
 #include "os/fs.h"
 
 #define NAME_BYTES 80
@@ -129,14 +130,31 @@ static int lock_shared(int fd, struct error *err)
 	return 0;
 }
 
-int store_find(const struct store *s, const char *id, int *out, uint64_t *size, struct error *err)
+static void root_name(const char *id, const char *form, char name[NAME_BYTES])
+{
+	snprintf(name, NAME_BYTES, "%s.%s", id, strcmp(form, "erofs") ? form : "img");
+}
+
+static int check_root(int fd, const char *form, uint64_t *size, struct error *err)
+{
+	struct erofs_reader reader;
+	int r;
+
+	if (!strcmp(form, "ext4"))
+		return ext4_check(fd, size, err);
+	r = erofs_reader_open(fd, &reader, err);
+	*size = r < 0 ? 0 : reader.size;
+	return r;
+}
+
+int store_find(
+	const struct store *s, const char *id, const char *form, int *out, uint64_t *size, struct error *err)
 {
 	_cleanup_fd_ int fd = -1;
-	struct erofs_reader reader;
 	char name[NAME_BYTES];
 	int r;
 
-	snprintf(name, sizeof name, "%s.img", id);
+	root_name(id, form, name);
 	fd = openat(s->roots, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, errno, "open %s/rootfs/%s", s->path, name);
@@ -146,51 +164,51 @@ int store_find(const struct store *s, const char *id, int *out, uint64_t *size, 
 	if (!same_file(s->roots, name, fd))
 		return error_set(err, ERROR_NOT_FOUND, "%s/rootfs/%s: it was removed this moment: try again",
 			s->path, name);
-	r = erofs_reader_open(fd, &reader, err);
+	r = check_root(fd, form, size, err);
 	if (r < 0)
 		return error_prefix(err, "%s/rootfs/%s", s->path, name);
-	*size = reader.size;
 	*out = TAKE_FD(fd);
 	return 0;
 }
 
 /* ---- make ------------------------------------------------------------------------------------------- */
 
-static int publish(const struct store *s, const char *id, int fd, struct error *err)
+static int publish(const struct store *s, const char *temporary, const char *name, int fd, struct error *err)
 {
-	char name[NAME_BYTES];
-
-	snprintf(name, sizeof name, "%s.img", id);
 	if (fchmod(fd, 0400) < 0 || fsync(fd) < 0)
 		return error_errno(err, errno, "sync %s/rootfs/%s", s->path, name);
-	if (renameat(s->temporary, id, s->roots, name) < 0 || fsync(s->roots) < 0)
+	if (renameat(s->temporary, temporary, s->roots, name) < 0 || fsync(s->roots) < 0)
 		return error_errno(err, errno, "make %s/rootfs/%s", s->path, name);
 	return 0;
 }
 
-int store_make(const struct store *s, const char *id, store_make_call make, void *context, int *out,
-	uint64_t *size, struct error *err)
+int store_make(const struct store *s, const char *id, const char *form, store_make_call make, void *context,
+	int *out, uint64_t *size, struct error *err)
 {
+	char temporary[NAME_BYTES], name[NAME_BYTES];
 	_cleanup_fd_ int fd = -1;
-	int r = fs_lock(s->temporary, id, FS_LOCK_EXCLUSIVE, true, &fd, err);
+	int r;
 
+	root_name(id, form, name);
+	snprintf(temporary, sizeof temporary, "%s.%s", id, form);
+	r = fs_lock(s->temporary, temporary, FS_LOCK_EXCLUSIVE, true, &fd, err);
 	if (r < 0)
 		return r;
-	r = store_find(s, id, out, size, NULL);
+	r = store_find(s, id, form, out, size, NULL);
 	if (r == 0) {
-		unlinkat(s->temporary, id, 0); /* ours: another process was faster */
+		unlinkat(s->temporary, temporary, 0); /* ours: another process was faster */
 		return 0;
 	}
 	if (ftruncate(fd, 0) < 0)
-		r = error_errno(err, errno, "make %s/tmp/%s", s->path, id);
+		r = error_errno(err, errno, "make %s/tmp/%s", s->path, temporary);
 	else
 		r = make(context, fd, s->temporary, err);
 	if (r == 0)
-		r = publish(s, id, fd, err);
+		r = publish(s, temporary, name, fd, err);
 	if (r < 0) {
-		unlinkat(s->temporary, id, 0);
+		unlinkat(s->temporary, temporary, 0);
 		return r;
 	}
 	close(TAKE_FD(fd)); /* lets go of the exclusive lock */
-	return store_find(s, id, out, size, err);
+	return store_find(s, id, form, out, size, err);
 }

@@ -76,7 +76,7 @@ static void must_hold(struct place *p, const char *reference, const char *expect
 	struct error err;
 
 	CHECK_OK(open_image(p, reference, &image, &err));
-	CHECK_OK(image_open_root(p->store, image, &fd, &err));
+	CHECK_OK(image_open_root(p->store, image, "erofs", &fd, &err));
 	text = merge_make_text(fd, &err);
 	CHECK_TEXT(text, expected);
 	CHECK_INT(count_files(p, "tmp"), 0);
@@ -466,7 +466,7 @@ static pid_t start_work(const struct place *p, struct work w)
 
 		if (store_open(p->home, &store, &err) < 0)
 			_exit(2);
-		_exit(store_make(store, "id", work, &w, &fd, &size, &err) < 0);
+		_exit(store_make(store, "id", "erofs", work, &w, &fd, &size, &err) < 0);
 	}
 	CHECK(pid > 0);
 	return pid;
@@ -498,7 +498,7 @@ TEST(processes_that_want_the_same_build_it_once)
 		CHECK_INT(wait_work(pids[i]), 0);
 	CHECK(stat(counter, &s) == 0);
 	CHECK_INT(s.st_size, 1);
-	CHECK_OK(store_find(p.store, "id", &fd, &size, &err));
+	CHECK_OK(store_find(p.store, "id", "erofs", &fd, &size, &err));
 	close(fd);
 	CHECK_INT(count_files(&p, "rootfs"), 1);
 	CHECK_INT(count_files(&p, "tmp"), 0);
@@ -610,11 +610,58 @@ TEST(a_root_file_system_in_use_is_locked_and_read_only)
 	CHECK(stat(path, &s) == 0);
 	CHECK_INT(s.st_mode & 0777, 0400);
 	CHECK(opened->root_size == (uint64_t)s.st_size);
-	CHECK_OK(image_open_root(p.store, opened, &fd, &err));
+	CHECK_OK(image_open_root(p.store, opened, "erofs", &fd, &err));
 	{
 		_cleanup_fd_ int other = open(path, O_RDONLY | O_CLOEXEC);
 
 		CHECK(flock(other, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
 	}
+	place_close(&p);
+}
+
+TEST(the_other_form_of_a_root_file_system_is_made_when_it_is_asked_for_and_kept)
+{
+	struct oci_make image = {.layers = two_layers};
+	_cleanup_(cleanup_image) struct image *opened = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_fd_ int first = -1, second = -1, third = -1;
+	struct stat a, b, c;
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	oci_make_layout(p.image, &image, NULL);
+	CHECK_OK(open_image(&p, p.image, &opened, &err));
+	CHECK_INT(count_files(&p, "rootfs"), 1);
+	CHECK_OK(image_open_root(p.store, opened, "ext4", &first, &err));
+	CHECK_OK(image_open_root(p.store, opened, "ext4", &second, &err));
+	CHECK(fstat(first, &a) == 0 && fstat(second, &b) == 0);
+	CHECK(a.st_ino == b.st_ino && (a.st_mode & 0777) == 0400);
+	CHECK_INT(count_files(&p, "rootfs"), 2);
+	CHECK_INT(count_files(&p, "tmp"), 0);
+	path = text_format(NULL, "%s/store/rootfs/%s.ext4", p.home, opened->root_id);
+	CHECK(chmod(path, 0600) == 0 && truncate(path, 4096) == 0);
+	CHECK_OK(image_open_root(p.store, opened, "ext4", &third, &err));
+	CHECK(fstat(third, &c) == 0);
+	CHECK(c.st_size == b.st_size && c.st_ino != a.st_ino);
+	{
+		_cleanup_fd_ int other = open(path, O_RDONLY | O_CLOEXEC);
+
+		CHECK(flock(other, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+	}
+	must_hold(&p, p.image, TWO_LAYERS);
+	place_close(&p);
+}
+
+TEST(a_root_file_system_that_is_not_there_has_no_other_form)
+{
+	struct image image = {.root_id = "0000000000000000000000000000000000000000000000000000000000000000"};
+	struct error err;
+	struct place p;
+	int fd;
+
+	place_open(&p);
+	CHECK_ERROR(image_open_root(p.store, &image, "ext4", &fd, &err), ERROR_NOT_FOUND);
+	CHECK_INT(count_files(&p, "rootfs") + count_files(&p, "tmp"), 0);
 	place_close(&p);
 }

@@ -42,7 +42,7 @@ static int open_root(struct supervisor *s, struct error *err)
 	if (strlen(s->record.root_id) != sizeof image.root_id - 1)
 		return error_set(err, ERROR_CORRUPT, "config.json: a malformed root_id");
 	memcpy(image.root_id, s->record.root_id, sizeof image.root_id);
-	r = image_open_root(store, &image, &s->image_fd, err);
+	r = image_open_root(store, &image, "erofs", &s->image_fd, err);
 	if (r < 0)
 		return error_prefix(err, "the root file system of %s", s->record.image);
 	return 0;
