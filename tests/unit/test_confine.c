@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -92,6 +93,7 @@ static void prey_open(struct prey *p)
 	p->internet = listen_internet(&p->port);
 	p->sibling = fork();
 	if (p->sibling == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGUSR1, SIG_DFL);
 		for (;;)
 			pause();
