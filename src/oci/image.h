@@ -3,8 +3,9 @@
  * Images: from a reference or a place on disk to a root file system that a VM can mount.
  *
  * The store is a directory ($MONOCORE_HOME/store): blobs/sha256/<digest>, rootfs/<id>.img (one EROFS file per
- * list of layers; rootfs/<id>.ext4 is made of it where a guest needs that), and tmp/. Everything is written to a temporary name, synced and renamed; locks are
- * flock(2) per object, so a killed process leaves nothing that the next one does not sweep away.
+ * list of layers; rootfs/<id>.ext4 is made of it where a guest needs that), and tmp/. Everything is written
+ * to a temporary name, synced and renamed; locks are flock(2) per object, so a killed process leaves nothing
+ * that the next one does not sweep away.
  */
 #pragma once
 

@@ -33,6 +33,7 @@ struct vm_engine {
 	/* 0 when this host has what the engine needs; otherwise *err says what to install. */
 	int (*available)(struct error *err);
 	int (*start)(const struct vm_config *config, struct vm **vm, struct error *err);
+	const char *(*root_type)(const char *home); /* as vm_root_type(); NULL: always "erofs" */
 	int (*pause)(struct vm *vm, struct error *err);
 	int (*resume)(struct vm *vm, struct error *err);
 	int (*wait)(struct vm *vm, struct error *err);

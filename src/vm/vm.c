@@ -50,6 +50,11 @@ bool vm_engine_has_templates(const struct vm_engine *e)
 	return e->templates;
 }
 
+const char *vm_root_type(const struct vm_engine *e, const char *home)
+{
+	return e->root_type ? e->root_type(home) : "erofs";
+}
+
 int vm_start(const struct vm_engine *e, const struct vm_config *config, struct vm **vm, struct error *err)
 {
 	if (config->cpus < 1 || config->cpus > 64)

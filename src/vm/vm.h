@@ -42,6 +42,12 @@ const struct vm_engine *vm_engine_find(const char *name, struct error *err);
 const char *vm_engine_name(const struct vm_engine *e);
 bool vm_engine_has_templates(const struct vm_engine *e);
 
+/* The form of an image's disk that this engine's guests read, "erofs" or "ext4", as far as it is known: an
+ * engine whose kernel is built elsewhere learns it at its first start. A vm_start() that fails as UNAVAILABLE
+ * because the guest cannot read the image has changed what this answers, where there is another form. A
+ * constant. */
+const char *vm_root_type(const struct vm_engine *e, const char *home);
+
 /* Starts a VM. A template is made when there is none, rebuilt when it is damaged or stale; where
  * config->cold is set or the engine has none, the guest boots. *vm is the caller's: vm_free(). */
 int vm_start(const struct vm_engine *e, const struct vm_config *config, struct vm **vm, struct error *err);

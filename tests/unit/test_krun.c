@@ -20,7 +20,9 @@
 #include "base/text.h"
 #include "codec/frame.h"
 #include "codec/message.h"
+#include "oci/image.h"
 #include "os/fs.h"
+#include "sandbox/supervisor/root.h"
 #include "test.h"
 #include "vm/engine.h"
 #include "vm/krun/engine.h"
@@ -394,11 +396,96 @@ TEST(a_kernel_that_lacks_the_images_file_system_is_found_out_once_and_named)
 	/* Nothing is started to find out again: without time it would be a TIMEOUT. */
 	here.host.boot_time = 0;
 	CHECK_ERROR(start(), ERROR_UNAVAILABLE);
-	/* Another form of the image is fine, and so is another library. */
+	/* Another form of the image is fine. */
 	here.host.boot_time = 20 * NANOSECONDS_PER_SECOND;
 	close(here.config.image_fd);
 	here.config.image_fd = make_image(false);
 	CHECK_OK(start());
+}
+
+/* An image in the store of this home; returns what names its root file system. */
+static struct image *store_image(void)
+{
+	_cleanup_free_ char *directory = text_format(NULL, "%s/tree", here.folder);
+	_cleanup_free_ char *reference = text_format(NULL, "rootfs:%s", directory);
+	struct image *image = NULL;
+	struct store *store;
+
+	CHECK(mkdir(directory, 0755) == 0);
+	CHECK_OK(store_open(here.home, &store, &err));
+	CHECK_OK(image_open(store, reference, NULL, &image, &err));
+	store_free(store);
+	return image;
+}
+
+/* Notes the form of each start. */
+static int start_root(void *context, const struct root *root, struct error *e)
+{
+	struct vm_engine engine = engine_krun;
+	struct vm_config config = here.config;
+
+	CHECK(buffer_format(context, "%s ", root->form));
+	engine.start = start_here;
+	config.image_fd = root->fd;
+	return vm_start(&engine, &config, &here.vm, e);
+}
+
+static const char *root_type_here(const char *home)
+{
+	return krun_kernel_root_type(home, here.host.library.build);
+}
+
+/* As a supervisor starts a sandbox of that image. Which forms were tried is the caller's. */
+static char *start_from_store(const char *id, int expected)
+{
+	_cleanup_buffer_ struct buffer tried = {0};
+	struct vm_engine engine = engine_krun;
+	struct root root = ROOT_NONE;
+
+	engine.root_type = root_type_here;
+	CHECK_INT(root_start(&engine, here.home, id, start_root, &tried, &root, &err), expected);
+	root_close(&root);
+	return buffer_take_text(&tried);
+}
+
+TEST(a_kernel_without_erofs_gets_the_image_as_ext4_from_the_first_start_on)
+{
+	_cleanup_free_ char *first = NULL, *second = NULL, *text = NULL;
+	struct image *image;
+
+	set_up("old_kernel");
+	image = store_image();
+	CHECK_TEXT(vm_root_type(&engine_qemu, here.home), "erofs");
+	first = start_from_store(image->root_id, 0);
+	CHECK_TEXT(first, "erofs ext4 ");
+	text = console_text();
+	if (!strstr(text, "disk image e2e1f5e0 ") || !strstr(text, " 53ef\ndisk disk"))
+		test_fail(__FILE__, __LINE__, "the console says: %s", text);
+	ping();
+	CHECK(hear_pong(5000));
+	vm_free(TAKE_PTR(here.vm));
+	CHECK(!has_children());
+	second = start_from_store(image->root_id, 0);
+	CHECK_TEXT(second, "ext4 ");
+	image_free(image);
+}
+
+TEST(only_a_kernel_that_reads_the_other_form_is_given_it)
+{
+	_cleanup_free_ char *good = NULL, *neither = NULL;
+	struct image *image;
+
+	set_up("good");
+	image = store_image();
+	good = start_from_store(image->root_id, 0);
+	CHECK_TEXT(good, "erofs ");
+	vm_free(TAKE_PTR(here.vm));
+	krun_kernel_remember(here.home, here.host.library.build, "erofs,ext4");
+	CHECK_TEXT(root_type_here(here.home), "erofs");
+	neither = start_from_store(image->root_id, -ERROR_UNAVAILABLE);
+	CHECK_TEXT(neither, "erofs ");
+	CHECK(strstr(err.text, "cannot mount erofs"));
+	image_free(image);
 }
 
 TEST(what_is_remembered_of_a_kernel_is_of_one_library_and_a_damaged_memory_is_none)

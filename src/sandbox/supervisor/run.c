@@ -189,7 +189,7 @@ int supervise(const struct supervise_options *options, struct error *err)
 		.home = {.fd = -1},
 		.agent = PEER_NONE,
 		.listener = -1,
-		.image_fd = -1,
+		.root = ROOT_NONE,
 		.disk_fd = -1,
 		.console = {.fd = -1}};
 	int r = open_sandbox(&s, options, err);

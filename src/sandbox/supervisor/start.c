@@ -17,7 +17,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "oci/image.h"
 #include "os/fs.h"
 #include "sandbox/programs.h"
 #include "sandbox/supervisor/supervisor.h"
@@ -28,25 +27,6 @@
 #define LOOK_TIME     MILLISECONDS(250) /* between looks whether the client is still there */
 #define LAST_WORDS_MS 1000
 #define SLOTS_MAX     4096
-
-CLEANUP_DEFINE(store, struct store, store_free);
-
-static int open_root(struct supervisor *s, struct error *err)
-{
-	_cleanup_(cleanup_store) struct store *store = NULL;
-	struct image image = {0};
-	int r = store_open(s->home.path, &store, err);
-
-	if (r < 0)
-		return r;
-	if (strlen(s->record.root_id) != sizeof image.root_id - 1)
-		return error_set(err, ERROR_CORRUPT, "config.json: a malformed root_id");
-	memcpy(image.root_id, s->record.root_id, sizeof image.root_id);
-	r = image_open_root(store, &image, "erofs", &s->image_fd, err);
-	if (r < 0)
-		return error_prefix(err, "the root file system of %s", s->record.image);
-	return 0;
-}
 
 static int open_disk(struct supervisor *s, struct error *err)
 {
@@ -98,27 +78,40 @@ static void report_start(void *context, const struct progress_event *e)
 		client_send(s->clients, s->start_stream, CONTROL_PROGRESS, 0, payload.data, payload.size);
 }
 
+struct boot {
+	struct supervisor *supervisor;
+	struct vm_config config;
+};
+
+static int boot(void *context, const struct root *root, struct error *err)
+{
+	struct boot *b = context;
+
+	b->config.image_fd = root->fd;
+	return vm_start(b->supervisor->engine, &b->config, &b->supervisor->vm, err);
+}
+
 static int start_vm(struct supervisor *s, struct error *err)
 {
 	const struct progress progress = {.report = report_start, .context = s};
 	_cleanup_free_ char *agent = program_path("mcagent", err);
 	_cleanup_fd_ int console = -1;
-	struct vm_config config = {.home = s->home.path,
-		.agent_path = agent,
-		.cpus = (unsigned)s->record.cpus,
-		.memory = s->record.memory,
-		.image_fd = s->image_fd,
-		.disk_fd = s->disk_fd,
-		.cold = s->record.no_template,
-		.unconfined = s->record.unconfined,
-		.progress = &progress};
-	int r = agent ? take_slot(s, &config.id, err) : -ERROR_NOT_FOUND;
+	struct boot b = {.supervisor = s,
+		.config = {.home = s->home.path,
+			.agent_path = agent,
+			.cpus = (unsigned)s->record.cpus,
+			.memory = s->record.memory,
+			.disk_fd = s->disk_fd,
+			.cold = s->record.no_template,
+			.unconfined = s->record.unconfined,
+			.progress = &progress}};
+	int r = agent ? take_slot(s, &b.config.id, err) : -ERROR_NOT_FOUND;
 
 	if (r == 0)
 		r = console_open(&s->console, &console, err);
-	config.console_fd = console;
+	b.config.console_fd = console;
 	if (r == 0)
-		r = vm_start(s->engine, &config, &s->vm, err);
+		r = root_start(s->engine, s->home.path, s->record.root_id, boot, &b, &s->root, err);
 	if (r == 0)
 		s->agent = (struct peer){.fd = vm_agent_fd(s->vm), .out = {.limit = QUEUE_MAX}};
 	return r;
@@ -157,7 +150,7 @@ static int send_setup(struct supervisor *s, struct error *err)
 		.hostname = s->record.hostname,
 		.machine_id = s->record.machine_id,
 		.boot_id = boot_id,
-		.root_type = (char *)"erofs",
+		.root_type = (char *)(uintptr_t)s->root.form,
 		.disk = s->disk_fd >= 0,
 		.read_only = s->record.read_only,
 		.pids = (uint32_t)s->record.pids,
@@ -306,10 +299,8 @@ static void start_answer(struct client *c, uint32_t stream, const struct control
 
 static int run_main(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
-	int r = open_root(s, err);
+	int r = open_disk(s, err);
 
-	if (r == 0)
-		r = open_disk(s, err);
 	if (r == 0) {
 		s->engine = vm_engine_find(s->record.engine, err);
 		r = s->engine ? 0 : -ERROR_UNAVAILABLE;

@@ -246,8 +246,9 @@ void supervisor_cleanup(struct supervisor *s)
 	vm_free(TAKE_PTR(s->vm));
 	free_streams(s);
 	output_close(TAKE_PTR(s->output));
-	for (size_t i = 0; i < 4; i++) {
-		int fd = ((int[]){s->listener, s->image_fd, s->disk_fd, s->console.fd})[i];
+	root_close(&s->root);
+	for (size_t i = 0; i < 3; i++) {
+		int fd = ((int[]){s->listener, s->disk_fd, s->console.fd})[i];
 
 		if (fd >= 0)
 			close(fd);

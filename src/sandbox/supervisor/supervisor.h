@@ -3,6 +3,7 @@
  * The supervisor of one running sandbox: all of the mcrun process but its main().
  *
  *   start.c    lock → VM → SETUP → READY → main process
+ *   root.c     the form of the root file system that the guest reads
  *   agent.c    the agent's frames: to the stream they belong to
  *   clients.c  control connections: accept, read requests, drop
  *   streams.c  which client's stream is which of the agent's, and how much is under way on each
@@ -35,6 +36,7 @@
 #include "sandbox/output.h"
 #include "sandbox/peer.h"
 #include "sandbox/record.h"
+#include "sandbox/supervisor/root.h"
 #include "vm/vm.h"
 
 #define CLIENTS_MAX        64
@@ -96,7 +98,8 @@ struct supervisor {
 	uv_signal_t signals[3];
 	uv_timer_t stop_timer, clock_timer;
 	int listener;
-	int image_fd, disk_fd;
+	struct root root;
+	int disk_fd;
 	struct console console;
 
 	const struct vm_engine *engine;

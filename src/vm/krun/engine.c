@@ -145,6 +145,13 @@ int krun_start(
 	return r < 0 ? r : boot(host, config, vm, err);
 }
 
+static const char *root_type(const char *home)
+{
+	_cleanup_krun_library_ struct krun_library library = {0};
+
+	return krun_library_find(&library, NULL) < 0 ? "erofs" : krun_kernel_root_type(home, library.build);
+}
+
 static int start(const struct vm_config *config, struct vm **vm, struct error *err)
 {
 	struct krun_host host = {.kvm_fd = -1};
@@ -257,6 +264,7 @@ static void examine(const struct examination *e)
 const struct vm_engine engine_krun = {.name = "krun",
 	.available = available,
 	.start = start,
+	.root_type = root_type,
 	.pause = pause_vm,
 	.resume = resume_vm,
 	.wait = wait_vm,

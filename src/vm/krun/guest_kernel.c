@@ -57,6 +57,13 @@ static bool is_missing(const char *list, const char *name)
 	return false;
 }
 
+const char *krun_kernel_root_type(const char *home, const char *build)
+{
+	_cleanup_free_ char *missing = krun_kernel_recall(home, build);
+
+	return missing && is_missing(missing, "erofs") && !is_missing(missing, "ext4") ? "ext4" : "erofs";
+}
+
 /* NULL: neither of those that we make. */
 static const char *file_system_of(int image_fd)
 {
@@ -76,9 +83,8 @@ int krun_kernel_suits(const char *missing, int image_fd, bool disk, struct error
 
 	if (image && is_missing(missing, image))
 		return error_set(err, ERROR_UNAVAILABLE,
-			"libkrun's kernel (libkrunfw) cannot mount %s, which this image's disk is made of, "
-			"and "
-			"monocore makes no other form of it yet: use --engine qemu",
+			"libkrun's kernel (libkrunfw) cannot mount %s, which this image's disk is made of: "
+			"use --engine qemu",
 			image);
 	if (is_missing(missing, "overlay") || (disk && is_missing(missing, "ext4")))
 		return error_set(err, ERROR_UNAVAILABLE,
