@@ -662,6 +662,8 @@ int ext4_from_erofs(int from_fd, int fd, struct error *err)
 	struct ext4_shape shape;
 	int r = erofs_reader_open(from_fd, &from, err);
 
+	if (r == 0 && from.inodes > from.size / EROFS_INODE_SIZE)
+		r = error_set(err, ERROR_CORRUPT, "EROFS image: it says to have more files than fit");
 	if (r == 0)
 		r = measure_tree(&from, &shape, err);
 	if (r < 0)

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "disk/erofs.h"
+#include "disk/erofs_reader.h"
 #include "disk/ext4.h"
 #include "run.h"
 
@@ -570,6 +571,34 @@ TEST(the_same_image_gives_the_same_bytes)
 	CHECK(ext4_from_erofs(image.fd, fds[0], &err) < 0);
 	close(fds[0]);
 	close(image.fd);
+}
+
+TEST(a_directory_that_is_in_itself_is_an_error)
+{
+	_cleanup_fd_ int from = -1, fd = memfd_create("ext4", MFD_CLOEXEC);
+	static uint8_t bytes[65536];
+	uint8_t entry[8] = {0}, root[8] = {0};
+	struct erofs_reader reader;
+	struct erofs_stat s;
+	struct error err;
+	size_t changed = 0;
+	ssize_t n;
+
+	image_begin();
+	image_add(NULL, "dir", (struct erofs_inode){.mode = S_IFDIR | 0700});
+	from = image_finish();
+	CHECK_OK(erofs_reader_open(from, &reader, &err));
+	CHECK_OK(erofs_reader_find(&reader, "dir", &s, &err));
+	CHECK(s.nid < 256 && reader.root < 256 && s.nid != reader.root);
+	entry[0] = (uint8_t)s.nid;
+	root[0] = (uint8_t)reader.root;
+	n = pread(from, bytes, sizeof bytes, 0);
+	for (size_t at = 4096; at + sizeof entry < (size_t)n; at++)
+		if (!memcmp(bytes + at, entry, sizeof entry) && bytes[at + 10] == EXT2_FT_DIR)
+			changed += pwrite(from, root, sizeof root, (off_t)at) == sizeof root;
+	CHECK(changed > 0);
+	CHECK_ERROR(ext4_from_erofs(from, fd, &err), ERROR_CORRUPT);
+	CHECK(strstr(err.text, "more files"));
 }
 
 TEST(a_damaged_image_is_an_error)

@@ -254,8 +254,9 @@ static void examine(const struct examination *e)
 	}
 	missing = krun_kernel_recall(e->home, library.build);
 	if (missing && *missing)
-		finding(e, "libkrun", VM_FINDING_NOTE, "%s: its kernel cannot mount %s; it has no templates",
-			library.path, missing);
+		finding(e, "libkrun", VM_FINDING_NOTE,
+			"%s: its kernel cannot mount %s; it gets images as %s; it has no templates",
+			library.path, missing, krun_kernel_root_type(e->home, library.build));
 	else
 		finding(e, "libkrun", VM_FINDING_GOOD, "%s; it has no templates: every sandbox boots",
 			library.path);
