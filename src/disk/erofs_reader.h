@@ -43,8 +43,8 @@ int erofs_reader_stat(const struct erofs_reader *r, uint64_t nid, struct erofs_s
 int64_t erofs_reader_read(const struct erofs_reader *r, const struct erofs_stat *s, uint64_t offset,
 	void *out, size_t n, struct error *err);
 
-/* The first data at or behind *start, which gets where they begin; *end: where they end. Both become the file's
- * size where there are none: all else are holes. */
+/* The first data at or behind *start, which gets where they begin; *end: where they end. Both become the
+ * file's size where there are none: all else are holes. */
 int erofs_reader_data(const struct erofs_reader *r, const struct erofs_stat *s, uint64_t *start,
 	uint64_t *end, struct error *err);
 
