@@ -126,6 +126,8 @@ const char *progress_bar(char *out, unsigned columns, const char *task, const ch
 		memset(bar + filled, '.', BAR_COLUMNS - filled);
 		bar[BAR_COLUMNS] = 0;
 		amount(all, sizeof all, total, unit);
+		if (strcmp(unit, "bytes")) /* "1 of 3 steps" */
+			snprintf(now, sizeof now, "%llu", (unsigned long long)done);
 		if (done && done < total)
 			rest_of_time(left, sizeof left, done, total, elapsed);
 		snprintf(out, BAR_BYTES_MOST, "%s [%s] %3u%%  %s of %s%s%s", name, bar,
