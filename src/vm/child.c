@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/child.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -65,4 +67,27 @@ void child_last_words(int words_fd, struct error *err)
 		return;
 	memcpy(before, err->text, sizeof before); /* error_set() writes where it would read */
 	error_set(err, err->code, "%s: %s%s%s", before, second ? second : "", second ? "; " : "", last);
+}
+
+int child_wait(struct vm *vm, int *status, struct error *err)
+{
+	if (vm->pid <= 0)
+		return error_set(err, ERROR_BUSY, "the VM's end was seen already");
+	while (waitpid(vm->pid, status, 0) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "wait for the VM's process");
+	vm->pid = -1;
+	return 0;
+}
+
+int child_explain(const struct vm *vm, const char *name, int status, struct error *err)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFSIGNALED(status))
+		error_set(err, ERROR_CLOSED, "%s was ended by signal %d", name, WTERMSIG(status));
+	else
+		error_set(err, ERROR_CLOSED, "%s ended with status %d", name, WEXITSTATUS(status));
+	child_last_words(vm->console_fd, err);
+	return -ERROR_CLOSED;
 }

@@ -38,6 +38,7 @@ struct vm_engine {
 	int (*resume)(struct vm *vm, struct error *err);
 	int (*wait)(struct vm *vm, struct error *err);
 	void (*free)(struct vm *vm); /* the process has been killed and reaped */
+	/* Of engines with templates; the VM is a clone. */
 	int (*template_discard)(const struct vm *vm, struct error *err);
 	int (*template_prepare)(const struct vm_config *config, struct error *err);
 	void (*examine)(const struct examination *e); /* may be NULL */

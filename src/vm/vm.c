@@ -156,7 +156,7 @@ void vm_free(struct vm *vm)
 
 int vm_template_discard(const struct vm *vm, struct error *err)
 {
-	return vm->engine->template_discard(vm, err);
+	return vm->clone ? vm->engine->template_discard(vm, err) : 0;
 }
 
 int vm_template_prepare(const struct vm_engine *e, const struct vm_config *config, struct error *err)

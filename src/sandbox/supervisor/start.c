@@ -37,7 +37,7 @@ static int open_disk(struct supervisor *s, struct error *err)
 }
 
 /* A number that no other running VM of this user has, held by a lock until this process ends. */
-static int take_slot(struct supervisor *s, unsigned *slot, struct error *err)
+static int take_slot(struct supervisor *s, struct error *err)
 {
 	_cleanup_fd_ int slots = -1;
 
@@ -53,7 +53,7 @@ static int take_slot(struct supervisor *s, unsigned *slot, struct error *err)
 		snprintf(name, sizeof name, "%u", i);
 		r = fs_lock(slots, name, FS_LOCK_EXCLUSIVE, false, &fd, err);
 		if (r == 0) {
-			*slot = i;
+			s->slot = i;
 			return 0; /* fd stays open, and with it the lock */
 		}
 		if (r != -ERROR_BUSY)
@@ -102,10 +102,11 @@ static int start_vm(struct supervisor *s, struct error *err)
 			.cpus = (unsigned)s->record.cpus,
 			.memory = s->record.memory,
 			.disk_fd = s->disk_fd,
+			.id = s->slot,
 			.cold = s->record.no_template,
 			.unconfined = s->record.unconfined,
 			.progress = &progress}};
-	int r = agent ? take_slot(s, &b.config.id, err) : -ERROR_NOT_FOUND;
+	int r = agent ? 0 : -ERROR_NOT_FOUND;
 
 	if (r == 0)
 		r = console_open(&s->console, &console, err);
@@ -305,6 +306,8 @@ static int run_main(struct supervisor *s, const struct control_attach *how, stru
 		s->engine = vm_engine_find(s->record.engine, err);
 		r = s->engine ? 0 : -ERROR_UNAVAILABLE;
 	}
+	if (r == 0)
+		r = take_slot(s, err);
 	if (r == 0)
 		r = bring_up_twice(s, how, err);
 	if (r == 0)

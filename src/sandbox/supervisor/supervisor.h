@@ -98,6 +98,7 @@ struct supervisor {
 	uv_signal_t signals[3];
 	uv_timer_t stop_timer, clock_timer;
 	int listener;
+	unsigned slot; /* a small number that no other running VM of this user has */
 	struct root root;
 	int disk_fd;
 	struct console console;

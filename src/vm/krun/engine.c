@@ -204,41 +204,14 @@ static int resume_vm(struct vm *vm, struct error *err)
 
 static int wait_vm(struct vm *vm, struct error *err)
 {
-	int status = 0;
+	int status, r = child_wait(vm, &status, err);
 
-	if (vm->pid <= 0)
-		return error_set(err, ERROR_BUSY, "the VM's end was seen already");
-	while (waitpid(vm->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return error_errno(err, errno, "wait for libkrun");
-	vm->pid = -1;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	if (WIFSIGNALED(status))
-		error_set(err, ERROR_CLOSED, "libkrun was ended by signal %d", WTERMSIG(status));
-	else
-		error_set(err, ERROR_CLOSED, "libkrun ended with status %d", WEXITSTATUS(status));
-	child_last_words(vm->console_fd, err);
-	return -ERROR_CLOSED;
+	return r < 0 ? r : child_explain(vm, "libkrun", status, err);
 }
 
 static void free_vm(struct vm *vm)
 {
 	free(vm);
-}
-
-static int discard(const struct vm *vm, struct error *err)
-{
-	(void)vm;
-	(void)err;
-	return 0; /* there are no templates */
-}
-
-static int prepare(const struct vm_config *config, struct error *err)
-{
-	(void)config;
-	(void)err;
-	return 0;
 }
 
 static void examine(const struct examination *e)
@@ -270,7 +243,5 @@ const struct vm_engine engine_krun = {.name = "krun",
 	.resume = resume_vm,
 	.wait = wait_vm,
 	.free = free_vm,
-	.template_discard = discard,
-	.template_prepare = prepare,
 	.examine = examine,
 	.sweep = krun_root_disk_sweep};

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine QEMU: clones of templates, or a boot. */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "os/process.h"
+#include "vm/child.h"
 #include "vm/engine.h"
 #include "vm/qemu/freeze.h"
 
@@ -80,7 +80,7 @@ static int start_cold(const struct recipe *p, struct vm **vm, struct error *err)
 	int r;
 
 	qemu_empty(&q);
-	r = boot_machine(p, MACHINE_COLD, -1, NULL, NULL, &q, &hello, &hello_size, err);
+	r = boot_machine(p, NULL, &q, &hello, &hello_size, err);
 	return r == 0 ? new_vm(p, &q, &hello, hello_size, NULL, vm, err) : r;
 }
 
@@ -135,26 +135,16 @@ static int resume_vm(struct vm *vm, struct error *err)
 
 static int wait_vm(struct vm *vm, struct error *err)
 {
-	int status = 0;
+	int status, r = child_wait(vm, &status, err);
 
-	if (vm->pid <= 0)
-		return error_set(err, ERROR_BUSY, "the VM's end was seen already");
-	while (waitpid(vm->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return error_errno(err, errno, "wait for QEMU");
-	vm->pid = -1;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
-		error_set(err, ERROR_NO_SPACE,
-			"QEMU could not get at the guest's memory: is the file system of %s full?",
-			of(vm)->home);
-	else if (WIFSIGNALED(status))
-		error_set(err, ERROR_CLOSED, "QEMU was ended by signal %d", WTERMSIG(status));
-	else
-		error_set(err, ERROR_CLOSED, "QEMU ended with status %d", WEXITSTATUS(status));
-	qemu_last_words(vm->console_fd, err);
-	return err ? -(int)err->code : -ERROR_CLOSED;
+	if (r < 0)
+		return r;
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGBUS)
+		return child_explain(vm, "QEMU", status, err);
+	r = error_set(err, ERROR_NO_SPACE,
+		"QEMU could not get at the guest's memory: is the file system of %s full?", of(vm)->home);
+	child_last_words(vm->console_fd, err);
+	return r;
 }
 
 static void free_vm(struct vm *vm)
@@ -170,7 +160,7 @@ static int discard(const struct vm *vm, struct error *err)
 {
 	const struct qemu_vm *v = of(vm);
 
-	return vm->clone ? template_remove(v->home, v->key, v->inode, err) : 0;
+	return template_remove(v->home, v->key, v->inode, err);
 }
 
 static int prepare(const struct vm_config *config, struct error *err)

@@ -125,8 +125,7 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 	return r;
 }
 
-int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
-	int (*restart)(void *context, struct error *err), void *context, struct qemu *q, uint8_t **hello,
+int boot_machine(const struct recipe *p, struct template_draft *draft, struct qemu *q, uint8_t **hello,
 	size_t *hello_size, struct error *err)
 {
 	struct machine machine = p->machine;
@@ -134,7 +133,7 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 	struct qemu_spec spec = {.path = p->qemu,
 		.machine = &machine,
 		.kernel = p->boot.kernel.vmlinux,
-		.memory_fd = memory_fd,
+		.memory_fd = draft ? draft->memory : -1,
 		.state_fd = -1,
 		.config = p->config};
 	uint64_t boot_time;
@@ -143,7 +142,7 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 	if (r == 0)
 		r = boot_files_initrd(p->config->home, &p->boot, &initrd, err);
 	spec.initrd = initrd;
-	machine.role = role;
+	machine.role = draft ? MACHINE_TEMPLATE : MACHINE_COLD;
 	for (int try = 0; r == 0; try++) {
 		r = qemu_start(&spec, clock_monotonic() + QMP_TIME, q, err);
 		if (r < 0)
@@ -157,7 +156,7 @@ int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
 		if (r != -ERROR_TIMEOUT || try + 1 == BOOT_TRIES)
 			return error_prefix(err, "boot the guest");
 		log_warning("the guest hung while it booted; trying once more");
-		r = restart ? restart(context, err) : 0;
+		r = draft ? template_draft_restart(draft, err) : 0;
 	}
 	return r;
 }
@@ -192,11 +191,6 @@ static void report(const struct recipe *p, unsigned step)
 	progress_report(p->config->progress, &event);
 }
 
-static int restart_draft(void *context, struct error *err)
-{
-	return template_draft_restart(context, err);
-}
-
 /* Boots into the draft and saves. The machine's end is the clones' beginning: it never runs on. */
 static int fill_draft(const struct recipe *p, struct template_draft *d, struct error *err)
 {
@@ -208,7 +202,7 @@ static int fill_draft(const struct recipe *p, struct template_draft *d, struct e
 
 	qemu_empty(&q);
 	report(p, 0);
-	r = boot_machine(p, MACHINE_TEMPLATE, d->memory, restart_draft, d, &q, &hello, &hello_size, err);
+	r = boot_machine(p, d, &q, &hello, &hello_size, err);
 	if (r == 0) {
 		report(p, 1);
 		settle.fd = q.pid_fd;

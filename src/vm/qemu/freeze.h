@@ -31,10 +31,9 @@ void recipe_free(struct recipe *p);
 /* The key of the template: a digest of everything that a saved machine depends on. */
 int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *err);
 
-/* Boots a machine of that role until its agent has said HELLO (the payload is the caller's); one that hangs
- * is killed and booted again. memory_fd: of a template. */
-int boot_machine(const struct recipe *p, enum machine_role role, int memory_fd,
-	int (*restart)(void *context, struct error *err), void *context, struct qemu *q, uint8_t **hello,
+/* Boots a machine until its agent has said HELLO (the payload is the caller's), with private memory or, where
+ * a draft is given, as that template; one that hangs is killed and booted again. */
+int boot_machine(const struct recipe *p, struct template_draft *draft, struct qemu *q, uint8_t **hello,
 	size_t *hello_size, struct error *err);
 
 /* Opens the template, making it where there is none or where it is damaged. */

@@ -83,11 +83,6 @@ void qemu_end(struct qemu *q)
 	qemu_empty(q);
 }
 
-void qemu_last_words(int words_fd, struct error *err)
-{
-	child_last_words(words_fd, err);
-}
-
 int qemu_explain_end(const struct qemu *q, int r, struct error *err)
 {
 	struct pollfd p = {.fd = q->pid_fd, .events = POLLIN};
@@ -99,7 +94,7 @@ int qemu_explain_end(const struct qemu *q, int r, struct error *err)
 	if (r == -ERROR_CLOSED && waitid(P_PID, (id_t)q->pid, &end, WEXITED | WNOWAIT | WNOHANG) == 0 &&
 		end.si_pid && end.si_code == CLD_KILLED && end.si_status == SIGBUS)
 		return error_errno(err, ENOSPC, "keep the guest's memory");
-	qemu_last_words(q->words_fd, err);
+	child_last_words(q->words_fd, err);
 	return r;
 }
 

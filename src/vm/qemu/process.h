@@ -41,6 +41,3 @@ void qemu_empty(struct qemu *q);
 /* After a failure r that QEMU's end may explain: appends its last words, or, where the disk behind its memory
  * was full (SIGBUS), says so: NO_SPACE. Returns the code. */
 int qemu_explain_end(const struct qemu *q, int r, struct error *err);
-
-/* Appends QEMU's last words to *err (vm/child.h). */
-void qemu_last_words(int words_fd, struct error *err);
