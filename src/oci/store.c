@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "oci/store.h"
+#include "oci/store_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,14 +19,9 @@
 
 #define NAME_BYTES 80
 
-struct store {
-	char *path;
-	int roots, temporary; /* directories */
-};
-
 /* ---- open ------------------------------------------------------------------------------------------- */
 
-static bool same_file(int directory, const char *name, int fd)
+bool store_same_file(int directory, const char *name, int fd)
 {
 	struct stat here, there;
 
@@ -38,7 +33,7 @@ static void sweep_file(int directory, const char *name)
 {
 	_cleanup_fd_ int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && same_file(directory, name, fd))
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && store_same_file(directory, name, fd))
 		unlinkat(directory, name, 0);
 }
 
@@ -82,14 +77,20 @@ int store_open(const char *home, struct store **out, struct error *err)
 
 	if (!s)
 		return error_no_memory(err, "store");
-	s->roots = s->temporary = -1;
+	s->roots = s->temporary = s->blobs = s->partial = -1;
 	s->path = text_format(err, "%s/store", home);
-	if (!s->path)
+	s->database = text_format(err, "%s/monocore.db", home);
+	s->home = text_copy(home, err);
+	if (!s->path || !s->database || !s->home)
 		r = -ERROR_NO_MEMORY;
 	if (r == 0)
 		r = s->roots = open_part(s, "rootfs", err);
 	if (r >= 0)
 		r = s->temporary = open_part(s, "tmp", err);
+	if (r >= 0)
+		r = s->blobs = open_part(s, "blobs/sha256", err);
+	if (r >= 0)
+		r = s->partial = open_part(s, "partial", err);
 	if (r < 0) {
 		store_free(s);
 		return error_prefix(err, "open the store in %s", home);
@@ -112,21 +113,25 @@ void store_free(struct store *s)
 {
 	if (!s)
 		return;
-	if (s->roots >= 0)
-		close(s->roots);
-	if (s->temporary >= 0)
-		close(s->temporary);
+	int directories[] = {s->roots, s->temporary, s->blobs, s->partial};
+
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+		if (directories[i] >= 0)
+			close(directories[i]);
+	db_close(s->db);
 	free(s->path);
+	free(s->database);
+	free(s->home);
 	free(s);
 }
 
 /* ---- find ------------------------------------------------------------------------------------------- */
 
-static int lock_shared(int fd, struct error *err)
+int store_lock_shared(int fd, struct error *err)
 {
 	while (flock(fd, LOCK_SH) < 0)
 		if (errno != EINTR)
-			return error_errno(err, errno, "lock a root file system");
+			return error_errno(err, errno, "lock a file of the store");
 	return 0;
 }
 
@@ -158,10 +163,10 @@ int store_find(
 	fd = openat(s->roots, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, errno, "open %s/rootfs/%s", s->path, name);
-	r = lock_shared(fd, err);
+	r = store_lock_shared(fd, err);
 	if (r < 0)
 		return r;
-	if (!same_file(s->roots, name, fd))
+	if (!store_same_file(s->roots, name, fd))
 		return error_set(err, ERROR_NOT_FOUND, "%s/rootfs/%s: it was removed this moment: try again",
 			s->path, name);
 	r = check_root(fd, form, size, err);

@@ -1,21 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store of root file systems, each whole from the moment when it has its name: rootfs/<id>.img in the
- * form "erofs", rootfs/<id>.ext4 in the form "ext4".
+ * The store: blobs by their digest, root file systems made of them, and names that lead to blobs.
  *
- * One is made in tmp/<id>.<form>, under an exclusive lock on that file, which is also what other processes
- * that want the same wait for; then it is synced and renamed. A file in tmp/ that nobody has locked was left
- * by a process that died, and goes at the next store_open().
+ *   store/blobs/sha256/<digest>   manifests, indexes, configs, layers as they came; 0400
+ *   store/rootfs/<id>.<form>      root file systems
+ *   store/partial/<digest>        blobs that are being fetched, or were when a process died: resumed
+ *   store/tmp/                    files in the making; what nobody has locked there goes at the next
+ * store_open() monocore.db                   names (store_names.c)
+ *
+ * Each file is whole from the moment when it has its place. Whoever uses one has a descriptor of it with a
+ * shared flock(2), and collecting garbage (store_gc.c) takes an exclusive one, without waiting, before it
+ * removes a file. So a new name may lead to blobs that were there before: they are locked first and let go
+ * only when the name is committed.
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "codec/oci_json.h"
+#include "codec/sha256.h"
 #include "oci/image.h"
 
-/* The root file system `id` in a form, checked at its superblock; NOT_FOUND, or CORRUPT. The descriptor is
- * the caller's, with a shared lock. */
+/* ---- root file systems ---- */
+
+/* The root file system `id` in a form, "erofs" or "ext4", checked at its superblock; NOT_FOUND, or CORRUPT.
+ * The descriptor is the caller's, with a shared lock. */
 int store_find(
 	const struct store *s, const char *id, const char *form, int *fd, uint64_t *size, struct error *err);
 
@@ -24,3 +36,104 @@ int store_find(
 typedef int (*store_make_call)(void *context, int fd, int directory, struct error *err);
 int store_make(const struct store *s, const char *id, const char *form, store_make_call make, void *context,
 	int *fd, uint64_t *size, struct error *err);
+
+/* ---- blobs ---- */
+
+/* Descriptors that keep blobs from being collected. */
+struct store_hold {
+	int *fds;
+	size_t count;
+};
+int store_hold_add(struct store_hold *hold, int fd, struct error *err); /* takes fd, also when it fails */
+void store_hold_free(struct store_hold *hold);
+#define _cleanup_hold_ __attribute__((cleanup(store_hold_free)))
+
+/* The blob, with a shared lock; NOT_FOUND. Its bytes are not looked at. The descriptor is the caller's. */
+int store_blob_open(const struct store *s, const char *digest, int *fd, uint64_t *size, struct error *err);
+
+/* A blob of at most `limit` bytes, whole and with its digest checked: CORRUPT. *fd (may be NULL) as above. */
+int store_blob_read(const struct store *s, const char *digest, size_t limit, struct buffer *out, int *fd,
+	struct error *err);
+
+/* A new blob whose digest shows at its end. */
+struct store_ingest {
+	const struct store *store;
+	int fd;
+	char name[40]; /* in tmp/ */
+	uint64_t size;
+	struct sha256 hash;
+};
+int store_ingest_start(const struct store *s, struct store_ingest *in, struct error *err);
+int store_ingest_write(struct store_ingest *in, const void *bytes, size_t n, struct error *err);
+
+/* Gives it its place. expected: the digest that it must have, else CORRUPT; or NULL. *fd is the caller's,
+ * with a shared lock. */
+int store_ingest_finish(struct store_ingest *in, const char *expected, char digest[OCI_DIGEST_SIZE], int *fd,
+	struct error *err);
+void store_ingest_free(struct store_ingest *in); /* removes what was not finished */
+#define _cleanup_ingest_ __attribute__((cleanup(store_ingest_free)))
+
+/* All at once. */
+int store_blob_put(const struct store *s, const void *bytes, size_t n, const char *expected,
+	char digest[OCI_DIGEST_SIZE], int *fd, struct error *err);
+
+/* A blob that is being fetched: the file in partial/ with what an earlier process left in it, locked
+ * exclusively; wait = false: BUSY where another process fetches it. */
+int store_partial_open(const struct store *s, const char *digest, bool wait, int *fd, struct error *err);
+
+/* Its bytes are whole and were checked: syncs it and gives it its place. Its lock becomes a shared one. */
+int store_partial_publish(const struct store *s, const char *digest, int fd, struct error *err);
+
+/* The directory of the store, as an OCI layout has it: blobs/sha256/<digest>. Borrowed. */
+const char *store_path(const struct store *s);
+
+/* ---- names ---- */
+
+struct store_name {
+	char *name; /* canonical: docker.io/library/alpine:3, …@sha256:… where it has no tag */
+	char digest[OCI_DIGEST_SIZE]; /* of the manifest or index that it leads to */
+	char *media_type;             /* of that */
+	uint64_t size;                /* of that */
+	char *source;                 /* where it came from: "https://ghcr.io/acme/x", "" made here */
+	uint64_t updated;             /* nanoseconds since 1970 */
+};
+void store_name_free(struct store_name *name);
+
+/* Sets or replaces name->name. Blobs that it leads to are locked by the caller meanwhile. */
+int store_name_set(struct store *s, const struct store_name *name, struct error *err);
+int store_name_get(
+	struct store *s, const char *name, struct store_name *out, struct error *err); /* NOT_FOUND */
+int store_name_remove(struct store *s, const char *name, struct error *err);           /* NOT_FOUND */
+
+/* All, sorted by name; the list and what is in it is the caller's. */
+int store_name_list(struct store *s, struct store_name **list, size_t *count, struct error *err);
+void store_name_list_free(struct store_name *list, size_t count);
+
+/* ---- garbage ---- */
+
+struct store_keep {
+	char **roots;   /* ids of root file systems that are to stay; may be NULL */
+	char **digests; /* of manifests that are to stay with what they lead to; may be NULL */
+};
+
+struct store_garbage {
+	uint64_t blobs, roots, bytes; /* removed */
+};
+
+/* Removes blobs and root file systems that no name, nothing of `keep` and no process needs. dry_run: only
+ * counts. `partial`: halves of fetched blobs, too. */
+int store_collect(struct store *s, const struct store_keep *keep, bool partial, bool dry_run,
+	struct store_garbage *garbage, struct error *err);
+
+/* ---- check ---- */
+
+struct store_problem {
+	const char *name;   /* of an image, or "" */
+	const char *digest; /* of the blob, or "" */
+	const char *text;   /* what is wrong */
+};
+
+/* Reads every blob and follows every name; calls tell() for each problem. remove: damaged blobs and root
+ * file systems are removed, so that they are fetched or made anew. Returns 0 whatever it finds. */
+int store_check(struct store *s, bool remove, const struct progress *progress,
+	void (*tell)(void *context, const struct store_problem *problem), void *context, struct error *err);

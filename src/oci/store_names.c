@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of images, in monocore.db. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "oci/store_parts.h"
+
+static const char *const steps[] = {
+	"CREATE TABLE image ("
+	"  name TEXT PRIMARY KEY,"
+	"  digest TEXT NOT NULL,"
+	"  media_type TEXT NOT NULL,"
+	"  size INTEGER NOT NULL,"
+	"  source TEXT NOT NULL,"
+	"  updated INTEGER NOT NULL"
+	") WITHOUT ROWID",
+};
+
+int store_database(struct store *s, struct db **db, struct error *err)
+{
+	const struct db_schema schema = {.name = "images", .steps = steps, .count = ARRAY_SIZE(steps)};
+	int r = s->db ? 0 : db_open(s->database, &schema, &s->db, err);
+
+	*db = s->db;
+	return r;
+}
+
+void store_name_free(struct store_name *n)
+{
+	free(n->name);
+	free(n->media_type);
+	free(n->source);
+	*n = (struct store_name){0};
+}
+
+void store_name_list_free(struct store_name *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		store_name_free(&list[i]);
+	free(list);
+}
+
+int store_name_set(struct store *s, const struct store_name *n, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	if (r == 0)
+		r = db_prepare(db,
+			"INSERT OR REPLACE INTO image (name, digest, media_type, size, source, updated) "
+			"VALUES (?, ?, ?, ?, ?, ?)",
+			&q, err);
+	if (r < 0)
+		return r;
+	db_bind_text(q, 1, n->name);
+	db_bind_text(q, 2, n->digest);
+	db_bind_text(q, 3, n->media_type);
+	db_bind_number(q, 4, (int64_t)n->size);
+	db_bind_text(q, 5, n->source ? n->source : "");
+	db_bind_number(q, 6, (int64_t)(n->updated ? n->updated : clock_realtime()));
+	return db_step(q, err);
+}
+
+#define COLUMNS "name, digest, media_type, size, source, updated"
+
+static int read_row(struct db_query *q, struct store_name *n, struct error *err)
+{
+	*n = (struct store_name){.name = text_copy(db_text(q, 0), err),
+		.media_type = text_copy(db_text(q, 2), err),
+		.size = (uint64_t)db_number(q, 3),
+		.source = text_copy(db_text(q, 4), err),
+		.updated = (uint64_t)db_number(q, 5)};
+	if (!n->name || !n->media_type || !n->source) {
+		store_name_free(n);
+		return -ERROR_NO_MEMORY;
+	}
+	if (!oci_digest_valid(db_text(q, 1))) {
+		error_set(err, ERROR_CORRUPT, "image %s: monocore.db has no valid digest for it", n->name);
+		store_name_free(n);
+		return -ERROR_CORRUPT;
+	}
+	memcpy(n->digest, db_text(q, 1), OCI_DIGEST_SIZE);
+	return 0;
+}
+
+int store_name_get(struct store *s, const char *name, struct store_name *out, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	*out = (struct store_name){0};
+	if (r == 0)
+		r = db_prepare(db, "SELECT " COLUMNS " FROM image WHERE name = ?", &q, err);
+	if (r < 0)
+		return r;
+	db_bind_text(q, 1, name);
+	r = db_step(q, err);
+	if (r < 0)
+		return r;
+	return r > 0 ? read_row(q, out, err) : error_set(err, ERROR_NOT_FOUND, "there is no image %s", name);
+}
+
+int store_name_remove(struct store *s, const char *name, struct error *err)
+{
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	if (r == 0)
+		r = db_run(db, err, "DELETE FROM image WHERE name = ?", name, NULL);
+	if (r == 0)
+		return error_set(err, ERROR_NOT_FOUND, "there is no image %s", name);
+	return r < 0 ? r : 0;
+}
+
+int store_name_list(struct store *s, struct store_name **out, size_t *count, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	struct store_name *list = NULL;
+	size_t n = 0;
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	if (r == 0)
+		r = db_prepare(db, "SELECT " COLUMNS " FROM image ORDER BY name", &q, err);
+	while (r >= 0 && (r = db_step(q, err)) > 0) {
+		struct store_name *more = reallocarray(list, n + 1, sizeof *list);
+
+		r = more ? 0 : error_no_memory(err, "list images");
+		if (!more)
+			break;
+		list = more;
+		r = read_row(q, &list[n], err);
+		n += r == 0;
+	}
+	if (r < 0) {
+		store_name_list_free(list, n);
+		return r;
+	}
+	*out = list;
+	*count = n;
+	return 0;
+}
