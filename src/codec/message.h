@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define AGENT_PROTOCOL_VERSION 1
+#define AGENT_PROTOCOL_VERSION 2
 #define AGENT_PORT_NAME        "org.monocore.agent"
 
 /* Bytes a sender may have under way per channel of a stream before it needs CREDIT; each direction of a
@@ -49,7 +49,9 @@
 	X(SHUTDOWN, 24, H, "end all processes, sync, unmount, reset the VM: struct message_shutdown") \
 	X(PING, 25, H, "liveness: u64 cookie") \
 	X(PONG, 26, A, "the answer to PING: the same cookie") \
-	X(CLOCK, 27, H, "u64 nanoseconds since 1970: what the guest's clock should show")
+	X(CLOCK, 27, H, "u64 nanoseconds since 1970: what the guest's clock should show") \
+	X(UPPER, 28, H, \
+		"opens a stream: u8 freeze; the sandbox's changes come as a layer on CHANNEL_OUT, then DONE")
 
 enum message_type {
 #define X(name, code, sender, meaning) MESSAGE_##name = code,
@@ -89,10 +91,11 @@ enum put_flags {
 };
 
 /* GET, PUT, READ, WRITE, STAT and LIST: a path in the sandbox, absolute or from /, of 1 to MESSAGE_PATH_MAX
- * bytes, and what the type adds to it: PUT u32 put_flags, WRITE u32 mode, STAT u8 follow (0 or 1). */
+ * bytes, and what the type adds to it: PUT u32 put_flags, WRITE u32 mode, STAT u8 follow (0 or 1). UPPER has
+ * no path: u8 freeze (0 or 1), whether processes stand still meanwhile. */
 struct message_request {
-	char *path;
-	uint32_t option; /* flags, mode or follow; 0 where the type has none */
+	char *path;      /* NULL for UPPER */
+	uint32_t option; /* flags, mode, follow or freeze; 0 where the type has none */
 };
 void message_request_encode(uint16_t type, const struct message_request *m, struct buffer *out);
 int message_request_decode(uint16_t type, struct cursor in, struct message_request *m, struct error *err);
@@ -122,6 +125,7 @@ struct message_setup {
 	char *root_type;  /* "erofs" or "ext4": what /dev/vda holds, mounted read-only */
 	bool disk;        /* /dev/vdb is the ext4 upper; false: the upper is a tmpfs */
 	bool read_only;   /* no upper at all */
+	bool upper_only;  /* UPPER is all that is asked for: the disk is mounted read-only, there is no root */
 	uint32_t pids;    /* most processes of the sandbox (cgroup pids.max); 0: no limit */
 	char *hosts;      /* contents of /etc/hosts; "": leave the image's */
 	char *resolv_conf;

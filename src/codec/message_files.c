@@ -13,6 +13,7 @@ static enum request_option option_of(uint16_t type)
 	case MESSAGE_WRITE:
 		return OPTION_U32;
 	case MESSAGE_STAT:
+	case MESSAGE_UPPER:
 		return OPTION_U8;
 	default:
 		return OPTION_NONE;
@@ -21,7 +22,8 @@ static enum request_option option_of(uint16_t type)
 
 void message_request_encode(uint16_t type, const struct message_request *m, struct buffer *out)
 {
-	buffer_string(out, m->path);
+	if (type != MESSAGE_UPPER)
+		buffer_string(out, m->path);
 	if (option_of(type) == OPTION_U32)
 		buffer_u32(out, m->option);
 	else if (option_of(type) == OPTION_U8)
@@ -31,12 +33,13 @@ void message_request_encode(uint16_t type, const struct message_request *m, stru
 int message_request_decode(uint16_t type, struct cursor in, struct message_request *m, struct error *err)
 {
 	*m = (struct message_request){0};
-	m->path = message_string(&in, MESSAGE_PATH_MAX);
+	if (type != MESSAGE_UPPER)
+		m->path = message_string(&in, MESSAGE_PATH_MAX);
 	if (option_of(type) == OPTION_U32)
 		m->option = cursor_u32(&in);
 	else if (option_of(type) == OPTION_U8)
 		m->option = message_bool(&in);
-	if (!in.failed && !*m->path)
+	if (!in.failed && m->path && !*m->path)
 		in.failed = true;
 	if (type == MESSAGE_PUT && m->option & ~(uint32_t)(PUT_KEEP_OWNERS | PUT_KEEP_DIRECTORIES))
 		in.failed = true;

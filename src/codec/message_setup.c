@@ -16,6 +16,7 @@ void message_setup_encode(const struct message_setup *m, struct buffer *out)
 	buffer_string(out, m->root_type);
 	buffer_u8(out, m->disk);
 	buffer_u8(out, m->read_only);
+	buffer_u8(out, m->upper_only);
 	buffer_u32(out, m->pids);
 	buffer_string(out, m->hosts);
 	buffer_string(out, m->resolv_conf);
@@ -37,6 +38,8 @@ static bool has_form(const char *text, const char *form)
 
 static bool is_sound(const struct message_setup *m)
 {
+	if (m->upper_only && (!m->disk || m->read_only))
+		return false;
 	if (m->entropy_size < SETUP_ENTROPY_MIN || m->entropy_size > SETUP_ENTROPY_MAX)
 		return false;
 	if (!*m->hostname || m->realtime > INT64_MAX)
@@ -63,6 +66,7 @@ int message_setup_decode(struct cursor in, struct message_setup *m, struct error
 	m->root_type = message_string(&in, 16);
 	m->disk = message_bool(&in);
 	m->read_only = message_bool(&in);
+	m->upper_only = message_bool(&in);
 	m->pids = cursor_u32(&in);
 	m->hosts = message_string(&in, SETUP_FILE_MAX);
 	m->resolv_conf = message_string(&in, SETUP_FILE_MAX);

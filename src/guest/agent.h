@@ -48,7 +48,9 @@ struct agent {
 	struct agent_worker workers[TRANSFERS_MAX];
 	bool transfers_waiting; /* some of them have a kill_at */
 	bool is_set_up;
-	bool reap_again; /* there may be more zombies than one turn has reaped */
+	bool upper_only;  /* nothing but UPPER is taken: there is no root */
+	unsigned freezes; /* streams while which the sandbox's processes stand still */
+	bool reap_again;  /* there may be more zombies than one turn has reaped */
 	bool shutting_down, killed;
 	uint64_t shutdown_at; /* clock_monotonic() of the KILL */
 	uint8_t *scratch;     /* AGENT_SCRATCH_SIZE bytes for whoever runs */

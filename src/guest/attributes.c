@@ -11,7 +11,7 @@
 
 #define NAMES_MOST 65536 /* bytes, by Linux (XATTR_LIST_MAX) */
 
-static bool is_ours(const char *name)
+bool attributes_of_files(const char *name)
 {
 	return !text_starts(name, "trusted.");
 }
@@ -48,7 +48,8 @@ static int add(struct tar_entry *e, const char *name, const void *value, size_t 
 	return 0;
 }
 
-static int read_each(int fd, const char *names, size_t size, struct tar_entry *e, struct error *err)
+static int read_each(int fd, const char *names, size_t size, attribute_filter *wanted, struct tar_entry *e,
+	struct error *err)
 {
 	_cleanup_free_ uint8_t *value = malloc(ATTRIBUTES_MOST);
 	size_t total = 0;
@@ -57,7 +58,7 @@ static int read_each(int fd, const char *names, size_t size, struct tar_entry *e
 		return error_no_memory(err, "read extended attributes");
 	for (size_t at = 0, n; at < size; at += n + 1) {
 		const char *name = names + at;
-		ssize_t got = is_ours(name) ? fgetxattr(fd, name, value, ATTRIBUTES_MOST) : -1;
+		ssize_t got = wanted(name) ? fgetxattr(fd, name, value, ATTRIBUTES_MOST) : -1;
 		int r;
 
 		n = strlen(name);
@@ -74,7 +75,7 @@ static int read_each(int fd, const char *names, size_t size, struct tar_entry *e
 	return 0;
 }
 
-int attributes_read(int fd, struct tar_entry *e, struct error *err)
+int attributes_read(int fd, attribute_filter *wanted, struct tar_entry *e, struct error *err)
 {
 	_cleanup_free_ char *names = NULL;
 	ssize_t n = flistxattr(fd, NULL, 0);
@@ -88,7 +89,7 @@ int attributes_read(int fd, struct tar_entry *e, struct error *err)
 	if (n <= 0)
 		return 0;
 	names[n] = '\0';
-	return read_each(fd, names, (size_t)n, e, err);
+	return read_each(fd, names, (size_t)n, wanted, e, err);
 }
 
 int attributes_write(int fd, const struct tar_entry *e, struct error *err)
@@ -96,7 +97,8 @@ int attributes_write(int fd, const struct tar_entry *e, struct error *err)
 	for (size_t i = 0; i < e->xattr_count; i++) {
 		const struct tar_xattr *x = &e->xattrs[i];
 
-		if (is_ours(x->name) && fsetxattr(fd, x->name, x->value, x->size, 0) < 0 && errno != ENOTSUP)
+		if (attributes_of_files(x->name) && fsetxattr(fd, x->name, x->value, x->size, 0) < 0 &&
+			errno != ENOTSUP)
 			return error_errno(err, errno, "set the attribute '%s' of '%s'", x->name, e->path);
 	}
 	return 0;

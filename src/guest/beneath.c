@@ -34,7 +34,7 @@ int beneath_open(int at, const char *path, int flags, mode_t mode, enum beneath 
 	}
 }
 
-int beneath_make(int at, const char *path, enum beneath how)
+int beneath_make(int at, const char *path, enum beneath how, beneath_maker *make)
 {
 	int there = beneath_open(at, path, O_PATH | O_DIRECTORY, 0, how);
 	_cleanup_fd_ int parent = -1;
@@ -59,8 +59,7 @@ int beneath_make(int at, const char *path, enum beneath how)
 		memcpy(part, path, end);
 		part[end] = '\0';
 		next = beneath_open(at, part, O_PATH | O_DIRECTORY, 0, how);
-		if (next < 0 && errno == ENOENT &&
-			(mkdirat(parent, part + start, 0755) == 0 || errno == EEXIST))
+		if (next < 0 && errno == ENOENT && (make(parent, part + start, 0755) == 0 || errno == EEXIST))
 			next = beneath_open(at, part, O_PATH | O_DIRECTORY, 0, how);
 		if (next < 0)
 			return -1;
@@ -70,7 +69,7 @@ int beneath_make(int at, const char *path, enum beneath how)
 	return -1;
 }
 
-int beneath_insist(int at, const char *name)
+int beneath_insist(int at, const char *name, beneath_maker *make)
 {
 	for (int tries = 0; tries < 3; tries++) {
 		int fd = beneath_open(at, name, O_PATH | O_DIRECTORY, 0, BENEATH_FLAT);
@@ -79,7 +78,7 @@ int beneath_insist(int at, const char *name)
 			return fd;
 		if (errno != ENOENT && unlinkat(at, name, 0) < 0 && errno != ENOENT)
 			return -1;
-		if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
+		if (make(at, name, 0755) < 0 && errno != EEXIST)
 			return -1;
 	}
 	errno = ELOOP;

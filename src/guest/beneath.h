@@ -20,9 +20,12 @@ enum beneath {
 /* The new descriptor, or -1 with errno. */
 int beneath_open(int at, const char *path, int flags, mode_t mode, enum beneath how);
 
+/* Makes one directory: mkdirat(2), or as made.h has it. */
+typedef int beneath_maker(int at, const char *name, mode_t mode);
+
 /* Makes a directory and its parents below `at` (0755, root's) and opens it O_PATH; links to directories are
  * followed as `how` has it. -1 with errno. */
-int beneath_make(int at, const char *path, enum beneath how);
+int beneath_make(int at, const char *path, enum beneath how, beneath_maker *make);
 
 #define BENEATH_LEAF_SIZE 256
 
@@ -34,4 +37,4 @@ int beneath_parent(int at, const char *path, bool follow, char *leaf);
 
 /* The directory `name` in the directory `at`, O_PATH: made when missing; whatever else has that name, a link
  * above all, makes way. -1 with errno. */
-int beneath_insist(int at, const char *name);
+int beneath_insist(int at, const char *name, beneath_maker *make);

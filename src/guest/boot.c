@@ -247,7 +247,7 @@ int boot(struct boot *b, struct error *err)
 {
 	int r;
 
-	b->disk_mount = b->memory_mount = -1;
+	b->disk_mount = b->memory_mount = b->upper = -1;
 	umask(0);
 	/* libkrun's init, which may have run before, leaves its mounts shared: those cannot be moved. */
 	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);

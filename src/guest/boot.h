@@ -29,6 +29,7 @@ struct boot {
 	char image[64], disk[64]; /* device nodes */
 	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */
 	int memory_mount;         /* the one in memory, which holds the upper where there is no disk */
+	int upper; /* the overlay's upper directory, from SETUP on; -1: nothing is kept there */
 	char missing[200];
 };
 

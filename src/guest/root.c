@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "guest/beneath.h"
+#include "guest/made.h"
 
 /* As docker and podman write layers: renamed directories are copied, never redirected, so that the upper is
  * a plain layer. */
@@ -29,23 +30,36 @@ static int mount_image(const struct boot *b, const struct message_setup *m, stru
 	return 0;
 }
 
-static int mount_disk(struct boot *b, struct error *err)
+static int mount_disk(struct boot *b, unsigned long flags, struct error *err)
 {
-	static const char *const directories[] = {BOOT_DISK "/upper", BOOT_DISK "/work"};
-
-	if (mount(b->disk, BOOT_DISK, "ext4", MS_NOATIME, NULL) < 0)
+	if (mount(b->disk, BOOT_DISK, "ext4", MS_NOATIME | flags, NULL) < 0)
 		return error_errno(err, errno, "mount the sandbox's disk (ext4 on %s)", b->disk);
-	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
-		if (mkdir(directories[i], 0755) < 0 && errno != EEXIST)
-			return error_errno(err, errno, "make %s on the sandbox's disk", directories[i]);
 	b->disk_mount = open(BOOT_DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return b->disk_mount < 0 ? error_errno(err, errno, "open the sandbox's disk") : 0;
+}
+
+static int make_upper(const struct boot *b, struct error *err)
+{
+	static const char *const directories[] = {"upper", "work"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+		if (mkdirat(b->disk_mount, directories[i], 0755) < 0 && errno != EEXIST)
+			return error_errno(err, errno, "make '%s' on the sandbox's disk", directories[i]);
+	return 0;
+}
+
+static int open_upper(struct boot *b, struct error *err)
+{
+	int at = b->disk_mount >= 0 ? b->disk_mount : b->memory_mount;
+
+	b->upper = openat(at, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return b->upper < 0 ? error_errno(err, errno, "open the directory of the sandbox's changes") : 0;
 }
 
 /* Moves the mount at `from` (with all below it) onto `name` of the new root, whatever the image has there. */
 static int move_into(int root, const char *from, const char *name, struct error *err)
 {
-	_cleanup_fd_ int target = beneath_insist(root, name);
+	_cleanup_fd_ int target = beneath_insist(root, name, made_directory);
 
 	if (target < 0)
 		return error_errno(err, errno, "make the mount point /%s in the image", name);
@@ -73,7 +87,11 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 	int r = mount_image(b, m, err);
 
 	if (r == 0 && disk)
-		r = mount_disk(b, err);
+		r = mount_disk(b, 0, err);
+	if (r == 0 && disk)
+		r = make_upper(b, err);
+	if (r == 0 && !m->read_only)
+		r = open_upper(b, err);
 	if (r < 0)
 		return r;
 	if (mount("overlay", BOOT_ROOT, "overlay", 0, options) < 0)
@@ -88,10 +106,21 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 	return r < 0 ? r : switch_root(err);
 }
 
+/* The mount replays the journal of a disk that was not left in peace, and writes nothing else. One that was
+ * never started has no upper directory. */
+int root_set_up_upper(struct boot *b, struct error *err)
+{
+	int r = mount_disk(b, MS_RDONLY, err);
+
+	if (r == 0 && faccessat(b->disk_mount, "upper", F_OK, 0) < 0 && errno == ENOENT)
+		return 0;
+	return r < 0 ? r : open_upper(b, err);
+}
+
 /* Binds a directory of the root over itself: it does not follow when the root becomes read-only. */
 static int keep_writable(const char *path, struct error *err)
 {
-	_cleanup_fd_ int directory = beneath_make(AT_FDCWD, path, BENEATH_ROOT);
+	_cleanup_fd_ int directory = beneath_make(AT_FDCWD, path, BENEATH_ROOT, made_directory);
 	_cleanup_fd_ int tree = (int)syscall(
 		SYS_open_tree, directory, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 

@@ -17,6 +17,11 @@
 
 int root_set_up(struct boot *b, const struct message_setup *m, struct error *err);
 
+/* In place of root_set_up() where nothing but the changes on the disk is asked for: the disk alone,
+ * read-only.
+ */
+int root_set_up_upper(struct boot *b, struct error *err);
+
 /* After SETUP's directories and files are in place. */
 int root_protect(const struct message_setup *m, struct error *err);
 

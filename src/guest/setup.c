@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "guest/beneath.h"
 #include "guest/clock.h"
+#include "guest/made.h"
 #include "guest/root.h"
 
 /* All clones of a template wake with one and the same generator: what the host sends is credited, and the
@@ -81,16 +82,10 @@ static bool make_way(const char *name)
 {
 	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_fd_ int etc = beneath_open(root, "etc", O_PATH | O_DIRECTORY, 0, BENEATH_MOUNT);
-	_cleanup_fd_ int fd = -1;
 
 	if (etc < 0)
-		etc = beneath_insist(root, "etc");
-	if (etc < 0)
-		return false;
-	if (unlinkat(etc, name, 0) < 0 && (errno == EISDIR || errno == EPERM))
-		unlinkat(etc, name, AT_REMOVEDIR);
-	fd = openat(etc, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	return fd >= 0;
+		etc = beneath_insist(root, "etc", made_directory);
+	return etc >= 0 && made_file(etc, name);
 }
 
 static bool bind_file(int tree, const char *path)
@@ -124,10 +119,12 @@ static void place_files(const struct boot *b, const struct message_setup *m)
 
 static int make_directories(const struct message_setup *m, struct error *err)
 {
-	if (mkdir("/tmp", 01777) < 0 && errno != EEXIST)
+	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (made_directory(root, "tmp", 01777) < 0 && errno != EEXIST)
 		return error_errno(err, errno, "make /tmp");
 	for (size_t i = 0; m->volumes && m->volumes[i]; i++) {
-		_cleanup_fd_ int fd = beneath_make(AT_FDCWD, m->volumes[i], BENEATH_ROOT);
+		_cleanup_fd_ int fd = beneath_make(AT_FDCWD, m->volumes[i], BENEATH_ROOT, made_directory);
 
 		if (fd < 0)
 			return error_errno(err, errno, "make the volume's directory %s", m->volumes[i]);
@@ -141,6 +138,8 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 
 	if (r == 0)
 		r = clock_set(m->realtime, err);
+	if (r == 0 && m->upper_only)
+		return root_set_up_upper(b, err);
 	if (r == 0)
 		r = write_identity(b, m, err);
 	if (r == 0)

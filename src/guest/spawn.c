@@ -75,7 +75,7 @@ static bool set_limits(const struct spawn *s)
 /* Here and not in the agent, which must not wait for a file system that does not answer. */
 static bool enter_directory(const char *path)
 {
-	_cleanup_fd_ int fd = beneath_make(AT_FDCWD, path, BENEATH_ROOT);
+	_cleanup_fd_ int fd = beneath_make(AT_FDCWD, path, BENEATH_ROOT, mkdirat);
 
 	return fd >= 0 && fchdir(fd) == 0;
 }

@@ -11,8 +11,10 @@
 
 #include "base/cleanup.h"
 #include "guest/beneath.h"
+#include "guest/freeze.h"
 #include "guest/tree_pack.h"
 #include "guest/tree_unpack.h"
+#include "guest/upper.h"
 #include "guest/write_file.h"
 
 #define PIECE 65536
@@ -180,6 +182,20 @@ static int run_list(struct worker *w, int root, const char *path, struct error *
 	return list_each(w, stream, path, err);
 }
 
+/* Of a sandbox that keeps nothing the layer is empty. */
+static int run_upper(struct worker *w, bool frozen, struct error *err)
+{
+	_cleanup_buffer_ struct buffer empty = {0};
+	int r = frozen && w->given.cgroup >= 0 ? freeze_wait(w->given.cgroup, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (w->given.upper >= 0)
+		return upper_pack(w->given.upper, send_piece, w, err);
+	return tar_write_end(&empty) ? send_piece(w, empty.data, empty.size, err)
+				     : error_no_memory(err, "pack the changes");
+}
+
 int task_run(struct worker *w, uint16_t type, const struct message_request *m, struct error *err)
 {
 	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -199,6 +215,8 @@ int task_run(struct worker *w, uint16_t type, const struct message_request *m, s
 		return run_stat(w, root, m, err);
 	case MESSAGE_LIST:
 		return run_list(w, root, m->path, err);
+	case MESSAGE_UPPER:
+		return run_upper(w, m->option, err);
 	default:
 		return error_set(err, ERROR_UNAVAILABLE, "%s is no transfer", message_name(type));
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET, PUT, READ, WRITE, STAT and LIST, as the process of a transfer does them: in order, and blocking. */
+/* GET, PUT, READ, WRITE, STAT, LIST and UPPER, as the process of a transfer does them: in order, and
+ * blocking. */
 #pragma once
 
 #include "guest/worker.h"

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "guest/freeze.h"
 #include "guest/stream.h"
 #include "guest/task.h"
 
@@ -26,6 +27,7 @@ struct transfer {
 	struct buffer last_payload;
 	pid_t pid; /* 0: it has ended */
 	bool only_reads;
+	bool freezes; /* processes stand still meanwhile */
 };
 
 static struct transfer *transfer_of(struct stream *s)
@@ -251,6 +253,8 @@ static void transfer_release(struct stream *s)
 		if (t->pid && s->agent->workers[i].pid == t->pid)
 			s->agent->workers[i].kill_at =
 				clock_monotonic() + (t->only_reads ? 0 : CLEAN_UP_TIME);
+	if (t->freezes)
+		freeze_end(s->agent);
 	report_close(t);
 	output_close(t);
 	input_close(t);
@@ -306,6 +310,8 @@ void transfers_stop(struct agent *a)
 static int start_worker(struct agent *a, struct transfer *t, uint16_t type, const struct message_request *m,
 	struct error *err)
 {
+	const struct worker_given given = {
+		type == MESSAGE_UPPER ? a->boot.upper : -1, t->freezes ? a->boot.cgroup : -1};
 	struct agent_worker *slot = NULL;
 	int r;
 
@@ -314,7 +320,7 @@ static int start_worker(struct agent *a, struct transfer *t, uint16_t type, cons
 			slot = &a->workers[i];
 	if (!slot)
 		return error_set(err, ERROR_LIMIT, "%d transfers are at work already", TRANSFERS_MAX);
-	r = worker_start(task_run, type, m, &t->ends, &t->pid, err);
+	r = worker_start(task_run, type, m, &given, &t->ends, &t->pid, err);
 	if (r == 0)
 		slot->pid = t->pid;
 	return r;
@@ -328,7 +334,10 @@ int transfer_start(
 
 	if (!t)
 		return error_no_memory(err, "start a transfer");
-	r = start_worker(a, t, type, m, err);
+	t->freezes = type == MESSAGE_UPPER && m->option && !a->upper_only;
+	r = t->freezes ? freeze_begin(a, err) : 0;
+	if (r == 0 && (r = start_worker(a, t, type, m, err)) < 0 && t->freezes)
+		freeze_end(a);
 	if (r < 0) {
 		free(t);
 		return r;

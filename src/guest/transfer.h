@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET, PUT, READ, WRITE, STAT and LIST as streams: between the port and the process that does the work
+ * GET, PUT, READ, WRITE, STAT, LIST and UPPER as streams: between the port and the process that does the work
  * (worker.h), with the windows of the stream, and never waiting for it.
  *
  * The stream ends when all that the process has written is with the host and it has said DONE or ERROR, or

@@ -7,12 +7,8 @@
  */
 #pragma once
 
-#include <stddef.h>
-
 #include "base/error.h"
-
-/* Takes a piece of the archive. */
-typedef int tree_taker(void *context, const void *data, size_t n, struct error *err);
+#include "guest/tree_entry.h"
 
 /* Packs what `path` names below the root `root`. It is the first entry, under its last name ("." where that
  * is none), and all others are below it. A link at the path's end is packed as a link. */

@@ -144,7 +144,7 @@ static int open_parent(
 	memcpy(leaf, name, strlen(name) + 1);
 	if (slash)
 		*slash = '\0';
-	fd = make ? beneath_make(u->directory, where, u->how)
+	fd = make ? beneath_make(u->directory, where, u->how, mkdirat)
 		  : beneath_open(u->directory, where, O_PATH | O_DIRECTORY, 0, u->how);
 	if (fd < 0 && errno == EXDEV)
 		return error_set(err, ERROR_INVALID, "'%s': a link on its way leads out of the target",

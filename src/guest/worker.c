@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "codec/frame.h"
 
-enum { WORKER_IN = 3, WORKER_OUT, WORKER_REPORT, WORKER_FREE };
+enum { WORKER_IN = 3, WORKER_OUT, WORKER_REPORT, WORKER_UPPER, WORKER_CGROUP, WORKER_FREE };
 #define FAR_AWAY 64 /* a descriptor number that is none of these */
 
 struct pipes {
@@ -95,15 +95,17 @@ int worker_tell(struct worker *w, uint16_t type, const struct buffer *payload, s
 }
 
 /* Descriptors first: until they are closed, processes do not see that the agent has closed its ends. */
-static bool take_descriptors(const struct pipes *p)
+static bool take_descriptors(const struct pipes *p, const struct worker_given *given)
 {
-	const int ends[] = {p->in[0], p->out[1], p->report[1]};
+	const int ends[] = {p->in[0], p->out[1], p->report[1], given->upper, given->cgroup};
 	int far[ARRAY_SIZE(ends)];
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		far[i] = fcntl(ends[i], F_DUPFD_CLOEXEC, FAR_AWAY);
+		far[i] = ends[i] < 0 ? -1 : fcntl(ends[i], F_DUPFD_CLOEXEC, FAR_AWAY);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		if (far[i] < 0 || dup2(far[i], WORKER_IN + (int)i) < 0)
+		if (ends[i] < 0)
+			close(WORKER_IN + (int)i);
+		else if (far[i] < 0 || dup2(far[i], WORKER_IN + (int)i) < 0)
 			return false;
 	return syscall(SYS_close_range, WORKER_FREE, ~0U, 0) == 0;
 }
@@ -118,10 +120,11 @@ static void offer_to_die(void)
 }
 
 /* TERM is for the sandbox's processes: the agent ends its own by their pipes, so that they can clean up. */
-static _Noreturn void run_child(
-	const struct pipes *p, worker_task *task, uint16_t type, const struct message_request *m)
+static _Noreturn void run_child(const struct pipes *p, const struct worker_given *given, worker_task *task,
+	uint16_t type, const struct message_request *m)
 {
-	struct worker w = {WORKER_IN, WORKER_OUT, WORKER_REPORT};
+	struct worker w = {WORKER_IN, WORKER_OUT, WORKER_REPORT,
+		{given->upper < 0 ? -1 : WORKER_UPPER, given->cgroup < 0 ? -1 : WORKER_CGROUP}};
 	_cleanup_buffer_ struct buffer payload = {0};
 	struct error err = {0};
 	int r;
@@ -129,7 +132,7 @@ static _Noreturn void run_child(
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "mcagent-files");
-	if (!take_descriptors(p))
+	if (!take_descriptors(p, given))
 		_exit(1);
 	offer_to_die();
 	r = task(&w, type, m, &err);
@@ -148,8 +151,8 @@ static int open_pipe(int *ends, int *ours, struct error *err)
 	return 0;
 }
 
-int worker_start(worker_task *task, uint16_t type, const struct message_request *m, struct worker_ends *ends,
-	pid_t *pid, struct error *err)
+int worker_start(worker_task *task, uint16_t type, const struct message_request *m,
+	const struct worker_given *given, struct worker_ends *ends, pid_t *pid, struct error *err)
 {
 	_cleanup_(pipes_close) struct pipes p = PIPES_NONE;
 	int r = open_pipe(p.in, &p.in[1], err);
@@ -164,7 +167,7 @@ int worker_start(worker_task *task, uint16_t type, const struct message_request 
 	if (*pid < 0)
 		return error_errno(err, errno, "start a process for the transfer");
 	if (*pid == 0)
-		run_child(&p, task, type, m);
+		run_child(&p, given, task, type, m);
 	*ends = (struct worker_ends){TAKE_FD(p.in[1]), TAKE_FD(p.out[0]), TAKE_FD(p.report[0])};
 	return 0;
 }

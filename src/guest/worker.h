@@ -2,8 +2,8 @@
 /*
  * The process behind a transfer. Files may block for as long as their file system likes (a network's, one
  * that a process of the sandbox serves, a slow disk), so the loop never touches them: a child of the agent
- * does, with three pipes. It has the agent's rights and none of its descriptors, and is not in the sandbox's
- * cgroup, so that a sandbox which is full can still be looked at.
+ * does, with three pipes. It has the agent's rights and of its descriptors only those that it is given, and
+ * is not in the sandbox's cgroup, so that a sandbox which is full can still be looked at.
  */
 #pragma once
 
@@ -16,11 +16,18 @@
 #include "base/error.h"
 #include "codec/message.h"
 
+/* Directories that the agent has open and a child may need; -1: none. */
+struct worker_given {
+	int upper;  /* of the overlay */
+	int cgroup; /* the sandbox's */
+};
+
 /* The child's ends. */
 struct worker {
 	int in;     /* bytes of CHANNEL_IN */
 	int out;    /* bytes for CHANNEL_OUT */
 	int report; /* frames: ENTRY as often as there are, then DONE or ERROR */
+	struct worker_given given;
 };
 
 /* The agent's ends, non-blocking; -1: closed. */
@@ -31,8 +38,8 @@ struct worker_ends {
 /* Does what `m` of message type `type` asks for; DONE or the error is reported by the caller. */
 typedef int worker_task(struct worker *w, uint16_t type, const struct message_request *m, struct error *err);
 
-int worker_start(worker_task *task, uint16_t type, const struct message_request *m, struct worker_ends *ends,
-	pid_t *pid, struct error *err);
+int worker_start(worker_task *task, uint16_t type, const struct message_request *m,
+	const struct worker_given *given, struct worker_ends *ends, pid_t *pid, struct error *err);
 
 /* Closes the agent's ends, in the order by which the child tells being called off from the end of its input.
  */

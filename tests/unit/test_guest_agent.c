@@ -69,15 +69,21 @@ struct host {
 	char path[64]; /* a directory to work in */
 };
 
-static _Noreturn void run_agent(int fd)
+/* `cgroup` and `upper`, where the working directory has them, stand in for the kernel's. */
+static _Noreturn void run_agent(int fd, const char *path)
 {
+	int at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	static struct agent a;
 	struct error err;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	umask(0);
 	log_set(LOG_ERROR, open("/dev/null", O_WRONLY), "agent");
-	a.boot = (struct boot){.port = fd, .cgroup = -1, .cgroup_memory_events = -1, .disk_mount = -1};
+	a.boot = (struct boot){.port = fd,
+		.cgroup = openat(at, "cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.cgroup_memory_events = -1,
+		.disk_mount = -1,
+		.upper = openat(at, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
 	for (size_t i = 0; i < USAGE_FILES; i++)
 		a.usage.files[i] = -1;
 	a.is_set_up = true;
@@ -86,22 +92,32 @@ static _Noreturn void run_agent(int fd)
 	loop_run(&a);
 }
 
-static void host_open(struct host *h)
+static void host_make(struct host *h)
 {
-	int ends[2];
-
 	*h = (struct host){0};
 	snprintf(h->path, sizeof h->path, "/tmp/monocore-guest-XXXXXX");
 	CHECK(mkdtemp(h->path));
+}
+
+static void host_run(struct host *h)
+{
+	int ends[2];
+
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
 	h->agent = fork();
 	CHECK(h->agent >= 0);
 	if (h->agent == 0) {
 		close(ends[0]);
-		run_agent(ends[1]);
+		run_agent(ends[1], h->path);
 	}
 	close(ends[1]);
 	h->fd = ends[0];
+}
+
+static void host_open(struct host *h)
+{
+	host_make(h);
+	host_run(h);
 }
 
 static void remove_all(const char *path)
@@ -592,5 +608,95 @@ TEST(more_than_the_window_holds_is_an_error)
 		CHECK_INT(host_finish(&h, 1, NULL), -ERROR_INVALID);
 		WAIT_UNTIL(workers(&h) == 0); /* although it still waits for the reader */
 	}
+	host_close(&h);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+static char first_byte(const char *path)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char c = 0;
+
+	CHECK(fd >= 0 && read(fd, &c, 1) >= 0);
+	return c;
+}
+
+static void host_open_upper(struct host *h, const char *frozen)
+{
+	host_make(h);
+	CHECK(mkdir(in(h, "cgroup"), 0755) == 0 && mkdir(in(h, "upper"), 0755) == 0);
+	write_text(in(h, "cgroup/cgroup.freeze"), "-");
+	write_text(in(h, "cgroup/cgroup.events"), frozen);
+	make_file(in(h, "upper/file"), 3 * STREAM_WINDOW);
+	host_run(h);
+}
+
+TEST(a_sandbox_that_keeps_nothing_has_an_empty_layer)
+{
+	static const uint8_t zeroes[1024];
+	_cleanup_buffer_ struct buffer out = {0};
+	struct host h;
+
+	host_open(&h);
+	host_request(&h, 1, MESSAGE_UPPER, NULL, 0);
+	CHECK_INT(host_finish(&h, 1, &out), 0);
+	CHECK(out.size == sizeof zeroes && !memcmp(out.data, zeroes, sizeof zeroes));
+	host_close(&h);
+}
+
+TEST(processes_stand_still_while_their_changes_are_read)
+{
+	_cleanup_buffer_ struct buffer out = {0};
+	struct host h;
+	struct frame f;
+
+	host_open_upper(&h, "populated 1\nfrozen 1\n");
+	host_request(&h, 1, MESSAGE_UPPER, NULL, 1);
+	host_next(&h, &f);
+	CHECK_INT(f.type, MESSAGE_DATA);
+	CHECK_INT(first_byte(in(&h, "cgroup/cgroup.freeze")), '1');
+	host_credit(&h, 1, (uint32_t)f.size);
+	CHECK_INT(host_finish(&h, 1, &out), 0);
+	CHECK(out.size > 3 * STREAM_WINDOW - f.size);
+	WAIT_UNTIL(first_byte(in(&h, "cgroup/cgroup.freeze")) == '0');
+	host_close(&h);
+}
+
+TEST(processes_go_on_when_the_last_who_wanted_them_still_has_gone)
+{
+	struct host h;
+	struct frame f;
+
+	host_open_upper(&h, "frozen 1\n");
+	host_request(&h, 1, MESSAGE_UPPER, NULL, 1);
+	host_next(&h, &f);
+	host_request(&h, 2, MESSAGE_UPPER, NULL, 1);
+	do
+		host_next(&h, &f);
+	while (f.stream != 2);
+	host_send(&h, 1, MESSAGE_ERROR, 0, "\1\0\0\0\0\0\0\0", 8);
+	check_alive(&h);
+	CHECK_INT(first_byte(in(&h, "cgroup/cgroup.freeze")), '1');
+	host_send(&h, 2, MESSAGE_ERROR, 0, "\1\0\0\0\0\0\0\0", 8);
+	WAIT_UNTIL(first_byte(in(&h, "cgroup/cgroup.freeze")) == '0');
+	WAIT_UNTIL(workers(&h) == 0);
+	host_close(&h);
+}
+
+TEST(nobody_is_held_still_who_need_not_be)
+{
+	_cleanup_buffer_ struct buffer out = {0};
+	struct host h;
+
+	host_open_upper(&h, "frozen 0\n");
+	host_request(&h, 1, MESSAGE_UPPER, NULL, 0);
+	CHECK_INT(host_finish(&h, 1, &out), 0);
+	CHECK_INT(first_byte(in(&h, "cgroup/cgroup.freeze")), '-');
 	host_close(&h);
 }

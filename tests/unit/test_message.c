@@ -110,6 +110,10 @@ TEST(a_setup_out_of_bounds_is_refused)
 	static char *relative[] = {(char *)"data", NULL};
 	struct message_setup m = sound_setup();
 
+	m.upper_only = true;
+	m.disk = false; /* there is no upper to be read */
+	expect_setup_refused(&m);
+	m = sound_setup();
 	m.entropy_size = 31;
 	expect_setup_refused(&m);
 	m.entropy_size = SETUP_ENTROPY_MAX + 1;
@@ -295,7 +299,7 @@ static int decode_request(struct cursor in, struct error *err)
 TEST(requests_are_read_as_written)
 {
 	static const uint16_t types[] = {
-		MESSAGE_GET, MESSAGE_PUT, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_STAT, MESSAGE_LIST};
+		MESSAGE_GET, MESSAGE_PUT, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_STAT, MESSAGE_LIST, MESSAGE_UPPER};
 	struct message_request m = {(char *)"/etc/passwd", 1};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
