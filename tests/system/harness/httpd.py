@@ -251,8 +251,8 @@ class Server:
     def _one(self, sock, reader, number):
         """Reads one request and answers it; whether the connection goes on."""
         line = reader.readline(65537).decode('latin-1').split()
-        if len(line) != 3:
-            return False
+        if len(line) != 3 or not line[2].startswith('HTTP/1.'):
+            return False  # nothing more, or TLS where there is none
         fields = []
         while (raw := reader.readline(65537).decode('latin-1').rstrip('\r\n')):
             name, _, value = raw.partition(':')
@@ -299,8 +299,8 @@ class Authority:
         self.folder, self.made = folder, 0
         self.trust = f'{folder}/trust'  # a folder with nothing but the CA, as docker and skopeo want it
         self.certificate, self.key = f'{self.trust}/ca.crt', f'{folder}/ca.key'
-        self._openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-                      '-subj', f'/CN={name} CA', '-addext', 'keyUsage=critical,keyCertSign,cRLSign',
+        self._openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+                      '-days', '2', '-subj', f'/CN={name} CA', '-addext', 'keyUsage=critical,keyCertSign,cRLSign',
                       '-keyout', self.key, '-out', self.certificate)
 
     @staticmethod

@@ -24,8 +24,9 @@ AMAZON_TWO_WAYS = ('<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>Invalid
 AZURE_TWO_WAYS = ('\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>InvalidAuthenticationInfo</Code><Message>'
                   'Authentication information is not given in the correct format. Check the value of Authorization '
                   'header.</Message></Error>')
-PULL_LIMIT = {'errors': [{'code': 'TOOMANYREQUESTS', 'message': 'You have reached your pull rate limit. You may increase '
-                          'the limit by authenticating and upgrading: https://www.docker.com/increase-rate-limit'}]}
+PULL_LIMIT = {'errors': [{'code': 'TOOMANYREQUESTS', 'message':
+                          'You have reached your pull rate limit. You may increase the limit by authenticating and '
+                          'upgrading: https://www.docker.com/increase-rate-limit'}]}
 
 
 def error(code, message, **more):
@@ -39,6 +40,7 @@ USUAL = {
     'ping': 'Bearer realm="{realm}",service="{service}"',
     'challenge': 'Bearer realm="{realm}",service="{service}",scope="repository:{repository}:{actions}"',
     'unauthorized': lambda name, action: (error('UNAUTHORIZED', 'authentication required'), 'application/json'),
+    'basic': False,                        # basic credentials at the registry itself
     'open': False,                         # public repositories are read without a token
     'refused': 401,                        # a token that is there and does not do: this status
     'bad_token': lambda name, action: (error('UNAUTHORIZED', 'authentication required'), 'application/json'),
@@ -94,20 +96,26 @@ TABLE = {
     },
     # Basic credentials for everything, no digest in the header, and a Range that stays where it was.
     'ecr': {
-        'ping': 'Basic realm="{registry}/",service="ecr.amazonaws.com"',
+        'basic': True, 'ping': 'Basic realm="{registry}/",service="ecr.amazonaws.com"',
         'challenge': 'Basic realm="{registry}/",service="ecr.amazonaws.com"',
         'unauthorized': lambda name, action: ('Not Authorized\n', 'text/plain; charset=utf-8'),
         'digest_header': False, 'mounts': False, 'location': '{registry}/v2/{repository}/blobs/uploads/{id}',
         'range': lambda first, end: f'0-{max((first or end) - 1, 0)}',
     },
-    # Both ways in one answer, words in other letters, spaces, quoted pairs, parameters nobody knows.
+    # Two ways, words in other letters, quoted pairs, parameters nobody knows.
     'artifactory': {
         'service': 'art,"fact"ory', 'head': False,
-        'ping': 'Basic realm="Artifactory Realm", bearer  error="x, y" ,Realm="{realm}" , SERVICE="{quoted}"',
-        'challenge': 'Basic realm="Artifactory Realm", bearer  error="x, y" ,Realm="{realm}" , SERVICE="{quoted}",'
-                     'scope="repository:{repository}:{actions}"',
+        'ping': ['bearer  error="x, y" ,Realm="{realm}" , SERVICE="{quoted}"', 'Basic realm="Artifactory Realm"'],
+        'challenge': ['bearer  error="x, y" ,Realm="{realm}" , SERVICE="{quoted}",scope="repository:{repository}:{actions}"',
+                      'Basic realm="Artifactory Realm"'],
         'token_body': lambda token: {'access_token': token, 'expires_in': 3600, 'scope': None},
         'range': lambda first, end: f'bytes=0-{max(end - 1, 0)}', 'location': '{path}/{id}',
+    },
+    # All challenges in one line, the one that is meant last (RFC 9110 11.6.1); skopeo does not read this.
+    'joined': {
+        'ping': 'Negotiate, Basic realm="a, b", Bearer realm="{realm}",service="{service}"',
+        'challenge': 'Negotiate, Basic realm="a, b", Bearer realm="{realm}",service="{service}",'
+                     'scope="repository:{repository}:{actions}"',
     },
     # Red Hat's: neither a digest in the header nor HEAD, and a registry that is open.
     'redhat': {'open': True, 'digest_header': False, 'head': False, 'redirect': (302, '/cdn/{hex}?_auth_=exp={secret}'),
@@ -165,9 +173,9 @@ class Quirks(Server):
     users may read and write all. limit: manifests that are given before 429."""
 
     def __init__(self, kind, public=None, private=None, users=None, tls=None, limit=None, retry_after=None, **more):
-        self.__dict__.update(content=Content(), users=users or {}, public=set(public or ()), limit=limit, left=limit,
-                             tokens={}, uploads={}, secret=secrets.token_hex(8), retry_after=retry_after,
-                             kind=kind, table=USUAL | TABLE[kind] | more)
+        self.kind, self.table, self.content, self.users = kind, USUAL | TABLE[kind] | more, Content(), users or {}
+        self.public, self.limit, self.left, self.retry_after = set(public or ()), limit, limit, retry_after
+        self.tokens, self.uploads, self.secret = {}, {}, secrets.token_hex(8)
         for repository, tags in list((public or {}).items()) + list((private or {}).items()):
             for tag, layout in tags.items():
                 self.content.add(repository, tag, layout)
@@ -193,11 +201,13 @@ class Quirks(Server):
 
     def _challenge(self, exchange, repository, action, insufficient=False):
         actions = 'pull' if action == 'pull' else 'pull,push'
-        words = self['challenge' if repository else 'ping'].format(**self._words(repository, actions))
-        if insufficient and words.startswith('Bearer'):
-            words += ',error="insufficient_scope"'
+        lines = self['challenge' if repository else 'ping']
+        lines = [line.format(**self._words(repository, actions)) for line in ([lines] if isinstance(lines, str) else lines)]
+        if insufficient and lines[0].startswith('Bearer'):
+            lines[0] += ',error="insufficient_scope"'
         body, kind = self['unauthorized'](repository, action)
-        exchange.answer(401, body, {'WWW-Authenticate': words, 'Docker-Distribution-Api-Version': 'registry/2.0'}, kind)
+        exchange.answer(401, body, [('WWW-Authenticate', line) for line in lines]
+                        + [('Docker-Distribution-Api-Version', 'registry/2.0')], kind)
 
     def _basic(self, exchange):
         """Name of the user of basic credentials; None: wrong ones, '': none."""
@@ -212,7 +222,7 @@ class Quirks(Server):
         if self['open'] and action == 'pull' and repository in self.public:
             return True
         shown = exchange.headers.get('Authorization', '')
-        if self['challenge'].startswith('Basic realm="{'):
+        if self['basic']:
             if self._basic(exchange):
                 return True
         elif shown[:7].lower() == 'bearer ':
@@ -310,13 +320,13 @@ class Quirks(Server):
         if exchange.method == 'HEAD' and not self['head']:
             exchange.answer(405, '<h1>Method Not Allowed</h1>', {'Allow': 'GET'}, 'text/html')
             return
-        limits = {k: v.format(left=self.left) for k, v in (self['limits'] or {}).items()} if self.limit is not None else {}
-        if self.limit is not None and exchange.method == 'GET':
-            if not self.left:
-                limits |= {'Retry-After': str(self.retry_after)} if self.retry_after else {}
-                exchange.answer(429, PULL_LIMIT, limits)
-                return
+        spent = self.limit is not None and exchange.method == 'GET' and self.left == 0
+        if self.limit is not None and exchange.method == 'GET' and self.left:
             self.left -= 1
+        limits = {k: v.format(left=self.left) for k, v in (self['limits'] or {}).items()} if self.limit is not None else {}
+        if spent:
+            exchange.answer(429, PULL_LIMIT, limits | ({'Retry-After': str(self.retry_after)} if self.retry_after else {}))
+            return
         found = self.content.manifest(repository, reference)
         if found and self['accept_needed'] and 'index' in found[2] and found[2] not in exchange.headers.get('Accept', ''):
             exchange.answer(404, error('MANIFEST_UNKNOWN', 'OCI index found, but Accept header does not support OCI indexes'))
