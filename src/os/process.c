@@ -8,12 +8,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "os/fs.h"
 
 #define CHILD_FD_MAX  64
 #define SPAWN_FDS_MAX 16
@@ -109,58 +111,102 @@ int process_wait(pid_t pid, int *status, struct error *err)
 	return 0;
 }
 
-/* Reads the child's output until its end or the deadline. */
-static int collect(
-	int fd, const char *name, struct buffer *out, size_t limit, uint64_t deadline, struct error *err)
+static int wait_readable(int fd, const char *name, uint64_t deadline, struct error *err)
 {
-	char bytes[65536];
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int ready;
+
+	do
+		ready = poll(&p, 1, clock_poll_timeout(deadline));
+	while (ready < 0 && errno == EINTR);
+	if (ready < 0)
+		return error_errno(err, errno, "wait for %s", name);
+	/* Something to read, but too late: a child that never stops writing does not get on either. */
+	if (ready == 0 || clock_monotonic() >= deadline)
+		return error_set(err, ERROR_TIMEOUT, "%s: no end in time", name);
+	return 0;
+}
+
+/* Reads the child's output until its end or the deadline, straight to where it belongs: it may be a secret.
+ */
+static int collect(
+	int fd, const char *name, const struct process_run_options *o, uint64_t deadline, struct error *err)
+{
+	struct buffer *out = o->out;
+	char dropped[4096];
 
 	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int ready = poll(&p, 1, clock_poll_timeout(deadline));
+		size_t room = out && o->limit - out->size < 65536 ? o->limit - out->size + 1 : 65536;
+		int r = wait_readable(fd, name, deadline, err);
 		ssize_t n;
 
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready == 0)
-			return error_set(err, ERROR_TIMEOUT, "%s: no end in time", name);
-		n = read(fd, bytes, sizeof bytes);
+		if (r < 0)
+			return r;
+		if (out && !buffer_reserve(out, room))
+			return error_no_memory(err, name);
+		n = out ? read(fd, out->data + out->size, room) : read(fd, dropped, sizeof dropped);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return error_errno(err, errno, "read from %s", name);
 		if (n == 0)
 			return 0;
-		if (out && out->size + (size_t)n > limit)
-			return error_set(err, ERROR_LIMIT, "%s: over %zu bytes of output", name, limit);
-		if (out && !buffer_append(out, bytes, (size_t)n))
-			return error_no_memory(err, name);
+		if (!out)
+			continue;
+		out->size += (size_t)n;
+		if (out->size > o->limit)
+			return error_set(err, ERROR_LIMIT, "%s: over %zu bytes of output", name, o->limit);
 	}
 }
 
-int process_run(
-	const char *const *argv, struct buffer *out, size_t limit, uint64_t timeout, struct error *err)
+/* The input as a file of memory: however late or little the child reads, nobody waits for it, and nobody gets
+ * a SIGPIPE. Returns its descriptor. */
+static int input_file(const char *name, const struct process_run_options *o, struct error *err)
 {
-	_cleanup_fd_ int read_end = -1, write_end = -1;
-	struct process_fd fds[] = {{-1, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
-	struct process_spec spec = {.path = argv[0], .argv = argv, .fds = fds, .fd_count = 2};
+	_cleanup_fd_ int fd = memfd_create("input", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return error_errno(err, errno, "run %s", name);
+	r = fs_write_all(fd, o->input, o->input_size, name, err);
+	if (r < 0)
+		return r;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return error_errno(err, errno, "run %s", name);
+	return TAKE_FD(fd);
+}
+
+int process_run(const char *const *argv, const struct process_run_options *o, struct error *err)
+{
+	_cleanup_fd_ int input = o->input ? input_file(argv[0], o, err) : -1;
+	_cleanup_fd_ int read_end = -1, write_end = -1, ended = -1;
+	uint64_t deadline = clock_monotonic() + o->timeout;
+	struct process_fd fds[] = {
+		{-1, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}, {input, STDIN_FILENO}};
+	struct process_spec spec = {.path = argv[0], .argv = argv, .fds = fds, .fd_count = o->input ? 3 : 2};
 	int ends[2], status = 0, r;
 	pid_t pid;
 
+	if (o->input && input < 0)
+		return input;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "run %s", argv[0]);
 	read_end = ends[0];
 	fds[0].parent = write_end = ends[1];
-	r = process_spawn(&spec, &pid, NULL, err);
+	r = process_spawn(&spec, &pid, &ended, err);
 	if (r < 0)
 		return r;
 	close(TAKE_FD(write_end));
-	r = collect(read_end, argv[0], out, limit, clock_monotonic() + timeout, err);
+	r = collect(read_end, argv[0], o, deadline, err);
+	if (r == 0)
+		r = wait_readable(ended, argv[0], deadline, err);
 	if (r < 0)
 		kill(pid, SIGKILL);
 	if (process_wait(pid, &status, r < 0 ? NULL : err) < 0 || r < 0)
 		return r < 0 ? r : -ERROR_SYSTEM;
-	if (status)
+	if (o->status)
+		*o->status = status;
+	else if (status)
 		return error_set(err, ERROR_SYSTEM, "%s ended with status %d", argv[0], status);
 	return 0;
 }

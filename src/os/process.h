@@ -30,8 +30,16 @@ int process_spawn(const struct process_spec *spec, pid_t *pid, int *pidfd, struc
 /* Waits for the child. *status: 0-255, 128+N where signal N ended it. */
 int process_wait(pid_t pid, int *status, struct error *err);
 
-/* Runs a command to its end, `timeout` nanoseconds at most (then it is killed: TIMEOUT), standard output
- * into *out (may be NULL; at most `limit` bytes, else LIMIT), standard error to ours. A status other than 0
- * is a SYSTEM error that names the command. */
-int process_run(
-	const char *const *argv, struct buffer *out, size_t limit, uint64_t timeout, struct error *err);
+struct process_run_options {
+	const void *input; /* for its standard input, which ends behind it; NULL: /dev/null */
+	size_t input_size;
+	struct buffer *out; /* gets its standard output, within the limit without moving where room for limit
+			       + 1 bytes is reserved; NULL: it is dropped */
+	size_t limit;       /* bytes of that; more is an error, LIMIT */
+	uint64_t timeout;   /* nanoseconds, from now; then it is killed: TIMEOUT */
+	int *status;        /* gets what it ended with; NULL: other than 0 is an error, SYSTEM, that names the
+			       command */
+};
+
+/* Runs a command to its end. Standard error is ours. */
+int process_run(const char *const *argv, const struct process_run_options *o, struct error *err);

@@ -143,7 +143,9 @@ static int find_package(char **name, struct error *err)
 	_cleanup_buffer_ struct buffer out = {0};
 	_cleanup_free_ char *text = NULL;
 	char *at, *end;
-	int r = process_run(argv, &out, 1 << 20, 60 * NANOSECONDS_PER_SECOND, err);
+	struct process_run_options options = {
+		.out = &out, .limit = 1 << 20, .timeout = 60 * NANOSECONDS_PER_SECOND};
+	int r = process_run(argv, &options, err);
 
 	if (r == -ERROR_NOT_FOUND)
 		return error_set(err, ERROR_UNAVAILABLE,
@@ -188,7 +190,7 @@ static int download(const char *directory, char **path, const struct progress *p
 			"APT::Sandbox::User=root", "download", name, NULL};
 
 		progress_report(progress, &event);
-		r = process_run(argv, NULL, 0, DOWNLOAD_TIMEOUT, err);
+		r = process_run(argv, &(struct process_run_options){.timeout = DOWNLOAD_TIMEOUT}, err);
 		event.done = r == 0;
 		event.finished = true;
 		progress_report(progress, &event);

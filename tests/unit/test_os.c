@@ -190,6 +190,12 @@ TEST(a_sparse_copy_keeps_bytes_and_holes)
 	place_close(&p);
 }
 
+static int run(const char *const *argv, struct buffer *out, size_t limit, uint64_t timeout, struct error *err)
+{
+	return process_run(
+		argv, &(struct process_run_options){.out = out, .limit = limit, .timeout = timeout}, err);
+}
+
 TEST(a_child_has_only_the_descriptors_that_were_named)
 {
 	const char *const argv[] = {"sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0", NULL};
@@ -197,7 +203,7 @@ TEST(a_child_has_only_the_descriptors_that_were_named)
 	struct error err;
 	int stray = open("/etc/passwd", O_RDONLY); /* not close-on-exec */
 
-	CHECK_OK(process_run(argv, &out, 1000, 10 * NANOSECONDS_PER_SECOND, &err));
+	CHECK_OK(run(argv, &out, 1000, 10 * NANOSECONDS_PER_SECOND, &err));
 	CHECK(buffer_u8(&out, 0));
 	CHECK_TEXT((const char *)out.data, "0\n1\n2\n3\n/dev/null\n"); /* 3: ls reading the directory */
 	close(stray);
@@ -208,7 +214,7 @@ TEST(a_command_that_is_not_there_is_an_error_of_the_start)
 	const char *const argv[] = {"/nonexistent/program", NULL};
 	struct error err;
 
-	CHECK_ERROR(process_run(argv, NULL, 0, NANOSECONDS_PER_SECOND, &err), ERROR_NOT_FOUND);
+	CHECK_ERROR(run(argv, NULL, 0, NANOSECONDS_PER_SECOND, &err), ERROR_NOT_FOUND);
 	CHECK(strstr(err.text, "/nonexistent/program"));
 }
 
@@ -220,10 +226,47 @@ TEST(a_command_is_bounded_in_time_and_output)
 	_cleanup_buffer_ struct buffer out = {0};
 	struct error err;
 
-	CHECK_ERROR(process_run(slow, NULL, 0, NANOSECONDS_PER_SECOND / 10, &err), ERROR_TIMEOUT);
-	CHECK_ERROR(process_run(loud, &out, 100000, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_LIMIT);
-	CHECK_ERROR(process_run(bad, NULL, 0, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_SYSTEM);
+	CHECK_ERROR(run(slow, NULL, 0, NANOSECONDS_PER_SECOND / 10, &err), ERROR_TIMEOUT);
+	CHECK_ERROR(run(loud, &out, 100000, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_LIMIT);
+	CHECK_ERROR(run(bad, NULL, 0, 10 * NANOSECONDS_PER_SECOND, &err), ERROR_SYSTEM);
 	CHECK(strstr(err.text, "status 3"));
+}
+
+TEST(a_command_that_writes_for_ever_or_closes_its_output_has_no_more_time)
+{
+	const char *const loud[] = {"yes", NULL};
+	const char *const mute[] = {"sh", "-c", "exec >&- sleep 100", NULL};
+	struct error err;
+
+	CHECK_ERROR(run(loud, NULL, 0, NANOSECONDS_PER_SECOND / 5, &err), ERROR_TIMEOUT);
+	CHECK_ERROR(run(mute, NULL, 0, NANOSECONDS_PER_SECOND / 5, &err), ERROR_TIMEOUT);
+}
+
+TEST(a_command_gets_its_input_and_one_that_does_not_read_it_harms_nobody)
+{
+	const char *const copy[] = {"sh", "-c", "cat; exit 7", NULL};
+	const char *const lazy[] = {"true", NULL};
+	_cleanup_buffer_ struct buffer in = {0}, out = {0};
+	struct process_run_options o = {
+		.out = &out, .limit = 1 << 20, .timeout = 10 * NANOSECONDS_PER_SECOND};
+	struct error err;
+	int status = 0;
+
+	while (in.size < (1 << 20))
+		CHECK(buffer_u32(&in, (uint32_t)in.size));
+	o.input = in.data;
+	o.input_size = in.size;
+	CHECK_OK(process_run(lazy, &o, &err));
+	CHECK_INT(out.size, 0);
+	o.status = &status;
+	CHECK_OK(process_run(copy, &o, &err));
+	CHECK_INT(status, 7);
+	CHECK(out.size == in.size && memcmp(in.data, out.data, in.size) == 0);
+	o.input = "";
+	o.input_size = 0;
+	buffer_clear(&out);
+	CHECK_OK(process_run(copy, &o, &err));
+	CHECK_INT(out.size, 0);
 }
 
 static int try_under_landlock(const char *inside, const char *outside)

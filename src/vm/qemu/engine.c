@@ -183,12 +183,13 @@ static void examine_program(const struct examination *e)
 	struct error err = {0};
 	_cleanup_free_ char *path = machine_find_qemu(&err), *version = NULL;
 	_cleanup_buffer_ struct buffer out = {0};
+	struct process_run_options options = {.out = &out, .limit = 4096, .timeout = QMP_TIME};
 
 	if (!path) {
 		finding(e, "qemu", VM_FINDING_BAD, "%s", err.text);
 		return;
 	}
-	if (process_run((const char *const[]){path, "--version", NULL}, &out, 4096, QMP_TIME, &err) < 0) {
+	if (process_run((const char *const[]){path, "--version", NULL}, &options, &err) < 0) {
 		finding(e, "qemu", VM_FINDING_BAD, "%s", err.text);
 		return;
 	}
