@@ -69,8 +69,9 @@ MONOCORE_API int monocore_exit_status(int code);      /* what the CLI exits with
 MONOCORE_API void monocore_free(void *memory);        /* strings and byte blocks given out */
 MONOCORE_API void monocore_free_strings(char **list); /* NULL-terminated lists given out */
 
-/* Progress of what takes longer: called from the thread that made the call, at most every 50 ms a task and
- * once more with `finished`. total is 0 where it is not known. */
+/* Progress of what takes longer: called from one thread at a time, not always the one that made the call, at
+ * most every 50 ms a task and once more with `finished`. total is 0 where it is not known. A task is "layer
+ * 1a2b3c4d5e6f" of a pull, "root file system", "template" and the like. */
 struct monocore_progress {
 	void (*report)(void *context, const char *task, const char *unit, uint64_t done, uint64_t total,
 		bool finished);
@@ -101,9 +102,12 @@ struct monocore_rlimit {
 	uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
+enum monocore_pull { MONOCORE_PULL_MISSING, MONOCORE_PULL_ALWAYS, MONOCORE_PULL_NEVER };
+
 struct monocore_sandbox_options {
 	unsigned version;
-	const char *image; /* "oci:DIR", "docker-archive:FILE", "rootfs:DIR", or a path; see monocore(1) */
+	const char *image; /* a name, as docker has it, "oci:DIR", "docker-archive:FILE", "rootfs:DIR", or a
+			    * path; see monocore(1) */
 	const char *
 		script; /* of the image's label dev.monocore.scripts; "start": Entrypoint + Cmd; NULL: none */
 	const char *name;           /* [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most 63 bytes; NULL: one is made up */
@@ -122,12 +126,14 @@ struct monocore_sandbox_options {
 	uint32_t pids;                                       /* most processes; 0: 4,096 */
 	const struct monocore_rlimit *rlimits;
 	size_t rlimit_count;
-	bool tty;         /* the main process gets a terminal */
-	bool stdin_open;  /* the main process's standard input is connected */
-	bool read_only;   /* the root file system cannot be written */
-	bool discard;     /* removed when it stops */
-	bool no_template; /* boot instead of cloning a template */
-	bool unconfined;  /* start even where the host cannot confine the engine */
+	bool tty;                /* the main process gets a terminal */
+	bool stdin_open;         /* the main process's standard input is connected */
+	bool read_only;          /* the root file system cannot be written */
+	bool discard;            /* removed when it stops */
+	bool no_template;        /* boot instead of cloning a template */
+	bool unconfined;         /* start even where the host cannot confine the engine */
+	enum monocore_pull pull; /* of an image that a registry has */
+	bool plain_http;         /* allowed to that registry */
 };
 #define MONOCORE_SANDBOX_OPTIONS_INIT \
 	{ \
@@ -330,6 +336,56 @@ struct monocore_log_line {
 MONOCORE_API int monocore_log(struct monocore *mc, const char *name,
 	const struct monocore_log_options *options,
 	int (*line)(void *context, const struct monocore_log_line *line), void *context,
+	struct monocore_error *err);
+
+/* ---- images and registries ---- */
+
+struct monocore_pull_options {
+	unsigned version;
+	const char *platform; /* "linux/arm64"; NULL: this host's */
+	bool plain_http;      /* allowed; without it to loopback only, or where registries.json says so */
+};
+#define MONOCORE_PULL_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+struct monocore_pulled {
+	char *name;   /* canonical: "docker.io/library/alpine:3" */
+	char *digest; /* of what it leads to: a manifest or an index */
+	char *source; /* "https://registry-1.docker.io/library/alpine" */
+	bool changed; /* it was not here, or led to something else */
+};
+MONOCORE_API void monocore_pulled_free(struct monocore_pulled *p);
+
+/* Fetches what the registry has under a name, where it is not here already, and makes its root file system.
+ * Many processes may pull the same: it is fetched once. What was fetched before a failure is kept for the
+ * next try. "oci:DIR", "docker-archive:FILE" and the like are taken from there. */
+MONOCORE_API int monocore_image_pull(struct monocore *mc, const char *name,
+	const struct monocore_pull_options *options, struct monocore_pulled **pulled,
+	struct monocore_error *err);
+
+struct monocore_push_options {
+	unsigned version;
+	const char *platform; /* of an image for several: only this one; NULL: all that are here */
+	bool plain_http;      /* allowed */
+};
+#define MONOCORE_PUSH_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+struct monocore_pushed {
+	char *name;   /* canonical */
+	char *digest; /* what it leads to at the registry now */
+	bool partial; /* of an image for several platforms only one was pushed: the others are not here */
+	uint64_t uploaded, mounted, there; /* blobs: sent, taken over from another repository, had already */
+};
+MONOCORE_API void monocore_pushed_free(struct monocore_pushed *p);
+
+/* Sends the image that is here under a name to the registry of that name. */
+MONOCORE_API int monocore_image_push(struct monocore *mc, const char *name,
+	const struct monocore_push_options *options, struct monocore_pushed **pushed,
 	struct monocore_error *err);
 
 /* ---- the host ---- */

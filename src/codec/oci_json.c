@@ -42,6 +42,28 @@ enum oci_media oci_media_type(const char *media_type)
 	return OCI_MEDIA_OTHER;
 }
 
+static const char *known_type(const char *media_type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(media_types) && media_types[i].media <= OCI_MEDIA_MANIFEST; i++)
+		if (media_type && !strcmp(media_types[i].start, media_type))
+			return media_types[i].start;
+	return NULL;
+}
+
+const char *oci_document_type(const void *json, size_t n)
+{
+	_cleanup_(cleanup_json) json_t *root = n > OCI_JSON_MAX ? NULL : json_loadb(json, n, 0, NULL);
+	const char *type = known_type(json_string_value(json_object_get(root, "mediaType")));
+
+	if (type)
+		return type;
+	if (json_is_array(json_object_get(root, "manifests")))
+		return MEDIA_OCI "index.v1+json";
+	if (json_is_array(json_object_get(root, "layers")) && json_is_object(json_object_get(root, "config")))
+		return MEDIA_OCI "manifest.v1+json";
+	return "";
+}
+
 bool oci_digest_valid(const char *digest)
 {
 	return text_starts(digest, "sha256:") && strlen(digest) == OCI_DIGEST_SIZE - 1 &&

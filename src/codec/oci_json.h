@@ -63,6 +63,10 @@ struct oci_config {
 void oci_config_free(struct oci_config *config);
 int oci_config_parse(const void *json, size_t n, struct oci_config *config, struct error *err);
 
+/* What a document says it is, "application/vnd.oci.image.index.v1+json" and so on, by its mediaType or, where
+ * it has none, by its members: a constant, "" for what is neither index nor manifest. */
+const char *oci_document_type(const void *json, size_t n);
+
 /* One image of manifest.json: names within the archive. */
 struct docker_image {
 	char *config;

@@ -248,6 +248,8 @@ static int explain(const struct http_client *c, const struct exchange *x, CURLco
 	const char *what = *c->message ? c->message : curl_easy_strerror(e);
 
 	x->response->transient = true;
+	x->response->unreached = e == CURLE_COULDNT_RESOLVE_HOST || e == CURLE_COULDNT_CONNECT ||
+				 e == CURLE_COULDNT_RESOLVE_PROXY;
 	switch (e) {
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:

@@ -53,6 +53,7 @@ struct http_response {
 	struct buffer headers; /* "name: value\0" one behind the other, names in lower case */
 	struct buffer text;    /* of the body, HTTP_TEXT_MAX bytes at most, the rest is dropped */
 	bool transient;        /* of a failed exchange: another try may succeed */
+	bool unreached;        /* of a failed exchange: there was no connection at all */
 };
 void http_response_free(struct http_response *response);
 

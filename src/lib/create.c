@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sandboxes come into being and start. */
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "codec/message.h"
 #include "lib/handle.h"
 #include "lib/process.h"
-#include "os/process.h"
+#include "lib/supervisor.h"
 #include "sandbox/control.h"
-#include "sandbox/programs.h"
 #include "sandbox/provision.h"
 
 /* Names of `docker run --ulimit` and the numbers of the Linux ABI. */
@@ -45,22 +40,6 @@ static int convert_rlimits(
 		out[i] = (struct message_rlimit){
 			rlimit_names[n].resource, o->rlimits[i].soft, o->rlimits[i].hard};
 	}
-	return 0;
-}
-
-static int hold(struct monocore *mc, struct directory *d, struct error *err)
-{
-	struct held *h = calloc(1, sizeof *h);
-
-	if (!h) {
-		directory_close(d);
-		return error_no_memory(err, "keep a sandbox");
-	}
-	h->directory = *d;
-	pthread_mutex_lock(&mc->mutex);
-	h->next = mc->held;
-	mc->held = h;
-	pthread_mutex_unlock(&mc->mutex);
 	return 0;
 }
 
@@ -95,6 +74,8 @@ static int create(
 		.discard = o->discard,
 		.no_template = o->no_template,
 		.unconfined = o->unconfined,
+		.pull = (enum image_pull)o->pull,
+		.plain_http = o->plain_http,
 		.progress = &mc->progress};
 	int r;
 
@@ -106,7 +87,7 @@ static int create(
 	r = convert_rlimits(o, rlimits, err);
 	if (r == 0)
 		r = provision(&mc->home, &p, &d, name, err);
-	if (r == 0 && (r = hold(mc, &d, err)) < 0) {
+	if (r == 0 && (r = hold_sandbox(mc, &d, err)) < 0) {
 		free(*name);
 		*name = NULL;
 	}
@@ -121,40 +102,10 @@ int monocore_create(struct monocore *mc, const struct monocore_sandbox_options *
 	return create(mc, options, name, &err) < 0 ? give_error(error, &err) : 0;
 }
 
-/* Starts the supervisor with its end of the connection and the lock. It is on its own from then on. */
-static int spawn_supervisor(struct monocore *mc, const struct directory *d, int connection, struct error *err)
-{
-	_cleanup_free_ char *program = program_path("mcrun", err);
-	const char *const argv[] = {"mcrun", mc->home.path, d->id, NULL};
-	const struct process_fd fds[] = {
-		{connection, CONTROL_FD_CLIENT}, {d->lock, CONTROL_FD_LOCK}, {STDERR_FILENO, STDERR_FILENO}};
-	struct process_spec spec = {.path = program,
-		.argv = argv,
-		.fds = fds,
-		.fd_count = getenv("MONOCORE_DEBUG") ? 3 : 2,
-		.new_session = true};
-	pid_t pid;
-
-	return program ? process_spawn(&spec, &pid, NULL, err) : -ERROR_NOT_FOUND;
-}
-
-static int report_progress(struct monocore *mc, const struct frame *f, struct error *err)
-{
-	struct control_progress m = {0};
-	int r = control_progress_decode(cursor_of(f->payload, f->size), &m, err);
-
-	if (r == 0)
-		progress_report(
-			&mc->progress, &(struct progress_event){m.task, m.unit, m.done, m.total, m.finished});
-	control_progress_free(&m);
-	return r;
-}
-
 /* Asks for the start on stream 1 and waits until the main process runs. */
 static int send_start(struct monocore *mc, struct peer *peer, const struct monocore_attach_options *attach,
 	struct error *err)
 {
-	_cleanup_buffer_ struct buffer payload = {0};
 	struct control_attach m = {0};
 	struct frame f;
 	int r;
@@ -164,9 +115,9 @@ static int send_start(struct monocore *mc, struct peer *peer, const struct monoc
 			.flags = CONTROL_ATTACH_STREAMS | (attach->owner ? CONTROL_ATTACH_OWNER : 0),
 			.rows = attach->rows,
 			.columns = attach->columns};
-	control_attach_encode(&m, &payload);
-	if (payload.failed || !peer_send(peer, 1, CONTROL_START, 0, payload.data, payload.size))
-		return error_set(err, ERROR_CLOSED, "start the supervisor: it is gone");
+	r = supervisor_send_start(peer, &m, err);
+	if (r < 0)
+		return r;
 	do {
 		r = peer_wait(peer, &f, UINT64_MAX, err);
 		if (r < 0)
@@ -175,7 +126,7 @@ static int send_start(struct monocore *mc, struct peer *peer, const struct monoc
 		if (f.type == MESSAGE_ERROR)
 			r = error_from_frame(&f, err);
 		else if (f.type == CONTROL_PROGRESS)
-			r = report_progress(mc, &f, err);
+			r = supervisor_progress(mc, &f, err);
 	} while (r == 0 && f.type != MESSAGE_STARTED);
 	return r;
 }
@@ -187,24 +138,16 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 	_cleanup_record_ struct record record = {0};
 	_cleanup_(peer_close) struct peer peer = PEER_NONE;
 	const struct monocore_attach_options plain = MONOCORE_ATTACH_OPTIONS_INIT;
-	_cleanup_fd_ int theirs = -1;
-	int ends[2], r = find_sandbox(mc, name, &d, &record, err);
+	int r = find_sandbox(mc, name, &d, &record, err);
 
 	if (r == 0 && d.lock < 0 && (r = directory_lock(&d, false, err)) == -ERROR_BUSY)
 		return error_set(err, ERROR_BUSY, "sandbox '%s' is running already", name);
 	if (r == 0)
 		r = home_check_space(&mc->home, err);
+	if (r == 0)
+		r = supervisor_spawn(mc, &d, &peer, err);
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-		return error_errno(err, errno, "make a connection");
-	peer.fd = ends[0];
-	theirs = ends[1];
-	r = spawn_supervisor(mc, &d, theirs, err);
-	if (r < 0)
-		return r;
-	close(TAKE_FD(theirs));
-	close(TAKE_FD(d.lock));
 	if (process && !attach)
 		attach = &plain;
 	r = send_start(mc, &peer, process ? attach : NULL, err);

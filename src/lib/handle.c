@@ -58,9 +58,11 @@ int give_error(struct monocore_error *out, const struct error *err)
 
 static void report_progress(void *context, const struct progress_event *e)
 {
-	const struct monocore *mc = context;
+	struct monocore *mc = context;
 
+	pthread_mutex_lock(&mc->telling);
 	mc->user_progress.report(mc->user_progress.context, e->task, e->unit, e->done, e->total, e->finished);
+	pthread_mutex_unlock(&mc->telling);
 }
 
 /* Every command begins with what killed processes left. */
@@ -83,6 +85,7 @@ int monocore_open(
 		return give_error(error, &err);
 	}
 	pthread_mutex_init(&mc->mutex, NULL);
+	pthread_mutex_init(&mc->telling, NULL);
 	if (options && options->progress.report) {
 		mc->user_progress = options->progress;
 		mc->progress = (struct progress){.report = report_progress, .context = mc};
@@ -111,12 +114,29 @@ void monocore_close(struct monocore *mc)
 	}
 	home_close(&mc->home);
 	pthread_mutex_destroy(&mc->mutex);
+	pthread_mutex_destroy(&mc->telling);
 	free(mc);
 }
 
 const char *monocore_home(const struct monocore *mc)
 {
 	return mc->home.path;
+}
+
+int hold_sandbox(struct monocore *mc, struct directory *d, struct error *err)
+{
+	struct held *h = calloc(1, sizeof *h);
+
+	if (!h) {
+		directory_close(d);
+		return error_no_memory(err, "keep a sandbox");
+	}
+	h->directory = *d;
+	pthread_mutex_lock(&mc->mutex);
+	h->next = mc->held;
+	mc->held = h;
+	pthread_mutex_unlock(&mc->mutex);
+	return 0;
 }
 
 static void take_held_lock(struct monocore *mc, struct directory *d)

@@ -24,6 +24,7 @@ struct monocore {
 	struct progress progress;
 	struct monocore_progress user_progress;
 	pthread_mutex_t mutex; /* guards held */
+	pthread_mutex_t telling; /* progress comes from several threads */
 	struct held *held;
 };
 
@@ -33,6 +34,9 @@ int give_error(struct monocore_error *out, const struct error *err);
 /* Finds a sandbox and reads its record. The lock that this handle holds on it, if any, comes along. */
 int find_sandbox(
 	struct monocore *mc, const char *name, struct directory *d, struct record *record, struct error *err);
+
+/* Keeps d, with its lock, until this handle finds the sandbox again or is closed; takes it over. */
+int hold_sandbox(struct monocore *mc, struct directory *d, struct error *err);
 
 /* A connection to the supervisor of the running sandbox in d; one that is just starting is waited for. BUSY
  * where it does not run: the text names it. */

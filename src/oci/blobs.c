@@ -259,7 +259,11 @@ int blobs_find(const struct blobs *b, const char *name, struct blob *blob, struc
 {
 	_cleanup_fd_ int fd = -1;
 	struct stat s;
+	int r = b->source ? b->source->find(b->source->context, name, blob, err) : -ERROR_NOT_FOUND;
 
+	if (r != -ERROR_NOT_FOUND)
+		return r;
+	*blob = (struct blob){.fd = -1};
 	if (b->archive)
 		return find_in_archive(b, name, blob, err);
 	fd = fs_open(b->fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);

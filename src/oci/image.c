@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From what the user wrote to a root file system in the store. */
-#include "oci/image.h"
+#include "oci/image_parts.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -12,10 +13,8 @@
 #include "base/text.h"
 #include "codec/sha256.h"
 #include "disk/ext4.h"
-#include "oci/blobs.h"
-#include "oci/build.h"
 #include "oci/directory.h"
-#include "oci/plan.h"
+#include "oci/pull.h"
 #include "oci/reference.h"
 #include "oci/store.h"
 #include "os/fs.h"
@@ -43,13 +42,19 @@ void image_free(struct image *image)
 	free(image->config.variant);
 	free(image->config.created);
 	free(image->reference);
+	free(image->name);
 	free(image->digest);
+	free(image->target);
+	free(image->source);
+	if (image->hold)
+		store_hold_free(image->hold);
+	free(image->hold);
 	free(image);
 }
 
 /* ---- options ---------------------------------------------------------------------------------------- */
 
-static struct image_limits limits_of(const struct image_options *o)
+struct image_limits image_limits_of(const struct image_options *o)
 {
 	struct image_limits l = o ? o->limits : (struct image_limits){0};
 
@@ -62,7 +67,7 @@ static struct image_limits limits_of(const struct image_options *o)
 }
 
 /* This machine in the words of OCI, which are those of Go. */
-static const char *host_architecture(void)
+const char *image_host_architecture(void)
 {
 	static const char *const names[][2] = {
 		{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"riscv64", "riscv64"}, {"ppc64le", "ppc64le"}};
@@ -106,28 +111,21 @@ static int empty_config(struct image_config *c, struct error *err)
 			return -ERROR_NO_MEMORY;
 	}
 	c->os = text_copy("linux", err);
-	c->architecture = text_copy(host_architecture(), err);
+	c->architecture = text_copy(image_host_architecture(), err);
 	return c->os && c->architecture ? 0 : -ERROR_NO_MEMORY;
 }
 
 /* ---- the root file system --------------------------------------------------------------------------- */
-
-struct making {
-	struct build build;
-	const struct blobs *blobs; /* with a plan, or a directory */
-	const struct plan *plan;
-	int directory;
-	const char *name;
-	const char *id;
-};
 
 static int make_root(void *context, int fd, int directory, struct error *err)
 {
 	struct making *m = context;
 	char id[SHA256_HEX_SIZE];
 	uint8_t hash[SHA256_SIZE];
-	int r;
+	int r = m->before ? m->before(m->context, err) : 0;
 
+	if (r < 0)
+		return r;
 	m->build.fd = fd;
 	m->build.directory = directory;
 	if (m->plan)
@@ -143,21 +141,32 @@ static int make_root(void *context, int fd, int directory, struct error *err)
 static int provide_root(struct store *s, struct image *image, struct making *m, const uint8_t *hash,
 	const struct image_options *o, struct error *err)
 {
-	_cleanup_fd_ int fd = -1;
-	int r;
+	int fd = -1, r;
 
 	sha256_hex(hash, image->root_id);
-	if (store_find(s, image->root_id, "erofs", &fd, &image->root_size, NULL) == 0)
-		return 0;
-	memcpy(m->build.uuid, hash, sizeof m->build.uuid);
-	m->build.limits = limits_of(o);
-	m->build.progress = o ? o->progress : NULL;
-	m->id = image->root_id;
-	r = store_make(s, image->root_id, "erofs", make_root, m, &fd, &image->root_size, err);
-	return r;
+	r = store_find(s, image->root_id, "erofs", &fd, &image->root_size, NULL);
+	if (r < 0) {
+		memcpy(m->build.uuid, hash, sizeof m->build.uuid);
+		m->build.limits = image_limits_of(o);
+		m->build.progress = o ? o->progress : NULL;
+		m->id = image->root_id;
+		r = store_make(s, image->root_id, "erofs", make_root, m, &fd, &image->root_size, err);
+	}
+	return r < 0 ? r : image_hold(image, fd, err);
 }
 
-static int hash_layers(const struct plan *p, uint8_t *hash, struct error *err)
+int image_hold(struct image *image, int fd, struct error *err)
+{
+	if (!image->hold)
+		image->hold = calloc(1, sizeof *image->hold);
+	if (!image->hold) {
+		close(fd);
+		return error_no_memory(err, "an image");
+	}
+	return store_hold_add(image->hold, fd, err);
+}
+
+int image_root_hash(char *const *diff_ids, size_t count, uint8_t *hash, struct error *err)
 {
 	struct sha256 sum;
 	int r = sha256_init(&sum, err);
@@ -165,26 +174,46 @@ static int hash_layers(const struct plan *p, uint8_t *hash, struct error *err)
 	if (r < 0)
 		return r;
 	sha256_update(&sum, ROOT_FORMAT, strlen(ROOT_FORMAT));
-	for (size_t i = 0; i < p->count; i++) {
-		sha256_update(&sum, p->layers[i].diff_id, strlen(p->layers[i].diff_id));
+	for (size_t i = 0; i < count; i++) {
+		sha256_update(&sum, diff_ids[i], strlen(diff_ids[i]));
 		sha256_update(&sum, "\n", 1);
 	}
 	return sha256_final(&sum, hash, err);
 }
 
+int image_from_plan(struct store *s, struct image *image, struct plan *plan, struct making *m,
+	const struct image_options *o, struct error *err)
+{
+	uint8_t hash[SHA256_SIZE];
+	int r = image_root_hash(plan->config.diff_ids, plan->count, hash, err);
+
+	m->plan = plan;
+	if (r == 0)
+		r = provide_root(s, image, m, hash, o, err);
+	if (r < 0)
+		return r;
+	image->digest = text_copy(plan->digest, err);
+	take_config(&image->config, &plan->config);
+	return image->digest ? 0 : -ERROR_NO_MEMORY;
+}
+
 /* ---- open ------------------------------------------------------------------------------------------- */
+
+struct plan_options image_plan_options(const struct image_options *o, char host[32])
+{
+	snprintf(host, 32, "linux/%s", image_host_architecture());
+	return (struct plan_options){
+		.platform = o && o->platform ? o->platform : host, .layers = image_limits_of(o).layers};
+}
 
 static int make_plan(const struct blobs *b, const struct reference *ref, const struct image_options *o,
 	struct plan *p, struct error *err)
 {
-	_cleanup_free_ char *host = text_format(err, "linux/%s", host_architecture());
-	struct plan_options options = {
-		.tag = ref->tag, .digest = ref->digest, .platform = host, .layers = limits_of(o).layers};
+	char host[32];
+	struct plan_options options = image_plan_options(o, host);
 
-	if (!host)
-		return -ERROR_NO_MEMORY;
-	if (o && o->platform)
-		options.platform = o->platform;
+	options.tag = ref->tag;
+	options.digest = ref->digest;
 	if (ref->kind != REFERENCE_LAYOUT && blobs_has(b, "manifest.json"))
 		return plan_archive(b, &options, p, err);
 	if (ref->kind != REFERENCE_ARCHIVE && blobs_has(b, "index.json"))
@@ -200,21 +229,12 @@ static int open_layers(struct store *s, const struct reference *ref, const struc
 {
 	_cleanup_blobs_ struct blobs b = {.fd = -1};
 	_cleanup_(plan_free) struct plan plan = {0};
-	struct making making = {.blobs = &b, .plan = &plan};
-	uint8_t hash[SHA256_SIZE];
+	struct making making = {.blobs = &b};
 	int r = blobs_open(ref->path, &b, err);
 
 	if (r == 0)
 		r = make_plan(&b, ref, o, &plan, err);
-	if (r == 0)
-		r = hash_layers(&plan, hash, err);
-	if (r == 0)
-		r = provide_root(s, image, &making, hash, o, err);
-	if (r < 0)
-		return r;
-	image->digest = text_copy(plan.digest, err);
-	take_config(&image->config, &plan.config);
-	return image->digest ? 0 : -ERROR_NO_MEMORY;
+	return r < 0 ? r : image_from_plan(s, image, &plan, &making, o, err);
 }
 
 static int open_directory(struct store *s, const struct reference *ref, const struct image_options *o,
@@ -250,8 +270,20 @@ int image_open(struct store *s, const char *text, const struct image_options *o,
 	image->reference = text_copy(text, err);
 	if (!image->reference)
 		return -ERROR_NO_MEMORY;
-	r = ref.kind == REFERENCE_DIRECTORY ? open_directory(s, &ref, o, image, err)
-					    : open_layers(s, &ref, o, image, err);
+	if (ref.kind == REFERENCE_NAME)
+		r = image_open_name(s, ref.path, o, image, err);
+	else if (ref.kind == REFERENCE_DIRECTORY)
+		r = open_directory(s, &ref, o, image, err);
+	else
+		r = open_layers(s, &ref, o, image, err);
+	if (r == 0 && !image->target)
+		image->target = text_copy(image->digest, err);
+	if (r == 0 && !image->source)
+		image->source = text_copy("", err);
+	if (r == 0 && !image->name)
+		image->name = text_copy("", err);
+	if (r == 0 && (!image->target || !image->source || !image->name))
+		r = -ERROR_NO_MEMORY;
 	if (r < 0)
 		return error_prefix(err, "image %s", text);
 	*out = TAKE_PTR(image);

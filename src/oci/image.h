@@ -35,11 +35,16 @@ struct image_config {
 
 struct image {
 	char *reference;    /* as the user wrote it */
+	char *name;         /* canonical, as the store has it: "docker.io/library/alpine:3"; "" from disk */
 	char *digest;       /* "sha256:…" of the manifest; "" for a rootfs directory */
+	char *target;       /* what the name leads to: an index's digest, or the manifest's; "" as above */
+	char *source;       /* "https://ghcr.io/acme/x": where it was pulled from; "" where it was not */
 	char root_id[65];   /* names store/rootfs/<id>.img: SHA-256 over the format's version and the layers'
 			       diff ids */
 	uint64_t root_size; /* bytes of that file */
 	struct image_config config;
+	bool pulled;             /* just now, and it was not there before */
+	struct store_hold *hold; /* keeps what it is made of from being collected */
 };
 void image_free(struct image *image);
 
@@ -52,8 +57,12 @@ struct image_limits {
 	uint32_t ratio;       /* uncompressed bytes per compressed byte, once past 64 MiB: 1,100 */
 };
 
+enum image_pull { IMAGE_PULL_MISSING, IMAGE_PULL_ALWAYS, IMAGE_PULL_NEVER };
+
 struct image_options {
 	const char *platform; /* "linux/amd64"; NULL: this host's */
+	enum image_pull pull; /* of an image that a registry has */
+	bool plain_http;      /* allowed, whatever is configured */
 	struct image_limits limits;
 	const struct progress *progress; /* may be NULL */
 };
@@ -63,6 +72,7 @@ struct image_options {
  *   docker-archive:FILE[:TAG]   what `docker save` writes
  *   rootfs:DIR                  a directory that is a root file system
  *   DIR or FILE starting with / ./ or ../ : found out from what is there
+ *   anything else               a name, as docker has it: what the store or a registry has under it
  * Two processes that want the same image build it once. *image is the caller's: image_free(). */
 int image_open(struct store *store, const char *reference, const struct image_options *options,
 	struct image **image, struct error *err);

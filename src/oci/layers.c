@@ -87,18 +87,53 @@ struct reading { /* one blob */
 	size_t layer;
 	struct blob blob;
 	uint64_t left;
+	uint64_t there; /* bytes of one that arrives */
 	struct sha256 hash;
 	struct decompress *decompress;
 	const uint8_t *in; /* read and not decompressed yet */
 	size_t in_size;
 };
 
+static bool stopped(struct layers *l)
+{
+	bool stop;
+
+	pthread_mutex_lock(&l->lock);
+	stop = l->stop;
+	pthread_mutex_unlock(&l->lock);
+	return stop;
+}
+
+/* Waits until there is more to read. */
+static int wait_arrival(struct reading *r, uint64_t have, struct error *err)
+{
+	const struct blob_source *source = r->l->blobs->source;
+
+	while (r->there <= have) {
+		int result = source->wait(source->context, &r->blob, have, &r->there, err);
+
+		if (result < 0)
+			return result;
+		if (stopped(r->l))
+			return error_set(err, ERROR_CLOSED, "stopped");
+	}
+	return 0;
+}
+
 static int read_more(struct reading *r, struct error *err)
 {
 	uint8_t *bytes = r->l->memory + PIECES * PIECE_BYTES;
 	size_t want = r->left < READ_BYTES ? (size_t)r->left : READ_BYTES;
+	uint64_t have = r->blob.size - r->left;
 	ssize_t n;
 
+	if (r->blob.arriving) {
+		int result = wait_arrival(r, have, err);
+
+		if (result < 0)
+			return result;
+		want = r->there - have < want ? (size_t)(r->there - have) : want;
+	}
 	do
 		n = pread(r->blob.fd, bytes, want, (off_t)(r->blob.offset + r->blob.size - r->left));
 	while (n < 0 && errno == EINTR);
@@ -106,7 +141,8 @@ static int read_more(struct reading *r, struct error *err)
 		return error_errno(err, errno, "read");
 	if (n == 0)
 		return error_set(err, ERROR_CORRUPT, "it became shorter while it was read");
-	sha256_update(&r->hash, bytes, (size_t)n);
+	if (!r->blob.arriving)
+		sha256_update(&r->hash, bytes, (size_t)n);
 	r->left -= (uint64_t)n;
 	r->l->read += (uint64_t)n;
 	r->in = bytes;
@@ -146,8 +182,9 @@ static int check_digest(struct reading *r, struct error *err)
 
 	while (result == 0 && r->left > 0)
 		result = read_more(r, err);
-	if (result == 0)
-		result = sha256_final(&r->hash, hash, err);
+	if (result < 0 || r->blob.arriving)
+		return result;
+	result = sha256_final(&r->hash, hash, err);
 	if (result < 0 || !*layer->digest)
 		return result;
 	if (strcmp(sha256_digest(hash, digest), layer->digest) == 0)
@@ -212,16 +249,6 @@ static int read_blob(struct layers *l, size_t at, struct error *err)
 		result = read_pieces(&r, err);
 	sha256_free(&r.hash);
 	return result;
-}
-
-static bool stopped(struct layers *l)
-{
-	bool stop;
-
-	pthread_mutex_lock(&l->lock);
-	stop = l->stop;
-	pthread_mutex_unlock(&l->lock);
-	return stop;
 }
 
 static void *produce(void *argument)

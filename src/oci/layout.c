@@ -21,26 +21,26 @@ static void blob_name(const char *digest, char *out, size_t size)
 }
 
 /* A document named by a descriptor: its size and digest must be what that says. */
-static int read_document(const struct blobs *b, const struct oci_descriptor *d, const char *what,
+static int read_document(const struct blobs *b, const char *wanted, uint64_t size, const char *what,
 	struct buffer *out, struct error *err)
 {
 	char name[96], digest[SHA256_DIGEST_SIZE];
 	uint8_t hash[SHA256_SIZE];
 	int r;
 
-	blob_name(d->digest, name, sizeof name);
+	blob_name(wanted, name, sizeof name);
 	r = blobs_read(b, name, OCI_JSON_MAX, out, err);
 	if (r == 0)
 		r = sha256_of(out->data, out->size, hash, err);
 	if (r < 0)
-		return error_prefix(err, "%s %s", what, d->digest);
-	if (strcmp(sha256_digest(hash, digest), d->digest) != 0)
+		return error_prefix(err, "%s %s", what, wanted);
+	if (strcmp(sha256_digest(hash, digest), wanted) != 0)
 		return error_set(err, ERROR_CORRUPT,
 			"%s %s: its digest is %s: it was damaged or replaced, get the image again", what,
-			d->digest, digest);
-	if (out->size != d->size)
+			wanted, digest);
+	if (out->size != size)
 		return error_set(err, ERROR_INVALID, "%s %s has %zu bytes, its descriptor says %llu", what,
-			d->digest, out->size, (unsigned long long)d->size);
+			wanted, out->size, (unsigned long long)size);
 	return 0;
 }
 
@@ -92,7 +92,7 @@ static int no_choice(
 	if (names.failed)
 		return error_no_memory(err, "index");
 	if (index->count == 0)
-		return error_set(err, ERROR_NOT_FOUND, "the layout has no image");
+		return error_set(err, ERROR_NOT_FOUND, "the index has no image");
 	if (wanted)
 		return error_set(err, ERROR_NOT_FOUND, "no image %s for %s: there is %s", wanted, o->platform,
 			names.data);
@@ -103,8 +103,7 @@ static int no_choice(
 		names.data);
 }
 
-/* The descriptor that the options mean; without tag and digest the only one, or the one called latest. */
-static int choose(const struct oci_index *index, const struct plan_options *o,
+int plan_choose(const struct oci_index *index, const struct plan_options *o,
 	const struct oci_descriptor **chosen, struct error *err)
 {
 	const struct oci_descriptor *latest = NULL, *any = NULL;
@@ -131,37 +130,56 @@ static int choose(const struct oci_index *index, const struct plan_options *o,
 	return 0;
 }
 
-static bool is_index(const struct oci_descriptor *d)
+/* What of a descriptor leads on. */
+struct target {
+	char digest[OCI_DIGEST_SIZE];
+	uint64_t size;
+	bool index;
+};
+
+static struct target target_of(const struct oci_descriptor *d)
 {
-	return oci_media_type(d->media_type) == OCI_MEDIA_INDEX;
+	struct target t = {.size = d->size, .index = oci_media_type(d->media_type) == OCI_MEDIA_INDEX};
+
+	memcpy(t.digest, d->digest, sizeof t.digest);
+	return t;
 }
 
-static int find_manifest(const struct blobs *b, const struct plan_options *o, struct plan *p,
+static int choose_target(
+	const struct buffer *json, const struct plan_options *o, struct target *t, struct error *err)
+{
+	_cleanup_(oci_index_free) struct oci_index index = {0};
+	const struct oci_descriptor *d = NULL;
+	int r = oci_index_parse(json->data, json->size, &index, err);
+
+	if (r == 0)
+		r = plan_choose(&index, o, &d, err);
+	if (r == 0)
+		*t = target_of(d);
+	return r;
+}
+
+/* Through nested indexes to a manifest. */
+static int descend(const struct blobs *b, const struct plan_options *o, struct target t, struct plan *p,
 	struct oci_manifest *manifest, struct error *err)
 {
 	_cleanup_buffer_ struct buffer json = {0};
 	struct plan_options wanted = *o;
-	const struct oci_descriptor *d = NULL;
-	int r = blobs_read(b, "index.json", INDEX_BYTES_MAX, &json, err);
+	int r = 0;
 
+	wanted.tag = wanted.digest = NULL;
 	for (unsigned depth = 0; r == 0; depth++) {
-		_cleanup_(oci_index_free) struct oci_index index = {0};
-
 		if (depth == NESTED_MAX)
 			return error_set(err, ERROR_INVALID, "indexes within indexes within indexes");
-		r = oci_index_parse(json.data, json.size, &index, err);
-		if (r == 0)
-			r = choose(&index, &wanted, &d, err);
 		buffer_clear(&json);
-		if (r == 0)
-			r = read_document(b, d, is_index(d) ? "index" : "manifest", &json, err);
+		r = read_document(b, t.digest, t.size, t.index ? "index" : "manifest", &json, err);
 		if (r < 0)
 			return r;
-		if (!is_index(d)) {
-			memcpy(p->digest, d->digest, sizeof p->digest);
+		if (!t.index) {
+			memcpy(p->digest, t.digest, sizeof p->digest);
 			return oci_manifest_parse(json.data, json.size, manifest, err);
 		}
-		wanted.tag = wanted.digest = NULL;
+		r = choose_target(&json, &wanted, &t, err);
 	}
 	return r;
 }
@@ -197,22 +215,53 @@ static int take_layers(
 	return r;
 }
 
-int plan_layout(const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err)
+static int plan_from(const struct blobs *b, struct target t, const struct plan_options *o, struct plan *p,
+	struct error *err)
 {
 	_cleanup_(oci_manifest_free) struct oci_manifest manifest = {0};
 	_cleanup_buffer_ struct buffer json = {0};
-	int r;
+	int r = descend(b, o, t, p, &manifest, err);
 
-	*p = (struct plan){0};
-	r = find_manifest(b, o, p, &manifest, err);
+	if (r == 0 && *manifest.config.media_type &&
+		oci_media_type(manifest.config.media_type) != OCI_MEDIA_CONFIG)
+		r = error_set(err, ERROR_UNAVAILABLE,
+			"it is no image but an artifact of the type '%s', which cannot be run",
+			manifest.config.media_type);
 	if (r == 0)
-		r = read_document(b, &manifest.config, "config", &json, err);
+		r = read_document(b, manifest.config.digest, manifest.config.size, "config", &json, err);
 	if (r == 0)
 		r = oci_config_parse(json.data, json.size, &p->config, err);
 	if (r == 0)
 		r = take_layers(p, &manifest, o, err);
 	if (r == 0)
 		r = plan_check(p, o, err);
+	memcpy(p->config_digest, manifest.config.digest, sizeof p->config_digest);
+	return r;
+}
+
+int plan_layout(const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err)
+{
+	_cleanup_buffer_ struct buffer json = {0};
+	struct target t;
+	int r = blobs_read(b, "index.json", INDEX_BYTES_MAX, &json, err);
+
+	*p = (struct plan){0};
+	if (r == 0)
+		r = choose_target(&json, o, &t, err);
+	if (r == 0)
+		r = plan_from(b, t, o, p, err);
+	if (r < 0)
+		plan_free(p);
+	return r;
+}
+
+int plan_target(const struct blobs *b, const struct oci_descriptor *target, const struct plan_options *o,
+	struct plan *p, struct error *err)
+{
+	int r;
+
+	*p = (struct plan){0};
+	r = plan_from(b, target_of(target), o, p, err);
 	if (r < 0)
 		plan_free(p);
 	return r;

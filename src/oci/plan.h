@@ -21,6 +21,7 @@ struct plan {
 	struct plan_layer *layers;    /* the oldest first */
 	size_t count;
 	struct oci_config config;
+	char config_digest[OCI_DIGEST_SIZE];
 };
 void plan_free(struct plan *p);
 
@@ -30,6 +31,15 @@ struct plan_options {
 	const char *platform; /* "linux/amd64" */
 	uint32_t layers;      /* the most */
 };
+
+/* The manifest or index with these bytes' digest among the blobs, and what it leads to. */
+int plan_target(const struct blobs *b, const struct oci_descriptor *target, const struct plan_options *o,
+	struct plan *p, struct error *err);
+
+/* The descriptor of an index that the options mean; without tag and digest the only one that fits the
+ * platform, or the one called latest. Borrowed from the index. */
+int plan_choose(const struct oci_index *index, const struct plan_options *o,
+	const struct oci_descriptor **chosen, struct error *err);
 
 /* An OCI image layout (image-spec v1.1 image-layout.md). */
 int plan_layout(const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err);

@@ -104,14 +104,14 @@ static int parse(const char *text, struct reference *r, struct error *err)
 			return error_set(err, ERROR_USAGE, "image '%s': a path is missing", text);
 		return r->kind == REFERENCE_DIRECTORY ? 0 : split(r, err);
 	}
-	if (!text_starts(text, "/") && !text_starts(text, "./") && !text_starts(text, "../") &&
-		strcmp(text, ".") != 0 && strcmp(text, "..") != 0)
-		return error_set(err, ERROR_UNAVAILABLE,
-			"image '%s': registries are not yet available: name an image on disk, by oci:DIR, "
-			"docker-archive:FILE, rootfs:DIR or a path that starts with ./ or /",
-			text);
 	r->path = text_copy(text, err);
-	return r->path ? look(r, err) : -ERROR_NO_MEMORY;
+	if (!r->path)
+		return -ERROR_NO_MEMORY;
+	if (text_starts(text, "/") || text_starts(text, "./") || text_starts(text, "../") ||
+		!strcmp(text, ".") || !strcmp(text, ".."))
+		return look(r, err);
+	r->kind = REFERENCE_NAME;
+	return 0;
 }
 
 int reference_parse(const char *text, struct reference *r, struct error *err)

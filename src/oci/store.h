@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "codec/oci_json.h"
 #include "codec/sha256.h"
@@ -81,11 +82,15 @@ int store_blob_put(const struct store *s, const void *bytes, size_t n, const cha
  * exclusively; wait = false: BUSY where another process fetches it. */
 int store_partial_open(const struct store *s, const char *digest, bool wait, int *fd, struct error *err);
 
+/* Removes one that this process has locked. */
+void store_partial_drop(const struct store *s, const char *digest);
+
 /* Its bytes are whole and were checked: syncs it and gives it its place. Its lock becomes a shared one. */
 int store_partial_publish(const struct store *s, const char *digest, int fd, struct error *err);
 
 /* The directory of the store, as an OCI layout has it: blobs/sha256/<digest>. Borrowed. */
 const char *store_path(const struct store *s);
+const char *store_home(const struct store *s);
 
 /* ---- names ---- */
 
@@ -99,8 +104,12 @@ struct store_name {
 };
 void store_name_free(struct store_name *name);
 
-/* Sets or replaces name->name. Blobs that it leads to are locked by the caller meanwhile. */
-int store_name_set(struct store *s, const struct store_name *name, struct error *err);
+/* Sets or replaces name->name. Blobs that it leads to are locked by the caller meanwhile. manifest: the one,
+ * of those that it leads to, that is here with its config and layers; NULL: none. */
+int store_name_set(struct store *s, const struct store_name *name, const char *manifest, struct error *err);
+
+/* A manifest that once was here as a whole, so that something is wrong where it is not. */
+bool store_is_whole(struct store *s, const char *manifest);
 int store_name_get(
 	struct store *s, const char *name, struct store_name *out, struct error *err); /* NOT_FOUND */
 int store_name_remove(struct store *s, const char *name, struct error *err);           /* NOT_FOUND */
@@ -109,21 +118,30 @@ int store_name_remove(struct store *s, const char *name, struct error *err);    
 int store_name_list(struct store *s, struct store_name **list, size_t *count, struct error *err);
 void store_name_list_free(struct store_name *list, size_t count);
 
+/* A blob is known to be in a repository of a registry (its host), which so can give it to another. */
+int store_origin_add(
+	struct store *s, const char *digest, const char *registry, const char *repository, struct error *err);
+/* One that has it, but `not_in`; *repository NULL: none is known. The caller frees it. */
+int store_origin_find(struct store *s, const char *digest, const char *registry, const char *not_in,
+	char **repository, struct error *err);
+
 /* ---- garbage ---- */
 
+/* What others than names need: lists of ids of root file systems, and of digests of manifests. Asked while
+ * what may go is locked, so that nobody begins to need it unseen. The lists are freed by who asked. */
 struct store_keep {
-	char **roots;   /* ids of root file systems that are to stay; may be NULL */
-	char **digests; /* of manifests that are to stay with what they lead to; may be NULL */
+	int (*list)(void *context, char ***roots, char ***digests, struct error *err);
+	void *context;
 };
 
 struct store_garbage {
 	uint64_t blobs, roots, bytes; /* removed */
 };
 
-/* Removes blobs and root file systems that no name, nothing of `keep` and no process needs. dry_run: only
- * counts. `partial`: halves of fetched blobs, too. */
-int store_collect(struct store *s, const struct store_keep *keep, bool partial, bool dry_run,
-	struct store_garbage *garbage, struct error *err);
+/* Removes blobs, halves of blobs and root file systems that no name, nothing of `keep` (may be NULL) and no
+ * process needs. dry_run: only counts. */
+int store_collect(struct store *s, const struct store_keep *keep, bool dry_run, struct store_garbage *garbage,
+	struct error *err);
 
 /* ---- check ---- */
 

@@ -19,6 +19,11 @@ const char *store_path(const struct store *s)
 	return s->path;
 }
 
+const char *store_home(const struct store *s)
+{
+	return s->home;
+}
+
 int store_hold_add(struct store_hold *hold, int fd, struct error *err)
 {
 	int *more = reallocarray(hold->fds, hold->count + 1, sizeof *more);
@@ -192,6 +197,11 @@ int store_blob_put(const struct store *s, const void *bytes, size_t n, const cha
 int store_partial_open(const struct store *s, const char *digest, bool wait, int *fd, struct error *err)
 {
 	return fs_lock(s->partial, store_blob_name(digest), FS_LOCK_EXCLUSIVE, wait, fd, err);
+}
+
+void store_partial_drop(const struct store *s, const char *digest)
+{
+	unlinkat(s->partial, store_blob_name(digest), 0);
 }
 
 int store_partial_publish(const struct store *s, const char *digest, int fd, struct error *err)

@@ -16,6 +16,13 @@ static const char *const steps[] = {
 	"  size INTEGER NOT NULL,"
 	"  source TEXT NOT NULL,"
 	"  updated INTEGER NOT NULL"
+	") WITHOUT ROWID;"
+	"CREATE TABLE whole (manifest TEXT PRIMARY KEY) WITHOUT ROWID;"
+	"CREATE TABLE origin ("
+	"  digest TEXT NOT NULL,"
+	"  registry TEXT NOT NULL,"
+	"  repository TEXT NOT NULL,"
+	"  PRIMARY KEY (digest, registry, repository)"
 	") WITHOUT ROWID",
 };
 
@@ -43,17 +50,14 @@ void store_name_list_free(struct store_name *list, size_t count)
 	free(list);
 }
 
-int store_name_set(struct store *s, const struct store_name *n, struct error *err)
+static int set_name(struct db *db, const struct store_name *n, struct error *err)
 {
 	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
-	struct db *db;
-	int r = store_database(s, &db, err);
+	int r = db_prepare(db,
+		"INSERT OR REPLACE INTO image (name, digest, media_type, size, source, updated) "
+		"VALUES (?, ?, ?, ?, ?, ?)",
+		&q, err);
 
-	if (r == 0)
-		r = db_prepare(db,
-			"INSERT OR REPLACE INTO image (name, digest, media_type, size, source, updated) "
-			"VALUES (?, ?, ?, ?, ?, ?)",
-			&q, err);
 	if (r < 0)
 		return r;
 	db_bind_text(q, 1, n->name);
@@ -63,6 +67,74 @@ int store_name_set(struct store *s, const struct store_name *n, struct error *er
 	db_bind_text(q, 5, n->source ? n->source : "");
 	db_bind_number(q, 6, (int64_t)(n->updated ? n->updated : clock_realtime()));
 	return db_step(q, err);
+}
+
+int store_name_set(struct store *s, const struct store_name *n, const char *manifest, struct error *err)
+{
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	if (r == 0)
+		r = db_begin(db, err);
+	if (r < 0)
+		return r;
+	r = set_name(db, n, err);
+	if (r == 0 && manifest)
+		r = db_run(db, err, "INSERT OR IGNORE INTO whole (manifest) VALUES (?)", manifest, NULL);
+	if (r >= 0)
+		r = db_commit(db, err);
+	db_end(db);
+	return r;
+}
+
+int store_origin_add(
+	struct store *s, const char *digest, const char *registry, const char *repository, struct error *err)
+{
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	if (r == 0)
+		r = db_run(db, err,
+			"INSERT OR IGNORE INTO origin (digest, registry, repository) VALUES (?, ?, ?)",
+			digest, registry, repository, NULL);
+	return r < 0 ? r : 0;
+}
+
+int store_origin_find(struct store *s, const char *digest, const char *registry, const char *not_in,
+	char **repository, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	*repository = NULL;
+	if (r == 0)
+		r = db_prepare(db,
+			"SELECT repository FROM origin WHERE digest = ? AND registry = ? AND repository <> ? "
+			"LIMIT 1",
+			&q, err);
+	if (r < 0)
+		return r;
+	db_bind_text(q, 1, digest);
+	db_bind_text(q, 2, registry);
+	db_bind_text(q, 3, not_in);
+	r = db_step(q, err);
+	if (r <= 0)
+		return r;
+	*repository = text_copy(db_text(q, 0), err);
+	return *repository ? 0 : -ERROR_NO_MEMORY;
+}
+
+bool store_is_whole(struct store *s, const char *manifest)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	struct db *db;
+
+	if (store_database(s, &db, NULL) < 0 ||
+		db_prepare(db, "SELECT 1 FROM whole WHERE manifest = ?", &q, NULL) < 0)
+		return false;
+	db_bind_text(q, 1, manifest);
+	return db_step(q, NULL) > 0;
 }
 
 #define COLUMNS "name, digest, media_type, size, source, updated"

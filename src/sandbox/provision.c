@@ -216,7 +216,8 @@ static int fill_directory(const struct home *home, const struct provision_option
 int provision(const struct home *home, const struct provision_options *o, struct directory *d, char **name,
 	struct error *err)
 {
-	struct image_options image_options = {.platform = o->platform, .progress = o->progress};
+	struct image_options image_options = {
+		.platform = o->platform, .pull = o->pull, .plain_http = o->plain_http, .progress = o->progress};
 	_cleanup_(cleanup_store) struct store *store = NULL;
 	_cleanup_(cleanup_image) struct image *image = NULL;
 	int r = home_check_space(home, err);

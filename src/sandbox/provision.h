@@ -2,6 +2,7 @@
 /* From options to a sandbox that can be started: its directory, its record, its disk. */
 #pragma once
 
+#include "oci/image.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "sandbox/command.h"
@@ -19,6 +20,8 @@ struct provision_options {
 	const struct message_rlimit *rlimits;
 	uint32_t rlimit_count;
 	bool tty, stdin_open, read_only, discard, no_template, unconfined;
+	enum image_pull pull;
+	bool plain_http;
 	const struct progress *progress;
 };
 

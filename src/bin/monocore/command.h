@@ -25,6 +25,7 @@ struct cli {
 	const char *path;    /* of the command that runs: "self doctor" */
 	struct monocore *mc; /* after cli_open() */
 	struct progress_view *progress;
+	bool events; /* progress goes to standard output, as JSON */
 };
 
 enum command_group { GROUP_SANDBOXES, GROUP_HOST, GROUP_LATER };

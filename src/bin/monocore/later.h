@@ -29,8 +29,6 @@
 	X(snapshot, "snapshot", "save a running sandbox's memory and disk") \
 	X(fork, "fork", "clone a running sandbox") \
 	X(restore, "restore", "bring a snapshot back to life") \
-	X(pull, "pull", "fetch an image from a registry") \
-	X(push, "push", "send an image to a registry") \
 	X(build, "build", "build an image of the project") \
 	X(images, "images", "list the images that are there") \
 	X(rmi, "rmi", "remove images") \

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "bin/monocore/events.h"
 #include "bin/monocore/progress.h"
 
 void complain(const char *format, ...)
@@ -66,7 +67,12 @@ int output_finish(void)
 static void report(
 	void *context, const char *task, const char *unit, uint64_t done, uint64_t total, bool finished)
 {
-	progress_report_to(context, task, unit, done, total, finished);
+	struct cli *cli = context;
+
+	if (cli->events)
+		events_print(task, unit, done, total, finished);
+	else
+		progress_report_to(cli->progress, task, unit, done, total, finished);
 }
 
 int cli_open(struct cli *cli)
@@ -77,7 +83,7 @@ int cli_open(struct cli *cli)
 	if (cli->mc)
 		return 0;
 	options.progress.report = report;
-	options.progress.context = cli->progress;
+	options.progress.context = cli;
 	if (monocore_open(&options, &cli->mc, &err) < 0) {
 		cli->mc = NULL;
 		cli_fail(cli, &err);

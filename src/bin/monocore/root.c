@@ -36,6 +36,8 @@ static const struct command *const children[] = {
 	&resume_command,
 	&restart_command,
 	&rm_command,
+	&pull_command,
+	&push_command,
 	&self_command,
 	&version_command,
 	&help_command,
@@ -61,6 +63,8 @@ const struct environment_variable environment_variables[] = {
 		"A duration, such as 20s or 1m: how long a guest may take for each step of its start, which "
 		"are to boot (tried three times), to take over its disks, and to start its command. Default: "
 		"what the engine finds long enough for a slow host, 30 seconds or more."},
+	{"MONOCORE_STALL_TIMEOUT", "A duration, such as 10s: how long a connection to a registry may stand "
+				   "still before another is tried. Default: 30 seconds."},
 	{"MONOCORE_LIBEXEC", "The directory of the programs that monocore starts; default: where it is "
 			     "installed."},
 	{"MONOCORE_UID_BASE",

@@ -10,6 +10,7 @@
 #include "bin/monocore/signal_name.h"
 
 static const char *const engines[] = {"auto", "qemu", "krun", NULL};
+static const char *const pull_choices[] = {"missing", "always", "never", NULL};
 
 #define FIELD(name) offsetof(struct tmp_options, name)
 
@@ -47,6 +48,10 @@ const struct option_spec tmp_option_rows[] = {
 	{"read-only", 0, OPTION_FLAG, NULL, FIELD(read_only), "its root file system cannot be written"},
 	{"stop-signal", 0, OPTION_STRING, "SIGNAL", FIELD(stop_signal),
 		"what 'monocore stop' sends; default: the image's, or TERM"},
+	{"pull", 0, OPTION_CHOICE, "WHEN", FIELD(pull),
+		"when to ask the registry: missing, the default, always or never", pull_choices},
+	{"plain-http", 0, OPTION_FLAG, NULL, FIELD(plain_http),
+		"speak HTTP without TLS to the image's registry"},
 	{"platform", 0, OPTION_STRING, "OS/ARCH", FIELD(platform),
 		"which of the image's platforms; default: this host's"},
 	{"engine", 0, OPTION_CHOICE, "ENGINE", FIELD(engine), "what runs the virtual machine",
@@ -183,6 +188,13 @@ static int check_values(const struct tmp_options *given, struct error *err)
 	return 0;
 }
 
+static enum monocore_pull pull_policy(const char *when)
+{
+	if (when && !strcmp(when, "always"))
+		return MONOCORE_PULL_ALWAYS;
+	return when && !strcmp(when, "never") ? MONOCORE_PULL_NEVER : MONOCORE_PULL_MISSING;
+}
+
 static void copy_values(struct monocore_sandbox_options *o, const struct tmp_options *given)
 {
 	o->name = given->name;
@@ -191,6 +203,8 @@ static void copy_values(struct monocore_sandbox_options *o, const struct tmp_opt
 	o->hostname = given->hostname;
 	o->stop_signal = given->stop_signal;
 	o->platform = given->platform;
+	o->pull = pull_policy(given->pull);
+	o->plain_http = given->plain_http;
 	o->engine = given->engine;
 	o->cpus = (unsigned)given->cpus;
 	o->memory = given->memory;

@@ -5,8 +5,9 @@
 #include "bin/monocore/command.h"
 
 struct tmp_options {
-	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined;
-	const char *name, *workdir, *user, *hostname, *entrypoint, *exec, *stop_signal, *platform, *engine;
+	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined, plain_http;
+	const char *name, *workdir, *user, *hostname, *entrypoint, *exec, *stop_signal, *platform, *engine,
+		*pull;
 	uint64_t cpus, memory, disk, pids;
 	char **env, **env_files, **labels, **ulimits;
 };

@@ -16,6 +16,8 @@ extern const struct command resume_command;
 extern const struct command restart_command;
 extern const struct command rm_command;
 extern const struct command cp_command;
+extern const struct command pull_command;
+extern const struct command push_command;
 extern const struct command inspect_command;
 extern const struct command help_command;
 extern const struct command version_command;

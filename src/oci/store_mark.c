@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oci/store_mark.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "oci/image_parts.h"
+
+#define DEPTH_MOST 6u
+
+struct marking {
+	const struct store *s;
+	struct store_marks *m;
+	int (*seen)(void *context, const struct store_visit *visit, struct error *err);
+	void *context;
+};
+
+void store_marks_free(struct store_marks *m)
+{
+	map_free(&m->digests);
+	map_free(&m->roots);
+}
+
+static int mark(struct map *m, const char *key, bool *new, struct error *err)
+{
+	static char there;
+	void *old = NULL;
+	int r = map_set(m, key, strlen(key), &there, &old, err);
+
+	*new = old == NULL;
+	return r;
+}
+
+static int visit(const struct marking *x, const struct store_visit *v, bool *new, struct error *err)
+{
+	int r = mark(&x->m->digests, v->digest, new, err);
+
+	if (r == 0 && *new && x->seen)
+		r = x->seen(x->context, v, err);
+	return r;
+}
+
+static int mark_root(const struct marking *x, const char *config, struct error *err)
+{
+	_cleanup_(oci_config_free) struct oci_config c = {0};
+	_cleanup_buffer_ struct buffer json = {0};
+	uint8_t hash[SHA256_SIZE];
+	char id[SHA256_HEX_SIZE];
+	bool new;
+	int r = store_blob_read(x->s, config, OCI_JSON_MAX, &json, NULL, NULL);
+
+	if (r == 0)
+		r = oci_config_parse(json.data, json.size, &c, NULL);
+	if (r < 0)
+		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a config") : 0;
+	r = image_root_hash(c.diff_ids, text_list_size(c.diff_ids), hash, err);
+	return r < 0 ? r : mark(&x->m->roots, sha256_hex(hash, id), &new, err);
+}
+
+static int mark_manifest(
+	const struct marking *x, const char *digest, const struct buffer *json, struct error *err)
+{
+	_cleanup_(oci_manifest_free) struct oci_manifest m = {0};
+	struct store_visit v = {.parent = digest, .media = OCI_MEDIA_CONFIG};
+	bool new;
+	int r = oci_manifest_parse(json->data, json->size, &m, NULL);
+
+	if (r < 0)
+		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
+	v.digest = m.config.digest;
+	v.size = m.config.size;
+	r = visit(x, &v, &new, err);
+	if (r >= 0)
+		r = mark_root(x, m.config.digest, err);
+	v.media = OCI_MEDIA_LAYER;
+	for (size_t i = 0; r >= 0 && i < m.count; i++) {
+		v.digest = m.layers[i].digest;
+		v.size = m.layers[i].size;
+		r = visit(x, &v, &new, err);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int mark_document(
+	const struct marking *x, const struct store_visit *v, unsigned depth, struct error *err)
+{
+	_cleanup_(oci_index_free) struct oci_index index = {0};
+	_cleanup_buffer_ struct buffer json = {0};
+	enum oci_media media;
+	bool new;
+	int r = visit(x, v, &new, err);
+
+	if (r != 0 || !new || depth == DEPTH_MOST)
+		return r < 0 ? r : 0;
+	r = store_blob_read(x->s, v->digest, OCI_JSON_MAX, &json, NULL, NULL);
+	if (r < 0)
+		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
+	media = oci_media_type(oci_document_type(json.data, json.size));
+	if (media == OCI_MEDIA_MANIFEST)
+		return mark_manifest(x, v->digest, &json, err);
+	if (media != OCI_MEDIA_INDEX || oci_index_parse(json.data, json.size, &index, NULL) < 0)
+		return 0;
+	for (size_t i = 0; r == 0 && i < index.count; i++) {
+		struct store_visit child = {.digest = index.manifests[i].digest,
+			.parent = v->digest,
+			.size = index.manifests[i].size,
+			.optional = true};
+
+		r = mark_document(x, &child, depth + 1, err);
+	}
+	return r;
+}
+
+int store_mark(const struct store *s, const char *digest, uint64_t size, struct store_marks *m,
+	int (*seen)(void *context, const struct store_visit *visit, struct error *err), void *context,
+	struct error *err)
+{
+	struct marking x = {.s = s, .m = m, .seen = seen, .context = context};
+	struct store_visit v = {.digest = digest, .parent = "", .size = size};
+
+	return mark_document(&x, &v, 0, err);
+}
