@@ -195,6 +195,7 @@ static void descriptor_free(struct oci_descriptor *d)
 {
 	free(d->media_type);
 	free(d->name);
+	free(d->image);
 	free(d->os);
 	free(d->architecture);
 	free(d->variant);
@@ -237,7 +238,8 @@ static int parse_platform(json_t *json, const char *where, struct oci_descriptor
 		return r;
 	d->attestation = json_object_get(notes, "vnd.docker.reference.type") != NULL;
 	snprintf(field, sizeof field, "%s.annotations", where);
-	return get_text(notes, "org.opencontainers.image.ref.name", field, &d->name, err);
+	r = get_text(notes, "org.opencontainers.image.ref.name", field, &d->name, err);
+	return r < 0 ? r : get_text(notes, "io.containerd.image.name", field, &d->image, err);
 }
 
 static int parse_descriptor(json_t *json, const char *where, struct oci_descriptor *d, struct error *err)

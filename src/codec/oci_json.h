@@ -33,6 +33,7 @@ struct oci_descriptor {
 	uint64_t size;
 	char *media_type;                  /* "" where not given */
 	char *name;                        /* annotation org.opencontainers.image.ref.name, or "" */
+	char *image; /* annotation io.containerd.image.name, the whole name, or "" */
 	char *os, *architecture, *variant; /* of `platform`, or "" */
 	bool attestation; /* not an image but a statement about one (buildkit's "unknown/unknown") */
 };

@@ -54,8 +54,7 @@ static int choose(const struct docker_images *images, const struct plan_options 
 	return 0;
 }
 
-/* The 64 hexadecimal digits in "<digits>.json" or "blobs/sha256/<digits>", or NULL. */
-static const char *digits_of(const char *name)
+const char *plan_digits(const char *name)
 {
 	const char *last = strrchr(name, '/'), *digits = last ? last + 1 : name;
 	size_t n = strspn(digits, "0123456789abcdef");
@@ -66,15 +65,19 @@ static const char *digits_of(const char *name)
 static int read_config(const struct blobs *b, const char *name, struct plan *p, struct error *err)
 {
 	_cleanup_buffer_ struct buffer json = {0};
-	const char *digits = digits_of(name);
+	const char *digits = plan_digits(name);
 	uint8_t hash[SHA256_SIZE];
 	int r = blobs_read(b, name, OCI_JSON_MAX, &json, err);
 
+	p->config_name = text_copy(name, err);
+	if (!p->config_name)
+		return -ERROR_NO_MEMORY;
 	if (r == 0)
 		r = sha256_of(json.data, json.size, hash, err);
 	if (r < 0)
 		return r;
 	sha256_digest(hash, p->digest);
+	memcpy(p->config_digest, p->digest, sizeof p->config_digest);
 	if (digits && strncmp(digits, p->digest + strlen("sha256:"), 64) != 0)
 		return error_set(err, ERROR_CORRUPT,
 			"config %s: its digest is %s: it was damaged or replaced, get the image again", name,

@@ -12,6 +12,7 @@ void plan_free(struct plan *p)
 	for (size_t i = 0; i < p->count; i++)
 		free(p->layers[i].name);
 	free(p->layers);
+	free(p->config_name);
 	oci_config_free(&p->config);
 	*p = (struct plan){0};
 }

@@ -22,6 +22,7 @@ struct plan {
 	size_t count;
 	struct oci_config config;
 	char config_digest[OCI_DIGEST_SIZE];
+	char *config_name; /* of a docker archive, among the blobs; NULL: there is a manifest */
 };
 void plan_free(struct plan *p);
 
@@ -46,6 +47,10 @@ int plan_layout(const struct blobs *b, const struct plan_options *o, struct plan
 
 /* What `docker save` writes. */
 int plan_archive(const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err);
+
+/* The 64 hexadecimal digits in "<digits>.json" or "blobs/sha256/<digits>", or NULL: many archives name their
+ * members by digests. */
+const char *plan_digits(const char *name);
 
 /* What both share: checks the platform, takes the diff ids from the config. */
 int plan_check(struct plan *p, const struct plan_options *o, struct error *err);
