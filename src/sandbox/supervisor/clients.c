@@ -250,6 +250,7 @@ static int client_open(struct client *c, const struct frame *f, struct error *er
 	case MESSAGE_WRITE:
 	case MESSAGE_STAT:
 	case MESSAGE_LIST:
+	case MESSAGE_UPPER:
 	case MESSAGE_METRICS:
 		return client_pass_on(c, f, err);
 	case CONTROL_ATTACH:

@@ -123,7 +123,8 @@ int supervisor_loop(struct supervisor *s, struct error *err)
 	static const int ends[] = {SIGTERM, SIGINT, SIGHUP};
 
 	watch_fd(s, &s->agent_poll, s->agent.fd, on_agent);
-	watch_fd(s, &s->listener_poll, s->listener, on_listener);
+	if (s->listener >= 0)
+		watch_fd(s, &s->listener_poll, s->listener, on_listener);
 	watch_fd(s, &s->vm_poll, vm_process_fd(s->vm), on_vm);
 	watch_fd(s, &s->console_poll, s->console.fd, on_console);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {

@@ -154,6 +154,7 @@ static int send_setup(struct supervisor *s, struct error *err)
 		.root_type = (char *)(uintptr_t)s->root.form,
 		.disk = s->disk_fd >= 0,
 		.read_only = s->record.read_only,
+		.upper_only = s->upper_only,
 		.pids = (uint32_t)s->record.pids,
 		.hosts = hosts,
 		.resolv_conf = (char *)"# this sandbox has no name server\n",
@@ -259,7 +260,7 @@ static int bring_up(struct supervisor *s, const struct control_attach *how, stru
 
 	if (r == 0)
 		r = send_setup(s, err);
-	if (r == 0)
+	if (r == 0 && !s->upper_only)
 		r = send_main(s, how, err);
 	if (r == 0)
 		r = await(s, MESSAGE_READY, 0, vm_is_clone(s->vm) ? CLONE_TIME : BOOT_TIME, err);
@@ -298,7 +299,7 @@ static void start_answer(struct client *c, uint32_t stream, const struct control
 	peer_send_u32(&c->peer, stream, MESSAGE_STARTED, 0, 0);
 }
 
-static int run_main(struct supervisor *s, const struct control_attach *how, struct error *err)
+static int start_machine(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
 	int r = open_disk(s, err);
 
@@ -308,8 +309,13 @@ static int run_main(struct supervisor *s, const struct control_attach *how, stru
 	}
 	if (r == 0)
 		r = take_slot(s, err);
-	if (r == 0)
-		r = bring_up_twice(s, how, err);
+	return r < 0 ? r : bring_up_twice(s, how, err);
+}
+
+static int run_main(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	int r = start_machine(s, how, err);
+
 	if (r == 0)
 		r = await(s, MESSAGE_STARTED, s->main->id, BOOT_TIME, err);
 	if (r == 0)
@@ -317,6 +323,27 @@ static int run_main(struct supervisor *s, const struct control_attach *how, stru
 	if (r == 0)
 		r = control_listen(s->directory.fd, &s->listener, err);
 	return r;
+}
+
+/* Nobody else can connect, and the VM goes with the client. */
+static int tell_upper(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	_cleanup_buffer_ struct buffer payload = {0};
+	const struct message_request m = {0};
+	struct stream *t;
+	int r = s->record.read_only ? error_set(err, ERROR_INVALID, "a sandbox that keeps no changes")
+				    : start_machine(s, how, err);
+
+	if (r < 0)
+		return r;
+	t = stream_open(s, s->clients, s->start_stream, MESSAGE_UPPER, err);
+	if (!t)
+		return -ERROR_NO_MEMORY;
+	message_request_encode(MESSAGE_UPPER, &m, &payload);
+	if (payload.failed || !peer_send(&s->agent, t->id, MESSAGE_UPPER, 0, payload.data, payload.size))
+		return error_set(err, ERROR_CLOSED, "ask the guest for the changes");
+	s->phase = PHASE_RUNNING;
+	return 0;
 }
 
 /* Reads the request that this process was started for. */
@@ -333,6 +360,31 @@ static int read_request(struct client *c, uint32_t *stream, struct control_attac
 	return control_attach_decode(cursor_of(f.payload, f.size), how, err);
 }
 
+static int start_sandbox(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	struct client *c = s->clients;
+	int r;
+
+	s->status.started = clock_realtime();
+	r = supervisor_set_state(s, "starting", err);
+	if (r == 0)
+		r = output_open(s->directory.fd, &s->output, err);
+	if (r == 0)
+		r = run_main(s, how, err);
+	if (r < 0)
+		return r;
+	s->phase = PHASE_RUNNING;
+	s->status.clone = vm_is_clone(s->vm);
+	free(s->status.engine);
+	free(s->status.accelerator);
+	s->status.engine = text_copy(vm_engine_name(s->engine), NULL);
+	s->status.accelerator = text_copy(vm_accelerator_name(s->vm), NULL);
+	r = supervisor_set_state(s, "running", err);
+	if (r == 0)
+		start_answer(c, s->start_stream, how);
+	return r;
+}
+
 int supervisor_start(struct supervisor *s, struct error *err)
 {
 	struct client *c = s->clients;
@@ -341,27 +393,10 @@ int supervisor_start(struct supervisor *s, struct error *err)
 
 	if (r < 0)
 		return r;
-	c->owner = how.flags & CONTROL_ATTACH_OWNER;
-	s->status.started = clock_realtime();
-	r = supervisor_set_state(s, "starting", err);
-	if (r == 0)
-		r = output_open(s->directory.fd, &s->output, err);
-	if (r == 0)
-		r = run_main(s, &how, err);
-	if (r < 0) {
-		peer_send_error(&c->peer, s->start_stream, err);
-		return r;
-	}
-	s->phase = PHASE_RUNNING;
-	s->status.clone = vm_is_clone(s->vm);
-	free(s->status.engine);
-	free(s->status.accelerator);
-	s->status.engine = text_copy(vm_engine_name(s->engine), NULL);
-	s->status.accelerator = text_copy(vm_accelerator_name(s->vm), NULL);
-	r = supervisor_set_state(s, "running", err);
+	s->upper_only = how.flags & CONTROL_ATTACH_UPPER;
+	c->owner = s->upper_only || how.flags & CONTROL_ATTACH_OWNER;
+	r = s->upper_only ? tell_upper(s, &how, err) : start_sandbox(s, &how, err);
 	if (r < 0)
 		peer_send_error(&c->peer, s->start_stream, err);
-	else
-		start_answer(c, s->start_stream, &how);
 	return r;
 }

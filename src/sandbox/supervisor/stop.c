@@ -46,8 +46,11 @@ void supervisor_note(struct supervisor *s, const char *format, ...)
 
 int supervisor_set_state(struct supervisor *s, const char *state, struct error *err)
 {
-	char *copy = text_copy(state, err);
+	char *copy;
 
+	if (s->upper_only)
+		return 0;
+	copy = text_copy(state, err);
 	if (!copy)
 		return -ERROR_NO_MEMORY;
 	free(s->status.state);
@@ -77,7 +80,7 @@ static void shut_guest_down(struct supervisor *s)
 	_cleanup_buffer_ struct buffer payload = {0};
 
 	s->phase = PHASE_STOPPING;
-	if (s->record.discard) {
+	if (s->record.discard || s->upper_only) {
 		vm_kill(s->vm);
 		return;
 	}
@@ -254,7 +257,8 @@ void supervisor_cleanup(struct supervisor *s)
 			close(fd);
 	}
 	unlinkat(s->directory.fd, "control", 0);
-	if (s->record.discard && directory_remove(&s->home, &s->directory, s->record.name, &err) < 0)
+	if (s->record.discard && !s->upper_only &&
+		directory_remove(&s->home, &s->directory, s->record.name, &err) < 0)
 		log_error("%s", err.text);
 	status_free(&s->status);
 	record_free(&s->record);

@@ -187,6 +187,11 @@ static int main_exited(struct supervisor *s, struct stream *t, const struct fram
 	return 0;
 }
 
+static bool sends_bytes(uint16_t opener)
+{
+	return opener == MESSAGE_GET || opener == MESSAGE_READ || opener == MESSAGE_UPPER;
+}
+
 /* Whether the agent may say this now, on this stream: most of it would be passed on, and has no window that
  * bounds how often it comes. */
 static bool has_place(const struct stream *t, const struct frame *f)
@@ -199,8 +204,8 @@ static bool has_place(const struct stream *t, const struct frame *f)
 	case MESSAGE_STARTED:
 		return process && !t->started;
 	case MESSAGE_DATA:
-		return (process ? t->started : opener == MESSAGE_GET || opener == MESSAGE_READ) && output &&
-		       f->size && !t->ended[f->channel];
+		return (process ? t->started : sends_bytes(opener)) && output && f->size &&
+		       !t->ended[f->channel];
 	case MESSAGE_END:
 		return process && t->started && output && !t->ended[f->channel];
 	case MESSAGE_CLOSE:

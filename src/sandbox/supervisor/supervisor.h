@@ -118,6 +118,8 @@ struct supervisor {
 				  done */
 	enum stop_step stop_step;
 	bool main_exited, paused;
+	bool upper_only; /* a VM that tells the changes of a stopped sandbox: nothing is run or written down
+			  */
 };
 
 /* run.c */
