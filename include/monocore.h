@@ -388,6 +388,28 @@ MONOCORE_API int monocore_image_push(struct monocore *mc, const char *name,
 	const struct monocore_push_options *options, struct monocore_pushed **pushed,
 	struct monocore_error *err);
 
+/* ---- a sandbox's changes as an image ---- */
+
+struct monocore_commit_options {
+	unsigned version;
+	const char *author;         /* NULL: none */
+	const char *message;        /* NULL: none */
+	const char *const *changes; /* instructions of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL,
+				     * STOPSIGNAL, USER, VOLUME, WORKDIR; NULL-terminated, or NULL */
+	bool no_pause;              /* processes go on while files are read, and these may be torn */
+};
+#define MONOCORE_COMMIT_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* Makes an image of what a sandbox, running or stopped, has changed: its own image, one layer more, and its
+ * command, environment, user, directory and labels, then `changes`. It is kept under the name `image`; its
+ * manifest's digest, "sha256:…", is the caller's. The same changes give the same digest. A sandbox without its own
+ * image in the store, or made of a directory, is NOT_FOUND or INVALID; while another reads it, BUSY. */
+MONOCORE_API int monocore_commit(struct monocore *mc, const char *sandbox, const char *image,
+	const struct monocore_commit_options *options, char **digest, struct monocore_error *err);
+
 /* ---- the host ---- */
 
 struct monocore_finding {

@@ -20,7 +20,7 @@ static int receive(struct reading *g, struct error *err)
 {
 	for (;;) {
 		struct frame f;
-		int r = peer_wait(&g->peer, &f, UINT64_MAX, err);
+		int r = peer_wait(&g->peer, &f, UINT64_MAX, err) < 0 ? -(int)err->code : 0;
 
 		if (r == 0 && f.type == CONTROL_PROGRESS)
 			r = supervisor_progress(g->mc, &f, err);

@@ -37,7 +37,6 @@
 	X(load, "load", "read an image from a file") \
 	X(history, "history", "show how an image was made") \
 	X(image, "image", "check or mount an image") \
-	X(commit, "commit", "make an image of a sandbox's changes") \
 	X(login, "login", "store credentials for a registry") \
 	X(logout, "logout", "forget credentials for a registry") \
 	X(search, "search", "search a registry for images") \

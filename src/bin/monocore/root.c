@@ -36,6 +36,7 @@ static const struct command *const children[] = {
 	&resume_command,
 	&restart_command,
 	&rm_command,
+	&commit_command,
 	&pull_command,
 	&push_command,
 	&self_command,

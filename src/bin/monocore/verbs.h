@@ -16,6 +16,7 @@ extern const struct command resume_command;
 extern const struct command restart_command;
 extern const struct command rm_command;
 extern const struct command cp_command;
+extern const struct command commit_command;
 extern const struct command pull_command;
 extern const struct command push_command;
 extern const struct command inspect_command;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One layer more on an image of the store, under a name of its own:
+ *
+ *     commit_begin(store, base) → commit_feed(changes) … → commit_finish(options, name)
+ *
+ * The changes are a stranger's archive (layer_writer.h). Nothing shows before commit_finish() has set the
+ * name: who dies before leaves at most blobs that nobody names, which collecting garbage removes.
+ */
+#pragma once
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "codec/oci_json.h"
+#include "oci/commit_config.h"
+#include "oci/image.h"
+#include "oci/layer_writer.h"
+
+struct commit;
+
+/* base: the digest of its manifest. NOT_FOUND: the store has not all of it. The store is borrowed. */
+int commit_begin(struct store *s, const char *base, const struct image_limits *limits, struct commit **commit,
+	struct error *err);
+void commit_free(struct commit *c);
+CLEANUP_DEFINE(commit, struct commit, commit_free);
+
+/* The base's config; valid as long as c. */
+const struct oci_config *commit_base(const struct commit *c);
+
+int commit_feed(struct commit *c, const void *bytes, size_t n, struct error *err);
+
+/* After the last byte of a whole archive. name: canonical (name.h). The new manifest's digest in `digest`. */
+int commit_finish(struct commit *c, const struct commit_options *options, const char *name,
+	char digest[OCI_DIGEST_SIZE], struct error *err);
