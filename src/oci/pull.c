@@ -284,20 +284,21 @@ static int find_name(struct pull *p, struct store_name *found, struct error *err
 
 static int keep_name(struct pull *p, struct error *err)
 {
+	const struct endpoint *e = remote_endpoint(&p->remote, p->at);
+	_cleanup_free_ const char **digests = calloc(p->plan.count + 1, sizeof *digests);
+	struct store_origin origin = {
+		.registry = e->host, .repository = e->repository, .digests = digests, .count = p->plan.count};
 	struct store_name name = {.media_type = p->target.media_type,
 		.size = p->target.size,
 		.source = p->image->source,
 		.name = p->image->name};
 
-	int r = 0;
-
+	if (!digests)
+		return error_no_memory(err, "a pull");
+	for (size_t i = 0; i < p->plan.count; i++)
+		digests[i] = p->plan.layers[i].digest;
 	memcpy(name.digest, p->target.digest, OCI_DIGEST_SIZE);
-	for (size_t i = 0; r == 0 && i < p->plan.count; i++) {
-		const struct endpoint *e = remote_endpoint(&p->remote, p->at);
-
-		r = store_origin_add(p->store, p->plan.layers[i].digest, e->host, e->repository, err);
-	}
-	return r < 0 ? r : store_name_set(p->store, &name, p->plan.digest, err);
+	return store_name_set_from(p->store, &name, p->plan.digest, &origin, err);
 }
 
 static int set_image(struct pull *p, const char *source, struct error *err)

@@ -285,12 +285,15 @@ static int find_from(struct push *p, const char *text, struct error *err)
 static int keep_origins(struct push *p, struct error *err)
 {
 	const struct endpoint *e = remote_endpoint(&p->remote, 0);
-	int r = 0;
+	_cleanup_free_ const char **digests = calloc(p->count + 1, sizeof *digests);
+	struct store_origin origin = {.registry = e->host, .repository = e->repository, .digests = digests};
 
-	for (size_t i = 0; r == 0 && i < p->count; i++)
+	if (!digests)
+		return error_no_memory(err, "a push");
+	for (size_t i = 0; i < p->count; i++)
 		if (!p->parts[i].manifest)
-			r = store_origin_add(p->store, p->parts[i].digest, e->host, e->repository, err);
-	return r;
+			digests[origin.count++] = p->parts[i].digest;
+	return store_origin_add(p->store, &origin, err);
 }
 
 int image_push(struct store *s, const char *text, const struct push_options *options, struct pushed *pushed,

@@ -118,9 +118,16 @@ int store_name_remove(struct store *s, const char *name, struct error *err);    
 int store_name_list(struct store *s, struct store_name **list, size_t *count, struct error *err);
 void store_name_list_free(struct store_name *list, size_t count);
 
-/* A blob is known to be in a repository of a registry (its host), which so can give it to another. */
-int store_origin_add(
-	struct store *s, const char *digest, const char *registry, const char *repository, struct error *err);
+/* Blobs that are known to be in a repository of a registry (its host), which so can give them to another. */
+struct store_origin {
+	const char *registry, *repository;
+	const char *const *digests;
+	size_t count;
+};
+int store_origin_add(struct store *s, const struct store_origin *origin, struct error *err);
+/* store_name_set() with it. */
+int store_name_set_from(struct store *s, const struct store_name *name, const char *manifest,
+	const struct store_origin *origin, struct error *err);
 /* One that has it, but `not_in`; *repository NULL: none is known. The caller frees it. */
 int store_origin_find(struct store *s, const char *digest, const char *registry, const char *not_in,
 	char **repository, struct error *err);

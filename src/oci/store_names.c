@@ -69,7 +69,31 @@ static int set_name(struct db *db, const struct store_name *n, struct error *err
 	return db_step(q, err);
 }
 
-int store_name_set(struct store *s, const struct store_name *n, const char *manifest, struct error *err)
+static int add_origins(struct db *db, const struct store_origin *o, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < o->count; i++)
+		r = db_run(db, err,
+			"INSERT OR IGNORE INTO origin (digest, registry, repository) VALUES (?, ?, ?)",
+			o->digests[i], o->registry, o->repository, NULL);
+	return r;
+}
+
+static int set_all(struct db *db, const struct store_name *n, const char *manifest,
+	const struct store_origin *origin, struct error *err)
+{
+	int r = n ? set_name(db, n, err) : 0;
+
+	if (r >= 0 && manifest)
+		r = db_run(db, err, "INSERT OR IGNORE INTO whole (manifest) VALUES (?)", manifest, NULL);
+	if (r >= 0 && origin)
+		r = add_origins(db, origin, err);
+	return r;
+}
+
+static int set_within(struct store *s, const struct store_name *n, const char *manifest,
+	const struct store_origin *origin, struct error *err)
 {
 	struct db *db;
 	int r = store_database(s, &db, err);
@@ -78,26 +102,39 @@ int store_name_set(struct store *s, const struct store_name *n, const char *mani
 		r = db_begin(db, err);
 	if (r < 0)
 		return r;
-	r = set_name(db, n, err);
-	if (r == 0 && manifest)
-		r = db_run(db, err, "INSERT OR IGNORE INTO whole (manifest) VALUES (?)", manifest, NULL);
+	r = set_all(db, n, manifest, origin, err);
 	if (r >= 0)
 		r = db_commit(db, err);
 	db_end(db);
 	return r;
 }
 
-int store_origin_add(
-	struct store *s, const char *digest, const char *registry, const char *repository, struct error *err)
+int store_name_set(struct store *s, const struct store_name *n, const char *manifest, struct error *err)
 {
-	struct db *db;
-	int r = store_database(s, &db, err);
+	return set_within(s, n, manifest, NULL, err);
+}
 
-	if (r == 0)
-		r = db_run(db, err,
-			"INSERT OR IGNORE INTO origin (digest, registry, repository) VALUES (?, ?, ?)",
-			digest, registry, repository, NULL);
-	return r < 0 ? r : 0;
+int store_name_set_from(struct store *s, const struct store_name *n, const char *manifest,
+	const struct store_origin *origin, struct error *err)
+{
+	return set_within(s, n, manifest, origin, err);
+}
+
+int store_origin_add(struct store *s, const struct store_origin *origin, struct error *err)
+{
+	return set_within(s, NULL, NULL, origin, err);
+}
+
+bool store_is_whole(struct store *s, const char *manifest)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	struct db *db;
+
+	if (store_database(s, &db, NULL) < 0 ||
+		db_prepare(db, "SELECT 1 FROM whole WHERE manifest = ?", &q, NULL) < 0)
+		return false;
+	db_bind_text(q, 1, manifest);
+	return db_step(q, NULL) > 0;
 }
 
 int store_origin_find(struct store *s, const char *digest, const char *registry, const char *not_in,
@@ -123,18 +160,6 @@ int store_origin_find(struct store *s, const char *digest, const char *registry,
 		return r;
 	*repository = text_copy(db_text(q, 0), err);
 	return *repository ? 0 : -ERROR_NO_MEMORY;
-}
-
-bool store_is_whole(struct store *s, const char *manifest)
-{
-	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
-	struct db *db;
-
-	if (store_database(s, &db, NULL) < 0 ||
-		db_prepare(db, "SELECT 1 FROM whole WHERE manifest = ?", &q, NULL) < 0)
-		return false;
-	db_bind_text(q, 1, manifest);
-	return db_step(q, NULL) > 0;
 }
 
 #define COLUMNS "name, digest, media_type, size, source, updated"
