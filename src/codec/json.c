@@ -13,7 +13,8 @@ int json_parse(const void *bytes, size_t n, size_t limit, bool strict, const cha
 	if (n > limit)
 		return error_set(err, ERROR_LIMIT, "%s: over %zu bytes", what, limit);
 	*root = json_loadb(n ? bytes : "", n, strict ? JSON_REJECT_DUPLICATES : 0, &where);
-	if (!*root && json_error_code(&where) == json_error_out_of_memory)
+	/* Where memory is out, the library mostly says nothing at all. */
+	if (!*root && (json_error_code(&where) == json_error_out_of_memory || !*where.text))
 		return error_no_memory(err, what);
 	if (!*root)
 		return error_set(

@@ -233,11 +233,13 @@ static int read_default(struct registries *r, size_t file, const json_t *root, s
 
 	if (result < 0 || !text)
 		return result;
-	result = name_parse("x/x", text, &n, NULL);
-	if (result < 0)
+	result = name_parse("x/x", text, &n, err);
+	if (result < 0 && result != -ERROR_NO_MEMORY)
 		return error_set(err, ERROR_INVALID,
 			"%s: default: '%s' is no registry, such as \"docker.io\" or \"localhost:5000\"",
 			r->files[file], text);
+	if (result < 0)
+		return result;
 	free(r->fallback);
 	r->fallback = TAKE_PTR(n.registry);
 	return 0;
