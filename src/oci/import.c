@@ -81,7 +81,7 @@ static int read_some(const struct blob *blob, const char *name, void *bytes, siz
 static int copy(
 	struct import *im, struct blob blob, const char *name, struct store_ingest *in, struct error *err)
 {
-	uint64_t now, shown_at = 0;
+	uint64_t now;
 	int r = 0;
 
 	if (!im->bytes)
@@ -97,9 +97,9 @@ static int copy(
 		im->done += (uint64_t)r;
 		r = store_ingest_write(in, im->bytes, (size_t)r, err);
 		now = clock_monotonic();
-		if (now - shown_at < SHOW_EVERY)
+		if (now - im->shown_at < SHOW_EVERY)
 			continue;
-		shown_at = now;
+		im->shown_at = now;
 		progress_report(im->progress,
 			&(struct progress_event){.task = "load", .unit = "bytes", .done = im->done});
 	}

@@ -21,7 +21,7 @@ struct import {
 	struct map held; /* digests that hold keeps */
 	char **whole;    /* digests of the manifests that are in the store with all they name */
 	uint8_t *bytes;
-	uint64_t done;
+	uint64_t done, shown_at;
 };
 void import_release(struct import *im);
 #define _cleanup_import_ __attribute__((cleanup(import_release)))

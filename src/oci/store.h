@@ -138,11 +138,13 @@ int store_origin_find(struct store *s, const char *digest, const char *registry,
  * what may go is locked, so that nobody begins to need it unseen. The lists are freed by who asked. */
 struct store_keep {
 	int (*list)(void *context, char ***roots, char ***digests, struct error *err);
+	/* Says of a name that it goes, too; may be NULL: all stay. */
+	bool (*drop)(void *context, const struct store_name *name);
 	void *context;
 };
 
 struct store_garbage {
-	uint64_t blobs, roots, bytes; /* removed */
+	uint64_t names, blobs, roots, bytes; /* removed */
 };
 
 /* Removes blobs, halves of blobs and root file systems that no name, nothing of `keep` (may be NULL) and no

@@ -2,7 +2,9 @@
 /*
  * Mark and sweep, within one transaction that keeps names from changing. A file that may go is first locked,
  * which fails while somebody uses it; then it is asked what else is needed, and only then what is not goes.
- * Who is killed in the middle has removed some garbage, and nothing else.
+ * A transaction before it takes back that manifests are whole which nothing leads to: what is removed from
+ * the disk comes not back when the second one is lost. Who is killed in the middle has removed some garbage,
+ * and nothing else.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -29,7 +31,7 @@ struct victim {
 struct sweep {
 	struct store *s;
 	const struct store_keep *keep;
-	bool dry_run;
+	bool dry_run, dropping;
 	struct store_marks marks;
 	struct victim victims[BATCH];
 	size_t count;
@@ -53,6 +55,19 @@ static void sweep_release(struct sweep *w)
 
 /* ---- mark ------------------------------------------------------------------------------------------- */
 
+static bool is_dropped(const struct sweep *w, const struct store_name *name)
+{
+	return w->dropping && w->keep && w->keep->drop && w->keep->drop(w->keep->context, name);
+}
+
+static int drop_name(struct sweep *w, const struct store_name *name, struct error *err)
+{
+	int r = w->dry_run ? 0 : db_run(w->s->db, err, "DELETE FROM image WHERE name = ?", name->name, NULL);
+
+	w->garbage->names++;
+	return r < 0 ? r : 0;
+}
+
 static int mark_names(struct sweep *w, struct error *err)
 {
 	struct store_name *list = NULL;
@@ -60,7 +75,9 @@ static int mark_names(struct sweep *w, struct error *err)
 	int r = store_name_list(w->s, &list, &count, err);
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = store_mark(w->s, list[i].digest, list[i].size, &w->marks, NULL, NULL, err);
+		r = is_dropped(w, &list[i])
+			    ? drop_name(w, &list[i], err)
+			    : store_mark(w->s, list[i].digest, list[i].size, &w->marks, NULL, NULL, err);
 	store_name_list_free(list, count);
 	return r;
 }
@@ -166,7 +183,35 @@ static int sweep_directory(struct sweep *w, int directory, uint64_t *counter, bo
 	return r < 0 ? r : remove_victims(w, directory, counter, blobs, err);
 }
 
-static int collect(struct sweep *w, struct error *err)
+/* ---- all -------------------------------------------------------------------------------------------- */
+
+/* The manifests that are said to be whole and that nothing leads to. */
+static int list_stale(struct sweep *w, char ***stale, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	int r = db_prepare(w->s->db, "SELECT manifest FROM whole", &q, err);
+
+	while (r >= 0 && (r = db_step(q, err)) > 0)
+		if (!store_marked(&w->marks.digests, db_text(q, 0)))
+			r = text_list_add(stale, db_text(q, 0), err);
+	return r;
+}
+
+static int forget_stale(struct sweep *w, struct error *err)
+{
+	_cleanup_text_list_ char **stale = NULL;
+	int r = mark_names(w, err);
+
+	if (r == 0)
+		r = mark_keep(w, err);
+	if (r == 0 && !w->dry_run)
+		r = list_stale(w, &stale, err);
+	for (char **m = stale; r >= 0 && m && *m; m++)
+		r = db_run(w->s->db, err, "DELETE FROM whole WHERE manifest = ?", *m, NULL);
+	return r < 0 ? r : 0;
+}
+
+static int sweep_all(struct sweep *w, struct error *err)
 {
 	int r = mark_names(w, err);
 
@@ -179,11 +224,24 @@ static int collect(struct sweep *w, struct error *err)
 	return r < 0 ? r : sweep_directory(w, w->s->partial, NULL, true, err);
 }
 
+static int transaction(struct sweep *w, int (*call)(struct sweep *w, struct error *err), struct error *err)
+{
+	int r = db_begin(w->s->db, err);
+
+	if (r < 0)
+		return r;
+	r = call(w, err);
+	if (r == 0)
+		r = db_commit(w->s->db, err);
+	db_end(w->s->db);
+	return r;
+}
+
 int store_collect(struct store *s, const struct store_keep *keep, bool dry_run, struct store_garbage *garbage,
 	struct error *err)
 {
 	_cleanup_(sweep_release) struct sweep w = {
-		.s = s, .keep = keep, .dry_run = dry_run, .garbage = garbage};
+		.s = s, .keep = keep, .dry_run = dry_run, .dropping = true, .garbage = garbage};
 	_cleanup_fd_ int lock = -1;
 	struct db *db;
 	int r = store_database(s, &db, err);
@@ -191,13 +249,12 @@ int store_collect(struct store *s, const struct store_keep *keep, bool dry_run, 
 	*garbage = (struct store_garbage){0};
 	if (r == 0)
 		r = store_lock_sweep(s, true, &lock, err);
+	if (r == 0 && !dry_run) {
+		r = transaction(&w, forget_stale, err);
+		store_marks_free(&w.marks);
+		w.dropping = false;
+	}
 	if (r == 0)
-		r = db_begin(db, err);
-	if (r < 0)
-		return r;
-	r = collect(&w, err);
-	if (r == 0)
-		r = db_commit(db, err);
-	db_end(db);
+		r = transaction(&w, sweep_all, err);
 	return r < 0 ? error_prefix(err, "collect garbage in %s", s->path) : 0;
 }
