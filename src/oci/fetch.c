@@ -2,6 +2,7 @@
 /*
  * States of a blob: IDLE until a connection first looks at it; OPENING while one does; ELSEWHERE while
  * another process fetches it; OPEN while pieces come; WHOLE when all bytes are there with the right digest;
+ * PUBLISHING while it is synced and gets its place, so that little is left to do behind the last byte;
  * PUBLISHED. All members of struct item are under the lock, but for its file's bytes and its hash, which
  * belong to the one that set `hashing`.
  */
@@ -31,7 +32,7 @@
 #define SHOW_EVERY   MILLISECONDS(50)
 #define PIECES_MOST  (1u << 20) /* of one blob: 4 TiB */
 
-enum state { IDLE, OPENING, ELSEWHERE, OPEN, WHOLE, PUBLISHED };
+enum state { IDLE, OPENING, ELSEWHERE, OPEN, WHOLE, PUBLISHING, PUBLISHED };
 
 struct piece {
 	uint64_t got; /* bytes */
@@ -399,7 +400,7 @@ static int fetch_piece(struct connection *c, struct item *b, uint32_t piece, str
 
 /* ---- the connections -------------------------------------------------------------------------------- */
 
-enum work { WORK_DONE, WORK_OPEN, WORK_PIECE, WORK_WAIT };
+enum work { WORK_DONE, WORK_OPEN, WORK_PIECE, WORK_PUBLISH, WORK_WAIT };
 
 /* What is next: the first blob that has something to do. With the lock held. */
 static enum work find_work(struct fetch *f, struct item **item, uint32_t *piece)
@@ -411,9 +412,11 @@ static enum work find_work(struct fetch *f, struct item **item, uint32_t *piece)
 		struct item *b = &f->items[i];
 
 		*item = b;
-		all &= b->state >= WHOLE;
+		all &= b->state == PUBLISHED;
 		if (b->state == IDLE)
 			return WORK_OPEN;
+		if (b->state == WHOLE)
+			return WORK_PUBLISH;
 		if (b->state == ELSEWHERE && !elsewhere)
 			elsewhere = b;
 		for (*piece = b->first; b->state == OPEN && *piece < b->piece_count; ++*piece)
@@ -455,6 +458,21 @@ static void work_on_piece(struct connection *c, struct item *b, uint32_t piece)
 	pthread_cond_broadcast(&f->changed);
 }
 
+static void work_on_publishing(struct fetch *f, struct item *b)
+{
+	struct error err = {0};
+	int r;
+
+	b->state = PUBLISHING;
+	pthread_mutex_unlock(&f->lock);
+	r = store_partial_publish(f->options.store, b->digest, b->fd, &err);
+	pthread_mutex_lock(&f->lock);
+	b->state = PUBLISHED;
+	if (r < 0)
+		fail(f, b, &err);
+	pthread_cond_broadcast(&f->changed);
+}
+
 static void work_on_opening(struct fetch *f, struct item *b)
 {
 	struct error err = {0};
@@ -489,6 +507,8 @@ static void *work(void *context)
 			wait_changed(f, LOOK_AGAIN);
 		else if (next == WORK_OPEN)
 			work_on_opening(f, b);
+		else if (next == WORK_PUBLISH)
+			work_on_publishing(f, b);
 		else
 			work_on_piece(c, b, piece);
 	}
@@ -597,13 +617,10 @@ int fetch_finish(struct fetch *f, struct store_hold *hold, struct error *err)
 		int r, fd;
 
 		pthread_mutex_lock(&f->lock);
-		r = wait_state(f, b, WHOLE, err);
+		r = wait_state(f, b, PUBLISHED, err);
 		pthread_mutex_unlock(&f->lock);
-		if (r == 0 && b->state == WHOLE)
-			r = store_partial_publish(f->options.store, b->digest, b->fd, err);
 		if (r < 0)
 			return r;
-		b->state = PUBLISHED;
 		fd = TAKE_FD(b->fd);
 		r = store_hold_add(hold, fd, err);
 		if (r < 0)
