@@ -388,6 +388,124 @@ MONOCORE_API int monocore_image_push(struct monocore *mc, const char *name,
 	const struct monocore_push_options *options, struct monocore_pushed **pushed,
 	struct monocore_error *err);
 
+/* Images that are here, under names. An `image` below is what a user writes for one: a name as docker has it,
+ * NAME@DIGEST, or the id or digest of one or a start of it that only one has, at least 4 digits. One that is
+ * not here is NOT_FOUND, with what was probably meant. */
+struct monocore_image_info {
+	char *name;         /* canonical: "docker.io/library/alpine:3" */
+	char *short_name;   /* as docker shows it: "alpine:3" */
+	char *id;           /* "sha256:…" of the config: the same content has the same; "": see platform */
+	char *digest;       /* of what the name leads to: a manifest, or an index for several platforms */
+	char *platform;     /* that id and root_size are of: this host's, else one that is here; "": none is */
+	char **platforms;   /* that are here as a whole */
+	char *source;       /* where it was pulled from: "https://ghcr.io/acme/x"; "": it was made or loaded */
+	uint64_t size;      /* bytes of its layers and documents, compressed as they are kept */
+	uint64_t root_size; /* bytes of its root file system; 0: not made yet */
+	uint64_t created, updated; /* nanoseconds since 1970: the image (0: it does not say), its name here */
+};
+/* Sorted by name; *list is the caller's: monocore_image_list_free(). */
+MONOCORE_API int monocore_image_list(
+	struct monocore *mc, struct monocore_image_info **list, size_t *count, struct monocore_error *err);
+MONOCORE_API void monocore_image_list_free(struct monocore_image_info *list, size_t count);
+
+/* Everything about one image as a JSON object with docker's members; *json is the caller's. platform:
+ * "linux/arm64"; NULL: this host's, else one that is here. */
+MONOCORE_API int monocore_image_inspect(struct monocore *mc, const char *image, const char *platform,
+	char **json, struct monocore_error *err);
+
+struct monocore_image_step {
+	char *created_by, *comment;
+	char *digest;     /* of the layer that the step made, as it is kept; "": it made none */
+	uint64_t size;    /* of that */
+	uint64_t created; /* nanoseconds since 1970; 0: it does not say */
+};
+/* How an image was made, the newest step first; *list is the caller's. */
+MONOCORE_API int monocore_image_history(struct monocore *mc, const char *image, const char *platform,
+	struct monocore_image_step **list, size_t *count, struct monocore_error *err);
+MONOCORE_API void monocore_image_history_free(struct monocore_image_step *list, size_t count);
+
+/* Gives an image one name more; a name that is taken leads to this image from now on. */
+MONOCORE_API int monocore_image_tag(
+	struct monocore *mc, const char *image, const char *name, struct monocore_error *err);
+
+struct monocore_image_removed {
+	char **names;   /* that are gone */
+	char **digests; /* of manifests and indexes that are gone: no name led to them any more */
+	uint64_t blobs, roots, bytes; /* removed from the disk: all in all */
+};
+MONOCORE_API void monocore_image_removed_free(struct monocore_image_removed *removed);
+
+/* Removes a name, or all names of an id, then what nothing needs any more. BUSY where a sandbox uses the image
+ * and it has no other name, or where an id has several names; force: removes the names all the same, and what
+ * sandboxes use stays on the disk. *removed is the caller's; it may be NULL. */
+MONOCORE_API int monocore_image_remove(struct monocore *mc, const char *image, bool force,
+	struct monocore_image_removed **removed, struct monocore_error *err);
+
+struct monocore_image_prune_options {
+	unsigned version;
+	bool all;     /* names that no sandbox uses, too */
+	bool dry_run; /* removes nothing, tells what would go */
+};
+#define MONOCORE_IMAGE_PRUNE_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* Removes what no name, no sandbox and no process needs: layers, halves of downloads, root file systems. */
+MONOCORE_API int monocore_image_prune(struct monocore *mc, const struct monocore_image_prune_options *options,
+	struct monocore_image_removed **removed, struct monocore_error *err);
+
+enum monocore_image_format {
+	MONOCORE_IMAGE_OCI,    /* a tar: an OCI image layout that is a docker archive, too */
+	MONOCORE_IMAGE_DOCKER, /* a tar: a docker archive alone, of one platform */
+	MONOCORE_IMAGE_LAYOUT  /* an OCI image layout in a directory */
+};
+
+struct monocore_image_save_options {
+	unsigned version;
+	enum monocore_image_format format;
+	const char *platform; /* only this one; NULL: all that are here */
+};
+#define MONOCORE_IMAGE_SAVE_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* Writes images (a NULL-terminated list) to fd, a file or a pipe, or, of a layout, an empty directory. Those
+ * that were named by name carry it. The same images give the same bytes. */
+MONOCORE_API int monocore_image_save(struct monocore *mc, const char *const *images,
+	const struct monocore_image_save_options *options, int fd, struct monocore_error *err);
+
+struct monocore_image_load_options {
+	unsigned version;
+	const char *name; /* for the only image, whatever it is called there; NULL: as it is called there */
+	const char *path; /* of fd, for messages; NULL: "the archive" */
+};
+#define MONOCORE_IMAGE_LOAD_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* Reads all images of what is behind fd: what monocore_image_save(), docker, podman or skopeo have written, as
+ * a file, a pipe or a directory, compressed by gzip or zstd or not. Every digest is checked before a name
+ * leads to an image. *names: the names, in docker's form; monocore_free_strings(). Also after a failure: those
+ * of the images that came before it, or NULL. */
+MONOCORE_API int monocore_image_load(struct monocore *mc, int fd,
+	const struct monocore_image_load_options *options, char ***names, struct monocore_error *err);
+
+struct monocore_image_problem {
+	const char *image;  /* that is not whole, in docker's form; or "" */
+	const char *digest; /* of what is wrong; or "" */
+	const char *text;
+	enum { MONOCORE_PROBLEM_FOUND, MONOCORE_PROBLEM_MENDED, MONOCORE_PROBLEM_LEFT } state;
+};
+/* Reads all that is kept of images, checks every digest and follows every name; `tell` is called for each
+ * problem. repair: what is damaged is removed, and images that lack something are pulled again: `tell` is
+ * called once more, for each image that was mended or could not be, which is no error of the call. */
+MONOCORE_API int monocore_image_check(struct monocore *mc, bool repair,
+	void (*tell)(void *context, const struct monocore_image_problem *problem), void *context,
+	struct monocore_error *err);
+
 /* ---- a sandbox's changes as an image ---- */
 
 struct monocore_commit_options {
