@@ -42,6 +42,7 @@ static int pull(struct monocore *mc, const char *name, const struct monocore_pul
 	struct image_options options = {.platform = o->platform,
 		.pull = IMAGE_PULL_ALWAYS,
 		.plain_http = o->plain_http,
+		.referrers = true,
 		.progress = &mc->progress};
 	_cleanup_(cleanup_store) struct store *store = NULL;
 	_cleanup_(cleanup_image) struct image *image = NULL;

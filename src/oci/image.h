@@ -63,6 +63,7 @@ struct image_options {
 	const char *platform; /* "linux/amd64"; NULL: this host's */
 	enum image_pull pull; /* of an image that a registry has */
 	bool plain_http;      /* allowed, whatever is configured */
+	bool referrers;       /* pull what is said about the image, too */
 	struct image_limits limits;
 	const struct progress *progress; /* may be NULL */
 };

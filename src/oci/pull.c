@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "oci/fetch.h"
 #include "oci/image_parts.h"
+#include "oci/referrers.h"
 #include "oci/remote.h"
 #include "os/fs.h"
 
@@ -344,6 +346,23 @@ static int ask(struct pull *p, const struct store_name *known, bool *same, struc
 	return r < 0 ? r : set_target(p, m.digest, m.size, type, err);
 }
 
+/* Of the manifest, and of the index that it is in. */
+static int get_referrers(struct pull *p, struct error *err)
+{
+	struct registry *registry = p->remote.registries[p->at];
+	unsigned missed = 0;
+	int r;
+
+	if (!p->image->pulled)
+		return 0; /* nobody asks twice for what has not changed */
+	r = referrers_pull(p->store, registry, p->plan.digest, p->image->hold, &missed, err);
+	if (r == 0 && strcmp(p->plan.digest, p->target.digest) != 0)
+		r = referrers_pull(p->store, registry, p->target.digest, p->image->hold, &missed, err);
+	if (missed)
+		log_info("%s: %u referrers could not be pulled", p->image->name, missed);
+	return r;
+}
+
 /* ---- pull and open ---------------------------------------------------------------------------------- */
 
 /* What is under the name in the store: NOT_FOUND where something of it is missing. */
@@ -399,6 +418,8 @@ static int open_name(struct pull *p, const char *text, struct error *err)
 			r = image_from_plan(p->store, p->image, &p->plan, &making, p->options, err);
 		if (r == 0)
 			r = finish_fetch(p, err);
+		if (r == 0 && p->options && p->options->referrers)
+			r = get_referrers(p, err);
 		return r < 0 ? r : keep_name(p, err);
 	}
 	return r < 0 ? r : image_from_plan(p->store, p->image, &p->plan, &making, p->options, err);

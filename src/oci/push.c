@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "oci/image_parts.h"
+#include "oci/referrers.h"
 #include "oci/remote.h"
 #include "oci/store_mark.h"
 
@@ -243,10 +244,12 @@ static int push_manifest(struct push *p, const char *digest, const char *referen
 	_cleanup_buffer_ struct buffer json = {0};
 	int r = store_blob_read(p->store, digest, OCI_JSON_MAX, &json, NULL, err);
 
-	if (r < 0)
-		return r;
-	return registry_manifest_put(p->remote.registries[0], reference,
-		oci_document_type(json.data, json.size), json.data, json.size, err);
+	bool subject;
+
+	if (r == 0)
+		r = registry_manifest_put(p->remote.registries[0], reference,
+			oci_document_type(json.data, json.size), json.data, json.size, &subject, err);
+	return r < 0 ? r : referrers_push(p->remote.registries[0], json.data, json.size, subject, err);
 }
 
 /* What leads to others after them, and the tag last of all. */

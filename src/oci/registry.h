@@ -60,8 +60,9 @@ int registry_manifest_get(
 	struct registry *r, const char *reference, struct registry_manifest *m, struct error *err);
 int registry_manifest_head(
 	struct registry *r, const char *reference, struct registry_manifest *m, struct error *err);
+/* *subject (may be NULL): the registry said that it knows what this one is about. */
 int registry_manifest_put(struct registry *r, const char *reference, const char *media_type,
-	const void *bytes, size_t n, struct error *err);
+	const void *bytes, size_t n, bool *subject, struct error *err);
 
 /* Manifests whose subject is `digest`, by the API or by the tag that stands for it; an index with none where
  * the registry has neither. */

@@ -166,7 +166,7 @@ int registry_manifest_head(
 }
 
 int registry_manifest_put(struct registry *r, const char *reference, const char *media_type,
-	const void *bytes, size_t n, struct error *err)
+	const void *bytes, size_t n, bool *subject, struct error *err)
 {
 	_cleanup_free_ char *url = manifest_url(r, reference, err);
 	_cleanup_free_ char *what = text_format(err, "push the manifest %s", reference);
@@ -175,9 +175,14 @@ int registry_manifest_put(struct registry *r, const char *reference, const char 
 	_cleanup_call_ struct call c = {
 		.method = "PUT", .url = url, .headers = headers, .body = bytes, .body_size = n};
 
+	int result;
+
 	if (!url || !what || !type)
 		return err ? -(int)err->code : -ERROR_SYSTEM;
-	return call_succeed(r, &c, what, err);
+	result = call_succeed(r, &c, what, err);
+	if (subject)
+		*subject = result == 0 && http_header(&c.response, "oci-subject", 0);
+	return result;
 }
 
 /* ---- referrers -------------------------------------------------------------------------------------- */

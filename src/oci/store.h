@@ -118,6 +118,12 @@ int store_name_remove(struct store *s, const char *name, struct error *err);    
 int store_name_list(struct store *s, struct store_name **list, size_t *count, struct error *err);
 void store_name_list_free(struct store_name *list, size_t count);
 
+/* A manifest that is here says of itself that it is about another, the subject: a signature, a list of what
+ * is in it. It stays and moves with that one (image-spec v1.1, manifest.md, "subject"). */
+int store_referrer_add(struct store *s, const char *subject, const char *digest, struct error *err);
+int store_referrers(
+	struct store *s, const char *subject, char ***digests, struct error *err); /* NULL: none */
+
 /* Blobs that are known to be in a repository of a registry (its host), which so can give them to another. */
 struct store_origin {
 	const char *registry, *repository;

@@ -185,7 +185,7 @@ static int follow(void *context, const struct store_visit *v, struct error *err)
 	if (fd >= 0)
 		close(fd);
 	/* Of an index only the platforms that were pulled need to be here. */
-	if (v->optional && !store_is_whole(c->s, v->digest))
+	if ((v->optional || v->referrer) && !store_is_whole(c->s, v->digest))
 		return 1;
 	if (r == 0 && v->size && size != v->size)
 		snprintf(text, sizeof text, "it has %llu bytes, %.19s says %llu", (unsigned long long)size,

@@ -10,7 +10,7 @@
 #define DEPTH_MOST 6u
 
 struct marking {
-	const struct store *s;
+	struct store *s;
 	struct store_marks *m;
 	int (*seen)(void *context, const struct store_visit *visit, struct error *err);
 	void *context;
@@ -83,6 +83,22 @@ static int mark_manifest(
 }
 
 static int mark_document(
+	const struct marking *x, const struct store_visit *v, unsigned depth, struct error *err);
+
+static int mark_referrers(const struct marking *x, const char *subject, unsigned depth, struct error *err)
+{
+	_cleanup_text_list_ char **digests = NULL;
+	int r = store_referrers(x->s, subject, &digests, err);
+
+	for (char **d = digests; r == 0 && d && *d; d++) {
+		struct store_visit v = {.digest = *d, .parent = subject, .referrer = true};
+
+		r = mark_document(x, &v, depth + 1, err);
+	}
+	return r;
+}
+
+static int mark_document(
 	const struct marking *x, const struct store_visit *v, unsigned depth, struct error *err)
 {
 	_cleanup_(oci_index_free) struct oci_index index = {0};
@@ -93,6 +109,9 @@ static int mark_document(
 
 	if (r != 0 || !new || depth == DEPTH_MOST)
 		return r < 0 ? r : 0;
+	r = mark_referrers(x, v->digest, depth, err);
+	if (r < 0)
+		return r;
 	r = store_blob_read(x->s, v->digest, OCI_JSON_MAX, &json, NULL, NULL);
 	if (r < 0)
 		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
@@ -112,7 +131,7 @@ static int mark_document(
 	return r;
 }
 
-int store_mark(const struct store *s, const char *digest, uint64_t size, struct store_marks *m,
+int store_mark(struct store *s, const char *digest, uint64_t size, struct store_marks *m,
 	int (*seen)(void *context, const struct store_visit *visit, struct error *err), void *context,
 	struct error *err)
 {

@@ -20,12 +20,13 @@ struct store_visit {
 	enum oci_media media;        /* OCI_MEDIA_OTHER: not known */
 	uint64_t size;               /* as its descriptor says */
 	bool optional;               /* a child of an index, which may be of another platform */
+	bool referrer;               /* says something about its parent, and may be missing */
 };
 
-/* Marks the closure of a digest. seen() (may be NULL) is called for each blob that was not marked yet, before
- * what it leads to, and returns 1 for what is not to be followed; what is not there or damaged leads to
- * nothing. */
-int store_mark(const struct store *s, const char *digest, uint64_t size, struct store_marks *m,
+/* Marks the closure of a digest, with the referrers of all in it. seen() (may be NULL) is called for each
+ * blob that was not marked yet, before what it leads to, and returns 1 for what is not to be followed; what
+ * is not there or damaged leads to nothing. */
+int store_mark(struct store *s, const char *digest, uint64_t size, struct store_marks *m,
 	int (*seen)(void *context, const struct store_visit *visit, struct error *err), void *context,
 	struct error *err);
 

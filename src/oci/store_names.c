@@ -23,6 +23,11 @@ static const char *const steps[] = {
 	"  registry TEXT NOT NULL,"
 	"  repository TEXT NOT NULL,"
 	"  PRIMARY KEY (digest, registry, repository)"
+	") WITHOUT ROWID;"
+	"CREATE TABLE referrer ("
+	"  subject TEXT NOT NULL,"
+	"  digest TEXT NOT NULL,"
+	"  PRIMARY KEY (subject, digest)"
 	") WITHOUT ROWID",
 };
 
@@ -135,6 +140,38 @@ bool store_is_whole(struct store *s, const char *manifest)
 		return false;
 	db_bind_text(q, 1, manifest);
 	return db_step(q, NULL) > 0;
+}
+
+int store_referrer_add(struct store *s, const char *subject, const char *digest, struct error *err)
+{
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	if (r == 0)
+		r = db_run(db, err, "INSERT OR IGNORE INTO referrer (subject, digest) VALUES (?, ?)", subject,
+			digest, NULL);
+	return r < 0 ? r : 0;
+}
+
+int store_referrers(struct store *s, const char *subject, char ***digests, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	_cleanup_text_list_ char **list = NULL;
+	struct db *db;
+	int r = store_database(s, &db, err);
+
+	if (r == 0)
+		r = db_prepare(db, "SELECT digest FROM referrer WHERE subject = ? ORDER BY digest", &q, err);
+	if (r < 0)
+		return r;
+	db_bind_text(q, 1, subject);
+	while ((r = db_step(q, err)) > 0) {
+		r = oci_digest_valid(db_text(q, 0)) ? text_list_add(&list, db_text(q, 0), err) : 0;
+		if (r < 0)
+			return r;
+	}
+	*digests = TAKE_PTR(list);
+	return r;
 }
 
 int store_origin_find(struct store *s, const char *digest, const char *registry, const char *not_in,
