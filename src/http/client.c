@@ -150,7 +150,11 @@ static size_t take_body(char *bytes, size_t one, size_t n, void *context)
 		x->result = x->request->write(x->request->context, (const uint8_t *)bytes, n, x->err);
 		return x->result < 0 ? 0 : n;
 	}
-	if (room == 0 && !is_success(x))
+	if (n > room && is_success(x)) {
+		x->result = error_set(x->err, ERROR_LIMIT, "the answer has over 64 KiB");
+		return 0;
+	}
+	if (room == 0)
 		return 0; /* nobody reads on to the end of an error */
 	if (!buffer_append(text, bytes, n < room ? n : room)) {
 		x->result = error_no_memory(x->err, "HTTP");

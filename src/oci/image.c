@@ -150,7 +150,8 @@ static int provide_root(struct store *s, struct image *image, struct making *m, 
 		m->build.limits = image_limits_of(o);
 		m->build.progress = o ? o->progress : NULL;
 		m->id = image->root_id;
-		r = store_make(s, image->root_id, "erofs", make_root, m, &fd, &image->root_size, err);
+		r = store_make(s, image->root_id, "erofs", make_root, m, m->build.progress, &fd,
+			&image->root_size, err);
 	}
 	return r < 0 ? r : image_hold(image, fd, err);
 }
@@ -206,7 +207,7 @@ struct plan_options image_plan_options(const struct image_options *o, char host[
 		.platform = o && o->platform ? o->platform : host, .layers = image_limits_of(o).layers};
 }
 
-static int make_plan(const struct blobs *b, const struct reference *ref, const struct image_options *o,
+int image_make_plan(const struct blobs *b, const struct reference *ref, const struct image_options *o,
 	struct plan *p, struct error *err)
 {
 	char host[32];
@@ -233,7 +234,7 @@ static int open_layers(struct store *s, const struct reference *ref, const struc
 	int r = blobs_open(ref->path, &b, err);
 
 	if (r == 0)
-		r = make_plan(&b, ref, o, &plan, err);
+		r = image_make_plan(&b, ref, o, &plan, err);
 	return r < 0 ? r : image_from_plan(s, image, &plan, &making, o, err);
 }
 
@@ -307,5 +308,5 @@ int image_open_root(struct store *s, const struct image *image, const char *form
 	if (store_find(s, image->root_id, form, fd, &size, NULL) == 0)
 		return 0;
 	r = store_find(s, image->root_id, "erofs", &erofs, &size, err);
-	return r < 0 ? r : store_make(s, image->root_id, form, make_ext4, &erofs, fd, &size, err);
+	return r < 0 ? r : store_make(s, image->root_id, form, make_ext4, &erofs, NULL, fd, &size, err);
 }

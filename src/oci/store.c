@@ -187,8 +187,25 @@ static int publish(const struct store *s, const char *temporary, const char *nam
 	return 0;
 }
 
+/* Says so where another process is at it, which may take minutes. */
+static int lock_temporary(
+	const struct store *s, const char *name, const struct progress *progress, int *fd, struct error *err)
+{
+	struct progress_event waiting = {
+		.task = "wait for another process that makes this image", .unit = "steps"};
+	int r = fs_lock(s->temporary, name, FS_LOCK_EXCLUSIVE, false, fd, err);
+
+	if (r != -ERROR_BUSY)
+		return r;
+	progress_report(progress, &waiting);
+	r = fs_lock(s->temporary, name, FS_LOCK_EXCLUSIVE, true, fd, err);
+	waiting.finished = true;
+	progress_report(progress, &waiting);
+	return r;
+}
+
 int store_make(const struct store *s, const char *id, const char *form, store_make_call make, void *context,
-	int *out, uint64_t *size, struct error *err)
+	const struct progress *progress, int *out, uint64_t *size, struct error *err)
 {
 	char temporary[NAME_BYTES], name[NAME_BYTES];
 	_cleanup_fd_ int fd = -1;
@@ -196,7 +213,7 @@ int store_make(const struct store *s, const char *id, const char *form, store_ma
 
 	root_name(id, form, name);
 	snprintf(temporary, sizeof temporary, "%s.%s", id, form);
-	r = fs_lock(s->temporary, temporary, FS_LOCK_EXCLUSIVE, true, &fd, err);
+	r = lock_temporary(s, temporary, progress, &fd, err);
 	if (r < 0)
 		return r;
 	r = store_find(s, id, form, out, size, NULL);

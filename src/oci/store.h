@@ -36,7 +36,7 @@ int store_find(
  * somebody else has made it meanwhile; then as store_find(). Nothing is left of a `make` that fails. */
 typedef int (*store_make_call)(void *context, int fd, int directory, struct error *err);
 int store_make(const struct store *s, const char *id, const char *form, store_make_call make, void *context,
-	int *fd, uint64_t *size, struct error *err);
+	const struct progress *progress, int *fd, uint64_t *size, struct error *err);
 
 /* ---- blobs ---- */
 

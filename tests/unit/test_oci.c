@@ -466,7 +466,7 @@ static pid_t start_work(const struct place *p, struct work w)
 
 		if (store_open(p->home, &store, &err) < 0)
 			_exit(2);
-		_exit(store_make(store, "id", "erofs", work, &w, &fd, &size, &err) < 0);
+		_exit(store_make(store, "id", "erofs", work, &w, NULL, &fd, &size, &err) < 0);
 	}
 	CHECK(pid > 0);
 	return pid;
