@@ -43,8 +43,9 @@ demo: ## run Python from a Debian image in a microVM, setting up all it needs
 test: setup ## run all tests, real VMs included
 	@tests/run
 
-bench: setup ## measure start times and sizes beside plain QEMU and umoci
+bench: setup ## measure starts beside plain QEMU, pulls beside skopeo, umoci and podman
 	@tests/bench/bench.py
+	@tests/bench/images.py
 
 soak: setup ## start, use, kill and remove sandboxes for MINUTES (default 10) and look for leaks
 	@tests/run --soak $(or $(MINUTES),10)

@@ -242,7 +242,9 @@ static int set_up(CURL *curl, const struct http_client *c, struct exchange *x, s
 	SET(CURLOPT_SSL_VERIFYPEER, c->options.insecure ? 0L : 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, c->options.insecure ? 0L : 2L);
 	if (c->options.ca_file)
-		SET(CURLOPT_CAINFO, c->options.ca_file);
+		SET(CURLOPT_CAINFO, c->options.ca_file); /* beside the folder of the system's */
+	else if (getenv("SSL_CERT_FILE"))
+		SET(CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
 #undef SET
 	return e == CURLE_OK ? 0 : -ERROR_NO_MEMORY;
 }

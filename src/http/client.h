@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP, by libcurl: one exchange at a time, the connection is kept for the next. HTTP/1.1 and 2 (RFC 9112,
- * RFC 9113), proxies by http_proxy, https_proxy, all_proxy and no_proxy.
+ * RFC 9113), proxies by http_proxy, https_proxy, all_proxy and no_proxy, the system's certificates or those
+ * of SSL_CERT_FILE.
  *
  * It follows no redirect and adds no credentials: who calls decides where a secret goes. Only http and https
  * are spoken. The other side is not trusted: headers are bounded, so is the text kept of an answer that is

@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Times parts that no command shows alone, for bench.py; prints milliseconds.
+ * Times parts that no command shows alone, for bench.py and images.py; prints milliseconds.
  *
  *   parts image HOME REFERENCE     building the root file system of an image that the store lacks
  *   parts clone HOME AGENT ROOT    a clone: until its agent answers, and until its root is mounted
+ *   parts stages LAYOUT            what a pull does with an image's layers, each step by itself: CPU time
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "codec/decompress.h"
 #include "codec/frame.h"
 #include "codec/message.h"
+#include "codec/sha256.h"
+#include "codec/tar.h"
 #include "oci/image.h"
 #include "vm/vm.h"
 
@@ -141,12 +148,125 @@ static int time_clone(const char *home, const char *agent, const char *root)
 	return r < 0 ? fail(&err) : 0;
 }
 
+/* ---- the steps of a pull ---------------------------------------------------------------------------- */
+
+enum stage { READ, HASH_PACKED, INFLATE, HASH_PLAIN, PARSE, STAGES };
+
+struct stages {
+	uint64_t time[STAGES];
+	uint8_t in[256 << 10], out[256 << 10];
+};
+
+static uint64_t cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NANOSECONDS_PER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static int parse_plain(struct tar_reader *tar, const uint8_t *bytes, size_t n, struct error *err)
+{
+	enum tar_event event = TAR_MORE;
+	int r;
+
+	do
+		r = tar_reader_step(tar, &bytes, &n, &event, err);
+	while (r == 0 && event != TAR_MORE && (event != TAR_END || n > 0));
+	return r;
+}
+
+static int take_plain(
+	struct stages *s, struct tar_reader *tar, struct sha256 *plain, size_t n, struct error *err)
+{
+	uint64_t began = cpu_time();
+	int r;
+
+	sha256_update(plain, s->out, n);
+	s->time[HASH_PLAIN] += cpu_time() - began;
+	began = cpu_time();
+	r = parse_plain(tar, s->out, n, err);
+	s->time[PARSE] += cpu_time() - began;
+	return r;
+}
+
+static int time_layer(struct stages *s, int fd, struct error *err)
+{
+	_cleanup_(cleanup_decompress) struct decompress *d = NULL;
+	struct tar_reader *tar = tar_reader_new(NULL, err);
+	_cleanup_sha256_ struct sha256 packed = {0};
+	_cleanup_sha256_ struct sha256 plain = {0};
+	const struct decompress_options options = {0};
+	int r = tar ? decompress_new(&options, &d, err) : -ERROR_NO_MEMORY;
+
+	if (r == 0)
+		r = sha256_init(&packed, err);
+	if (r == 0)
+		r = sha256_init(&plain, err);
+	while (r == 0) {
+		uint64_t began = cpu_time();
+		ssize_t got = read(fd, s->in, sizeof s->in);
+		const uint8_t *in = s->in;
+		size_t n = got > 0 ? (size_t)got : 0, made = 0;
+
+		s->time[READ] += cpu_time() - began;
+		if (n == 0)
+			break;
+		began = cpu_time();
+		sha256_update(&packed, in, n);
+		s->time[HASH_PACKED] += cpu_time() - began;
+		do {
+			began = cpu_time();
+			r = decompress_step(d, &in, &n, s->out, sizeof s->out, &made, err);
+			s->time[INFLATE] += cpu_time() - began;
+			if (r == 0)
+				r = take_plain(s, tar, &plain, made, err);
+		} while (r == 0 && (n > 0 || made == sizeof s->out));
+	}
+	tar_reader_free(tar);
+	return r;
+}
+
+/* The blobs of a layout that are no JSON. */
+static int time_stages(const char *layout)
+{
+	static const char *const names[] = {"read what came", "SHA-256 of what came", "inflate",
+		"SHA-256 of the plain layers", "parse the tars"};
+	struct stages *s = calloc(1, sizeof *s);
+	char path[4096];
+	struct dirent *entry;
+	struct error err;
+	DIR *d;
+
+	snprintf(path, sizeof path, "%s/blobs/sha256", layout);
+	d = opendir(path);
+	if (!s || !d)
+		return 1;
+	while ((entry = readdir(d))) {
+		_cleanup_fd_ int fd = openat(dirfd(d), entry->d_name, O_RDONLY | O_CLOEXEC);
+		char first = 0;
+
+		if (entry->d_name[0] == '.' || fd < 0 || pread(fd, &first, 1, 0) != 1 || first == '{')
+			continue;
+		if (time_layer(s, fd, &err) < 0)
+			return fail(&err);
+	}
+	closedir(d);
+	for (size_t i = 0; i < STAGES; i++)
+		printf("%s %.3f\n", names[i], (double)s->time[i] / 1e6);
+	free(s);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "image"))
 		return time_image(argv[2], argv[3]);
 	if (argc == 5 && !strcmp(argv[1], "clone"))
 		return time_clone(argv[2], argv[3], argv[4]);
-	fprintf(stderr, "usage: parts image HOME REFERENCE | parts clone HOME AGENT ROOT\n");
+	if (argc == 3 && !strcmp(argv[1], "stages"))
+		return time_stages(argv[2]);
+	fprintf(stderr,
+		"usage: parts image HOME REFERENCE | parts clone HOME AGENT ROOT | parts stages LAYOUT\n");
 	return 2;
 }
