@@ -28,9 +28,17 @@ struct cli {
 	bool events; /* progress goes to standard output, as JSON */
 };
 
-enum command_group { GROUP_SANDBOXES, GROUP_HOST, GROUP_LATER };
+enum command_group { GROUP_SANDBOXES, GROUP_IMAGES, GROUP_HOST, GROUP_LATER };
 
-enum command_words { WORDS_NONE, WORDS_SANDBOXES, WORDS_FILES, WORDS_COMMANDS, WORDS_SHELLS };
+enum command_words {
+	WORDS_NONE,
+	WORDS_SANDBOXES,
+	WORDS_IMAGES,
+	WORDS_NAMES, /* of both */
+	WORDS_FILES,
+	WORDS_COMMANDS,
+	WORDS_SHELLS
+};
 
 struct command {
 	const char *name;

@@ -68,5 +68,6 @@ const struct command commit_command = {
 	.least = 2,
 	.most = 2,
 	.run = run,
+	.group = GROUP_IMAGES,
 	.words = WORDS_SANDBOXES,
 };

@@ -39,6 +39,8 @@ static const char *words_name(enum command_words words)
 {
 	static const char *const names[] = {[WORDS_NONE] = "",
 		[WORDS_SANDBOXES] = "sandboxes",
+		[WORDS_IMAGES] = "images",
+		[WORDS_NAMES] = "names",
 		[WORDS_FILES] = "files",
 		[WORDS_COMMANDS] = "commands",
 		[WORDS_SHELLS] = "shells"};
@@ -121,10 +123,15 @@ static void write_bash(FILE *out)
 		out);
 	write_common(out);
 	fputs("_monocore() {\n"
-	      "\tlocal current=${COMP_WORDS[COMP_CWORD]}\n"
+	      "\tlocal current=${COMP_WORDS[COMP_CWORD]} mc_cword=$COMP_CWORD "
+	      "mc_words=(\"${COMP_WORDS[@]}\")\n"
 	      "\tlocal mc_commands mc_options mc_valued mc_kind mc_waiting mc_choices list=\n"
 	      "\tCOMPREPLY=()\n"
-	      "\t_monocore_follow \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"\n"
+	      "\t# Names of images have colons, at which bash parts words.\n"
+	      "\tif declare -F _get_comp_words_by_ref __ltrim_colon_completions >/dev/null; then\n"
+	      "\t\t_get_comp_words_by_ref -n : -c current -w mc_words -i mc_cword\n"
+	      "\tfi\n"
+	      "\t_monocore_follow \"${mc_words[@]:1:mc_cword-1}\"\n"
 	      "\tif [ -n \"$mc_waiting\" ]; then\n"
 	      "\t\t_monocore_choices \"$mc_waiting\"\n"
 	      "\t\tlist=$mc_choices mc_kind=files\n"
@@ -134,13 +141,16 @@ static void write_bash(FILE *out)
 	      "\t\tlist=$mc_commands\n"
 	      "\telse\n"
 	      "\t\tcase \"$mc_kind\" in\n"
-	      "\t\tsandboxes) list=$(monocore self complete-names 2>/dev/null) ;;\n"
+	      "\t\tsandboxes|images|names) list=$(monocore self complete-names $mc_kind 2>/dev/null) ;;\n"
 	      "\t\tcommands) _monocore_table ''; list=$mc_commands ;;\n"
 	      "\t\tshells) list='bash zsh fish' ;;\n"
 	      "\t\tesac\n"
 	      "\tfi\n"
 	      "\tif [ -n \"$list\" ]; then\n"
 	      "\t\tmapfile -t COMPREPLY < <(compgen -W \"$list\" -- \"$current\")\n"
+	      "\t\tif declare -F __ltrim_colon_completions >/dev/null; then\n"
+	      "\t\t\t__ltrim_colon_completions \"$current\"\n"
+	      "\t\tfi\n"
 	      "\telif [ \"$mc_kind\" = files ]; then\n"
 	      "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
 	      "\tfi\n"
@@ -167,7 +177,8 @@ static void write_zsh(FILE *out)
 	      "\t\tcompadd -- ${=mc_commands}\n"
 	      "\telse\n"
 	      "\t\tcase $mc_kind in\n"
-	      "\t\tsandboxes) compadd -- ${(f)\"$(monocore self complete-names 2>/dev/null)\"} ;;\n"
+	      "\t\tsandboxes|images|names)\n"
+	      "\t\t\tcompadd -- ${(f)\"$(monocore self complete-names $mc_kind 2>/dev/null)\"} ;;\n"
 	      "\t\tcommands) _monocore_table ''; compadd -- ${=mc_commands} ;;\n"
 	      "\t\tshells) compadd -- bash zsh fish ;;\n"
 	      "\t\tfiles) _files ;;\n"
@@ -215,9 +226,10 @@ static int write_fish_command(void *context, const struct command *command, cons
 		fputc('\n', out);
 	}
 	write_fish_options(out, command->options, condition);
-	if (command->words == WORDS_SANDBOXES)
-		fprintf(out, "complete -c monocore -n %s -a '(monocore self complete-names 2>/dev/null)'\n",
-			condition);
+	if (command->words >= WORDS_SANDBOXES && command->words <= WORDS_NAMES)
+		fprintf(out,
+			"complete -c monocore -n %s -a '(monocore self complete-names %s 2>/dev/null)'\n",
+			condition, words_name(command->words));
 	if (command->words == WORDS_FILES)
 		fprintf(out, "complete -c monocore -n %s -F\n", condition);
 	if (command->words == WORDS_SHELLS)

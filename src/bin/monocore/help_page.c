@@ -148,6 +148,7 @@ void help_write(FILE *out, const struct command *command, const char *path, unsi
 		write_paragraphs(out, command->help, columns);
 	if (command->children) {
 		write_children(out, command, GROUP_SANDBOXES, "Sandboxes", columns);
+		write_children(out, command, GROUP_IMAGES, *path ? "Commands" : "Images", columns);
 		write_children(out, command, GROUP_HOST, *path ? "Commands" : "This program", columns);
 		write_later(out, command, columns);
 	}

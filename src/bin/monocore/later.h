@@ -30,13 +30,6 @@
 	X(fork, "fork", "clone a running sandbox") \
 	X(restore, "restore", "bring a snapshot back to life") \
 	X(build, "build", "build an image of the project") \
-	X(images, "images", "list the images that are there") \
-	X(rmi, "rmi", "remove images") \
-	X(tag, "tag", "give an image another name") \
-	X(save, "save", "write an image to a file") \
-	X(load, "load", "read an image from a file") \
-	X(history, "history", "show how an image was made") \
-	X(image, "image", "check or mount an image") \
 	X(login, "login", "store credentials for a registry") \
 	X(logout, "logout", "forget credentials for a registry") \
 	X(search, "search", "search a registry for images") \

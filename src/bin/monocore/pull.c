@@ -101,4 +101,5 @@ const struct command pull_command = {
 	.least = 1,
 	.most = WORDS_ANY,
 	.run = run,
+	.group = GROUP_IMAGES,
 };

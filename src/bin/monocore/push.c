@@ -104,4 +104,6 @@ const struct command push_command = {
 	.least = 1,
 	.most = WORDS_ANY,
 	.run = run,
+	.words = WORDS_IMAGES,
+	.group = GROUP_IMAGES,
 };

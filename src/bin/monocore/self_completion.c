@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "bin/monocore/completion.h"
 #include "bin/monocore/output.h"
@@ -33,30 +34,52 @@ const struct command self_completion_command = {
 	.words = WORDS_SHELLS,
 };
 
-/* For the scripts: an error must not disturb the line that is being typed. */
-static int run_names(struct cli *cli, const void *given, int count, char **words)
+static void print_sandboxes(struct monocore *mc)
 {
 	struct monocore_sandbox_info *list;
 	size_t size;
 
+	if (monocore_list(mc, &list, &size, NULL) < 0)
+		return;
+	for (size_t i = 0; i < size; i++)
+		printf("%s\n", list[i].name);
+	monocore_list_free(list, size);
+}
+
+static void print_images(struct monocore *mc)
+{
+	struct monocore_image_info *list;
+	size_t size;
+
+	if (monocore_image_list(mc, &list, &size, NULL) < 0)
+		return;
+	for (size_t i = 0; i < size; i++)
+		printf("%s\n", list[i].short_name);
+	monocore_image_list_free(list, size);
+}
+
+/* For the scripts: an error must not disturb the line that is being typed. */
+static int run_names(struct cli *cli, const void *given, int count, char **words)
+{
+	const char *kind = count ? words[0] : "sandboxes";
+
 	(void)given;
-	(void)count;
-	(void)words;
 	if (monocore_open(NULL, &cli->mc, NULL) < 0) {
 		cli->mc = NULL;
 		return 0;
 	}
-	if (monocore_list(cli->mc, &list, &size, NULL) < 0)
-		return 0;
-	for (size_t i = 0; i < size; i++)
-		printf("%s\n", list[i].name);
-	monocore_list_free(list, size);
+	if (strcmp(kind, "images") != 0)
+		print_sandboxes(cli->mc);
+	if (strcmp(kind, "sandboxes") != 0)
+		print_images(cli->mc);
 	return output_finish();
 }
 
 const struct command self_complete_names_command = {
 	.name = "complete-names",
-	.summary = "print the names of all sandboxes, for completion",
+	.arguments = "[sandboxes|images|names]",
+	.summary = "print the names of all sandboxes or images, for completion",
+	.most = 1,
 	.run = run_names,
 	.hidden = true,
 	.group = GROUP_HOST,
