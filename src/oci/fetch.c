@@ -74,7 +74,7 @@ struct fetch {
 	size_t connection_count;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool failed;
+	bool failed, drop;
 	struct error error;
 };
 
@@ -629,6 +629,11 @@ int fetch_finish(struct fetch *f, struct store_hold *hold, struct error *err)
 	return 0;
 }
 
+void fetch_drop(struct fetch *f)
+{
+	f->drop = true;
+}
+
 void fetch_free(struct fetch *f)
 {
 	if (!f)
@@ -641,7 +646,7 @@ void fetch_free(struct fetch *f)
 	for (size_t i = 0; f->items && i < f->options.count; i++) {
 		struct item *b = &f->items[i];
 
-		if (b->state == OPEN && lseek(b->fd, 0, SEEK_END) == 0)
+		if ((b->state == OPEN || b->state == WHOLE) && (f->drop || lseek(b->fd, 0, SEEK_END) == 0))
 			store_partial_drop(f->options.store, b->digest);
 		if (b->fd >= 0)
 			close(b->fd);

@@ -52,5 +52,6 @@ int fetch_wait(struct fetch *f, size_t blob, uint64_t have, uint64_t *available,
 /* Waits until all are published; *hold gets their descriptors. */
 int fetch_finish(struct fetch *f, struct store_hold *hold, struct error *err);
 
+void fetch_drop(struct fetch *f); /* fetch_free() is to leave no halves */
 void fetch_free(struct fetch *f); /* ends what is under way; halves stay for the next time */
 CLEANUP_DEFINE(fetch, struct fetch, fetch_free);

@@ -33,6 +33,7 @@ struct pull {
 	struct plan plan;
 	struct fetch_blob *missing; /* the newest layer first */
 	size_t missing_count;
+	bool sorted; /* `missing` is known */
 	struct fetch *fetch;
 };
 
@@ -208,6 +209,7 @@ static int sort_layers(struct pull *p, struct error *err)
 		if (__builtin_add_overflow(need, l->size, &need))
 			need = UINT64_MAX;
 	}
+	p->sorted = true;
 	if (fs_space(p->blobs.fd, &free_bytes, &total, NULL) == 0 && need > free_bytes)
 		return error_set(err, ERROR_NO_SPACE, "its layers have %llu MiB, and %llu MiB are free in %s",
 			(unsigned long long)(need >> 20), (unsigned long long)(free_bytes >> 20),
@@ -249,7 +251,7 @@ static int start_fetch(void *context, struct error *err)
 
 	if (p->fetch)
 		return 0;
-	r = sort_layers(p, err);
+	r = p->sorted ? 0 : sort_layers(p, err);
 	options.blobs = p->missing;
 	options.count = p->missing_count;
 	if (r == 0 && p->missing_count)
@@ -332,6 +334,7 @@ static int ask(struct pull *p, const struct store_name *known, bool *same, struc
 	r = remote_manifest(&p->remote, reference, false, &m, &p->at, err);
 	if (r < 0)
 		return r;
+	*same = !strcmp(m.digest, known->digest);
 	type = oci_document_type(m.bytes.data, m.bytes.size);
 	if (!*type) { /* says what is wrong with it, schema 1 too */
 		struct oci_manifest manifest = {0};
@@ -394,6 +397,7 @@ static int use_remote(struct pull *p, const struct store_name *known, struct err
 	if (r == 0)
 		r = set_image(p, registry_url(p->remote.registries[p->at]), err);
 	plan_free(&p->plan);
+	p->sorted = false;
 	return r < 0 ? r : make_plan(p, err);
 }
 
@@ -430,6 +434,10 @@ int image_open_name(struct store *s, const char *text, const struct image_option
 {
 	_cleanup_(pull_release) struct pull p = {
 		.store = s, .options = o, .image = image, .blobs = {.fd = -1}};
+	int r = open_name(&p, text, err);
 
-	return open_name(&p, text, err);
+	/* A full disk is not left full of halves. */
+	if (r == -ERROR_NO_SPACE && p.fetch)
+		fetch_drop(p.fetch);
+	return r;
 }
