@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -29,7 +30,8 @@ struct boot {
 	char image[64], disk[64]; /* device nodes */
 	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */
 	int memory_mount;         /* the one in memory, which holds the upper where there is no disk */
-	int upper; /* the overlay's upper directory, from SETUP on; -1: nothing is kept there */
+	int upper;                /* the overlay's upper directory, from SETUP on; -1: none */
+	bool first;               /* SETUP has made the upper: nothing has run in the sandbox yet */
 	char missing[200];
 };
 

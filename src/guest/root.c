@@ -38,10 +38,11 @@ static int mount_disk(struct boot *b, unsigned long flags, struct error *err)
 	return b->disk_mount < 0 ? error_errno(err, errno, "open the sandbox's disk") : 0;
 }
 
-static int make_upper(const struct boot *b, struct error *err)
+static int make_upper(struct boot *b, struct error *err)
 {
 	static const char *const directories[] = {"upper", "work"};
 
+	b->first = faccessat(b->disk_mount, directories[0], F_OK, 0) < 0;
 	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
 		if (mkdirat(b->disk_mount, directories[i], 0755) < 0 && errno != EEXIST)
 			return error_errno(err, errno, "make '%s' on the sandbox's disk", directories[i]);
@@ -57,9 +58,9 @@ static int open_upper(struct boot *b, struct error *err)
 }
 
 /* Moves the mount at `from` (with all below it) onto `name` of the new root, whatever the image has there. */
-static int move_into(int root, const char *from, const char *name, struct error *err)
+static int move_into(const struct boot *b, int root, const char *from, const char *name, struct error *err)
 {
-	_cleanup_fd_ int target = beneath_insist(root, name, made_directory);
+	_cleanup_fd_ int target = beneath_insist(root, name, made_maker(b->first));
 
 	if (target < 0)
 		return error_errno(err, errno, "make the mount point /%s in the image", name);
@@ -86,6 +87,7 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 	_cleanup_fd_ int root = -1;
 	int r = mount_image(b, m, err);
 
+	b->first = !disk;
 	if (r == 0 && disk)
 		r = mount_disk(b, 0, err);
 	if (r == 0 && disk)
@@ -101,7 +103,7 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 		char from[8] = "/";
 
 		strncat(from, moved[i], sizeof from - 2);
-		r = move_into(root, from, moved[i], err);
+		r = move_into(b, root, from, moved[i], err);
 	}
 	return r < 0 ? r : switch_root(err);
 }

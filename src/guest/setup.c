@@ -78,14 +78,14 @@ static int limit_processes(const struct boot *b, const struct message_setup *m, 
 
 /* Makes an empty file `name` in /etc, where the image has nothing that a file can be bound over: nothing, a
  * link that leads nowhere or to another mount, a directory. */
-static bool make_way(const char *name)
+static bool make_way(const struct boot *b, const char *name)
 {
 	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_fd_ int etc = beneath_open(root, "etc", O_PATH | O_DIRECTORY, 0, BENEATH_MOUNT);
 
 	if (etc < 0)
-		etc = beneath_insist(root, "etc", made_directory);
-	return etc >= 0 && made_file(etc, name);
+		etc = beneath_insist(root, "etc", made_maker(b->first));
+	return etc >= 0 && made_file(etc, name, b->first);
 }
 
 static bool bind_file(int tree, const char *path)
@@ -112,19 +112,20 @@ static void place_files(const struct boot *b, const struct message_setup *m)
 		if ((places[i].file == FILE_HOSTS && !*m->hosts) ||
 			(places[i].file == FILE_RESOLV_CONF && !*m->resolv_conf))
 			continue;
-		if (!bind_file(tree, path) && !(make_way(path + strlen("/etc/")) && bind_file(tree, path)))
+		if (!bind_file(tree, path) && !(make_way(b, path + strlen("/etc/")) && bind_file(tree, path)))
 			log_warning("%s: the image leaves no place for it", path);
 	}
 }
 
-static int make_directories(const struct message_setup *m, struct error *err)
+static int make_directories(const struct boot *b, const struct message_setup *m, struct error *err)
 {
 	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (made_directory(root, "tmp", 01777) < 0 && errno != EEXIST)
+	if (made_maker(b->first)(root, "tmp", 01777) < 0 && errno != EEXIST)
 		return error_errno(err, errno, "make /tmp");
 	for (size_t i = 0; m->volumes && m->volumes[i]; i++) {
-		_cleanup_fd_ int fd = beneath_make(AT_FDCWD, m->volumes[i], BENEATH_ROOT, made_directory);
+		_cleanup_fd_ int fd =
+			beneath_make(AT_FDCWD, m->volumes[i], BENEATH_ROOT, made_maker(b->first));
 
 		if (fd < 0)
 			return error_errno(err, errno, "make the volume's directory %s", m->volumes[i]);
@@ -149,6 +150,6 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	if (r < 0)
 		return r;
 	place_files(b, m);
-	r = make_directories(m, err);
+	r = make_directories(b, m, err);
 	return r < 0 ? r : root_protect(m, err);
 }

@@ -121,11 +121,7 @@ static int begin(struct monocore *mc, const struct record *record, struct store 
 	if (r == 0)
 		r = store_open(mc->home.path, store, err);
 	if (r == 0)
-		r = commit_begin(*store, record->digest, &limits, commit, err);
-	if (r == -ERROR_NOT_FOUND)
-		return error_set(err, ERROR_NOT_FOUND,
-			"the store lacks the image '%s' that sandbox '%s' was made of: load or pull it first",
-			record->image, record->name);
+		r = commit_begin(*store, record->digest, record->image, &limits, commit, err);
 	return r;
 }
 

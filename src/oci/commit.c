@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "oci/store.h"
+#include "oci/image_parts.h"
+#include "oci/import.h"
 
 #define LAYERS_DEFAULT 512
 
@@ -77,13 +78,47 @@ static int read_base(struct commit *c, const char *base, struct error *err)
 	return r;
 }
 
+/* A docker archive has no manifest: the digest that its sandboxes remember is the config's. */
+static int import_base(struct commit *c, const char *digest, const char *reference,
+	char manifest[OCI_DIGEST_SIZE], struct error *err)
+{
+	_cleanup_(reference_free) struct reference ref = {0};
+	_cleanup_blobs_ struct blobs blobs = {.fd = -1};
+	_cleanup_(plan_free) struct plan plan = {0};
+	int r = reference_parse(reference, &ref, err);
+
+	if (r == 0 && (ref.kind == REFERENCE_NAME || ref.kind == REFERENCE_DIRECTORY))
+		return error_set(err, ERROR_NOT_FOUND, "the store lacks the image '%s' (%s): pull it again",
+			reference, digest);
+	if (r == 0)
+		r = blobs_open(ref.path, &blobs, err);
+	if (r == 0)
+		r = image_make_plan(&blobs, &ref, NULL, &plan, err);
+	if (r == 0 && strcmp(plan.digest, digest))
+		return error_set(err, ERROR_NOT_FOUND, "'%s' is not the image any more that it was (%s)",
+			reference, digest);
+	return r < 0 ? r : import_plan(c->store, &blobs, &plan, NULL, &c->hold, manifest, err);
+}
+
+static int find_base(struct commit *c, const char *digest, const char *reference, struct error *err)
+{
+	char manifest[OCI_DIGEST_SIZE];
+	int r = read_base(c, digest, err);
+
+	if (r != -ERROR_NOT_FOUND && r != -ERROR_INVALID)
+		return r;
+	oci_config_free(&c->base);
+	r = import_base(c, digest, reference, manifest, err);
+	return r < 0 ? r : read_base(c, manifest, err);
+}
+
 static int keep_piece(void *context, const void *data, size_t n, struct error *err)
 {
 	return store_ingest_write(context, data, n, err);
 }
 
-int commit_begin(struct store *s, const char *base, const struct image_limits *limits, struct commit **out,
-	struct error *err)
+int commit_begin(struct store *s, const char *digest, const char *reference,
+	const struct image_limits *limits, struct commit **out, struct error *err)
 {
 	_cleanup_(cleanup_commit) struct commit *c = calloc(1, sizeof *c);
 	int r;
@@ -92,7 +127,7 @@ int commit_begin(struct store *s, const char *base, const struct image_limits *l
 		return error_no_memory(err, "commit");
 	c->store = s;
 	c->layers_most = limits && limits->layers ? limits->layers : LAYERS_DEFAULT;
-	r = read_base(c, base, err);
+	r = find_base(c, digest, reference, err);
 	if (r < 0)
 		return error_prefix(err, "read the image that it was made of");
 	r = store_ingest_start(s, &c->ingest, err);

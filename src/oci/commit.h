@@ -18,9 +18,11 @@
 
 struct commit;
 
-/* base: the digest of its manifest. NOT_FOUND: the store has not all of it. The store is borrowed. */
-int commit_begin(struct store *s, const char *base, const struct image_limits *limits, struct commit **commit,
-	struct error *err);
+/* The base is an image as a sandbox remembers it: its digest, and the reference that it was opened by. What
+ * the store lacks of one on disk is taken from there. NOT_FOUND: it is not all in the store, and neither
+ * where the reference says. The store is borrowed. */
+int commit_begin(struct store *s, const char *digest, const char *reference,
+	const struct image_limits *limits, struct commit **commit, struct error *err);
 void commit_free(struct commit *c);
 CLEANUP_DEFINE(commit, struct commit, commit_free);
 

@@ -6,6 +6,7 @@
 #include "oci/build.h"
 #include "oci/image.h"
 #include "oci/plan.h"
+#include "oci/reference.h"
 #include "oci/store.h"
 
 /* A root file system in the making, of layers or of a directory. */
@@ -20,6 +21,10 @@ struct making {
 	int (*before)(void *context, struct error *err);
 	void *context;
 };
+
+/* The plan of the image that a reference on disk means, whose blobs are open. */
+int image_make_plan(const struct blobs *b, const struct reference *ref, const struct image_options *o,
+	struct plan *p, struct error *err);
 
 /* Fills in an image by its plan, and makes its root file system where the store lacks it. */
 int image_from_plan(struct store *s, struct image *image, struct plan *plan, struct making *m,

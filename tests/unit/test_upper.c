@@ -302,7 +302,7 @@ TEST(what_the_agent_has_made_is_left_out)
 
 		CHECK(symlinkat("/nowhere", etc, "hosts") == 0);
 		set_time(p.root, "etc");
-		CHECK(made_file(etc, "hosts"));
+		CHECK(made_file(etc, "hosts", false));
 	}
 	CHECK(fstatat(p.root, "etc/hosts", &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(s.st_mode));
 	expect_layer(&p, "dir etc 0750 1000.5 0\nend\n");
@@ -325,7 +325,7 @@ TEST(what_the_agent_has_made_and_others_changed_is_an_entry)
 	put(p.root, "a/b/file", "");
 	CHECK(made_directory(p.root, "data", 0755) == 0);
 	CHECK(fchmodat(p.root, "data", 0700, 0) == 0);
-	CHECK(made_file(p.root, "hosts"));
+	CHECK(made_file(p.root, "hosts", true));
 	{
 		_cleanup_fd_ int hosts = openat(p.root, "hosts", O_WRONLY | O_CLOEXEC);
 
@@ -340,6 +340,39 @@ TEST(what_the_agent_has_made_and_others_changed_is_an_entry)
 			 "file a/b/file 0644 1000.5 0\n"
 			 "dir data 0700 1000.5 0\n"
 			 "file hosts 0644 1000.5 1 0:x\n"
+			 "end\n");
+	place_close(&p);
+}
+
+TEST(a_directory_that_was_copied_for_what_the_agent_has_made_is_left_out)
+{
+	struct place p;
+
+	if (geteuid() != 0)
+		return;
+	place_open(&p);
+	make_directory(p.root, "etc");
+	make_directory(p.root, "var");
+	make_directory(p.root, "var/lib");
+	set_time(p.root, "etc");
+	set_time(p.root, "var/lib");
+	set_time(p.root, "var");
+	{
+		_cleanup_fd_ int etc = openat(p.root, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		_cleanup_fd_ int var = openat(p.root, "var/lib", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		CHECK(made_file(etc, "hosts", true) && made_file(etc, "hostname", true));
+		CHECK(made_directory_first(var, "data", 0755) == 0);
+	}
+	/* "var" was copied, too, but nothing was made in it. */
+	expect_layer(&p, "dir var 0750 1000.5 0\nend\n");
+	CHECK(fchmodat(p.root, "var/lib", 0700, 0) == 0);
+	put(p.root, "etc/new", "");
+	set_time(p.root, "etc");
+	expect_layer(&p, "dir etc 0750 1000.5 0\n"
+			 "file etc/new 0644 1000.5 0\n"
+			 "dir var 0750 1000.5 0\n"
+			 "dir var/lib 0700 1000.5 0\n"
 			 "end\n");
 	place_close(&p);
 }
