@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/reboot.h>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "codec/frame.h"
 #include "codec/message.h"
+#include "codec/tar.h"
 #include "guest/boot.h"
 
 #define FLOOD_TIME   (2 * NANOSECONDS_PER_SECOND)
@@ -418,6 +420,64 @@ static const struct act {
 	{"serve", RUNNING, act_serve},
 };
 
+/* Changes of the sandbox as no agent tells them; which, the last command in "upper-" has said. */
+
+static char upper_kind[32];
+
+static void add_file(struct buffer *tar, const char *path, uint64_t size)
+{
+	const struct tar_entry e = {.type = TAR_FILE, .path = (char *)path, .mode = 0644, .size = size};
+
+	tar_write_entry(tar, &e, NULL);
+}
+
+static void add_link(struct buffer *tar, enum tar_type type, const char *path, const char *target)
+{
+	const struct tar_entry e = {.type = type, .path = (char *)path, .link = (char *)target};
+
+	tar_write_entry(tar, &e, NULL);
+}
+
+static void make_upper(struct buffer *tar)
+{
+	if (!strcmp(upper_kind, "upper-escape"))
+		add_file(tar, "../../etc/passwd", 0);
+	else if (!strcmp(upper_kind, "upper-absolute"))
+		add_file(tar, "/etc/passwd", 0);
+	else if (!strcmp(upper_kind, "upper-link")) {
+		add_link(tar, TAR_SYMBOLIC_LINK, "a", "/etc");
+		add_file(tar, "a/passwd", 0);
+	} else if (!strcmp(upper_kind, "upper-hard"))
+		add_link(tar, TAR_HARD_LINK, "a", "../../etc/passwd");
+	else if (!strcmp(upper_kind, "upper-twice")) {
+		add_file(tar, "a", 0);
+		add_file(tar, "a", 0);
+	} else if (!strcmp(upper_kind, "upper-large"))
+		add_file(tar, "a", UINT64_C(1) << 60);
+	else if (!strcmp(upper_kind, "upper-cut"))
+		add_file(tar, "a", 100);
+	else
+		buffer_append_text(tar, "this is no archive, and long enough to be seen as none: ");
+	if (strcmp(upper_kind, "upper-cut")) {
+		static const uint8_t rest[1024];
+
+		buffer_append(tar, rest, sizeof rest);
+	}
+}
+
+static void tell_upper(uint32_t stream)
+{
+	_cleanup_buffer_ struct buffer tar = {0};
+
+	make_upper(&tar);
+	say(stream, MESSAGE_DATA, CHANNEL_OUT, tar.data, tar.size);
+	if (!strcmp(upper_kind, "upper-reset"))
+		reboot(RB_AUTOBOOT);
+	if (!strcmp(upper_kind, "upper-entry"))
+		say(stream, MESSAGE_ENTRY, 0, NULL, 0);
+	say(stream, MESSAGE_DONE, 0, NULL, 0);
+}
+
 static void perform(uint32_t stream, const char *name, bool first)
 {
 	const struct act *act = NULL;
@@ -425,6 +485,12 @@ static void perform(uint32_t stream, const char *name, bool first)
 	for (size_t i = 0; i < ARRAY_SIZE(acts); i++)
 		if (!strcmp(acts[i].name, name))
 			act = &acts[i];
+	if (!strncmp(name, "upper-", 6)) {
+		snprintf(upper_kind, sizeof upper_kind, "%s", name);
+		say_u32(stream, MESSAGE_STARTED, 0, 2);
+		say_exited(stream, 0);
+		return;
+	}
 	if (!act)
 		stay_silent();
 	if (first && act->moment > INSTEAD_OF_READY)
@@ -468,6 +534,8 @@ static void answer(const struct frame *f, bool first)
 	}
 	if (f->type == MESSAGE_LIST)
 		list_much(f->stream);
+	if (f->type == MESSAGE_UPPER)
+		tell_upper(f->stream);
 	if (f->type != MESSAGE_EXEC || message_exec_decode(cursor_of(f->payload, f->size), &m, &err) < 0)
 		return;
 	perform(f->stream, m.argv[0], first);
