@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "oci/catalog.h"
 #include "oci/fetch.h"
 #include "oci/image_parts.h"
 #include "oci/referrers.h"
@@ -20,6 +21,7 @@
 #include "os/fs.h"
 
 #define NESTED_MAX 4u
+#define ID_LEAST   4u /* digits */
 
 struct pull {
 	struct store *store;
@@ -286,6 +288,32 @@ static int find_name(struct pull *p, struct store_name *found, struct error *err
 	return p->image->name ? store_name_get(p->store, p->image->name, found, err) : -ERROR_NO_MEMORY;
 }
 
+/* Docker takes the start of an image's id for a name as well, where there is no such name. */
+static int find_id(struct pull *p, const char *text, struct store_name *found, struct error *err)
+{
+	_cleanup_catalog_ struct catalog catalog = {0};
+	_cleanup_match_ struct catalog_match match = {0};
+	const struct catalog_image *image;
+	int r;
+
+	if (strlen(text) < ID_LEAST || strspn(text, "0123456789abcdef") != strlen(text))
+		return -ERROR_NOT_FOUND;
+	r = catalog_open(p->store, p->options ? p->options->platform : NULL, &catalog, err);
+	if (r == 0)
+		r = catalog_find(&catalog, text, &match, err);
+	if (r < 0)
+		return r;
+	image = match.images[0];
+	free(p->image->name);
+	p->image->name = text_copy(image->name, err);
+	*found = (struct store_name){.name = text_copy(image->name, err),
+		.media_type = text_copy(image->media_type, err),
+		.source = text_copy(image->source, err),
+		.size = image->target_size};
+	memcpy(found->digest, image->target, OCI_DIGEST_SIZE);
+	return p->image->name && found->name && found->media_type && found->source ? 0 : -ERROR_NO_MEMORY;
+}
+
 static int keep_name(struct pull *p, struct error *err)
 {
 	const struct endpoint *e = remote_endpoint(&p->remote, p->at);
@@ -410,6 +438,8 @@ static int open_name(struct pull *p, const char *text, struct error *err)
 
 	if (r == 0)
 		r = find_name(p, &known, err);
+	if (r == -ERROR_NOT_FOUND && policy != IMAGE_PULL_ALWAYS)
+		r = find_id(p, text, &known, err);
 	if (r == 0 && policy != IMAGE_PULL_ALWAYS)
 		r = use_local(p, &known, err);
 	else if (r == 0)
