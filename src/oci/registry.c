@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "codec/http_headers.h"
 #include "codec/registry_json.h"
+#include "codec/secret.h"
 #include "oci/registry_parts.h"
 
 #define TRIES_MOST      6u
@@ -48,12 +49,9 @@ void registry_free(struct registry *r)
 		return;
 	while (r->idle_count)
 		http_client_free(r->idle[--r->idle_count]);
-	if (r->authorization)
-		explicit_bzero(r->authorization, strlen(r->authorization));
-	if (r->identity)
-		explicit_bzero(r->identity, strlen(r->identity));
-	free(r->authorization);
-	free(r->identity);
+	secret_free(r->authorization);
+	secret_free(r->identity);
+	free(r->scope);
 	free(r->base);
 	free(r->url);
 	credentials_free(&r->credentials);
@@ -177,7 +175,7 @@ int registry_reach(struct registry *r, struct error *err)
 	if (result < 0)
 		return result;
 	base = text_format(err, "%s://%s", secure ? "https" : "http", e->host);
-	url = base ? text_format(err, "%s/%s", base, e->repository) : NULL;
+	url = base ? text_format(err, "%s%s%s", base, *e->repository ? "/" : "", e->repository) : NULL;
 	if (!url) {
 		free(base);
 		return -ERROR_NO_MEMORY;
@@ -275,7 +273,7 @@ static int64_t give_bytes(void *context, void *bytes, size_t room, struct error 
 /* Sends it once to c->place. *generation: of the credentials that went with it. */
 static int send_once(struct registry *r, struct call *c, unsigned *generation, struct error *err)
 {
-	_cleanup_free_ char *authorization = NULL;
+	_cleanup_secret_ char *authorization = NULL;
 	const char *headers[16] = {"User-Agent: monocore"};
 	struct http_request q = {.method = c->method,
 		.url = c->place,
@@ -297,10 +295,9 @@ static int send_once(struct registry *r, struct call *c, unsigned *generation, s
 	for (const char *const *h = c->headers; h && *h && n < ARRAY_SIZE(headers) - 2; h++)
 		headers[n++] = *h;
 	headers[n++] = authorization;
-	result = registry_exchange(r, &q, &c->response, err);
-	if (authorization)
-		explicit_bzero(authorization, strlen(authorization));
-	return result;
+	if (c->rewind)
+		c->rewind(c->context);
+	return registry_exchange(r, &q, &c->response, err);
 }
 
 static bool is_redirect(const struct call *c)
@@ -397,7 +394,7 @@ int call_refused(const struct registry *r, const struct call *c, const char *wha
 	registry_failure_parse(p->text.data, p->text.size, &failure);
 	if (p->status == 401 || p->status == 403)
 		snprintf(advice, sizeof advice,
-			": there is no such image, or it is not for you: run 'monocore login %s'",
+			": it is not there, or not for you: run 'monocore login %s'",
 			r->o.endpoint->registry);
 	else if (p->status == 429)
 		snprintf(advice, sizeof advice,

@@ -31,6 +31,7 @@ struct registry_options {
 	const struct endpoint *endpoint;
 	const struct credentials *credentials; /* NULL: those of docker's config.json */
 	bool push;                             /* ask for the right to push, too */
+	bool login;                            /* ask for a token to keep in place of the password */
 	const char *from;                      /* a repository that blobs are mounted from, or NULL */
 	const atomic_bool *stop;               /* once true, calls end soon with CLOSED; may be NULL */
 };
@@ -102,8 +103,11 @@ int registry_blob_put(struct registry *r, const char *digest, int fd, uint64_t s
 /* Tags of the repository, all pages; a NULL-terminated list, the caller's. */
 int registry_tags(struct registry *r, char ***tags, struct error *err);
 
+/* Names of the repositories that the registry has, all pages; the same. */
+int registry_catalog(struct registry *r, char ***repositories, struct error *err);
+
 /* Checks credentials at /v2/, for login. A refresh token that the server gives is returned in *identity ("":
- * none), the caller's. */
+ * none), the caller's. DENIED: they are not taken. */
 int registry_login(struct registry *r, char **identity, struct error *err);
 
 /* A GET of an absolute path at the registry's host, for searches: JSON of at most `limit` bytes. */

@@ -232,6 +232,12 @@ static int64_t give(void *context, void *bytes, size_t room, struct error *err)
 	return n;
 }
 
+/* Before each sending: a piece goes out again once the registry has asked who we are. */
+static void from_start(void *context)
+{
+	((struct upload *)context)->read = 0;
+}
+
 static int send_piece(struct upload *u, bool *again, struct error *err)
 {
 	uint64_t length = u->size - u->offset < UPLOAD_PIECE ? u->size - u->offset : UPLOAD_PIECE;
@@ -242,11 +248,11 @@ static int send_piece(struct upload *u, bool *again, struct error *err)
 		.headers = headers,
 		.body_size = length,
 		.read = give,
+		.rewind = from_start,
 		.context = u,
 		.once = true};
 	int result;
 
-	u->read = 0;
 	snprintf(range, sizeof range, "Content-Range: %llu-%llu", (unsigned long long)u->offset,
 		(unsigned long long)(u->offset + length - 1));
 	result = call_run(u->r, &c, err);
@@ -261,7 +267,8 @@ static int send_piece(struct upload *u, bool *again, struct error *err)
 	return result;
 }
 
-/* Asks how far the registry is (distribution-spec v1.1, "Pushing a blob in chunks"). */
+/* Asks how far the registry is (distribution-spec v1.1, "Pushing a blob in chunks"). One that does not tell
+ * has the upload begun anew. */
 static int ask_offset(struct upload *u, struct error *err)
 {
 	_cleanup_call_ struct call c = {.method = "GET", .url = u->location};
@@ -269,28 +276,34 @@ static int ask_offset(struct upload *u, struct error *err)
 	uint64_t received;
 	int result = call_run(u->r, &c, err);
 
-	u->gone = result == 0 && c.response.status == 404;
 	if (result < 0)
 		return result;
-	if (c.response.status != 204)
-		return call_refused(u->r, &c, "go on with an upload", err);
 	value = http_header(&c.response, "range", 0);
-	if (!value || !http_upload_range(value, strlen(value), &received) || received > u->size)
-		return error_set(err, ERROR_INVALID, "%s: the registry does not say how far the upload is",
-			registry_url(u->r));
+	u->gone = c.response.status < 200 || c.response.status > 299 || !value ||
+		  !http_upload_range(value, strlen(value), &received) || received > u->size;
+	if (u->gone)
+		return 0;
 	/* "0-0" is what registries say of none as well: one byte more or less is found out by the next piece.
 	 */
 	u->offset = received == 1 ? 0 : received;
 	return http_header(&c.response, "location", 0) ? take_location(u->r, &c, &u->location, err) : 0;
 }
 
+/* The answer may have been lost, and the upload is no longer known when it is asked for again: what counts
+ * is whether the blob is there. */
 static int finish_upload(struct upload *u, struct error *err)
 {
 	_cleanup_free_ char *url = text_format(
 		err, "%s%cdigest=%s", u->location, strchr(u->location, '?') ? '&' : '?', u->digest);
 	_cleanup_call_ struct call c = {.method = "PUT", .url = url, .body = "", .body_size = 0};
+	int result = url ? call_succeed(u->r, &c, "finish an upload", err) : -ERROR_NO_MEMORY;
+	bool there = false;
 
-	return url ? call_succeed(u->r, &c, "finish an upload", err) : -ERROR_NO_MEMORY;
+	if (result < 0 && (c.response.status == 404 || call_retryable(&c.response)) &&
+		registry_blob_has(u->r, u->digest, &there, NULL) == 0 && there)
+		return 0;
+	u->gone = result < 0 && c.response.status == 404;
+	return result;
 }
 
 static int start_anew(struct upload *u, struct error *err)
@@ -309,10 +322,12 @@ static int upload(struct upload *u, struct error *err)
 	uint64_t farthest = 0;
 	int result = start_anew(u, err);
 
-	while (result == 0 && u->offset < u->size) {
-		bool again = false;
+	while (result == 0) {
+		bool again = false, whole = u->offset == u->size;
 
-		result = send_piece(u, &again, err);
+		result = whole ? finish_upload(u, err) : send_piece(u, &again, err);
+		if (result == 0 && whole)
+			return 0;
 		if (u->offset > farthest) {
 			farthest = u->offset;
 			tries = 0;
@@ -324,10 +339,10 @@ static int upload(struct upload *u, struct error *err)
 		result = registry_pause(u->r, &(struct http_response){0}, tries < 5 ? tries : 5, err);
 		if (result == 0 && !u->gone)
 			result = ask_offset(u, err);
-		if (u->gone)
+		if (result == 0 && u->gone)
 			result = start_anew(u, err);
 	}
-	return result == 0 ? finish_upload(u, err) : result;
+	return result;
 }
 
 int registry_blob_put(struct registry *r, const char *digest, int fd, uint64_t size,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Manifests, referrers, tags, login: what a registry says in JSON. */
+/* Manifests, referrers, tags, repositories: what a registry says in JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,12 @@
 	"application/vnd.docker.distribution.manifest.list.v2+json, " \
 	"application/vnd.docker.distribution.manifest.v2+json, " \
 	"application/vnd.docker.distribution.manifest.v1+prettyjws"
+
+/* Of a call that gives a pointer, which is NULL. */
+static int failed(const struct error *err)
+{
+	return err ? -(int)err->code : -ERROR_SYSTEM;
+}
 
 struct collecting {
 	struct buffer *out;
@@ -109,7 +115,7 @@ static int check_manifest(
 			"the way",
 			registry_url(r), reference, m->digest);
 	for (size_t i = 0; i < m->bytes.size; i++)
-		if (!strchr(" \t\r\n", m->bytes.data[i]))
+		if (!memchr(" \t\r\n", m->bytes.data[i], 4))
 			return m->bytes.data[i] == '{'
 				       ? 0
 				       : error_set(err, ERROR_INVALID,
@@ -130,7 +136,7 @@ int registry_manifest_get(
 
 	*m = (struct registry_manifest){0};
 	if (!url || !what)
-		return err ? -(int)err->code : -ERROR_SYSTEM;
+		return failed(err);
 	result = get(r, url, ACCEPT, what, OCI_JSON_MAX, &c, &m->bytes, err);
 	if (result == 0) {
 		m->media_type = media_type_of(&c, err);
@@ -153,7 +159,7 @@ int registry_manifest_head(
 
 	*m = (struct registry_manifest){0};
 	if (!url || !what)
-		return err ? -(int)err->code : -ERROR_SYSTEM;
+		return failed(err);
 	result = call_succeed(r, &c, what, err);
 	if (result < 0)
 		return result;
@@ -178,7 +184,7 @@ int registry_manifest_put(struct registry *r, const char *reference, const char 
 	int result;
 
 	if (!url || !what || !type)
-		return err ? -(int)err->code : -ERROR_SYSTEM;
+		return failed(err);
 	result = call_succeed(r, &c, what, err);
 	if (subject)
 		*subject = result == 0 && http_header(&c.response, "oci-subject", 0);
@@ -216,7 +222,7 @@ int registry_referrers(struct registry *r, const char *digest, struct oci_index 
 
 	*index = (struct oci_index){0};
 	if (!url)
-		return err ? -(int)err->code : -ERROR_SYSTEM;
+		return failed(err);
 	result = get(r, url, NULL, "referrers", OCI_JSON_MAX, &c, &json, err);
 	/* Registries of v1.0 know no such place, in one way or another. */
 	if (c.response.status >= 400 && c.response.status < 500)
@@ -252,41 +258,91 @@ static int next_page(const struct registry *r, const struct call *c, char **url,
 	return 0;
 }
 
-static int add_page(char ***all, char **page, struct error *err)
+struct names {
+	char **list; /* NULL-terminated */
+	size_t count;
+};
+
+static void free_names(struct names *all)
 {
+	text_list_free(all->list);
+}
+
+/* Moves the names of a page behind the others. */
+static int add_page(const struct registry *r, struct names *all, char **page, struct error *err)
+{
+	size_t n = text_list_size(page);
+	char **grown;
+
+	if (all->count + n > REGISTRY_LIST_MAX)
+		return error_set(err, ERROR_LIMIT, "%s: its list has over %u names", registry_url(r),
+			REGISTRY_LIST_MAX);
+	grown = realloc(all->list, (all->count + n + 1) * sizeof *grown);
+	if (!grown)
+		return error_no_memory(err, "a list");
+	all->list = grown;
+	memcpy(grown + all->count, page, n * sizeof *page);
+	all->count += n;
+	grown[all->count] = NULL;
+	page[0] = NULL;
+	return 0;
+}
+
+/* Pages until one has no next. Circles are found as Brent does it: a page is remembered, and with each power
+ * of two another. */
+static int list_pages(struct registry *r, char **url, const char *what,
+	int (*parse)(const void *json, size_t n, char ***list, struct error *err), struct names *all,
+	struct error *err)
+{
+	_cleanup_free_ char *remembered = NULL;
 	int result = 0;
 
-	for (size_t i = 0; result == 0 && page[i]; i++)
-		result = text_list_add(all, page[i], err);
+	for (unsigned page = 1; result == 0 && *url; page++) {
+		_cleanup_buffer_ struct buffer json = {0};
+		_cleanup_text_list_ char **list = NULL;
+		_cleanup_call_ struct call c = {0};
+
+		if (page > PAGES_MOST || (remembered && !strcmp(remembered, *url)))
+			return error_set(
+				err, ERROR_LIMIT, "%s: %s: its pages have no end", registry_url(r), what);
+		if ((page & (page - 1)) == 0) {
+			free(remembered);
+			remembered = text_copy(*url, err);
+		}
+		result = remembered ? get(r, *url, NULL, what, REGISTRY_JSON_MAX, &c, &json, err)
+				    : -ERROR_NO_MEMORY;
+		if (result == 0)
+			result = parse(json.data, json.size, &list, err);
+		if (result == 0)
+			result = add_page(r, all, list, err);
+		if (result == 0)
+			result = next_page(r, &c, url, err);
+	}
 	return result;
 }
 
 int registry_tags(struct registry *r, char ***tags, struct error *err)
 {
 	_cleanup_free_ char *url = registry_reach(r, err) < 0 ? NULL : registry_path(r, err, "tags/list");
-	_cleanup_text_list_ char **all = NULL;
-	int result = url ? 0 : err ? -(int)err->code : -ERROR_SYSTEM;
+	_cleanup_(free_names) struct names all = {0};
+	int result = url ? list_pages(r, &url, "list tags", registry_tags_parse, &all, err) : failed(err);
 
-	for (unsigned page = 0; result == 0 && url; page++) {
-		_cleanup_buffer_ struct buffer json = {0};
-		_cleanup_text_list_ char **list = NULL;
-		_cleanup_call_ struct call c = {0};
+	if (result == 0)
+		*tags = TAKE_PTR(all.list);
+	return result;
+}
 
-		if (page == PAGES_MOST || text_list_size(all) > REGISTRY_LIST_MAX)
-			return error_set(
-				err, ERROR_LIMIT, "%s: its list of tags has no end", registry_url(r));
-		result = get(r, url, NULL, "list tags", REGISTRY_JSON_MAX, &c, &json, err);
-		if (result == 0)
-			result = registry_tags_parse(json.data, json.size, &list, err);
-		if (result == 0)
-			result = add_page(&all, list, err);
-		if (result == 0)
-			result = next_page(r, &c, &url, err);
-	}
-	if (result < 0)
-		return result;
-	*tags = TAKE_PTR(all);
-	return 0;
+int registry_catalog(struct registry *r, char ***repositories, struct error *err)
+{
+	_cleanup_free_ char *url =
+		registry_reach(r, err) < 0 ? NULL : text_format(err, "%s/v2/_catalog?n=1000", r->base);
+	_cleanup_(free_names) struct names all = {0};
+	int result = url ? list_pages(r, &url, "list repositories", registry_catalog_parse, &all, err)
+			 : failed(err);
+
+	if (result == 0)
+		*repositories = TAKE_PTR(all.list);
+	return result;
 }
 
 int registry_get(struct registry *r, const char *path, size_t limit, struct buffer *out, struct error *err)
@@ -296,26 +352,6 @@ int registry_get(struct registry *r, const char *path, size_t limit, struct buff
 	_cleanup_call_ struct call c = {0};
 
 	if (!url)
-		return err ? -(int)err->code : -ERROR_SYSTEM;
+		return failed(err);
 	return get(r, url, NULL, path, limit, &c, out, err);
-}
-
-int registry_login(struct registry *r, char **identity, struct error *err)
-{
-	_cleanup_free_ char *url = registry_reach(r, err) < 0 ? NULL : text_format(err, "%s/v2/", r->base);
-	_cleanup_call_ struct call c = {.method = "GET", .url = url};
-	int result;
-
-	if (!url)
-		return err ? -(int)err->code : -ERROR_SYSTEM;
-	result = call_run(r, &c, err);
-	if (result < 0)
-		return result;
-	if (c.response.status == 401 || c.response.status == 403)
-		return error_set(err, ERROR_DENIED, "%s does not take this user and password",
-			r->o.endpoint->registry);
-	if (c.response.status < 200 || c.response.status > 299)
-		return call_refused(r, &c, "log in", err);
-	*identity = text_copy(r->identity ? r->identity : "", err);
-	return *identity ? 0 : -ERROR_NO_MEMORY;
 }

@@ -21,6 +21,7 @@ struct registry {
 	uint64_t expires;     /* of that, by clock_monotonic(); 0: never */
 	unsigned generation;  /* how often it was set */
 	char *identity;       /* a refresh token that came with it, or NULL */
+	char *scope;          /* what tokens are for, parted by spaces; NULL before the first */
 	struct http_client *idle[REGISTRY_IDLE_MAX];
 	size_t idle_count;
 };
@@ -31,6 +32,7 @@ struct call {
 	const void *body;
 	uint64_t body_size;
 	int64_t (*read)(void *context, void *bytes, size_t room, struct error *err);
+	void (*rewind)(void *context); /* before each sending of what read gives */
 	int (*write)(void *context, const uint8_t *bytes, size_t n, struct error *err);
 	void *context;
 	bool once;         /* not tried again where it failed in passing */
