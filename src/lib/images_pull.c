@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images between registries and the store. */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -8,6 +9,8 @@
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "oci/push.h"
+#include "oci/reference.h"
+#include "os/fs.h"
 
 CLEANUP_DEFINE(image, struct image, image_free);
 CLEANUP_DEFINE(store, struct store, store_free);
@@ -36,6 +39,31 @@ static int give_pulled(struct image *image, struct monocore_pulled **out, struct
 	return 0;
 }
 
+/* An image on disk is taken into the store, under the name that it has there. */
+static int take_in(struct monocore *mc, const char *text, struct image *image, struct error *err)
+{
+	struct monocore_image_load_options options = MONOCORE_IMAGE_LOAD_OPTIONS_INIT;
+	_cleanup_(reference_free) struct reference reference = {0};
+	_cleanup_text_list_ char **names = NULL;
+	_cleanup_fd_ int fd = -1;
+	struct monocore_error failure;
+	int r = reference_parse(text, &reference, err);
+
+	if (r < 0 || reference.kind == REFERENCE_NAME || reference.kind == REFERENCE_DIRECTORY)
+		return r;
+	fd = fs_open(AT_FDCWD, reference.path, O_RDONLY, 0, err);
+	if (fd < 0)
+		return fd;
+	options.path = reference.path;
+	if (monocore_image_load(mc, fd, &options, &names, &failure) < 0)
+		return error_set(err, (enum error_code)failure.code, "%s", failure.text);
+	if (!names || !*names)
+		return 0;
+	free(image->name);
+	image->name = text_copy(*names, err);
+	return image->name ? 0 : -ERROR_NO_MEMORY;
+}
+
 static int pull(struct monocore *mc, const char *name, const struct monocore_pull_options *o,
 	struct monocore_pulled **out, struct error *err)
 {
@@ -54,6 +82,8 @@ static int pull(struct monocore *mc, const char *name, const struct monocore_pul
 		r = store_open(mc->home.path, &store, err);
 	if (r == 0)
 		r = image_open(store, name, &options, &image, err);
+	if (r == 0)
+		r = take_in(mc, name, image, err);
 	return r < 0 ? r : give_pulled(image, out, err);
 }
 
