@@ -54,9 +54,10 @@ void catalog_match_free(struct catalog_match *m);
 int catalog_find(const struct catalog *c, const char *text, struct catalog_match *match, struct error *err);
 
 /* Everything about an image as a JSON object with docker's members (Id, RepoTags, RepoDigests, Created,
- * Architecture, Os, Size, Config, RootFS) and Source, Target, Manifest, Platforms. The caller frees it. */
-int catalog_describe(const struct store *s, const struct catalog *c, const struct catalog_match *match,
-	char **json, struct error *err);
+ * Architecture, Os, Size, Config, RootFS) and Source, Target, Manifest, Platforms, Referrers. The caller
+ * frees it. */
+int catalog_describe(struct store *s, const struct catalog *c, const struct catalog_match *match, char **json,
+	struct error *err);
 
 struct catalog_step {
 	char *created_by, *comment;

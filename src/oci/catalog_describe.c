@@ -169,9 +169,26 @@ static json_t *layer_list(const struct oci_manifest *m)
 	return list;
 }
 
+/* What is said about it: digests of manifests. */
+static int add_referrers(struct store *s, const struct catalog_image *image, const struct documents *d,
+	json_t *list, struct error *err)
+{
+	const char *const subjects[] = {image->target, d->digest};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(subjects); i++) {
+		_cleanup_text_list_ char **digests = NULL;
+
+		r = store_referrers(s, subjects[i], &digests, err);
+		for (char **one = digests; r == 0 && one && *one; one++)
+			r = add_text(list, *one, err);
+	}
+	return r;
+}
+
 /* What docker has, then what it has not. The names are taken. */
-static json_t *describe(
-	const struct catalog_image *i, const struct documents *d, json_t *tags, json_t *digests)
+static json_t *describe(const struct catalog_image *i, const struct documents *d, json_t *tags,
+	json_t *digests, json_t *referrers)
 {
 	json_t *docker = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "Id",
 		d->manifest.config.digest, "RepoTags", tags, "RepoDigests", digests, "Created",
@@ -181,11 +198,11 @@ static json_t *describe(
 		member(d->config, "variant", json_string("")), "Os", member(d->config, "os", json_string("")),
 		"Size", (json_int_t)i->size, "Config", member(d->config, "config", json_object()), "RootFS",
 		root_fs(d->config));
-	json_t *own = json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:I}, s:I, s:o}", "Name", i->name,
-		"Manifest", d->digest, "Layers", layer_list(&d->manifest), "Source", i->source, "Platforms",
-		text_array(i->platforms), "Target", "mediaType", i->media_type, "digest", i->target, "size",
-		(json_int_t)i->target_size, "RootSize", (json_int_t)i->root_size, "Updated",
-		time_text(i->updated));
+	json_t *own = json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:I}, s:I, s:o, s:o}", "Name",
+		i->name, "Manifest", d->digest, "Layers", layer_list(&d->manifest), "Source", i->source,
+		"Platforms", text_array(i->platforms), "Target", "mediaType", i->media_type, "digest",
+		i->target, "size", (json_int_t)i->target_size, "RootSize", (json_int_t)i->root_size,
+		"Updated", time_text(i->updated), "Referrers", referrers);
 
 	if (!docker || !own || json_object_update(docker, own) < 0) {
 		json_decref(docker);
@@ -195,21 +212,24 @@ static json_t *describe(
 	return docker;
 }
 
-int catalog_describe(const struct store *s, const struct catalog *c, const struct catalog_match *match,
-	char **out, struct error *err)
+int catalog_describe(struct store *s, const struct catalog *c, const struct catalog_match *match, char **out,
+	struct error *err)
 {
 	const struct catalog_image *image = match->images[0];
 	_cleanup_(documents_free) struct documents d = {0};
-	_cleanup_json_ json_t *tags = json_array(), *digests = json_array(), *json = NULL;
-	int r = tags && digests ? 0 : error_no_memory(err, "describe an image");
+	_cleanup_json_ json_t *tags = json_array(), *digests = json_array(), *referrers = json_array();
+	_cleanup_json_ json_t *json = NULL;
+	int r = tags && digests && referrers ? 0 : error_no_memory(err, "describe an image");
 
 	if (r == 0)
 		r = read_documents(s, image, match->digest, &d, err);
 	if (r == 0)
 		r = add_names(c, image, tags, digests, err);
+	if (r == 0)
+		r = add_referrers(s, image, &d, referrers, err);
 	if (r < 0)
 		return r;
-	json = describe(image, &d, json_incref(tags), json_incref(digests));
+	json = describe(image, &d, json_incref(tags), json_incref(digests), json_incref(referrers));
 	/* A stranger's texts go to terminals as well. */
 	*out = json ? json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 	return *out ? 0 : error_no_memory(err, "describe an image");

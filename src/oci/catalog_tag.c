@@ -28,7 +28,7 @@ static int hold_blob(void *context, const struct store_visit *v, struct error *e
 	if (v->optional && !store_is_whole(h->s, v->digest))
 		return 1;
 	r = store_blob_open(h->s, v->digest, &fd, &size, err);
-	if (r == -ERROR_NOT_FOUND && v->optional)
+	if (r == -ERROR_NOT_FOUND && (v->optional || v->referrer))
 		return 1;
 	if (r < 0)
 		return r;

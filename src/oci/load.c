@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "codec/decompress.h"
+#include "codec/json.h"
 #include "oci/import.h"
 #include "oci/name.h"
 #include "oci/remote.h"
@@ -272,7 +273,6 @@ static int load_descriptor(struct load *l, const struct oci_descriptor *d, struc
 	return name ? set_name(l, &im, name, &target, err) : set_docker_names(l, &im, &target, err);
 }
 
-/* Of one digest under several names that have no whole one, the first will do. */
 static bool is_again(const struct oci_index *index, size_t at)
 {
 	for (size_t i = 0; i < at; i++)
@@ -281,32 +281,108 @@ static bool is_again(const struct oci_index *index, size_t at)
 	return false;
 }
 
-/* Beside images with names, what has none belongs to one of them. */
-static bool is_image(const struct oci_index *index, size_t at, bool named)
+/* The digest of what a manifest is about, where it is about another one; else "". */
+static int find_subject(const struct load *l, const struct oci_descriptor *d, char subject[OCI_DIGEST_SIZE],
+	struct error *err)
 {
-	const struct oci_descriptor *d = &index->manifests[at];
+	_cleanup_buffer_ struct buffer json = {0};
+	_cleanup_json_ json_t *root = NULL;
+	const char *text;
+	char name[96];
+	int r;
 
-	return !d->attestation && (!named || name_of(d));
+	*subject = 0;
+	snprintf(name, sizeof name, "blobs/sha256/%.64s", d->digest + strlen("sha256:"));
+	if (!blobs_has(l->blobs, name))
+		return 0;
+	r = blobs_read(l->blobs, name, OCI_JSON_MAX, &json, err);
+	if (r == 0)
+		r = json_parse(json.data, json.size, OCI_JSON_MAX, false, d->digest, &root, err);
+	if (r < 0)
+		return error_prefix(err, "%s", l->blobs->path);
+	text = json_string_value(json_object_get(json_object_get(root, "subject"), "digest"));
+	if (text && oci_digest_valid(text))
+		memcpy(subject, text, OCI_DIGEST_SIZE);
+	return 0;
+}
+
+/* What is said about an image that is here is kept beside it. */
+static int load_referrer(
+	struct load *l, const struct oci_descriptor *d, const char *subject, struct error *err)
+{
+	_cleanup_hold_ struct store_hold hold = {0};
+	_cleanup_import_ struct import im = start(l, &hold);
+	uint64_t size;
+	int fd, r = store_blob_open(l->store, subject, &fd, &size, NULL);
+
+	if (r < 0)
+		return 0;
+	r = store_hold_add(&hold, fd, err);
+	if (r == 0)
+		r = import_target(&im, d, err);
+	return r < 0 ? r : store_referrer_add(l->store, subject, d->digest, err);
+}
+
+/* What an index has. */
+struct entry {
+	bool image;
+	char subject[OCI_DIGEST_SIZE]; /* of what is none, or "" */
+};
+
+/* Beside images with names, what has none belongs to one of them. */
+static int sort_entries(
+	const struct load *l, const struct oci_index *index, struct entry *entries, struct error *err)
+{
+	bool named = false;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < index->count; i++) {
+		const struct oci_descriptor *d = &index->manifests[i];
+
+		entries[i].image = !d->attestation;
+		if (!d->attestation && !name_of(d))
+			r = find_subject(l, d, entries[i].subject, err);
+		else
+			named |= !d->attestation;
+	}
+	for (size_t i = 0; i < index->count; i++)
+		entries[i].image &= !*entries[i].subject && (!named || name_of(&index->manifests[i]));
+	return r;
+}
+
+/* One digest may have several names; but one name is enough for what has none of its own. */
+static int load_entries(
+	struct load *l, const struct oci_index *index, const struct entry *entries, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < index->count; i++) {
+		const struct oci_descriptor *d = &index->manifests[i];
+
+		if (entries[i].image && ((name_of(d) && !l->options->name) || !is_again(index, i)))
+			r = load_descriptor(l, d, err);
+	}
+	for (size_t i = 0; r == 0 && i < index->count; i++)
+		if (*entries[i].subject && !is_again(index, i))
+			r = load_referrer(l, &index->manifests[i], entries[i].subject, err);
+	return r;
 }
 
 static int load_layout(struct load *l, const struct oci_index *index, struct error *err)
 {
-	bool named = false;
+	_cleanup_free_ struct entry *entries = calloc(index->count + 1, sizeof *entries);
 	size_t count = 0;
-	int r = 0;
+	int r = entries ? sort_entries(l, index, entries, err) : error_no_memory(err, "an index");
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < index->count; i++)
-		named |= is_image(index, i, true);
-	for (size_t i = 0; i < index->count; i++)
-		count += is_image(index, i, named) && !is_again(index, i);
+		count += entries[i].image && !is_again(index, i);
 	if (count == 0)
 		return error_set(err, ERROR_NOT_FOUND, "%s has no image", l->blobs->path);
 	if (l->options->name && count > 1)
 		return too_many(l, count, err);
-	for (size_t i = 0; r == 0 && i < index->count; i++)
-		if (is_image(index, i, named) && ((named && !l->options->name) || !is_again(index, i)))
-			r = load_descriptor(l, &index->manifests[i], err);
-	return r;
+	return load_entries(l, index, entries, err);
 }
 
 static int load_all(struct load *l, struct error *err)

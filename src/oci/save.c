@@ -24,6 +24,7 @@ static void save_release(struct save *x)
 {
 	free(x->blobs);
 	free(x->items);
+	text_list_free(x->referrers);
 }
 
 /* ---- what is to be saved ---------------------------------------------------------------------------- */
@@ -39,10 +40,16 @@ static int see(void *context, const struct store_visit *v, struct error *err)
 
 	if (v->optional && !store_is_whole(x->s, v->digest))
 		return 1;
+	if (v->referrer && x->options->format == SAVE_DOCKER)
+		return 1;
 	r = store_blob_open(x->s, v->digest, &fd, &size, err);
+	if (r == -ERROR_NOT_FOUND && v->referrer)
+		return 1; /* the image is no worse for it */
 	if (r < 0)
 		return r;
 	close(fd);
+	if (v->referrer && !v->media && !v->optional && text_list_add(&x->referrers, v->digest, err) < 0)
+		return -ERROR_NO_MEMORY;
 	more = reallocarray(x->blobs, x->blob_count + 1, sizeof *more);
 	if (!more)
 		return error_no_memory(err, "save images");
@@ -103,6 +110,11 @@ static int by_digest(const void *a, const void *b)
 	return strcmp(((const struct save_blob *)a)->digest, ((const struct save_blob *)b)->digest);
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static int by_name(const void *a, const void *b)
 {
 	const struct save_item *x = a, *y = b;
@@ -126,6 +138,8 @@ static int gather(struct save *x, const struct catalog_match *matches, size_t co
 		if (r < 0)
 			error_prefix(err, "image %s", x->items[i].image->familiar);
 	}
+	if (r == 0 && x->referrers)
+		qsort(x->referrers, text_list_size(x->referrers), sizeof *x->referrers, by_text);
 	if (r == 0 && x->blob_count)
 		qsort(x->blobs, x->blob_count, sizeof *x->blobs, by_digest);
 	if (r == 0)
@@ -201,8 +215,8 @@ static void show(struct save *x, uint64_t done, bool finished)
 }
 
 /* Of the open blob; `done` bytes of others came before. */
-static int copy_blob(struct save *x, const struct save_blob *b, int fd, struct target *t,
-	uint8_t *bytes, uint64_t done, struct error *err)
+static int copy_blob(struct save *x, const struct save_blob *b, int fd, struct target *t, uint8_t *bytes,
+	uint64_t done, struct error *err)
 {
 	_cleanup_sha256_ struct sha256 sum = {0};
 	char digest[OCI_DIGEST_SIZE];

@@ -37,6 +37,27 @@ static int add_annotations(json_t *descriptor, const char *text, struct error *e
 									 : 0;
 }
 
+/* A manifest about one of the images. */
+static int add_referrer(const struct save *x, const char *digest, json_t *list, struct error *err)
+{
+	_cleanup_buffer_ struct buffer json = {0};
+	_cleanup_json_ json_t *root = NULL;
+	const char *type;
+	json_t *d;
+	int r = store_blob_read(x->s, digest, OCI_JSON_MAX, &json, NULL, err);
+
+	if (r == 0)
+		r = json_parse(json.data, json.size, OCI_JSON_MAX, false, digest, &root, err);
+	if (r < 0)
+		return r;
+	type = json_string_value(json_object_get(root, "artifactType"));
+	if (!type)
+		type = json_string_value(json_object_get(json_object_get(root, "config"), "mediaType"));
+	d = json_pack("{s:s, s:s, s:I, s:s*}", "mediaType", oci_document_type(json.data, json.size), "digest",
+		digest, "size", (json_int_t)json.size, "artifactType", type);
+	return json_array_append_new(list, d) < 0 ? error_no_memory(err, "save images") : 0;
+}
+
 int save_index(const struct save *x, struct buffer *out, struct error *err)
 {
 	json_t *list = json_array();
@@ -51,6 +72,12 @@ int save_index(const struct save *x, struct buffer *out, struct error *err)
 
 		if (r == 0 && item->name)
 			r = add_annotations(d, item->name, err);
+		if (r < 0)
+			return r;
+	}
+	for (char **d = x->referrers; index && d && *d; d++) {
+		int r = add_referrer(x, *d, list, err);
+
 		if (r < 0)
 			return r;
 	}

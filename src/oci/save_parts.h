@@ -23,6 +23,7 @@ struct save {
 	const struct save_options *options;
 	struct save_item *items;
 	size_t item_count;
+	char **referrers; /* digests of the manifests about those that are saved, sorted */
 	struct save_blob *blobs;
 	size_t blob_count;
 	uint64_t total; /* bytes of the blobs */

@@ -20,6 +20,7 @@ void store_marks_free(struct store_marks *m)
 {
 	map_free(&m->digests);
 	map_free(&m->roots);
+	map_free(&m->followed);
 }
 
 static int mark(struct map *m, const char *key, bool *new, struct error *err)
@@ -30,6 +31,19 @@ static int mark(struct map *m, const char *key, bool *new, struct error *err)
 
 	*new = old == NULL;
 	return r;
+}
+
+/* Whether a document is still to be followed. It may have been marked before as something else, such as the
+ * layer of an image that lies, or so deep that not all below it was reached. */
+static int begin_follow(
+	const struct marking *x, const char *digest, unsigned depth, bool *go, struct error *err)
+{
+	uintptr_t before = (uintptr_t)map_get(&x->m->followed, digest, strlen(digest));
+
+	*go = depth < DEPTH_MOST && (!before || before > depth + 1);
+	if (!*go)
+		return 0;
+	return map_set(&x->m->followed, digest, strlen(digest), (void *)(uintptr_t)(depth + 1), NULL, err);
 }
 
 static int visit(const struct marking *x, const struct store_visit *v, bool *new, struct error *err)
@@ -59,10 +73,10 @@ static int mark_root(const struct marking *x, const char *config, struct error *
 }
 
 static int mark_manifest(
-	const struct marking *x, const char *digest, const struct buffer *json, struct error *err)
+	const struct marking *x, const struct store_visit *of, const struct buffer *json, struct error *err)
 {
 	_cleanup_(oci_manifest_free) struct oci_manifest m = {0};
-	struct store_visit v = {.parent = digest, .media = OCI_MEDIA_CONFIG};
+	struct store_visit v = {.parent = of->digest, .media = OCI_MEDIA_CONFIG, .referrer = of->referrer};
 	bool new;
 	int r = oci_manifest_parse(json->data, json->size, &m, NULL);
 
@@ -104,11 +118,14 @@ static int mark_document(
 	_cleanup_(oci_index_free) struct oci_index index = {0};
 	_cleanup_buffer_ struct buffer json = {0};
 	enum oci_media media;
-	bool new;
-	int r = visit(x, v, &new, err);
+	bool new, go;
+	int r = visit(x, v, &new, err), refused = r > 0;
 
-	if (r != 0 || !new || depth == DEPTH_MOST)
-		return r < 0 ? r : 0;
+	/* What is refused stays so. */
+	if (r >= 0)
+		r = begin_follow(x, v->digest, refused ? 0 : depth, &go, err);
+	if (r < 0 || refused || !go)
+		return r;
 	r = mark_referrers(x, v->digest, depth, err);
 	if (r < 0)
 		return r;
@@ -117,14 +134,15 @@ static int mark_document(
 		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
 	media = oci_media_type(oci_document_type(json.data, json.size));
 	if (media == OCI_MEDIA_MANIFEST)
-		return mark_manifest(x, v->digest, &json, err);
+		return mark_manifest(x, v, &json, err);
 	if (media != OCI_MEDIA_INDEX || oci_index_parse(json.data, json.size, &index, NULL) < 0)
 		return 0;
 	for (size_t i = 0; r == 0 && i < index.count; i++) {
 		struct store_visit child = {.digest = index.manifests[i].digest,
 			.parent = v->digest,
 			.size = index.manifests[i].size,
-			.optional = true};
+			.optional = true,
+			.referrer = v->referrer};
 
 		r = mark_document(x, &child, depth + 1, err);
 	}

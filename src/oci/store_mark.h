@@ -8,8 +8,9 @@
 #include "oci/store.h"
 
 struct store_marks {
-	struct map digests; /* "sha256:…" of blobs, those that are not there too */
-	struct map roots;   /* ids of root file systems */
+	struct map digests;  /* "sha256:…" of blobs, those that are not there too */
+	struct map roots;    /* ids of root file systems */
+	struct map followed; /* documents among the digests: how deep they were, plus one */
 };
 void store_marks_free(struct store_marks *m);
 #define _cleanup_marks_ __attribute__((cleanup(store_marks_free)))
@@ -20,7 +21,7 @@ struct store_visit {
 	enum oci_media media;        /* OCI_MEDIA_OTHER: not known */
 	uint64_t size;               /* as its descriptor says */
 	bool optional;               /* a child of an index, which may be of another platform */
-	bool referrer;               /* says something about its parent, and may be missing */
+	bool referrer;               /* says something about its parent, or is of what does; may be missing */
 };
 
 /* Marks the closure of a digest, with the referrers of all in it. seen() (may be NULL) is called for each

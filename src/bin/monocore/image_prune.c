@@ -50,7 +50,7 @@ static void print(const struct cli *cli, const struct monocore_image_removed *re
 	char size[32];
 
 	for (char **n = removed->names; n && *n; n++)
-		printf("%s%s\n", cli->global.quiet ? "" : "Untagged: ", *n);
+		printf("%s%s\n", cli->global.quiet ? "" : dry_run ? "Would be untagged: " : "Untagged: ", *n);
 	if (!cli->global.quiet)
 		printf("%s: %llu layers and documents, %llu root file systems, %s\n",
 			dry_run ? "Would be removed" : "Removed", (unsigned long long)removed->blobs,
