@@ -506,6 +506,67 @@ MONOCORE_API int monocore_image_check(struct monocore *mc, bool repair,
 	void (*tell)(void *context, const struct monocore_image_problem *problem), void *context,
 	struct monocore_error *err);
 
+/* Credentials are kept where docker keeps them: in config.json in $DOCKER_CONFIG or ~/.docker, or with the
+ * credential helper that it names. */
+struct monocore_login_options {
+	unsigned version;
+	const char *registry; /* "quay.io"; NULL: the default registry */
+	const char *username; /* NULL: the credentials that are kept are checked */
+	const char *password;
+	bool plain_http; /* allowed; without it to loopback only, or where registries.json says so */
+};
+#define MONOCORE_LOGIN_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+struct monocore_login {
+	char *registry; /* whose name they are kept under: where a mapping of registries.json leads */
+	char *username;
+	char *where; /* the path of the file, or the helper's program; "": they were kept before */
+};
+MONOCORE_API void monocore_login_free(struct monocore_login *l);
+
+/* Checks credentials at a registry, and keeps them where it takes them; a token that it gives for later takes the
+ * place of the password. NOT_FOUND: none were given, and none are kept; DENIED: it does not take them. */
+MONOCORE_API int monocore_login(struct monocore *mc, const struct monocore_login_options *options,
+	struct monocore_login **login, struct monocore_error *err);
+
+/* Forgets the credentials for a registry (NULL: the default one). *name, the caller's: whose they were;
+ * *was_there: there were any. */
+MONOCORE_API int monocore_logout(
+	struct monocore *mc, const char *registry, char **name, bool *was_there, struct monocore_error *err);
+
+struct monocore_search_options {
+	unsigned version;
+	unsigned limit;  /* results, 1000 at most; 0: 25 */
+	bool plain_http; /* allowed */
+};
+#define MONOCORE_SEARCH_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+struct monocore_found {
+	char *name;        /* as it is pulled: "alpine", "quay.io/acme/x" */
+	char *description; /* one line, or "" */
+	uint64_t stars;
+	bool official;
+};
+MONOCORE_API void monocore_found_free(struct monocore_found *list, size_t count);
+
+/* Looks for images: "postgres" in the default registry, "quay.io/postgres" in another. UNAVAILABLE where the
+ * registry has no search. */
+MONOCORE_API int monocore_search(struct monocore *mc, const char *term,
+	const struct monocore_search_options *options, struct monocore_found **list, size_t *count,
+	struct monocore_error *err);
+
+/* Tags of an image's repository, as the registry lists them; monocore_free_strings(). *repository
+ * ("docker.io/library/alpine") is the caller's. Of the options, plain_http counts. */
+MONOCORE_API int monocore_tags(struct monocore *mc, const char *name,
+	const struct monocore_search_options *options, char **repository, char ***tags,
+	struct monocore_error *err);
+
 /* ---- a sandbox's changes as an image ---- */
 
 struct monocore_commit_options {

@@ -17,7 +17,7 @@ static struct {
 	volatile sig_atomic_t active;
 	int fd;
 	bool prepared;
-	struct termios found, raw;
+	struct termios found, changed;
 } state;
 
 bool terminal_is(int fd)
@@ -80,7 +80,7 @@ static void on_suspend(int number)
 	terminal_restore();
 	raise(SIGSTOP);
 	if (was) {
-		tcsetattr(state.fd, TCSADRAIN, &state.raw);
+		tcsetattr(state.fd, TCSADRAIN, &state.changed);
 		state.active = 1;
 		kill(getpid(), SIGWINCH); /* the size may be another one */
 	}
@@ -111,20 +111,35 @@ static void prepare(void)
 	atexit(terminal_restore);
 }
 
-int terminal_raw(int fd, struct error *err)
+static void hide(struct termios *t)
+{
+	t->c_lflag = (t->c_lflag & ~(tcflag_t)ECHO) | ECHONL;
+}
+
+static int change(int fd, void (*mode)(struct termios *t), const char *name, struct error *err)
 {
 	if (state.active)
-		return error_set(err, ERROR_BUSY, "terminal: it is in raw mode already");
+		return error_set(err, ERROR_BUSY, "terminal: it is in another mode already");
 	if (tcgetattr(fd, &state.found) < 0)
 		return error_errno(err, errno, "terminal: read its settings");
-	state.raw = state.found;
-	cfmakeraw(&state.raw);
+	state.changed = state.found;
+	mode(&state.changed);
 	state.fd = fd;
 	prepare();
 	state.active = 1;
-	if (tcsetattr(fd, TCSADRAIN, &state.raw) < 0) {
+	if (tcsetattr(fd, TCSADRAIN, &state.changed) < 0) {
 		terminal_restore();
-		return error_errno(err, errno, "terminal: set raw mode");
+		return error_errno(err, errno, "terminal: set %s mode", name);
 	}
 	return 0;
+}
+
+int terminal_raw(int fd, struct error *err)
+{
+	return change(fd, cfmakeraw, "raw", err);
+}
+
+int terminal_hide(int fd, struct error *err)
+{
+	return change(fd, hide, "hidden", err);
 }

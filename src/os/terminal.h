@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The terminal of the user: is there one, how large is it, may it be coloured, and raw mode, in which every
- * key goes to the program in the sandbox.
+ * The terminal of the user: is there one, how large is it, may it be coloured, raw mode, in which every key
+ * goes to the program in the sandbox, and hidden mode, in which a password is typed.
  *
- * Raw mode is undone on every way out: by terminal_restore(), at exit(3), when a signal ends or suspends the
- * process (after a suspension it comes back). Only SIGKILL leaves it behind.
+ * Either mode is undone on every way out: by terminal_restore(), at exit(3), when a signal ends or suspends
+ * the process (after a suspension it comes back). Only SIGKILL leaves it behind.
  */
 #pragma once
 
@@ -25,5 +25,9 @@ bool terminal_size(int fd, uint16_t *rows, uint16_t *columns);
  * terminal_restore(). */
 int terminal_raw(int fd, struct error *err);
 
-/* Back to what terminal_raw() found; no effect where nothing is to be undone. Safe in a signal handler. */
+/* As terminal_raw(), for a line that is typed and not shown. */
+int terminal_hide(int fd, struct error *err);
+
+/* Back to what terminal_raw() or terminal_hide() found; no effect where nothing is to be undone. Safe in a
+ * signal handler. */
 void terminal_restore(void);

@@ -30,9 +30,6 @@
 	X(fork, "fork", "clone a running sandbox") \
 	X(restore, "restore", "bring a snapshot back to life") \
 	X(build, "build", "build an image of the project") \
-	X(login, "login", "store credentials for a registry") \
-	X(logout, "logout", "forget credentials for a registry") \
-	X(search, "search", "search a registry for images") \
 	X(serve, "serve", "serve the REST API and the dashboard") \
 	X(server, "server", "start, stop and ask the server; make keys") \
 	X(deploy, "deploy", "ship the project to a server or to Kubernetes")

@@ -46,6 +46,9 @@ static const struct command *const children[] = {
 	&save_command,
 	&load_command,
 	&image_command,
+	&search_command,
+	&login_command,
+	&logout_command,
 	&self_command,
 	&version_command,
 	&help_command,
@@ -79,6 +82,9 @@ const struct environment_variable environment_variables[] = {
 		"Of root's sandboxes: the first of the user ids that their virtual machines run as, one for "
 		"each; default: 1879048192."},
 	{"MONOCORE_DEBUG", "Set: the supervisors of sandboxes say on standard error what they do."},
+	{"DOCKER_CONFIG",
+		"The directory of docker's config.json, which holds credentials for registries; default: "
+		"~/.docker."},
 	{"NO_COLOR", "Set: no colours."},
 	{NULL},
 };
