@@ -202,13 +202,14 @@ static int write_piece(const char *bytes, size_t n, void *context)
 	return w->out->failed ? -1 : 0;
 }
 
-static int write_out(const json_t *root, size_t size, struct buffer *out, struct error *err)
+static int write_out(
+	const json_t *root, size_t size, size_t layout, struct buffer *out, struct error *err)
 {
 	struct writer w = {.out = out};
 
 	/* So that it does not move as it grows; in the worst case it does. */
 	if (!buffer_reserve(out, 4 * size + 65536) ||
-		json_dump_callback(root, write_piece, &w, JSON_INDENT(1)) < 0)
+		json_dump_callback(root, write_piece, &w, layout) < 0)
 		return error_no_memory(err, "write credentials");
 	return 0;
 }
@@ -270,7 +271,7 @@ int docker_config_set(const void *json, size_t n, const char *what, const struct
 		(r = get_object(auths, auth->key, what, &entry, err)) < 0 ||
 		(r = fill_entry(entry, auth, err)) < 0)
 		return r;
-	return write_out(root, n, out, err);
+	return write_out(root, n, JSON_INDENT(1), out, err);
 }
 
 int docker_config_remove(
@@ -285,7 +286,7 @@ int docker_config_remove(
 	auths = json_object_get(root, "auths");
 	json_wipe(json_object_get(auths, key));
 	json_object_del(auths, key);
-	return write_out(root, n, out, err);
+	return write_out(root, n, JSON_INDENT(1), out, err);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------------- */
@@ -372,7 +373,8 @@ int docker_helper_request(const struct docker_auth *auth, struct buffer *out, st
 
 	if (!root)
 		return error_set(err, ERROR_INVALID, "credentials: user name or password is no UTF-8 text");
-	return write_out(root, strlen(secret), out, err);
+	/* One line, as docker writes it: helpers that are shell scripts count on it. */
+	return write_out(root, strlen(secret), JSON_COMPACT, out, err);
 }
 
 bool docker_helper_not_found(const void *output, size_t n)

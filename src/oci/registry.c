@@ -148,11 +148,12 @@ static int probe(struct registry *r, bool *secure, struct error *err)
 	_cleanup_free_ char *url = text_format(err, "https://%s/v2/", r->o.endpoint->host);
 	struct http_request q = {.method = "GET", .url = url};
 	struct http_response response = {0};
+	struct error failure;
 	int result;
 
 	if (!url)
 		return -ERROR_NO_MEMORY;
-	result = registry_exchange(r, &q, &response, NULL);
+	result = registry_exchange(r, &q, &response, &failure);
 	*secure = result == 0 || result == -ERROR_DENIED;
 	http_response_free(&response);
 	return 0;
@@ -393,8 +394,7 @@ int call_refused(const struct registry *r, const struct call *c, const char *wha
 
 	registry_failure_parse(p->text.data, p->text.size, &failure);
 	if (p->status == 401 || p->status == 403)
-		snprintf(advice, sizeof advice,
-			": it is not there, or not for you: run 'monocore login %s'",
+		snprintf(advice, sizeof advice, ": it is not there, or not for you: run 'monocore login %s'",
 			r->o.endpoint->registry);
 	else if (p->status == 429)
 		snprintf(advice, sizeof advice,

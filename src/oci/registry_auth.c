@@ -77,13 +77,14 @@ struct question {
 };
 
 /* "repository:acme/x:pull,push": that of an endpoint, and the one that blobs are mounted from. Where there is
- * no repository, for logins and searches, what the registry asks for. */
+ * no repository, for searches, what the registry asks for; a login is for nothing in particular, as docker's
+ * is: GHCR names a repository that is not there. */
 static int own_scope(const struct registry *r, const struct challenge *c, char **scope, struct error *err)
 {
 	const char *repository = r->o.endpoint->repository, *from = r->o.from;
 
 	if (!*repository)
-		*scope = text_copy(c->scope, err);
+		*scope = text_copy(r->o.login ? "" : c->scope, err);
 	else
 		*scope = text_format(err, "repository:%s:pull%s%s%s%s", repository, r->o.push ? ",push" : "",
 			from ? " repository:" : "", from ? from : "", from ? ":pull" : "");
@@ -354,7 +355,7 @@ static char *narrow_scope(
 {
 	size_t first = strcspn(x->scope, " ");
 
-	if (*c->scope && (x->added || !covers(x->scope, c->scope)))
+	if (*c->scope && !r->o.login && (x->added || !covers(x->scope, c->scope)))
 		return text_copy(c->scope, err);
 	return text_copy_bytes(x->scope, r->o.from && x->scope[first] ? first : 0, err);
 }

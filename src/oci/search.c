@@ -173,7 +173,7 @@ static int ask_any(struct search *s, struct error *err)
 	if (r != -ERROR_NOT_FOUND && r != -ERROR_INVALID)
 		return r;
 	return error_set(err, ERROR_UNAVAILABLE,
-		"%s has no search; tags of a repository that you know: 'monocore search --list-tags %s/NAME'",
+		"%s has no search; tags of a repository that you know: 'monocore search --tags %s/NAME'",
 		s->host.registry, s->host.registry);
 }
 

@@ -24,8 +24,10 @@ static const struct option_spec options[] = {
 		"print N results at most; default: 25, and all tags", .most = LIMIT_MAX},
 	{"filter", 'f', OPTION_LIST, "KEY=VALUE", offsetof(struct options, filters),
 		"only those with stars=N or more, or with is-official=true or false"},
+	{"tags", 0, OPTION_FLAG, NULL, offsetof(struct options, list_tags),
+		"list the tags of a repository instead"},
 	{"list-tags", 0, OPTION_FLAG, NULL, offsetof(struct options, list_tags),
-		"list the tags of the repository instead"},
+		"the same, in podman's words"},
 	{"no-trunc", 0, OPTION_FLAG, NULL, offsetof(struct options, no_trunc), "cut no descriptions"},
 	{"plain-http", 0, OPTION_FLAG, NULL, offsetof(struct options, plain_http),
 		"speak HTTP without TLS to the registry"},
@@ -158,15 +160,16 @@ static int print_tags_json(struct cli *cli, const char *repository, char *const 
 {
 	_cleanup_buffer_ struct buffer b = {0};
 
-	json_put_open(&b, '{');
-	json_put_key(&b, "name");
-	json_put_string(&b, repository);
-	json_put_key(&b, "tags");
 	json_put_open(&b, '[');
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		json_put_open(&b, '{');
+		json_put_key(&b, "name");
+		json_put_string(&b, repository);
+		json_put_key(&b, "tag");
 		json_put_string(&b, tags[i]);
+		json_put_close(&b, '}');
+	}
 	json_put_close(&b, ']');
-	json_put_close(&b, '}');
 	return print_json(cli, &b);
 }
 
@@ -257,9 +260,9 @@ const struct command search_command = {
 		"repositories, of which those are printed whose names hold TERM; localhost:5000/ finds all. "
 		"Many "
 		"registries let nobody search.\n\n"
-		"With --list-tags, TERM is the name of a repository, whose tags are listed.",
+		"With --tags, TERM is the name of a repository, whose tags are listed.",
 	.examples = "monocore search postgres\nmonocore search --limit 5 --filter stars=100 quay.io/nginx\n"
-		    "monocore search --list-tags alpine",
+		    "monocore search --tags alpine",
 	.options = options,
 	.size = sizeof(struct options),
 	.least = 1,
