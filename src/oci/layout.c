@@ -54,16 +54,20 @@ static bool names_tag(const struct oci_descriptor *d, const char *tag)
 	return !strcmp(d->name, tag) || (n > m && d->name[n - m - 1] == ':' && !strcmp(d->name + n - m, tag));
 }
 
-static bool fits_platform(const struct oci_descriptor *d, const char *platform)
+/* How well it fits: 0 not at all, 1 it does not say, 2 but for the variant ("linux/arm/v7"), 3 exactly. */
+static unsigned fits_platform(const struct oci_descriptor *d, const char *platform)
 {
-	const char *slash = strchr(platform, '/');
+	const char *slash = strchr(platform, '/'), *variant;
 	size_t n = strlen(d->architecture);
 
 	if (!*d->os && !*d->architecture)
-		return true;
-	return slash && strlen(d->os) == (size_t)(slash - platform) &&
-	       !strncmp(d->os, platform, (size_t)(slash - platform)) &&
-	       !strncmp(d->architecture, slash + 1, n) && (!slash[1 + n] || slash[1 + n] == '/');
+		return 1;
+	if (!slash || strlen(d->os) != (size_t)(slash - platform) ||
+		strncmp(d->os, platform, (size_t)(slash - platform)) != 0 ||
+		strncmp(d->architecture, slash + 1, n) != 0 || (slash[1 + n] && slash[1 + n] != '/'))
+		return 0;
+	variant = slash[1 + n] ? slash + 2 + n : "";
+	return strcmp(variant, d->variant) ? 2 : 3;
 }
 
 static void list_names(const struct oci_index *index, struct buffer *out)
@@ -107,17 +111,25 @@ int plan_choose(const struct oci_index *index, const struct plan_options *o,
 	const struct oci_descriptor **chosen, struct error *err)
 {
 	const struct oci_descriptor *latest = NULL, *any = NULL;
+	unsigned best = 1;
 	size_t fitting = 0;
 
 	*chosen = NULL;
 	for (size_t i = 0; i < index->count; i++) {
 		const struct oci_descriptor *d = &index->manifests[i];
+		unsigned fit;
 
 		if (o->digest ? strcmp(d->digest, o->digest) != 0
 			      : d->attestation || (o->tag && !names_tag(d, o->tag)))
 			continue;
-		if (!fits_platform(d, o->platform) && !o->digest)
+		fit = o->digest ? best : fits_platform(d, o->platform);
+		if (fit < best)
 			continue;
+		if (fit > best) {
+			best = fit;
+			latest = any = NULL;
+			fitting = 0;
+		}
 		/* The same image under several names is no question. */
 		fitting += !any || strcmp(any->digest, d->digest) != 0;
 		any = any ? any : d;

@@ -349,7 +349,9 @@ static int ask(struct pull *p, const struct store_name *known, bool *same, struc
 	const char *reference = remote_reference(&p->remote.name), *type;
 	int r = 0;
 
-	*same = false;
+	*same = known->name && *p->remote.name.digest;
+	if (*same) /* a digest leads to the same for ever */
+		return set_target(p, known->digest, known->size, known->media_type, err);
 	if (known->name) {
 		r = remote_manifest(&p->remote, reference, true, &m, &p->at, err);
 		*same = r == 0 && !strcmp(m.digest, known->digest);

@@ -94,7 +94,8 @@ static int fetch_range(struct registry *r, struct registry_place *place, const c
 		(unsigned long long)(x->offset + x->left - 1));
 	x->call = &c;
 	result = call_run(r, &c, err);
-	*again = c.response.transient;
+	/* What never began was tried a few times already. */
+	*again = c.response.transient && c.began;
 	if (result < 0) {
 		place->whole |= x->whole;
 		return result;
