@@ -131,6 +131,18 @@ static int send_start(struct monocore *mc, struct peer *peer, const struct monoc
 	return r;
 }
 
+/* Somebody has it locked. */
+static int refuse_start(const struct directory *d, const char *name, struct error *err)
+{
+	_cleanup_status_ struct status status = {0};
+
+	if (status_read(d->fd, &status, NULL) == 0 &&
+		(!strcmp(status.state, "stopped") || !strcmp(status.state, "created")))
+		return error_set(err, ERROR_BUSY,
+			"sandbox '%s' is being started, or read by a commit: try again", name);
+	return error_set(err, ERROR_BUSY, "sandbox '%s' is running already", name);
+}
+
 static int start(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,
 	struct monocore_process **process, struct error *err)
 {
@@ -141,7 +153,7 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 	int r = find_sandbox(mc, name, &d, &record, err);
 
 	if (r == 0 && d.lock < 0 && (r = directory_lock(&d, false, err)) == -ERROR_BUSY)
-		return error_set(err, ERROR_BUSY, "sandbox '%s' is running already", name);
+		return refuse_start(&d, name, err);
 	if (r == 0)
 		r = home_check_space(&mc->home, err);
 	if (r == 0)
