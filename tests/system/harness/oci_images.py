@@ -343,7 +343,7 @@ def devices(folder):
 
 def many(folder, count=110):
     """So many layers, each with a file, and each over one that hides something of the one before."""
-    return [layer(tree_member(folder))] + [
+    return [layer(tree_member(folder), *(directory(f'dir{i}') for i in range(7)))] + [
         layer(member(f'dir{i % 7}/file{i}', f'layer {i}\n'.encode() * 50), member('top', str(i).encode()),
               *([member(f'dir{(i - 1) % 7}/.wh.file{i - 1}')] if i % 5 == 0 and i else [])) for i in range(1, count)]
 

@@ -49,13 +49,14 @@ class Fault:
     redirect                   to this URL (or what a function of the exchange gives), with `status` or 307
     cut                        the connection is reset after so many bytes; end: closed in good order instead
     stall, after               nothing for so many seconds, after so many bytes
-    corrupt                    the byte at this offset is another one
+    corrupt                    the byte at this offset is another one (of the whole blob, where a range is given)
     truncate                   the answer ends after so many bytes, and says that this is its length
     length                     Content-Length says so, and the connection ends with the body
     endless                    the body begins as it should and never ends; with False in `length` no length is said
     no_range                   Range is not passed on: 200 and the whole body
     change                     header fields of the answer, name → value or None
-    cut_upload                 the connection is reset after so many bytes of the request's body
+    cut_upload                 the connection is reset when so many bytes of the request's body have gone to the
+                               registry; a shorter body is none of it
     lose_answer                the request is passed on, the connection reset before a word of the answer
     """
     NAMES = ('status', 'headers', 'body', 'redirect', 'cut', 'end', 'stall', 'after', 'corrupt', 'truncate', 'length',
@@ -124,9 +125,7 @@ class Proxy(Server):
         with self.lock:
             fault = next((f for f in self.faults if f.applies(exchange)), NOTHING)
         exchange.record.fault = str(fault)
-        if fault.cut_upload is not None:
-            self._swallow(exchange, fault.cut_upload)
-        elif fault.redirect is not None:
+        if fault.redirect is not None:
             where = fault.redirect(exchange) if callable(fault.redirect) else fault.redirect
             exchange.answer(fault.status or 307, b'', Headers(fault.headers or {}).replaced({'Location': where}))
         elif fault.status is not None:
@@ -147,13 +146,6 @@ class Proxy(Server):
             deadline = time.monotonic() + fault.stall
             while time.monotonic() < deadline and not self.closing:
                 time.sleep(0.02)
-
-    @staticmethod
-    def _swallow(exchange, size):
-        for _ in exchange.body():
-            if exchange.record.received >= size:
-                break
-        exchange.cut()
 
     def _where(self, exchange):
         """(host:port, path) to ask."""
@@ -213,7 +205,14 @@ class Proxy(Server):
         connection.endheaders()
         chunked = exchange.unread < 0
         for data in exchange.body():
+            if fault.cut_upload is not None and exchange.record.received >= fault.cut_upload:
+                time.sleep(0.05)
+                connection.close()
+                self.upstream.known = None
+                exchange.cut()
             connection.send(b'%x\r\n%b\r\n' % (len(data), data) if chunked else data)
+        if fault.cut_upload is not None:
+            fault.hits -= 1
         if chunked:
             connection.send(b'0\r\n\r\n')
         return connection, connection.getresponse()
@@ -285,6 +284,8 @@ class Proxy(Server):
 
     def _damaged(self, exchange, fault, answer):
         """The body's blocks with what the fault makes of them, at the rate of the link."""
+        first = re.match(r'bytes (\d+)-', answer.getheader('Content-Range') or '')
+        corrupt = None if fault.corrupt is None else fault.corrupt - (int(first[1]) if first else 0)
         offset, end = 0, {limit for limit in (fault.cut, fault.truncate) if limit is not None}
         end = min(end) if end else None
         stops = sorted(n for n in (fault.after, end) if n)
@@ -295,9 +296,9 @@ class Proxy(Server):
             data = answer.read1(room) if answer.length is None else answer.read(min(room, max(answer.length, 0)))
             if not data:
                 break
-            if fault.corrupt is not None and offset <= fault.corrupt < offset + len(data):
+            if corrupt is not None and offset <= corrupt < offset + len(data):
                 data = bytearray(data)
-                data[fault.corrupt - offset] ^= 0x55
+                data[corrupt - offset] ^= 0x55
             offset += len(data)
             if self.bucket:
                 self.bucket.take(len(data))
