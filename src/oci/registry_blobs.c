@@ -335,7 +335,8 @@ static int upload(struct upload *u, struct error *err)
 		}
 		if (result == 0)
 			continue;
-		if ((!again && !u->gone) || tries++ == UPLOADS_MOST)
+		tries += u->gone ? 3 : 1; /* all that was sent was in vain */
+		if ((!again && !u->gone) || tries > UPLOADS_MOST)
 			return result;
 		result = registry_pause(u->r, &(struct http_response){0}, tries < 5 ? tries : 5, err);
 		if (result == 0 && !u->gone)
