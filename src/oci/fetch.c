@@ -28,6 +28,7 @@
 #define RESUME_LEAST (1u << 20)  /* less than that is not worth being careful with */
 #define RESUME_BACK  (64u << 10) /* a block of any file system: the end of a run of data may be a hole */
 #define BREAKS_MOST  8u          /* in a row, without a byte between */
+#define WORTH_ASKING (64u << 10) /* bytes that an answer brings on average, or it goes on for ever */
 #define LOOK_AGAIN   MILLISECONDS(50)
 #define SHOW_EVERY   MILLISECONDS(50)
 #define PIECES_MOST  (1u << 20) /* of one blob: 4 TiB */
@@ -380,6 +381,7 @@ static int ask(struct connection *c, struct item *b, uint32_t piece, bool *again
 /* Until the piece is complete, or is none any more, or an error. */
 static int fetch_piece(struct connection *c, struct item *b, uint32_t piece, struct error *err)
 {
+	uint64_t asks = BREAKS_MOST + piece_size(b, piece) / WORTH_ASKING;
 	unsigned breaks = 0, generation = b->generation;
 
 	while (!stopped(c->f) && b->state == OPEN && b->pieces[piece].got < piece_size(b, piece)) {
@@ -392,7 +394,7 @@ static int fetch_piece(struct connection *c, struct item *b, uint32_t piece, str
 		if (r < 0 && c->place.whole && (!b->whole || (again && b->restarts++ < BREAKS_MOST)))
 			return make_whole(b, err);
 		breaks = b->pieces[piece].got > got ? 0 : breaks + 1;
-		if (r < 0 && (!again || b->whole || breaks == BREAKS_MOST))
+		if (r < 0 && (!again || b->whole || breaks == BREAKS_MOST || !asks--))
 			return r;
 	}
 	return stopped(c->f) ? error_set(err, ERROR_CLOSED, "stopped") : 0;

@@ -132,7 +132,7 @@ int registry_manifest_get(
 	_cleanup_free_ char *url = manifest_url(r, reference, err);
 	_cleanup_free_ char *what = text_format(err, "manifest %s", reference);
 	_cleanup_call_ struct call c = {0};
-	char said[OCI_DIGEST_SIZE] = "";
+	const char *said = NULL;
 	int result;
 
 	*m = (struct registry_manifest){0};
@@ -140,13 +140,14 @@ int registry_manifest_get(
 		return failed(err);
 	result = get(r, url, ACCEPT, what, OCI_JSON_MAX, &c, &m->bytes, err);
 	if (result == 0) {
-		said_digest(&c, said);
+		said = http_header(&c.response, "docker-content-digest", 0);
 		m->media_type = media_type_of(&c, err);
 		result = m->media_type ? check_manifest(r, reference, m, err) : -ERROR_NO_MEMORY;
 	}
-	if (result == 0 && *said && strcmp(said, m->digest) != 0)
+	if (result == 0 && said && strcmp(said, m->digest) != 0)
 		result = error_set(err, ERROR_CORRUPT,
-			"%s: manifest %s: its digest is %s, the registry says %s: it is damaged there, or on "
+			"%s: manifest %s: its digest is %s, the registry says %.80s: it is damaged there, or "
+			"on "
 			"the way",
 			registry_url(r), reference, m->digest, said);
 	if (result < 0)
