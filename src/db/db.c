@@ -6,8 +6,10 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #define BUSY_MILLISECONDS 10000
@@ -152,6 +154,24 @@ static int make_file(const char *path, struct error *err)
 	return 0;
 }
 
+/* Two that make the file at once: each has read it and wants to write to it, so SQLite lets neither wait. */
+static int set_modes(struct db *db, struct error *err)
+{
+	const struct timespec pause = {.tv_nsec = 5000000};
+	uint64_t deadline = clock_monotonic() + MILLISECONDS(BUSY_MILLISECONDS);
+
+	for (;;) {
+		int r = execute(db,
+			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; "
+			"PRAGMA cell_size_check = ON",
+			err);
+
+		if (r != -ERROR_BUSY || clock_monotonic() > deadline)
+			return r;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int open_file(struct db *db, struct error *err)
 {
 	int result = make_file(db->path, err);
@@ -166,10 +186,7 @@ static int open_file(struct db *db, struct error *err)
 	sqlite3_extended_result_codes(db->handle, 1);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	return execute(db,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; "
-		"PRAGMA cell_size_check = ON",
-		err);
+	return set_modes(db, err);
 }
 
 int db_open(const char *path, const struct db_schema *schema, struct db **out, struct error *err)

@@ -129,19 +129,53 @@ int store_ingest_write(struct store_ingest *in, const void *bytes, size_t n, str
 	return fs_write_all(in->fd, bytes, n, "a blob of the store", err);
 }
 
-/* Syncs fd, which is directory/name, makes it read-only and renames it to its digest. */
+/* Whether the blob is there already, as large as `fd`: then fd becomes a descriptor of that one. It may have
+ * come this moment, and who brought it has locked it and not this one: so it must not be replaced. */
+static bool is_there_already(const struct store *s, const char *digest, int fd)
+{
+	_cleanup_fd_ int there = -1;
+	struct stat st;
+	uint64_t size;
+
+	return store_blob_open(s, digest, &there, &size, NULL) == 0 && fstat(fd, &st) == 0 &&
+	       (uint64_t)st.st_size == size && dup3(there, fd, O_CLOEXEC) == fd;
+}
+
+static int rename_new(int from, const char *name, int to, const char *other)
+{
+	if (renameat2(from, name, to, other, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* File systems that do not know the flag have links. */
+	if (errno != EINVAL || linkat(from, name, to, other, 0) < 0)
+		return -1;
+	unlinkat(from, name, 0);
+	return 0;
+}
+
+/* Syncs fd, which is directory/name, renames it to its digest and makes it read-only: in this order, since
+ * what is killed in between must be able to be opened for writing again. fd may be a descriptor of another
+ * file afterwards, that of the blob. */
 static int place(
 	const struct store *s, int directory, const char *name, const char *digest, int fd, struct error *err)
 {
+	const char *blob = store_blob_name(digest);
 	_cleanup_fd_ int sweep = -1;
 	int r;
 
-	if (fchmod(fd, 0400) < 0 || fsync(fd) < 0)
+	if (fsync(fd) < 0)
 		return error_errno(err, errno, "sync the blob %s", digest);
 	r = store_lock_sweep(s, false, &sweep, err);
 	if (r < 0)
 		return r;
-	if (renameat(directory, name, s->blobs, store_blob_name(digest)) < 0 || fsync(s->blobs) < 0)
+	if (rename_new(directory, name, s->blobs, blob) < 0) {
+		if (errno == EEXIST && is_there_already(s, digest, fd)) {
+			unlinkat(directory, name, 0);
+			return 0;
+		}
+		if (errno != EEXIST || renameat(directory, name, s->blobs, blob) < 0)
+			return error_errno(err, errno, "keep the blob %s", digest);
+	}
+	if (fchmod(fd, 0400) < 0 || fsync(s->blobs) < 0)
 		return error_errno(err, errno, "keep the blob %s", digest);
 	return store_lock_shared(fd, err);
 }

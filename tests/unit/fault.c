@@ -159,4 +159,6 @@ DISK(ssize_t, pwrite64, (int fd, const void *data, size_t n, off_t at), (fd, dat
 DISK(int, fsync, (int fd), (fd))
 DISK(int, ftruncate64, (int fd, off_t size), (fd, size))
 DISK(int, renameat, (int from, const char *name, int to, const char *other), (from, name, to, other))
+DISK(int, renameat2, (int from, const char *name, int to, const char *other, unsigned flags),
+	(from, name, to, other, flags))
 DISK(int, fchmod, (int fd, mode_t mode), (fd, mode))
