@@ -51,7 +51,8 @@
 	X(PONG, 26, A, "the answer to PING: the same cookie") \
 	X(CLOCK, 27, H, "u64 nanoseconds since 1970: what the guest's clock should show") \
 	X(UPPER, 28, H, \
-		"opens a stream: u8 freeze; the sandbox's changes come as a layer on CHANNEL_OUT, then DONE")
+		"opens a stream: u8 freeze; the sandbox's changes come as a layer on CHANNEL_OUT, then " \
+		"DONE")
 
 enum message_type {
 #define X(name, code, sender, meaning) MESSAGE_##name = code,
@@ -125,9 +126,9 @@ struct message_setup {
 	char *root_type;  /* "erofs" or "ext4": what /dev/vda holds, mounted read-only */
 	bool disk;        /* /dev/vdb is the ext4 upper; false: the upper is a tmpfs */
 	bool read_only;   /* no upper at all */
-	bool upper_only;  /* UPPER is all that is asked for: the disk is mounted read-only, there is no root */
-	uint32_t pids;    /* most processes of the sandbox (cgroup pids.max); 0: no limit */
-	char *hosts;      /* contents of /etc/hosts; "": leave the image's */
+	bool upper_only; /* UPPER is all that is asked for: the disk is mounted read-only, there is no root */
+	uint32_t pids;   /* most processes of the sandbox (cgroup pids.max); 0: no limit */
+	char *hosts;     /* contents of /etc/hosts; "": leave the image's */
 	char *resolv_conf;
 	char **volumes; /* directories made (with their parents) when the image lacks them */
 };

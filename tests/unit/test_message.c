@@ -298,8 +298,8 @@ static int decode_request(struct cursor in, struct error *err)
 
 TEST(requests_are_read_as_written)
 {
-	static const uint16_t types[] = {
-		MESSAGE_GET, MESSAGE_PUT, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_STAT, MESSAGE_LIST, MESSAGE_UPPER};
+	static const uint16_t types[] = {MESSAGE_GET, MESSAGE_PUT, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_STAT,
+		MESSAGE_LIST, MESSAGE_UPPER};
 	struct message_request m = {(char *)"/etc/passwd", 1};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
