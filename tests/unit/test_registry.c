@@ -599,8 +599,12 @@ TEST(a_manifest_is_what_its_digest_says)
 		{.target = "/v2/a/b/manifests/" EMPTY_DIGEST,
 			.status = 200,
 			.times = 1,
-			.headers = "Content-Type: application/json; "
-				   "charset=utf-8\r\nDocker-Content-Digest: " BLOB "\r\n",
+			.headers = "Content-Type: application/json; charset=utf-8\r\n",
+			.body = "{}"},
+		{.target = "/v2/a/b/manifests/" EMPTY_DIGEST,
+			.status = 200,
+			.times = 1,
+			.headers = JSON "Docker-Content-Digest: " BLOB "\r\n",
 			.body = "{}"},
 		{.target = "/v2/a/b/manifests/" EMPTY_DIGEST, .status = 200, .headers = JSON, .body = "{ }"},
 		END,
@@ -615,7 +619,8 @@ TEST(a_manifest_is_what_its_digest_says)
 	CHECK_TEXT(m.media_type, "application/json");
 	CHECK_INT(m.size, 2);
 	registry_manifest_free(&m);
-	CHECK_ERROR(registry_manifest_get(s.registry, EMPTY_DIGEST, &m, &err), ERROR_CORRUPT);
+	for (int i = 0; i < 2; i++)
+		CHECK_ERROR(registry_manifest_get(s.registry, EMPTY_DIGEST, &m, &err), ERROR_CORRUPT);
 	scene_end(&s);
 }
 
@@ -857,7 +862,7 @@ static int put(const struct http_answer *table, const char *received, char **log
 	scene_open(&s);
 	r = registry_blob_put(s.registry, BLOB, fd, 10, NULL, NULL, err);
 	bytes = http_server_received(s.server, &n);
-	if (received && (n != strlen(received) || memcmp(bytes, received, n) != 0))
+	if (received && (n != strlen(received) || (n && memcmp(bytes, received, n) != 0)))
 		test_fail(__FILE__, __LINE__, "the server took '%.*s': %s", (int)n, bytes,
 			http_server_log(s.server));
 	if (log)
