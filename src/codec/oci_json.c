@@ -50,9 +50,8 @@ static const char *known_type(const char *media_type)
 	return NULL;
 }
 
-const char *oci_document_type(const void *json, size_t n)
+static const char *type_of(const json_t *root)
 {
-	_cleanup_(cleanup_json) json_t *root = n > OCI_JSON_MAX ? NULL : json_loadb(json, n, 0, NULL);
 	const char *type = known_type(json_string_value(json_object_get(root, "mediaType")));
 
 	if (type)
@@ -62,6 +61,26 @@ const char *oci_document_type(const void *json, size_t n)
 	if (json_is_array(json_object_get(root, "layers")) && json_is_object(json_object_get(root, "config")))
 		return MEDIA_OCI "manifest.v1+json";
 	return "";
+}
+
+/* Where memory is out, the library mostly says nothing at all. */
+static bool is_no_memory(const json_error_t *why)
+{
+	return json_error_code(why) == json_error_out_of_memory || !*why->text;
+}
+
+int oci_document_type(const void *json, size_t n, const char **type, struct error *err)
+{
+	_cleanup_(cleanup_json) json_t *root = NULL;
+	json_error_t why = {.text = "too large"};
+
+	*type = "";
+	if (n <= OCI_JSON_MAX)
+		root = json_loadb(n ? json : "", n, 0, &why);
+	if (!root && is_no_memory(&why))
+		return error_no_memory(err, "a manifest");
+	*type = type_of(root);
+	return 0;
 }
 
 bool oci_digest_valid(const char *digest)
@@ -89,7 +108,7 @@ static int load(const void *bytes, size_t n, const char *what, json_t **root, st
 	if (n > OCI_JSON_MAX)
 		return error_set(err, ERROR_LIMIT, "%s: over 8 MiB", what);
 	*root = json_loadb(bytes, n, 0, &where);
-	if (!*root && json_error_code(&where) == json_error_out_of_memory)
+	if (!*root && is_no_memory(&where))
 		return error_no_memory(err, what);
 	if (!*root)
 		return error_set(err, ERROR_INVALID, "%s: line %d, column %d: %s", what, where.line,

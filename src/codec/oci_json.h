@@ -33,7 +33,7 @@ struct oci_descriptor {
 	uint64_t size;
 	char *media_type;                  /* "" where not given */
 	char *name;                        /* annotation org.opencontainers.image.ref.name, or "" */
-	char *image; /* annotation io.containerd.image.name, the whole name, or "" */
+	char *image;                       /* annotation io.containerd.image.name, the whole name, or "" */
 	char *os, *architecture, *variant; /* of `platform`, or "" */
 	bool attestation; /* not an image but a statement about one (buildkit's "unknown/unknown") */
 };
@@ -65,8 +65,9 @@ void oci_config_free(struct oci_config *config);
 int oci_config_parse(const void *json, size_t n, struct oci_config *config, struct error *err);
 
 /* What a document says it is, "application/vnd.oci.image.index.v1+json" and so on, by its mediaType or, where
- * it has none, by its members: a constant, "" for what is neither index nor manifest. */
-const char *oci_document_type(const void *json, size_t n);
+ * it has none, by its members: a constant, "" for what is neither index nor manifest, JSON or not. Errors:
+ * NO_MEMORY. */
+int oci_document_type(const void *json, size_t n, const char **type, struct error *err);
 
 /* One image of manifest.json: names within the archive. */
 struct docker_image {

@@ -161,19 +161,28 @@ static int look_at(struct look *l, const char *digest, uint64_t size, unsigned d
 	_cleanup_(oci_index_free) struct oci_index index = {0};
 	_cleanup_buffer_ struct buffer json = {0};
 	enum oci_media media;
+	const char *type;
 	int r = depth < NESTED_MAX ? store_blob_read(l->s, digest, OCI_JSON_MAX, &json, NULL, NULL)
 				   : -ERROR_NOT_FOUND;
 
 	if (r < 0)
 		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
-	media = oci_media_type(oci_document_type(json.data, json.size));
-	if (media == OCI_MEDIA_INDEX && oci_index_parse(json.data, json.size, &index, NULL) == 0) {
+	r = oci_document_type(json.data, json.size, &type, err);
+	if (r < 0)
+		return r;
+	media = oci_media_type(type);
+	if (media == OCI_MEDIA_INDEX)
+		r = oci_index_parse(json.data, json.size, &index, NULL);
+	else if (media == OCI_MEDIA_MANIFEST && (depth == 0 || store_is_whole(l->s, digest)))
+		r = oci_manifest_parse(json.data, json.size, &manifest, NULL);
+	else
+		return 0;
+	if (r < 0)
+		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
+	if (media == OCI_MEDIA_INDEX) {
 		r = count_blob(l, digest, size, err);
 		return r < 0 ? r : look_at_children(l, &index, depth, err);
 	}
-	if (media != OCI_MEDIA_MANIFEST || (depth > 0 && !store_is_whole(l->s, digest)) ||
-		oci_manifest_parse(json.data, json.size, &manifest, NULL) < 0)
-		return 0;
 	r = count_manifest(l, digest, size, &manifest, err);
 	if (r == 0 && depth > 0)
 		r = text_list_add(&l->image->digests, digest, err);

@@ -42,18 +42,19 @@ static int choose_target(
 {
 	const struct catalog_image *image = match->images[0];
 	_cleanup_buffer_ struct buffer json = {0};
-	const char *digest = image->target;
+	const char *digest = image->target, *type;
 	int r;
 
 	for (char **m = image->manifests; m && *m; m++)
 		if (!strcmp(*m, match->digest))
 			digest = *m;
 	r = store_blob_read(s, digest, OCI_JSON_MAX, &json, NULL, err);
+	if (r == 0)
+		r = oci_document_type(json.data, json.size, &type, err);
 	if (r < 0)
 		return r;
 	memcpy(n->digest, digest, sizeof n->digest);
-	n->media_type = (char *)(digest == image->target ? image->media_type
-							 : oci_document_type(json.data, json.size));
+	n->media_type = digest == image->target ? image->media_type : (char *)type;
 	n->size = json.size;
 	n->source = image->source;
 	n->updated = clock_realtime();

@@ -224,16 +224,17 @@ static int take_any(struct import *im, const struct oci_descriptor *d, unsigned 
 	_cleanup_(oci_manifest_free) struct oci_manifest manifest = {0};
 	_cleanup_(oci_index_free) struct oci_index index = {0};
 	_cleanup_buffer_ struct buffer json = {0};
-	enum oci_media media;
+	const char *type;
 	int r;
 
 	if (depth == NESTED_MAX)
 		return error_set(err, ERROR_INVALID, "indexes within indexes within indexes");
 	r = take_document(im, d, &json, err);
+	if (r == 0)
+		r = oci_document_type(json.data, json.size, &type, err);
 	if (r < 0)
 		return error_prefix(err, "manifest");
-	media = oci_media_type(oci_document_type(json.data, json.size));
-	if (media == OCI_MEDIA_INDEX) {
+	if (oci_media_type(type) == OCI_MEDIA_INDEX) {
 		r = oci_index_parse(json.data, json.size, &index, err);
 		return r < 0 ? r : take_children(im, &index, depth, err);
 	}
@@ -413,16 +414,19 @@ static int find_manifest(
 	const struct blobs *b, const char *digest, struct oci_descriptor *target, struct error *err)
 {
 	_cleanup_buffer_ struct buffer json = {0};
+	const char *type;
 	char name[96];
 	int r;
 
 	blob_name(digest, name);
 	r = blobs_read(b, name, OCI_JSON_MAX, &json, err);
+	if (r == 0)
+		r = oci_document_type(json.data, json.size, &type, err);
 	if (r < 0)
 		return r;
 	memcpy(target->digest, digest, sizeof target->digest);
 	target->size = json.size;
-	target->media_type = (char *)oci_document_type(json.data, json.size);
+	target->media_type = (char *)type;
 	return 0;
 }
 

@@ -262,14 +262,17 @@ static int load_descriptor(struct load *l, const struct oci_descriptor *d, struc
 	const char *name = l->options->name ? l->options->name : name_of(d);
 	struct oci_descriptor target = *d;
 	_cleanup_buffer_ struct buffer json = {0};
+	const char *type;
 	int r = import_target(&im, d, err);
 
 	/* What it is it says itself. */
 	if (r == 0)
 		r = store_blob_read(l->store, d->digest, OCI_JSON_MAX, &json, NULL, err);
+	if (r == 0)
+		r = oci_document_type(json.data, json.size, &type, err);
 	if (r < 0)
 		return error_prefix(err, "%s", l->blobs->path);
-	target.media_type = (char *)oci_document_type(json.data, json.size);
+	target.media_type = (char *)type;
 	return name ? set_name(l, &im, name, &target, err) : set_docker_names(l, &im, &target, err);
 }
 

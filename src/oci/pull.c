@@ -155,6 +155,7 @@ static int get_documents(struct pull *p, struct error *err)
 	_cleanup_buffer_ struct buffer json = {0};
 	char digest[OCI_DIGEST_SIZE], host[32];
 	struct plan_options o = image_plan_options(p->options, host);
+	const char *type;
 	int r;
 
 	memcpy(digest, p->target.digest, sizeof digest);
@@ -162,9 +163,11 @@ static int get_documents(struct pull *p, struct error *err)
 		if (depth == NESTED_MAX)
 			return error_set(err, ERROR_INVALID, "indexes within indexes within indexes");
 		r = get_manifest(p, digest, &json, err);
+		if (r == 0)
+			r = oci_document_type(json.data, json.size, &type, err);
 		if (r < 0)
 			return r;
-		if (oci_media_type(oci_document_type(json.data, json.size)) != OCI_MEDIA_INDEX)
+		if (oci_media_type(type) != OCI_MEDIA_INDEX)
 			break;
 		r = choose_child(&json, &o, digest, err);
 		if (r < 0)
@@ -362,10 +365,11 @@ static int ask(struct pull *p, const struct store_name *known, bool *same, struc
 		registry_manifest_free(&m); /* HEAD is refused by some */
 	}
 	r = remote_manifest(&p->remote, reference, false, &m, &p->at, err);
+	if (r == 0)
+		r = oci_document_type(m.bytes.data, m.bytes.size, &type, err);
 	if (r < 0)
 		return r;
 	*same = !strcmp(m.digest, known->digest);
-	type = oci_document_type(m.bytes.data, m.bytes.size);
 	if (!*type) { /* says what is wrong with it, schema 1 too */
 		struct oci_manifest manifest = {0};
 

@@ -83,9 +83,12 @@ static int index_is_whole(struct push *p, const char *digest, bool *index, bool 
 {
 	_cleanup_(oci_index_free) struct oci_index list = {0};
 	_cleanup_buffer_ struct buffer json = {0};
+	const char *type = "";
 	int r = store_blob_read(p->store, digest, OCI_JSON_MAX, &json, NULL, err);
 
-	*index = r == 0 && oci_media_type(oci_document_type(json.data, json.size)) == OCI_MEDIA_INDEX;
+	if (r == 0)
+		r = oci_document_type(json.data, json.size, &type, err);
+	*index = r == 0 && oci_media_type(type) == OCI_MEDIA_INDEX;
 	*whole = true;
 	if (!*index)
 		return r;
@@ -242,13 +245,15 @@ static int push_blobs(struct push *p, struct error *err)
 static int push_manifest(struct push *p, const char *digest, const char *reference, struct error *err)
 {
 	_cleanup_buffer_ struct buffer json = {0};
+	const char *type;
+	bool subject;
 	int r = store_blob_read(p->store, digest, OCI_JSON_MAX, &json, NULL, err);
 
-	bool subject;
-
 	if (r == 0)
-		r = registry_manifest_put(p->remote.registries[0], reference,
-			oci_document_type(json.data, json.size), json.data, json.size, &subject, err);
+		r = oci_document_type(json.data, json.size, &type, err);
+	if (r == 0)
+		r = registry_manifest_put(p->remote.registries[0], reference, type, json.data, json.size,
+			&subject, err);
 	return r < 0 ? r : referrers_push(p->remote.registries[0], json.data, json.size, subject, err);
 }
 

@@ -76,8 +76,9 @@ static int set_target(struct save *x, struct save_item *item, const struct catal
 			memcpy(item->manifest, *m, OCI_DIGEST_SIZE);
 	if ((alone || !strcmp(item->manifest, match->digest)) && strcmp(item->manifest, item->target) != 0) {
 		r = store_blob_read(x->s, item->manifest, OCI_JSON_MAX, &json, NULL, err);
+		if (r == 0)
+			r = oci_document_type(json.data, json.size, &item->media_type, err);
 		memcpy(item->target, item->manifest, OCI_DIGEST_SIZE);
-		item->media_type = oci_document_type(json.data, json.size);
 		item->size = json.size;
 	}
 	return r;

@@ -42,10 +42,12 @@ static int add_referrer(const struct save *x, const char *digest, json_t *list, 
 {
 	_cleanup_buffer_ struct buffer json = {0};
 	_cleanup_json_ json_t *root = NULL;
-	const char *type;
+	const char *type, *media;
 	json_t *d;
 	int r = store_blob_read(x->s, digest, OCI_JSON_MAX, &json, NULL, err);
 
+	if (r == 0)
+		r = oci_document_type(json.data, json.size, &media, err);
 	if (r == 0)
 		r = json_parse(json.data, json.size, OCI_JSON_MAX, false, digest, &root, err);
 	if (r < 0)
@@ -53,8 +55,8 @@ static int add_referrer(const struct save *x, const char *digest, json_t *list, 
 	type = json_string_value(json_object_get(root, "artifactType"));
 	if (!type)
 		type = json_string_value(json_object_get(json_object_get(root, "config"), "mediaType"));
-	d = json_pack("{s:s, s:s, s:I, s:s*}", "mediaType", oci_document_type(json.data, json.size), "digest",
-		digest, "size", (json_int_t)json.size, "artifactType", type);
+	d = json_pack("{s:s, s:s, s:I, s:s*}", "mediaType", media, "digest", digest, "size",
+		(json_int_t)json.size, "artifactType", type);
 	return json_array_append_new(list, d) < 0 ? error_no_memory(err, "save images") : 0;
 }
 

@@ -118,6 +118,7 @@ static int mark_document(
 	_cleanup_(oci_index_free) struct oci_index index = {0};
 	_cleanup_buffer_ struct buffer json = {0};
 	enum oci_media media;
+	const char *type;
 	bool new, go;
 	int r = visit(x, v, &new, err), refused = r > 0;
 
@@ -132,11 +133,16 @@ static int mark_document(
 	r = store_blob_read(x->s, v->digest, OCI_JSON_MAX, &json, NULL, NULL);
 	if (r < 0)
 		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
-	media = oci_media_type(oci_document_type(json.data, json.size));
+	r = oci_document_type(json.data, json.size, &type, err);
+	if (r < 0)
+		return r;
+	media = oci_media_type(type);
 	if (media == OCI_MEDIA_MANIFEST)
 		return mark_manifest(x, v, &json, err);
-	if (media != OCI_MEDIA_INDEX || oci_index_parse(json.data, json.size, &index, NULL) < 0)
-		return 0;
+	if (media == OCI_MEDIA_INDEX)
+		r = oci_index_parse(json.data, json.size, &index, NULL);
+	if (r < 0)
+		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "an index") : 0;
 	for (size_t i = 0; r == 0 && i < index.count; i++) {
 		struct store_visit child = {.digest = index.manifests[i].digest,
 			.parent = v->digest,
