@@ -38,6 +38,11 @@ static void mark(int fd, const char *name)
 		fsetxattr(fd, name, value, mark_of(name, &s, value), 0);
 }
 
+void made_mark(int fd)
+{
+	mark(fd, MADE_ATTRIBUTE);
+}
+
 static void keep_around(int at, const struct stat *before, bool first)
 {
 	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, before->st_mtim};

@@ -29,6 +29,9 @@ static inline beneath_maker *made_maker(bool first)
  * that does not go. first: nothing has run yet. False, with errno. */
 bool made_file(int at, const char *name, bool first);
 
+/* Marks an open directory as it is now as one that the agent has made. */
+void made_mark(int fd);
+
 /* Whether the open file or directory is still what the agent has made, or a directory still what it was when
  * something was made in it; what is in a directory does not count. */
 bool made_is_untouched(int fd, const struct stat *s);

@@ -57,6 +57,24 @@ static int open_upper(struct boot *b, struct error *err)
 	return b->upper < 0 ? error_errno(err, errno, "open the directory of the sandbox's changes") : 0;
 }
 
+/* The root of an overlay has its upper directory's owner, mode and time: before anything runs these become
+ * the image's. */
+static int adopt_root(const struct boot *b, struct error *err)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	struct stat s;
+
+	if (!b->first || b->upper < 0)
+		return 0;
+	if (stat(BOOT_IMAGE, &s) < 0 || fchown(b->upper, s.st_uid, s.st_gid) < 0 ||
+		fchmod(b->upper, s.st_mode & 07777) < 0)
+		return error_errno(err, errno, "take over the owner and the mode of the image's root");
+	times[1] = s.st_mtim;
+	futimens(b->upper, times);
+	made_mark(b->upper);
+	return 0;
+}
+
 /* Moves the mount at `from` (with all below it) onto `name` of the new root, whatever the image has there. */
 static int move_into(const struct boot *b, int root, const char *from, const char *name, struct error *err)
 {
@@ -94,6 +112,8 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 		r = make_upper(b, err);
 	if (r == 0 && !m->read_only)
 		r = open_upper(b, err);
+	if (r == 0)
+		r = adopt_root(b, err);
 	if (r < 0)
 		return r;
 	if (mount("overlay", BOOT_ROOT, "overlay", 0, options) < 0)

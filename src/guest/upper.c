@@ -20,8 +20,8 @@
 #define WHITEOUT     ".wh."
 #define OPAQUE       ".wh..wh..opq"
 #define OVERLAY_MARK "trusted.overlay.opaque"
+#define ROOT_MODE    0755               /* of an upper directory that bears no mark */
 #define NAMES_MOST   (64 * 1024 * 1024) /* bytes of names of the directories that are open */
-#define ROOT_MODE    0755               /* of an upper directory as it is made (root.c) */
 
 CLEANUP_DEFINE(directory_stream, DIR, closedir);
 
@@ -279,15 +279,18 @@ static int pack_next(struct packer *p, struct error *err)
 	return 0;
 }
 
-/* The root of an overlay has the upper directory's mode and owner, not the image's, so it is an entry only
- * where the sandbox has changed it. */
+/* The upper directory bears the image's mode and owner, and a mark (root.c): it is an entry only where the
+ * sandbox has changed these. */
 static bool root_is_changed(int fd, const struct stat *s)
 {
 	struct tar_entry none = {.path = (char *)"."};
 	struct error err;
-	bool changed = (s->st_mode & 07777) != ROOT_MODE || s->st_uid || s->st_gid ||
-		       attributes_read(fd, is_wanted, &none, &err) < 0 || none.xattr_count;
+	bool changed;
 
+	if (fgetxattr(fd, MADE_ATTRIBUTE, NULL, 0) >= 0)
+		return !made_is_untouched(fd, s);
+	changed = (s->st_mode & 07777) != ROOT_MODE || s->st_uid || s->st_gid ||
+		  attributes_read(fd, is_wanted, &none, &err) < 0 || none.xattr_count;
 	attributes_free(&none);
 	return changed;
 }
