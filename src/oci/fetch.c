@@ -25,10 +25,10 @@
 #define CONNECTIONS  4u
 #define PIECE_BYTES  (4u << 20)
 #define HASH_BYTES   (256u << 10)
-#define RESUME_LEAST (1u << 20)  /* less than that is not worth being careful with */
-#define RESUME_BACK  (64u << 10) /* a block of any file system: the end of a run of data may be a hole */
-#define BREAKS_MOST  8u          /* in a row, without a byte between */
-#define WORTH_ASKING (64u << 10) /* bytes that an answer brings on average, or it goes on for ever */
+#define RESUME_LEAST (1u << 20)   /* less than that is not worth being careful with */
+#define RESUME_BACK  (64u << 10)  /* a block of any file system: the end of a run of data may be a hole */
+#define BREAKS_MOST  8u           /* in a row, without a byte between */
+#define WORTH_ASKING (512u << 10) /* bytes that an answer brings on average, or it goes on for ever */
 #define LOOK_AGAIN   MILLISECONDS(50)
 #define SHOW_EVERY   MILLISECONDS(50)
 #define PIECES_MOST  (1u << 20) /* of one blob: 4 TiB */
