@@ -103,10 +103,9 @@ class Registry:
                 self.stop()
                 raise RuntimeError(f'docker-registry did not start:\n{text[-2000:]}')
             time.sleep(0.02)
-        while self.request('GET', '/v2/').status not in (200, 401):
-            if time.monotonic() > deadline:
-                raise RuntimeError('docker-registry does not answer')
-            time.sleep(0.02)
+        with contextlib.suppress(ssl.SSLCertVerificationError):  # a test may give it another host's certificate
+            if self.request('GET', '/v2/').status not in (200, 401):
+                raise RuntimeError('docker-registry does not answer as one')
 
     def stop(self, number=signal.SIGTERM):
         if self.process:
