@@ -46,3 +46,15 @@ void json_wipe(json_t *value)
 	json_array_foreach(value, i, member) json_wipe(member);
 	json_object_foreach(value, key, member) json_wipe(member);
 }
+
+static int append(const char *bytes, size_t n, void *context)
+{
+	return buffer_append(context, bytes, n) ? 0 : -1;
+}
+
+int json_write(const json_t *json, size_t flags, struct buffer *out, struct error *err)
+{
+	int r = json ? json_dump_callback(json, append, out, flags) : -1;
+
+	return r < 0 || out->failed ? error_no_memory(err, "write JSON") : 0;
+}

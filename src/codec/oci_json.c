@@ -75,10 +75,12 @@ int oci_document_type(const void *json, size_t n, const char **type, struct erro
 	json_error_t why = {.text = "too large"};
 
 	*type = "";
-	if (n <= OCI_JSON_MAX)
+	/* Or that a token is not valid where it is: so a document is none only when it is none twice. */
+	for (unsigned i = 0; i < 2 && !root && n <= OCI_JSON_MAX; i++) {
 		root = json_loadb(n ? json : "", n, 0, &why);
-	if (!root && is_no_memory(&why))
-		return error_no_memory(err, "a manifest");
+		if (!root && is_no_memory(&why))
+			return error_no_memory(err, "a manifest");
+	}
 	*type = type_of(root);
 	return 0;
 }

@@ -219,6 +219,7 @@ int catalog_describe(struct store *s, const struct catalog *c, const struct cata
 	_cleanup_(documents_free) struct documents d = {0};
 	_cleanup_json_ json_t *tags = json_array(), *digests = json_array(), *referrers = json_array();
 	_cleanup_json_ json_t *json = NULL;
+	_cleanup_buffer_ struct buffer text = {0};
 	int r = tags && digests && referrers ? 0 : error_no_memory(err, "describe an image");
 
 	if (r == 0)
@@ -231,8 +232,9 @@ int catalog_describe(struct store *s, const struct catalog *c, const struct cata
 		return r;
 	json = describe(image, &d, json_incref(tags), json_incref(digests), json_incref(referrers));
 	/* A stranger's texts go to terminals as well. */
-	*out = json ? json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
-	return *out ? 0 : error_no_memory(err, "describe an image");
+	r = json_write(json, JSON_INDENT(2) | JSON_ENSURE_ASCII, &text, err);
+	*out = r == 0 ? buffer_take_text(&text) : NULL;
+	return r < 0 || *out ? r : error_no_memory(err, "describe an image");
 }
 
 /* ---- history ---------------------------------------------------------------------------------------- */

@@ -334,14 +334,13 @@ static int take_config(
 static int put_manifest(
 	struct import *im, const json_t *manifest, struct oci_descriptor *target, struct error *err)
 {
-	_cleanup_free_ char *text = json_dumps(manifest, JSON_COMPACT);
-	int fd, r;
+	_cleanup_buffer_ struct buffer json = {0};
+	int fd, r = json_write(manifest, JSON_COMPACT, &json, err);
 
-	if (!text)
-		return error_no_memory(err, "a manifest");
-	*target =
-		(struct oci_descriptor){.size = strlen(text), .media_type = (char *)MEDIA "manifest.v1+json"};
-	r = store_blob_put(im->store, text, strlen(text), NULL, target->digest, &fd, err);
+	if (r < 0)
+		return r;
+	*target = (struct oci_descriptor){.size = json.size, .media_type = (char *)MEDIA "manifest.v1+json"};
+	r = store_blob_put(im->store, json.data, json.size, NULL, target->digest, &fd, err);
 	if (r == 0)
 		r = hold(im, target->digest, fd, err);
 	return r < 0 ? r : text_list_add(&im->whole, target->digest, err);

@@ -12,13 +12,6 @@
 
 #define INDEX "application/vnd.oci.image.index.v1+json"
 
-static int dump(const json_t *json, struct buffer *out, struct error *err)
-{
-	_cleanup_free_ char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-	return text && buffer_append_text(out, text) ? 0 : error_no_memory(err, "save images");
-}
-
 /* ---- index.json ------------------------------------------------------------------------------------- */
 
 /* As containerd has it: the whole name, and its tag, by which skopeo and podman choose. */
@@ -83,7 +76,7 @@ int save_index(const struct save *x, struct buffer *out, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	return dump(index, out, err);
+	return json_write(index, JSON_COMPACT, out, err);
 }
 
 /* ---- manifest.json ---------------------------------------------------------------------------------- */
@@ -154,5 +147,5 @@ int save_manifests(const struct save *x, struct buffer *out, struct error *err)
 		if (r == 0)
 			r = add_tag(json_array_get(list, entry[i]), x->items[i].name, err);
 	}
-	return r < 0 ? r : dump(list, out, err);
+	return r < 0 ? r : json_write(list, JSON_COMPACT, out, err);
 }

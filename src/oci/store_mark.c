@@ -72,16 +72,36 @@ static int mark_root(const struct marking *x, const char *config, struct error *
 	return r < 0 ? r : mark(&x->m->roots, sha256_hex(hash, id), &new, err);
 }
 
+/* Where memory is out, the library of JSON may lose a part of a document without a word. So one is malformed,
+ * and leads to nothing, only when it is so twice: what it leads to may be removed. */
+static int parse_manifest(const struct buffer *json, struct oci_manifest *m, struct error *err)
+{
+	int r = oci_manifest_parse(json->data, json->size, m, NULL);
+
+	if (r < 0 && r != -ERROR_NO_MEMORY)
+		r = oci_manifest_parse(json->data, json->size, m, NULL);
+	return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : r;
+}
+
+static int parse_index(const struct buffer *json, struct oci_index *index, struct error *err)
+{
+	int r = oci_index_parse(json->data, json->size, index, NULL);
+
+	if (r < 0 && r != -ERROR_NO_MEMORY)
+		r = oci_index_parse(json->data, json->size, index, NULL);
+	return r == -ERROR_NO_MEMORY ? error_no_memory(err, "an index") : r;
+}
+
 static int mark_manifest(
 	const struct marking *x, const struct store_visit *of, const struct buffer *json, struct error *err)
 {
 	_cleanup_(oci_manifest_free) struct oci_manifest m = {0};
 	struct store_visit v = {.parent = of->digest, .media = OCI_MEDIA_CONFIG, .referrer = of->referrer};
 	bool new;
-	int r = oci_manifest_parse(json->data, json->size, &m, NULL);
+	int r = parse_manifest(json, &m, err);
 
 	if (r < 0)
-		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "a manifest") : 0;
+		return r == -ERROR_NO_MEMORY ? r : 0;
 	v.digest = m.config.digest;
 	v.size = m.config.size;
 	r = visit(x, &v, &new, err);
@@ -140,9 +160,9 @@ static int mark_document(
 	if (media == OCI_MEDIA_MANIFEST)
 		return mark_manifest(x, v, &json, err);
 	if (media == OCI_MEDIA_INDEX)
-		r = oci_index_parse(json.data, json.size, &index, NULL);
+		r = parse_index(&json, &index, err);
 	if (r < 0)
-		return r == -ERROR_NO_MEMORY ? error_no_memory(err, "an index") : 0;
+		return r == -ERROR_NO_MEMORY ? r : 0;
 	for (size_t i = 0; r == 0 && i < index.count; i++) {
 		struct store_visit child = {.digest = index.manifests[i].digest,
 			.parent = v->digest,

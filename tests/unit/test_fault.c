@@ -25,9 +25,12 @@
 #include "disk/ext4.h"
 #include "fault.h"
 #include "merge_make.h"
+#include "oci/catalog.h"
 #include "oci/image.h"
+#include "oci/save.h"
 #include "oci_make.h"
 #include "os/fs.h"
+#include "store_make.h"
 #include "tar_make.h"
 
 static size_t open_files(void)
@@ -420,6 +423,171 @@ TEST(an_archive_survives_the_loss_of_any_allocation)
 	oci_make_archive(p.image, archive);
 	snprintf(p.image, sizeof p.image, "%.60s/image.tar", p.path);
 	each_turn(FAULT_MEMORY, s);
+	place_close(&p);
+}
+
+/* ---- images taken in and saved ---------------------------------------------------------------------- */
+
+#define IMPORTED "docker.io/library/a:1"
+
+static int import_image(void *context, struct error *err)
+{
+	const struct place *p = context;
+	struct store *store;
+	int r = store_open(p->home, &store, err);
+
+	if (r < 0)
+		return r;
+	r = store_make_import(store, p->image, IMPORTED, err);
+	store_free(store);
+	return r;
+}
+
+/* Either the name is there with all it needs, or it is not. */
+static void check_import(void *context, bool failed)
+{
+	const struct place *p = context;
+	struct store_name n;
+	struct store *store;
+	struct error err;
+	char text[256];
+	int r;
+
+	CHECK_OK(store_open(p->home, &store, &err));
+	r = store_name_get(store, IMPORTED, &n, &err);
+	CHECK(r == 0 || failed);
+	if (r == 0)
+		store_name_free(&n);
+	if (store_make_check(store, false, text) > 0)
+		test_fail(__FILE__, __LINE__, "failed: %d: %s", failed, text);
+	CHECK_INT(count_files(p, "tmp"), 0);
+	store_free(store);
+	CHECK_OK(fs_remove_tree(AT_FDCWD, p->home, &err));
+}
+
+/* SQLite reads what it has allocated again in ways of its own, so that not each fault must show. */
+static void each_import(struct place *p)
+{
+	struct subject s = {.call = import_image, .check = check_import, .context = p, .may_succeed = true};
+
+	each_turn(FAULT_MEMORY, s);
+	each_turn(FAULT_DISK, s);
+	each_turn(FAULT_SHORT, s);
+}
+
+TEST(taking_in_a_layout_survives_the_loss_of_any_allocation_and_write)
+{
+	static const char *const layers[] = {"d a\nf a/b 1\n", "f c 2\n", NULL};
+	struct oci_make image = {.layers = layers, .compression = OCI_MAKE_GZIP};
+	struct place p;
+
+	json_set_alloc_funcs(library_malloc, library_free);
+	place_open(&p);
+	oci_make_layout(p.image, &image, NULL);
+	each_import(&p);
+	place_close(&p);
+}
+
+TEST(taking_in_a_docker_archive_survives_the_loss_of_any_allocation_and_write)
+{
+	static const char *const layers[] = {"d a\nf a/b 1\n", "f c 2\n", NULL};
+	struct oci_make image = {.layers = layers};
+	struct place p;
+
+	json_set_alloc_funcs(library_malloc, library_free);
+	place_open(&p);
+	oci_make_docker(p.image, &image);
+	each_import(&p);
+	place_close(&p);
+}
+
+struct saving {
+	struct store *store;
+	int fd;
+	size_t size; /* of the whole archive */
+};
+
+static int save_image(void *context, struct error *err)
+{
+	const struct saving *s = context;
+	const struct save_options options = {.format = SAVE_OCI};
+	_cleanup_catalog_ struct catalog c = {0};
+	_cleanup_match_ struct catalog_match m = {0};
+	int r = ftruncate(s->fd, 0) < 0 ? error_errno(err, errno, "empty") : 0;
+
+	lseek(s->fd, 0, SEEK_SET);
+	if (r == 0)
+		r = catalog_open(s->store, NULL, &c, err);
+	if (r == 0)
+		r = catalog_find(&c, IMPORTED, &m, err);
+	return r < 0 ? r : save_images(s->store, &m, 1, &options, s->fd, err);
+}
+
+static void check_saved(void *context, bool failed)
+{
+	const struct saving *s = context;
+
+	if (!failed)
+		CHECK_INT(lseek(s->fd, 0, SEEK_END), s->size);
+}
+
+TEST(saving_an_image_survives_the_loss_of_any_allocation_and_write)
+{
+	static const char *const layers[] = {"d a\nf a/b 1\n", "f c 2\n", NULL};
+	struct oci_make image = {.layers = layers, .compression = OCI_MAKE_GZIP};
+	struct saving s = {.fd = memfd_create("saved", MFD_CLOEXEC)};
+	struct subject subject = {
+		.call = save_image, .check = check_saved, .context = &s, .may_succeed = true};
+	struct place p;
+	struct error err;
+
+	json_set_alloc_funcs(library_malloc, library_free);
+	place_open(&p);
+	oci_make_layout(p.image, &image, NULL);
+	CHECK_OK(store_open(p.home, &s.store, &err));
+	CHECK_OK(store_make_import(s.store, p.image, IMPORTED, &err));
+	CHECK_OK(save_image(&s, &err));
+	s.size = (size_t)lseek(s.fd, 0, SEEK_END);
+	each_turn(FAULT_MEMORY, subject);
+	each_turn(FAULT_DISK, subject);
+	each_turn(FAULT_SHORT, subject);
+	store_free(s.store);
+	close(s.fd);
+	place_close(&p);
+}
+
+static int collect_garbage(void *context, struct error *err)
+{
+	struct store_garbage garbage;
+
+	return store_collect(*(struct store **)context, NULL, false, &garbage, err);
+}
+
+static void check_collected(void *context, bool failed)
+{
+	(void)failed;
+	CHECK_INT(store_make_check(*(struct store **)context, false, NULL), 0);
+}
+
+TEST(garbage_collection_takes_nothing_that_is_needed_whatever_allocation_is_lost)
+{
+	static const char *const layers[] = {"d a\nf a/b 1\n", "f c 2\n", NULL};
+	struct oci_make image = {.layers = layers, .compression = OCI_MAKE_GZIP};
+	struct store *store;
+	struct place p;
+	struct error err;
+
+	json_set_alloc_funcs(library_malloc, library_free);
+	place_open(&p);
+	oci_make_layout(p.image, &image, NULL);
+	CHECK_OK(store_open(p.home, &store, &err));
+	CHECK_OK(store_make_import(store, p.image, IMPORTED, &err));
+	CHECK_OK(collect_garbage(&store, &err));
+	each_turn(FAULT_MEMORY, (struct subject){.call = collect_garbage,
+					.check = check_collected,
+					.context = &store,
+					.may_succeed = true});
+	store_free(store);
 	place_close(&p);
 }
 
