@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -33,6 +34,7 @@ BIG, SMALL = (row['digest'] for row in MANIFEST_VALUE['layers'])
 CONFIG = MANIFEST_VALUE['config']['digest']
 SIZE = sum(row['size'] for row in MANIFEST_VALUE['layers']) + MANIFEST_VALUE['config']['size']
 proxies, homes, lock = [], 0, threading.Lock()
+waiting = concurrent.futures.ThreadPoolExecutor(8)
 
 
 class Case:
@@ -116,6 +118,16 @@ def together(call, rows):
         return [job.result() for job in running]
 
 
+def beside(sentence):
+    """A promise that waits most of its time: it starts at once, and runs beside the others."""
+    def register(function):
+        if not sys.argv[1:] or any(word in sentence for word in sys.argv[1:]):
+            started = waiting.submit(function)
+            promise(sentence)(started.result)
+        return function
+    return register
+
+
 def finish():
     lines = [line for proxy in proxies for line in proxy.failures]
     if registry.process is None or registry.process.poll() is not None:
@@ -137,7 +149,7 @@ def pushed(value, media=MANIFEST):
 @promise('a connection that breaks in a blob is gone on with from where it broke, by Range')
 def _():
     for case, _ in together(recovers, [(f'GET .*/blobs/{BIG}', {'cut': cut, 'end': end})
-                                       for cut in (1, 100_000, 3 << 20) for end in (False, True)]):
+                                       for cut in (1, 100_000, 1_500_000) for end in (False, True)]):
         ranges = [r.range for r in case.proxy.seen(f'GET .*/blobs/{BIG}')]
         broke = [int(text.split('=')[1].split('-')[0]) for text in ranges if text]
         true(any(start not in (0, 4 << 20) for start in broke), f'{case.what}: {ranges}')
@@ -162,7 +174,7 @@ def _():
                         for what in ({'lose_answer': True}, {'cut': 0})])
 
 
-@promise('429 is waited out as Retry-After says; 500, 502, 503 and 504 are tried again')
+@beside('429 is waited out as Retry-After says; 500, 502, 503 and 504 are tried again')
 def _():
     for _, answer in together(recovers, [(pattern, {'status': 429, 'headers': {'Retry-After': '2'}, 'body': 'slow down'})
                                          for pattern in ('/manifests/latest', f'GET .*/blobs/{BIG}')]):
@@ -206,7 +218,7 @@ def _():
     case.has()
 
 
-@promise('a connection on which nothing moves is given up, and gone on with on another; a slow one is not')
+@beside('a connection on which nothing moves is given up, and gone on with on another; a slow one is not')
 def _():
     soon = {'env': {'MONOCORE_STALL_TIMEOUT': '1s'}}
 
@@ -237,7 +249,7 @@ def _():
                      (f'GET .*/blobs/{CONFIG}', CONFIG[:19], {'corrupt': 10}), ('GET .*/manifests/', {'corrupt': 50})])
 
 
-@promise('answers shorter or longer than they should be, or than they say, are no reason to wait for ever')
+@beside('answers shorter or longer than they should be, or than they say, are no reason to wait for ever')
 def _():
     pattern = f'GET .*/blobs/{BIG}'
     together(harmless, [(pattern, what) for what in (
@@ -246,7 +258,7 @@ def _():
         {'change': {'Content-Range': 'bytes 7-18446744073709551615/3'}}, {'change': {'Content-Encoding': 'gzip'}})])
 
 
-@promise('a registry that gives next to nothing each time is left in the end, and not asked a hundred times a second')
+@beside('a registry that gives next to nothing each time is left in the end, and not asked a hundred times a second')
 def _():
     for requests in together(harmless, [(f'GET .*/blobs/{BIG}', what) for what in (
             {'length': 100}, {'cut': 1}, {'truncate': 1000})]):
@@ -277,7 +289,7 @@ def _():
     harmless(pattern, change={'Docker-Content-Digest': 'sha256:../../../etc/passwd'})
 
 
-@promise('redirects in circles, to files, to nowhere and down to plain HTTP are not followed')
+@beside('redirects in circles, to files, to nowhere and down to plain HTTP are not followed')
 def _():
     def here(exchange):
         return f'http://{exchange.headers.get("Host")}{exchange.target}'
@@ -313,7 +325,7 @@ def error(code, message):
         {'errors': [{'code': code, 'message': message}]})}
 
 
-@promise('a registry that is not there, refuses, or always fails is an error that says so, soon')
+@beside('a registry that is not there, refuses, or always fails is an error that says so, soon')
 def _():
     def nobody():
         answer = Case().home('pull', '-q', '127.0.0.1:1/team/app', timeout=45).ok(1).says('127.0.0.1:1')
