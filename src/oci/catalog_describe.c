@@ -40,7 +40,7 @@ static int read_documents(const struct store *s, const struct catalog_image *ima
 	int r;
 
 	if (!*shown)
-		return error_set(err, ERROR_NOT_FOUND,
+		return error_set(err, ERROR_UNAVAILABLE,
 			"nothing of the image %s is here for this platform: 'monocore pull %s' gets it",
 			image->familiar, image->familiar);
 	for (char **m = image->manifests; m && *m; m++) {

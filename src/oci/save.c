@@ -96,7 +96,7 @@ static int add_item(struct save *x, const struct catalog_match *match, struct er
 		if (x->items[i].image == item->image && x->items[i].name == item->name)
 			return 0; /* named twice */
 	if (!*item->image->manifest)
-		return error_set(err, ERROR_NOT_FOUND,
+		return error_set(err, ERROR_UNAVAILABLE,
 			"nothing of the image %s is here for this platform: 'monocore pull %s' gets it",
 			item->image->familiar, item->image->familiar);
 	r = set_target(x, item, match, alone, err);

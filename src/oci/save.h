@@ -23,6 +23,6 @@ struct save_options {
 
 /* Writes the images that were found to fd: a file or a pipe, or, of a layout, an empty directory. One that
  * was found by a name is written with it. Every blob's digest is checked on its way: CORRUPT; NOT_FOUND where
- * something is missing. */
+ * something is missing, UNAVAILABLE where nothing is here for the platform. */
 int save_images(struct store *s, const struct catalog_match *matches, size_t count,
 	const struct save_options *options, int fd, struct error *err);

@@ -11,7 +11,8 @@ from harness.program import DEBIAN, PROGRAM, Monocore
 from harness.tap import contains, equal, promise, scratch, true
 
 mc = Monocore()
-HERE = ('tmp', 'exec', 'ps', 'log', 'stop', 'kill', 'wait', 'pause', 'resume', 'restart', 'rm', 'cp', 'inspect')
+HERE = ('tmp', 'exec', 'ps', 'log', 'stop', 'kill', 'wait', 'pause', 'resume', 'restart', 'rm', 'cp', 'inspect',
+        'pull', 'push', 'commit', 'images', 'rmi', 'tag', 'history', 'save', 'load', 'image')
 
 
 @promise('every verb that is there explains itself, and has a manual page that man can show')
@@ -57,7 +58,7 @@ def _():
 
 @promise('what comes with later versions says so, and is never silent')
 def _():
-    for verb in ('init', 'up', 'pull', 'build', 'serve', 'deploy', 'snapshot', 'clean', 'images'):
+    for verb in ('init', 'up', 'build', 'serve', 'deploy', 'snapshot', 'clean', 'volume'):
         answer = mc(verb, 'something', '--with', 'options').says('not yet available', verb)
         true(answer.status != 0, answer)
     for option in (('-v', 'data:/data'), ('--volume', './x:/x'), ('-p', '8080:80'), ('--port', '8080:80'),

@@ -116,7 +116,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		if (*list[i].digest)
 			printf("%s\n", list[i].digest);
 	monocore_image_history_free(list, size);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 const struct command history_command = {

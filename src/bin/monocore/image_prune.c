@@ -79,7 +79,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	else
 		print(cli, removed, o->dry_run);
 	monocore_image_removed_free(removed);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 const struct command image_prune_command = {

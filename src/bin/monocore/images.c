@@ -202,7 +202,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	for (size_t i = 0; cli->global.quiet && !o->json && i < kept; i++)
 		printf("%s\n", list[i].short_name);
 	monocore_image_list_free(list, size);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 /* Under both of its names. */

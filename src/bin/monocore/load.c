@@ -35,7 +35,7 @@ static int load(struct cli *cli, const struct options *o, const char *name, int 
 	for (char **n = names; n && *n; n++)
 		printf("%s%s\n", cli->global.quiet ? "" : "Loaded image: ", *n);
 	monocore_free_strings(names);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 static int run(struct cli *cli, const void *given, int count, char **words)

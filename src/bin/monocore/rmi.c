@@ -41,7 +41,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		print(cli, removed);
 		monocore_image_removed_free(removed);
 	}
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 /* Under both of its names. */
