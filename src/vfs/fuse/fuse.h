@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Serves a file system over FUSE, by libfuse3's low-level interface: mounted on this host, through
+ * fusermount3 where the caller is no root, or to a client behind a stream socket.
+ *
+ * The client judges permissions itself (default_permissions). Every number, size and name that it sends is
+ * taken for hostile.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "vfs/vfs.h"
+
+struct fuse_server;
+
+struct fuse_options {
+	const char *name;     /* shown as the mount's source; NULL: "monocore" */
+	uint64_t cache;       /* nanoseconds for which clients may keep names and attributes */
+	bool allow_other;     /* users but the one who mounts may use it */
+	bool own_permissions; /* the client's kernel judges no permission */
+	unsigned threads;     /* 0: 8 */
+};
+
+/* Mounts fs on a directory. Nothing answers until fuse_server_run(). fs is borrowed until fuse_server_free().
+ * Errors: NOT_FOUND, DENIED, UNAVAILABLE (no FUSE here), SYSTEM; what fusermount3 says goes to standard
+ * error. */
+int fuse_server_mount(struct vfs *fs, const char *directory, const struct fuse_options *options,
+	struct fuse_server **server, struct error *err);
+
+/* Serves a client behind fd, a stream socket, which is the server's from now on. */
+int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *options,
+	struct fuse_server **server, struct error *err);
+
+/* Serves until it is unmounted, the connection ends, or fuse_server_stop(). */
+int fuse_server_run(struct fuse_server *server, struct error *err);
+void fuse_server_stop(struct fuse_server *server); /* from another thread or a signal handler */
+
+void fuse_server_free(struct fuse_server *server); /* unmounts */
+CLEANUP_DEFINE(fuse_server, struct fuse_server, fuse_server_free);

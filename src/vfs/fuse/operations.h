@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* FUSE's requests as calls of a vfs. */
+#pragma once
+
+#define FUSE_USE_VERSION 314
+
+#include <fuse_lowlevel.h>
+
+#include "vfs/vfs.h"
+
+/* What the requests of one session have at hand: fuse_req_userdata(). */
+struct fuse_session_data {
+	struct vfs *fs;
+	double timeout; /* seconds for which names and attributes may be kept */
+};
+
+extern const struct fuse_lowlevel_ops fuse_requests;
