@@ -189,6 +189,25 @@ def _():
         equal(answer.out.split(), [f'{server.host}/acme/private:{tag}' for tag in range(1, 6)], kind)
 
 
+@promise('what refers to an image is found by the list of referrers where there is one, and goes on from there')
+def _():
+    signed = oci_images.Parts(f'{folder}/signed')
+    row = signed.manifest([oci_images.random_layer('s', 1000)])
+    signature = signed.artifact(row, 'application/vnd.example.signature.v1', b'{"signed": true}')
+    server, other = hub('joined', private={'acme/signed': {'1': signed.finish(row)}}), hub('joined')
+    mono = home()
+    mono.credentials(auths={s.host: {'auth': base64.b64encode(':'.join(ANN).encode()).decode()} for s in (server, other)})
+    mono('pull', '-q', f'{server.host}/acme/signed:1').ok()
+    true(signature['digest'] in mono.blobs(), 'the signature is here')
+    mono('tag', f'{server.host}/acme/signed:1', f'{other.host}/acme/copy:1').ok()
+    mono('push', '-q', f'{other.host}/acme/copy:1').ok()
+    true(signature['digest'] in other.content.manifests, 'and there')
+    # Such a registry keeps the list itself: there is no tag for it.
+    equal([tag for _, tag in other.content.tags if tag.startswith('sha256-')], [])
+    mono('rmi', f'{server.host}/acme/signed:1', f'{other.host}/acme/copy:1').ok()
+    equal(mono.blobs(), set())
+
+
 @promise('docker.io is Docker Hub: its registry, its token server, its CDN by their own names')
 def _():
     authority = httpd.Authority(f'{folder}/ca')

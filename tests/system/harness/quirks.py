@@ -29,6 +29,9 @@ PULL_LIMIT = {'errors': [{'code': 'TOOMANYREQUESTS', 'message':
                           'upgrading: https://www.docker.com/increase-rate-limit'}]}
 
 
+INDEX = 'application/vnd.oci.image.index.v1+json'
+
+
 def error(code, message, **more):
     return {'errors': [{'code': code, 'message': message} | more]}
 
@@ -58,7 +61,7 @@ USUAL = {
     # uploads
     'location': '{registry}/v2/{repository}/blobs/uploads/{id}?_state={state}', 'mounts': True,
     'range': lambda first, end: f'0-{max(end - 1, 0)}',
-    'search': False,
+    'search': False, 'referrers': False,
 }
 
 TABLE = {
@@ -113,7 +116,7 @@ TABLE = {
     },
     # All challenges in one line, the one that is meant last (RFC 9110 11.6.1); skopeo does not read this.
     'joined': {
-        'ping': 'Negotiate, Basic realm="a, b", Bearer realm="{realm}",service="{service}"',
+        'referrers': True, 'ping': 'Negotiate, Basic realm="a, b", Bearer realm="{realm}",service="{service}"',
         'challenge': 'Negotiate, Basic realm="a, b", Bearer realm="{realm}",service="{service}",'
                      'scope="repository:{repository}:{actions}"',
     },
@@ -272,6 +275,9 @@ class Quirks(Server):
         elif path.rstrip('/') == '/v2':
             if self._allowed(exchange, '', 'pull'):
                 exchange.answer(200, {}, {'Docker-Distribution-Api-Version': 'registry/2.0'})
+        elif self['referrers'] and (m := re.fullmatch(r'/v2/(.+)/referrers/([^/]+)', path)):
+            if self._allowed(exchange, m[1], 'pull'):
+                self._referrers(exchange, m[1], m[2])
         elif (m := re.fullmatch(r'/v2/(.+)/(manifests|blobs|tags)/([^/]+)', path)) and m[3] not in ('upload', 'uploads'):
             writes = exchange.method in ('PUT', 'DELETE', 'PATCH', 'POST')
             if self._allowed(exchange, m[1], 'push' if writes else 'pull'):
@@ -303,11 +309,23 @@ class Quirks(Server):
             if len(names) > size else {}
         exchange.answer(200, {'name': repository, 'tags': names[:size]}, more)
 
+    def _referrers(self, exchange, repository, digest):
+        rows = [{'mediaType': media, 'digest': name, 'size': len(data)}
+                | {k: v for k, v in json.loads(data).items() if k in ('artifactType', 'annotations')}
+                for name, (data, media) in self.content.manifests.items()
+                if json.loads(data).get('subject', {}).get('digest') == digest]
+        wanted = exchange.query.get('artifactType')
+        rows = [row for row in rows if not wanted or row.get('artifactType') in wanted]
+        exchange.answer(200, {'schemaVersion': 2, 'mediaType': INDEX, 'manifests': rows},
+                        {'Content-Type': INDEX} | ({'OCI-Filters-Applied': 'artifactType'} if wanted else {}))
+
     def _manifests(self, exchange, repository, reference):
         if exchange.method == 'PUT':
             data = exchange.whole_body()
             digest = 'sha256:' + hashlib.sha256(data).hexdigest()
-            missing = [d for d in re.findall(r'"digest": ?"(sha256:\w+)"', data.decode()) if d not in self.content.blobs]
+            # All that it lists must be here; its subject may come later.
+            listed = json.dumps({k: v for k, v in json.loads(data).items() if k != 'subject'})
+            missing = [d for d in re.findall(r'"digest": "(sha256:\w+)"', listed) if d not in self.content.blobs]
             if missing:
                 exchange.answer(400, error('MANIFEST_BLOB_UNKNOWN', 'blob unknown to registry', detail=missing[0]))
                 return
@@ -315,7 +333,9 @@ class Quirks(Server):
             self.content.manifests[digest] = (data, exchange.headers.get('Content-Type'))
             if ':' not in reference:
                 self.content.tags[repository, reference] = digest
-            exchange.answer(201, b'', {'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': digest})
+            subject = json.loads(data).get('subject', {}).get('digest')
+            exchange.answer(201, b'', {'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': digest}
+                            | ({'OCI-Subject': subject} if subject and self['referrers'] else {}))
             return
         if exchange.method == 'HEAD' and not self['head']:
             exchange.answer(405, '<h1>Method Not Allowed</h1>', {'Allow': 'GET'}, 'text/html')
