@@ -392,15 +392,15 @@ MONOCORE_API int monocore_image_push(struct monocore *mc, const char *name,
  * NAME@DIGEST, or the id or digest of one or a start of it that only one has, at least 4 digits. One that is
  * not here is NOT_FOUND, with what was probably meant. */
 struct monocore_image_info {
-	char *name;         /* canonical: "docker.io/library/alpine:3" */
-	char *short_name;   /* as docker shows it: "alpine:3" */
-	char *id;           /* "sha256:…" of the config: the same content has the same; "": see platform */
-	char *digest;       /* of what the name leads to: a manifest, or an index for several platforms */
-	char *platform;     /* that id and root_size are of: this host's, else one that is here; "": none is */
-	char **platforms;   /* that are here as a whole */
-	char *source;       /* where it was pulled from: "https://ghcr.io/acme/x"; "": it was made or loaded */
-	uint64_t size;      /* bytes of its layers and documents, compressed as they are kept */
-	uint64_t root_size; /* bytes of its root file system; 0: not made yet */
+	char *name;       /* canonical: "docker.io/library/alpine:3" */
+	char *short_name; /* as docker shows it: "alpine:3" */
+	char *id;         /* "sha256:…" of the config: the same content has the same; "": see platform */
+	char *digest;     /* of what the name leads to: a manifest, or an index for several platforms */
+	char *platform;   /* that id and root_size are of: this host's, else one that is here; "": none is */
+	char **platforms; /* that are here as a whole */
+	char *source;     /* where it was pulled from: "https://ghcr.io/acme/x"; "": it was made or loaded */
+	uint64_t size;    /* bytes of its layers and documents, compressed as they are kept */
+	uint64_t root_size;        /* bytes of its root file system; 0: not made yet */
 	uint64_t created, updated; /* nanoseconds since 1970: the image (0: it does not say), its name here */
 };
 /* Sorted by name; *list is the caller's: monocore_image_list_free(). */
@@ -435,9 +435,9 @@ struct monocore_image_removed {
 };
 MONOCORE_API void monocore_image_removed_free(struct monocore_image_removed *removed);
 
-/* Removes a name, or all names of an id, then what nothing needs any more. BUSY where a sandbox uses the image
- * and it has no other name, or where an id has several names; force: removes the names all the same, and what
- * sandboxes use stays on the disk. *removed is the caller's; it may be NULL. */
+/* Removes a name, or all names of an id, then what nothing needs any more. BUSY where a sandbox uses the
+ * image and it has no other name, or where an id has several names; force: removes the names all the same,
+ * and what sandboxes use stays on the disk. *removed is the caller's; it may be NULL. */
 MONOCORE_API int monocore_image_remove(struct monocore *mc, const char *image, bool force,
 	struct monocore_image_removed **removed, struct monocore_error *err);
 
@@ -486,12 +486,18 @@ struct monocore_image_load_options {
 		.version = 1 \
 	}
 
-/* Reads all images of what is behind fd: what monocore_image_save(), docker, podman or skopeo have written, as
- * a file, a pipe or a directory, compressed by gzip or zstd or not. Every digest is checked before a name
- * leads to an image. *names: the names, in docker's form; monocore_free_strings(). Also after a failure: those
- * of the images that came before it, or NULL. */
+/* Reads all images of what is behind fd: what monocore_image_save(), docker, podman or skopeo have written,
+ * as a file, a pipe or a directory, compressed by gzip or zstd or not. Every digest is checked before a name
+ * leads to an image. *names: the names, in docker's form; monocore_free_strings(). Also after a failure:
+ * those of the images that came before it, or NULL. */
 MONOCORE_API int monocore_image_load(struct monocore *mc, int fd,
 	const struct monocore_image_load_options *options, char ***names, struct monocore_error *err);
+
+/* Mounts an image's root file system read-only on a directory, by FUSE, for people and programs of this host
+ * to look into. A process of its own serves it until it is unmounted (fusermount3 -u DIR, or umount as root);
+ * the image stays as long. platform may be NULL. */
+MONOCORE_API int monocore_image_mount(struct monocore *mc, const char *image, const char *platform,
+	const char *directory, struct monocore_error *err);
 
 struct monocore_image_problem {
 	const char *image;  /* that is not whole, in docker's form; or "" */
@@ -527,8 +533,8 @@ struct monocore_login {
 };
 MONOCORE_API void monocore_login_free(struct monocore_login *l);
 
-/* Checks credentials at a registry, and keeps them where it takes them; a token that it gives for later takes the
- * place of the password. NOT_FOUND: none were given, and none are kept; DENIED: it does not take them. */
+/* Checks credentials at a registry, and keeps them where it takes them; a token that it gives for later takes
+ * the place of the password. NOT_FOUND: none were given, and none are kept; DENIED: it does not take them. */
 MONOCORE_API int monocore_login(struct monocore *mc, const struct monocore_login_options *options,
 	struct monocore_login **login, struct monocore_error *err);
 
@@ -584,8 +590,9 @@ struct monocore_commit_options {
 
 /* Makes an image of what a sandbox, running or stopped, has changed: its own image, one layer more, and its
  * command, environment, user, directory and labels, then `changes`. It is kept under the name `image`; its
- * manifest's digest, "sha256:…", is the caller's. The same changes give the same digest. A sandbox without its own
- * image in the store, or made of a directory, is NOT_FOUND or INVALID; while another reads it, BUSY. */
+ * manifest's digest, "sha256:…", is the caller's. The same changes give the same digest. A sandbox without
+ * its own image in the store, or made of a directory, is NOT_FOUND or INVALID; while another reads it, BUSY.
+ */
 MONOCORE_API int monocore_commit(struct monocore *mc, const char *sandbox, const char *image,
 	const struct monocore_commit_options *options, char **digest, struct monocore_error *err);
 

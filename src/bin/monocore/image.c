@@ -2,13 +2,6 @@
 #include "bin/monocore/images.h"
 #include "bin/monocore/verbs.h"
 
-static const struct command mount_command = {
-	.name = "mount",
-	.summary = "show an image's files in a directory",
-	.group = GROUP_LATER,
-	.later = true,
-};
-
 static const struct command *const children[] = {
 	&image_ls_command,
 	&image_inspect_command,
@@ -21,7 +14,7 @@ static const struct command *const children[] = {
 	&image_rm_command,
 	&image_prune_command,
 	&image_check_command,
-	&mount_command,
+	&image_mount_command,
 	NULL,
 };
 

@@ -10,6 +10,7 @@
 const char *short_digest(const char *digest, char out[SHORT_DIGEST_SIZE]);
 
 extern const struct command image_ls_command;
+extern const struct command image_mount_command;
 extern const struct command image_rm_command;
 extern const struct command image_inspect_command;
 extern const struct command image_check_command;

@@ -56,24 +56,49 @@ static int fail(struct cli *cli, const char *what, const char *name)
 	return cli_complain(cli, &err);
 }
 
+/* A file without a name in the directory of `path`, so that nothing is left when this process is killed; or,
+ * where the file system has no such thing, the file `temporary`. */
+static int open_nameless(const char *path, const char *temporary, bool *named)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *directory =
+		slash ? text_format(NULL, "%.*s", (int)(slash - path) + 1, path) : text_copy(".", NULL);
+	int fd = directory ? open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+
+	*named = fd < 0;
+	return fd >= 0 ? fd : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+static int give_name(int fd, const char *temporary)
+{
+	char self[32];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW);
+}
+
 /* Appears as a whole, or not at all. */
 static int save_file(struct cli *cli, const struct options *o, char **images)
 {
 	_cleanup_free_ char *temporary = text_format(NULL, "%s.%d.tmp", o->output, (int)getpid());
 	_cleanup_fd_ int fd = -1;
+	bool named;
 	int status;
 
 	if (!temporary)
 		return 1;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	fd = open_nameless(o->output, temporary, &named);
 	if (fd < 0)
 		return fail(cli, "make", temporary);
 	status = save(cli, o, images, fd);
 	if (status == 0 && fsync(fd) < 0)
 		status = fail(cli, "sync", temporary);
+	if (status == 0 && !named && give_name(fd, temporary) < 0)
+		status = fail(cli, "make", temporary);
+	named |= status == 0;
 	if (status == 0 && rename(temporary, o->output) < 0)
 		status = fail(cli, "make", o->output);
-	if (status != 0)
+	if (status != 0 && named)
 		unlink(temporary);
 	return status;
 }

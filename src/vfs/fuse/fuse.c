@@ -2,6 +2,7 @@
 #include "vfs/fuse/fuse.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,17 @@ int fuse_server_run(struct fuse_server *s, struct error *err)
 void fuse_server_stop(struct fuse_server *s)
 {
 	fuse_session_exit(s->session);
+}
+
+/* libfuse knows nothing of forks: the descriptor becomes one that leads nowhere. */
+void fuse_server_leave(struct fuse_server *s)
+{
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (nowhere >= 0) {
+		dup3(nowhere, fuse_session_fd(s->session), O_CLOEXEC);
+		close(nowhere);
+	}
 }
 
 void fuse_server_free(struct fuse_server *s)

@@ -38,5 +38,9 @@ int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *optio
 int fuse_server_run(struct fuse_server *server, struct error *err);
 void fuse_server_stop(struct fuse_server *server); /* from another thread or a signal handler */
 
+/* After a fork: lets go of the connection in the process that does not serve. fuse_server_free() still
+ * unmounts. */
+void fuse_server_leave(struct fuse_server *server);
+
 void fuse_server_free(struct fuse_server *server); /* unmounts */
 CLEANUP_DEFINE(fuse_server, struct fuse_server, fuse_server_free);

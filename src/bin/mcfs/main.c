@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mcfs serves one mounted file system.
+ *
+ *     mcfs erofs DIRECTORY        an image's root file system, read-only
+ *
+ * Descriptor 3 is what is served, 4 a pipe to whoever started it, which hears "ok" once the mount stands, or
+ * what is wrong. A child does the serving and gives up everything else first; the parent, which reads nothing
+ * of anybody's, waits for its end and takes the mount away, so that a child that is killed leaves none.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "os/fs.h"
+#include "os/landlock.h"
+#include "os/seccomp.h"
+#include "vfs/erofs/erofs.h"
+#include "vfs/fuse/fuse.h"
+
+#define SOURCE  3
+#define STATUS  4
+#define FOREVER (86400ull * 1000000000ull) /* for which nothing changes in an image */
+
+static int open_source(const char *kind, struct vfs **fs, struct fuse_options *options, struct error *err)
+{
+	if (strcmp(kind, "erofs") != 0)
+		return error_set(err, ERROR_USAGE, "mcfs serves no '%s'", kind);
+	options->cache = FOREVER;
+	return erofs_new(SOURCE, fs, err);
+}
+
+/* Nothing but the descriptors that are open. A host without landlock keeps the filter of system calls. */
+static int confine(struct error *err)
+{
+	int abi = landlock_abi(), rules = abi > 0 ? landlock_new(abi, false) : -1;
+	struct seccomp_filter filter = {0};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_set(err, ERROR_SYSTEM, "give up privileges");
+	if (rules >= 0 && landlock_enter(rules) < 0)
+		return error_set(err, ERROR_SYSTEM, "enter landlock");
+	if (rules >= 0)
+		close(rules);
+	seccomp_filter_build(&filter, getpid(), false);
+	if (filter.overflow || seccomp_filter_enter(&filter, NULL) < 0)
+		return error_set(err, ERROR_SYSTEM, "install the filter of system calls");
+	return 0;
+}
+
+static void tell(const char *text)
+{
+	fs_write_all(STATUS, text, strlen(text), "status", NULL);
+	close(STATUS);
+}
+
+static int serve(struct fuse_server *server)
+{
+	struct error err = {0};
+	int r;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	r = confine(&err);
+	tell(r < 0 ? err.text : "ok");
+	return r == 0 && fuse_server_run(server, &err) == 0 ? 0 : 1;
+}
+
+static int end_with(const struct error *err)
+{
+	tell(err->text);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	struct fuse_options options = {0};
+	struct fuse_server *server = NULL;
+	struct vfs *fs = NULL;
+	struct error err = {0};
+	int status = 1;
+	pid_t child;
+
+	if (argc != 3 || fcntl(SOURCE, F_GETFD) < 0 || fcntl(STATUS, F_GETFD) < 0) {
+		fprintf(stderr, "mcfs is started by monocore\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	if (open_source(argv[1], &fs, &options, &err) < 0 ||
+		fuse_server_mount(fs, argv[2], &options, &server, &err) < 0)
+		return end_with(&err);
+	child = fork();
+	if (child == 0)
+		_exit(serve(server));
+	/* Only the child keeps the connection: with it, the mount would live on behind a dead child. */
+	fuse_server_leave(server);
+	close(STATUS);
+	if (child > 0)
+		while (waitpid(child, &status, 0) < 0)
+			;
+	fuse_server_free(server);
+	vfs_destroy(fs);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
