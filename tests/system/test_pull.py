@@ -188,6 +188,31 @@ def _():
     mono.clean_check()
 
 
+@promise('images that share a layer, pulled at once, fetch it once; who waits for a pull that is killed goes on with it')
+def _():
+    mono, proxy = home(), before(rate=4_000_000)
+    common = oci_images.random_layer('common', 3 << 20)
+    paths = [oci_images.image(f'{folder}/sharing{i}', [common, oci_images.random_layer(f's{i}', 1000)]) for i in range(2)]
+    digests = [oci_images.push(path, registry, f'sharing{i}') for i, path in enumerate(paths)]
+    layer_path = f'GET .*/blobs/{oci_images.layers_of(paths[0])[0]["digest"]}'
+    size = oci_images.layers_of(paths[0])[0]['size']
+    running = [mono.start('pull', '-q', name(f'sharing{i}', server=proxy)) for i in range(2)]
+    answers = [process.communicate(timeout=60) for process in running]
+    equal([process.returncode for process in running], [0, 0], str(answers))
+    sent = sum(r.sent for r in proxy.seen(layer_path))
+    true(sent < size * 1.05, f'{sent} bytes were sent for {size}')
+    other = home()
+    proxy.forget()
+    running = [other.start('pull', '-q', name('sharing0', server=proxy)) for _ in range(3)]
+    tap.until(lambda: sum(r.sent for r in proxy.seen(layer_path)) > 1 << 20, 'a part has come', 20)
+    running[0].kill()
+    answers = [process.communicate(timeout=60) for process in running]
+    equal([process.returncode for process in running[1:]], [0, 0], str(answers))
+    equal(list(other.listed().values()), digests[:1])
+    for one in (mono, other):
+        one.clean_check()
+
+
 @promise('an image by digest is that image; a digest beside a tag is held against what comes')
 def _():
     mono = home()
