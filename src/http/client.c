@@ -185,6 +185,17 @@ static size_t give_body(char *bytes, size_t one, size_t room, void *context)
 	return (size_t)n;
 }
 
+/* When a connection that was kept turns out to be closed, it is sent again over another. */
+static int seek_body(void *context, curl_off_t offset, int origin)
+{
+	struct exchange *x = context;
+
+	if (x->request->read || origin != SEEK_SET || offset < 0 || (uint64_t)offset > x->request->body_size)
+		return CURL_SEEKFUNC_CANTSEEK;
+	x->sent = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
 /* Called at least once a second. */
 static int watch(void *context, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
 {
@@ -224,6 +235,8 @@ static int set_up(CURL *curl, const struct http_client *c, struct exchange *x, s
 		SET(CURLOPT_UPLOAD, 1L);
 		SET(CURLOPT_READFUNCTION, give_body);
 		SET(CURLOPT_READDATA, x);
+		SET(CURLOPT_SEEKFUNCTION, seek_body);
+		SET(CURLOPT_SEEKDATA, x);
 		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->body_size);
 		SET(CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
 	}

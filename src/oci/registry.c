@@ -301,12 +301,13 @@ static int send_once(struct registry *r, struct call *c, unsigned *generation, s
 	return registry_exchange(r, &q, &c->response, err);
 }
 
+/* What is sent goes along only where the method stays (RFC 9110 section 15.4). */
 static bool is_redirect(const struct call *c)
 {
 	int s = c->response.status;
+	bool reads = !strcmp(c->method, "GET") || !strcmp(c->method, "HEAD");
 
-	return (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) &&
-	       (!strcmp(c->method, "GET") || !strcmp(c->method, "HEAD")) &&
+	return (s == 307 || s == 308 || (reads && (s == 301 || s == 302 || s == 303))) &&
 	       http_header(&c->response, "location", 0);
 }
 

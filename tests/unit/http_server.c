@@ -167,7 +167,8 @@ static void answer(struct http_server *s, int fd, const struct request *q, const
 	send_all(fd, b.data, b.size - a->cut);
 }
 
-static void serve(struct http_server *s, int fd)
+/* Whether it is to hang up. */
+static bool serve(struct http_server *s, int fd)
 {
 	const struct timeval patience = {.tv_sec = 10};
 	const struct http_answer *a = NULL;
@@ -186,6 +187,7 @@ static void serve(struct http_server *s, int fd)
 	buffer_free(&q.bytes);
 	free(q.method);
 	free(q.target);
+	return !a || !a->stay;
 }
 
 static void *run(void *context)
@@ -194,8 +196,8 @@ static void *run(void *context)
 	int fd;
 
 	while ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		serve(s, fd);
-		shutdown(fd, SHUT_WR);
+		if (serve(s, fd))
+			shutdown(fd, SHUT_WR);
 		/* Until the other side has all of it: a reset would take what is on the way. */
 		while (recv(fd, (char[4096]){0}, 4096, 0) > 0)
 			;

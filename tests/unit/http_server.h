@@ -3,6 +3,7 @@
  * one request. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct http_answer {
 	const char *body;
 	size_t size; /* of body; 0: it is text */
 	size_t cut;  /* bytes of the body that are not sent before it hangs up */
+	bool stay;   /* it does not hang up, but waits for the other side to */
 };
 
 struct http_server;

@@ -543,6 +543,28 @@ TEST(a_challenge_that_leads_nowhere_is_an_error)
 	}
 }
 
+TEST(a_server_of_tokens_whose_answer_has_no_end_is_left)
+{
+	static char body[1 << 20];
+	const struct http_answer table[] = {
+		/* It stands still before the end that it has promised. */
+		{.target = "/token*",
+			.status = 200,
+			.headers = "Content-Length: 999999999999\r\n",
+			.body = body,
+			.size = sizeof body,
+			.stay = true},
+		ASKS,
+		END,
+	};
+	uint64_t started = clock_monotonic();
+	struct error err = {0};
+
+	memset(body, ' ', sizeof body);
+	CHECK_ERROR(try(table, &err), ERROR_LIMIT);
+	CHECK(clock_monotonic() - started < 5 * NANOSECONDS_PER_SECOND);
+}
+
 TEST(a_login_shows_the_password_also_where_nobody_asks)
 {
 	static const struct http_answer open[] = {
@@ -893,6 +915,37 @@ TEST(an_upload_goes_on_at_the_place_that_is_named)
 
 	CHECK_OK(put(relative, "0123456789", NULL, &err));
 	CHECK_OK(put(absolute, "0123456789", NULL, &err));
+}
+
+TEST(an_upload_follows_redirects_that_keep_its_method)
+{
+	static const struct http_answer table[] = {
+		{.method = "POST",
+			.target = UPLOADS,
+			.status = 307,
+			.headers = "Location: /v2/moved/up/?x=1\r\n"},
+		{.method = "POST",
+			.target = "/v2/moved/up/?x=1",
+			.status = 202,
+			.headers = "Location: 1\r\n"},
+		{.method = "PATCH", .target = "/v2/moved/up/1", .status = 308, .headers = "Location: /2\r\n"},
+		{.method = "PATCH", .target = "/2", .status = 202, .headers = "Location: /3\r\n"},
+		{.method = "PUT",
+			.target = "/3?digest=" BLOB,
+			.status = 307,
+			.headers = "Location: /4?digest=" BLOB "\r\n"},
+		DONE("/4?"),
+		END,
+	};
+	static const struct http_answer other_method[] = {
+		{.method = "POST", .target = UPLOADS, .status = 302, .headers = "Location: /x\r\n"},
+		{.target = "/x", .status = 202, .headers = "Location: /y\r\n"},
+		END,
+	};
+	struct error err = {0};
+
+	CHECK_OK(put(table, "0123456789", NULL, &err));
+	CHECK_ERROR(put(other_method, "", NULL, &err), ERROR_INVALID);
 }
 
 TEST(an_upload_that_names_no_place_or_a_bad_one_fails)
