@@ -71,6 +71,17 @@ static int serve(struct fuse_server *server)
 	return r == 0 && fuse_server_run(server, &err) == 0 ? 0 : 1;
 }
 
+/* fusermount3 has said what it had to say; whoever reads our standard error waits for its end. */
+static void leave_standard_error(void)
+{
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (nowhere >= 0) {
+		dup2(nowhere, STDERR_FILENO);
+		close(nowhere);
+	}
+}
+
 static int end_with(const struct error *err)
 {
 	tell(err->text);
@@ -94,6 +105,7 @@ int main(int argc, char **argv)
 	if (open_source(argv[1], &fs, &options, &err) < 0 ||
 		fuse_server_mount(fs, argv[2], &options, &server, &err) < 0)
 		return end_with(&err);
+	leave_standard_error();
 	child = fork();
 	if (child == 0)
 		_exit(serve(server));

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Images mounted on this host: image mount."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from harness import tap
+from harness.program import DEBIAN, Monocore
+from harness.tap import equal, promise, true, until
+
+folder = tempfile.mkdtemp(prefix='mc-mount-')
+mono = Monocore()
+
+
+def mounted(directory):
+    with open('/proc/self/mountinfo') as f:
+        return any(line.split()[4] == os.path.realpath(directory) for line in f)
+
+
+def unmount(directory):
+    subprocess.run(['fusermount3', '-u', directory], check=True)
+    until(lambda: not servers(), 'the server ends')
+
+
+def servers():
+    """Processes of ours that serve something beneath the folder."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/cmdline') as f:
+                words = f.read().split('\0')
+        except OSError:
+            continue
+        if words[0] == 'mcfs' and any(word.startswith(folder) for word in words):
+            found.append(int(pid))
+    return found
+
+
+@promise('an image is mounted, read, and unmounted; what is read is what a sandbox sees')
+def _():
+    directory = f'{folder}/files'
+    os.mkdir(directory)
+    mono('image', 'mount', DEBIAN, directory).ok()
+    true(mounted(directory), 'it is mounted')
+    with open(f'{directory}/etc/debian_version') as f:
+        text = f.read()
+    equal(mono('tmp', DEBIAN, 'cat', '/etc/debian_version').ok().out, text)
+    listed = subprocess.run(['find', '.', '-printf', r'%p %m %U %G %s %l %T@\n'], cwd=directory, check=True,
+                            capture_output=True, text=True).stdout
+    inside = mono('tmp', DEBIAN, '--', 'find', '/usr/share', '-printf', r'.%p %m %U %G %s %l %T@\n').ok().out
+    ours = sorted(line for line in listed.splitlines() if line.startswith('./usr/share'))
+    equal(len(ours) > 500, True)
+    equal([l.rsplit('.', 1) for l in ours], [l.rsplit('.', 1) for l in sorted(inside.splitlines())])
+    unmount(directory)
+    true(not mounted(directory), 'it is unmounted')
+
+
+@promise('nothing can be written, not even by its owner')
+def _():
+    directory = f'{folder}/ro'
+    os.mkdir(directory)
+    mono('image', 'mount', DEBIAN, directory).ok()
+    for call in (lambda: open(f'{directory}/x', 'w'), lambda: os.mkdir(f'{directory}/d'),
+                 lambda: os.unlink(f'{directory}/etc/passwd'), lambda: os.chmod(f'{directory}/etc', 0o777)):
+        try:
+            call()
+            true(False, 'it was changed')
+        except OSError:
+            pass
+    unmount(directory)
+
+
+@promise('a server that is killed takes its mount along')
+def _():
+    directory = f'{folder}/killed'
+    os.mkdir(directory)
+    mono('image', 'mount', DEBIAN, directory).ok()
+    os.kill(max(servers()), signal.SIGKILL)
+    until(lambda: not mounted(directory), 'the mount is gone')
+    until(lambda: not servers(), 'so is the server')
+    equal(os.listdir(directory), [])
+
+
+@promise('what serves it has given up everything but its descriptors')
+def _():
+    directory = f'{folder}/confined'
+    os.mkdir(directory)
+    mono('image', 'mount', DEBIAN, directory).ok()
+    child = max(servers())
+    with open(f'/proc/{child}/status') as f:
+        status = dict(line.split(':\t', 1) for line in f.read().splitlines() if ':\t' in line)
+    equal((status['NoNewPrivs'].strip(), status['Seccomp'].strip()), ('1', '2'))
+    unmount(directory)
+
+
+@promise('a directory that is not there, a file, an image that is none: errors that name them')
+def _():
+    mono('image', 'mount', DEBIAN, f'{folder}/absent').ok(1).says('absent')
+    mono('image', 'mount', DEBIAN, '/etc/passwd').ok(1).says('/etc/passwd')
+    mono('image', 'mount', 'oci:/nowhere', folder).ok(1).says('/nowhere')
+    equal(servers(), [])
+
+
+def finish():
+    left = mono.clean() or []
+    left += [f'a server, {pid}' for pid in servers()]
+    shutil.rmtree(folder)
+    return left
+
+
+tap.main(finish)
