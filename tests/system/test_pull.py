@@ -58,7 +58,8 @@ def tree(reference, *options, mono=runner):
 RICH = oci_images.rich(folder)
 rich = oci_images.image(f'{folder}/rich', RICH)
 EXPECTED = umoci_tree(rich, folder, tars=RICH)
-LAYERS = [layer(oci_images.tree_member(folder)), oci_images.random_layer('one', 300_000), oci_images.random_layer('two', 70_000)]
+LAYERS = [layer(oci_images.tree_member(folder)), oci_images.random_layer('one', 300_000),
+          oci_images.random_layer('two', 70_000)]
 plain = oci_images.image(f'{folder}/plain', LAYERS)
 PLAIN = oci_images.push(plain, registry, 'team/plain')
 
@@ -103,6 +104,12 @@ def _():
     oci_images.push(parts.finish(parts.index([old, arm, parts.attestation(arm), inner])), registry, 'platforms')
     found = tree(name('platforms'))
     equal(found['/which'].size, len('amd64'))
+    nested = home()
+    nested('pull', '-q', name('platforms')).ok()
+    nested.clean_check()
+    nested('image', 'prune').ok()
+    true(amd['digest'] in nested.blobs(), 'what an index in an index leads to is kept')
+    nested.clean_check()
     other = home()
     other('pull', '-q', '--platform', 'linux/arm64', name('platforms')).ok()
     true(arm['digest'] in other.blobs() and amd['digest'] not in other.blobs(), 'arm64 is fetched, amd64 is not')
@@ -348,7 +355,8 @@ def _():
 
 @promise('progress: plain lines off a terminal, bars on one, events with --json, nothing with -q')
 def _():
-    path = oci_images.image(f'{folder}/slow', [oci_images.random_layer('r', 2 << 20), oci_images.random_layer('q', 1 << 20)])
+    path = oci_images.image(f'{folder}/slow', [oci_images.random_layer('r', 2 << 20),
+                                               oci_images.random_layer('q', 1 << 20)])
     oci_images.push(path, registry, 'slow')
     proxy = before(rate=2_500_000)
     place = name('slow', server=proxy)

@@ -25,7 +25,8 @@ registry = Registry(f'{folder}/registry')
 target = Registry(f'{folder}/target')
 proxy = Proxy(target)
 opened, homes = [registry, target, proxy], 0
-path = oci_images.image(f'{folder}/image', [oci_images.random_layer('small', 9000), oci_images.random_layer('big', 30 << 20)])
+path = oci_images.image(f'{folder}/image', [oci_images.random_layer('small', 9000),
+                                            oci_images.random_layer('big', 30 << 20)])
 DIGEST = oci_images.push(path, registry, 'team/app')
 ROW, VALUE = oci_images.manifest_of(path)
 BIG = VALUE['layers'][-1]

@@ -182,7 +182,8 @@ def _():
     mono.credentials(auths={'other.test': {'auth': 'eDp5'}}, HttpHeaders={'X': 'y'}, detachKeys='ctrl-e', psFormat='x')
     mono('login', '-u', 'bob', '--password-stdin', closed.host, input=b'b').ok()
     config = mono.docker_config()
-    equal((config['HttpHeaders'], config['detachKeys'], config['auths']['other.test']), ({'X': 'y'}, 'ctrl-e', {'auth': 'eDp5'}))
+    equal((config['HttpHeaders'], config['detachKeys'], config['auths']['other.test']),
+          ({'X': 'y'}, 'ctrl-e', {'auth': 'eDp5'}))
     oci_images.skopeo('inspect', '--tls-verify=false', f'docker://{closed.host}/bob/y', env={'DOCKER_CONFIG': mono.docker,
                       'REGISTRY_AUTH_FILE': f'{mono.docker}/config.json'})
     other = home()
@@ -210,11 +211,15 @@ HELPER = '''#!/bin/sh
 name=$(cat)
 echo "$1" >>"$HELPER_FOLDER/log"
 case $1 in
-get) test -f "$HELPER_FOLDER/$(echo "$name" | tr -c 'a-z0-9.\\n' _)" || { echo "credentials not found in native keychain"; exit 1; }
-     cat "$HELPER_FOLDER/$(echo "$name" | tr -c 'a-z0-9.\\n' _)" ;;
-store) server=$(echo "$name" | sed 's/.*"ServerURL" *: *"\\([^"]*\\)".*/\\1/')
-     echo "$name" >"$HELPER_FOLDER/$(echo "$server" | tr -c 'a-z0-9.\\n' _)" ;;
-erase) rm "$HELPER_FOLDER/$(echo "$name" | tr -c 'a-z0-9.\\n' _)" ;;
+store) server=$(echo "$name" | sed 's/.*"ServerURL" *: *"\\([^"]*\\)".*/\\1/') ;;
+*) server=$name ;;
+esac
+file=$HELPER_FOLDER/$(echo "$server" | tr -c 'a-z0-9.\\n' _)
+case $1 in
+get) test -f "$file" || { echo "credentials not found in native keychain"; exit 1; }
+     cat "$file" ;;
+store) echo "$name" >"$file" ;;
+erase) rm "$file" ;;
 esac
 '''
 

@@ -186,19 +186,17 @@ def _():
 def _():
     mono = Monocore()
     app = f'{registry.host}/boxed'
-    path = oci_images.image(f'{folder}/boxed', [images.layer(oci_images.tree_member(folder)),
-                                               images.layer(images.member('etc/x', os.urandom(8)))])
-    oci_images.push(path, registry, 'boxed')
-    manifest, below = images.debian_parts()
     layered = images.over_debian(f'{folder}/box', {'Cmd': ['sleep', 'infinity']}, [
         images.layer(images.member('mark', os.urandom(16).hex().encode()))])
     oci_images.push(layered.removeprefix('oci:'), registry, 'boxed')
     with mono.sandbox(image=app) as box:
-        mono('rmi', '-f', app)
-        mono.shell(box, 'cat /mark')
+        mono('rmi', app).ok(1).says('boxed')
+        mono('rmi', '-f', app).ok()
+        mono('image', 'prune', '-a').ok()
+        mark = mono.shell(box, 'cat /mark')
         mono('restart', box, timeout=90).ok()
-        mono.shell(box, 'cat /mark')
-    mono('image', 'check').ok()
+        equal(mono.shell(box, 'cat /mark'), mark)
+    true(app not in mono('images', '-q').ok().out, 'its name is gone')
     equal(state.left(mono.home), [])
 
 

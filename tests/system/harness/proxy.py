@@ -154,7 +154,8 @@ class Proxy(Server):
         parts = urllib.parse.urlsplit(exchange.target)
         if parts.scheme != 'http':
             raise Gone()
-        return self._known_place(parts.netloc if parts.port else parts.netloc + ':80'), urllib.parse.urlunsplit(('', '', parts.path or '/', parts.query, ''))
+        path = urllib.parse.urlunsplit(('', '', parts.path or '/', parts.query, ''))
+        return self._known_place(parts.netloc if parts.port else parts.netloc + ':80'), path
 
     def _known_place(self, place):
         """Where a host:port really is; tests never ask for a host that is not this one."""
