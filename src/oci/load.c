@@ -167,7 +167,7 @@ static int set_name(struct load *l, struct import *im, const char *name, const s
 static int no_name(const struct load *l, const char *digest, struct error *err)
 {
 	return error_set(err, ERROR_USAGE,
-		"%s does not say what the image %.19s is called: run 'monocore load -i %s NAME'",
+		"%s does not say what the image %.19s is called: run 'monocore load --input %s NAME'",
 		l->blobs->path, digest, l->blobs->path);
 }
 

@@ -187,7 +187,7 @@ def _():
     plain = config_of(commit('run', 'test/plain'))
     equal(plain['config'], {'Cmd': ['sleep', '1000'], 'Env': ['PATH=/usr/bin:/bin', 'A=1', 'B=2'],
                             'Labels': {'base': 'yes', 'own': '1'}, 'User': '7', 'WorkingDir': '/work', 'StopSignal': '2'})
-    digest = commit('-a', 'me', '-m', 'why', '-c', 'CMD ["/bin/sh"]', '--change', 'ENV C=$B', '-c', 'EXPOSE 80', 'run',
+    digest = commit('--author', 'me', '-m', 'why', '--change', 'CMD ["/bin/sh"]', '--change', 'ENV C=$B', '--change', 'EXPOSE 80', 'run',
                     'localhost:5000/test/changed:2')
     config = config_of(digest)
     equal((config['author'], config['config']['Cmd'], config['config']['Env'][-1], config['config']['ExposedPorts']),
@@ -304,7 +304,7 @@ def _():
     mc('commit', 'odd', 'test/UPPER').ok(1).says('test/UPPER')
     mc('commit', 'odd', 'test/x@sha256:' + 'a' * 64).ok(2).says('digest')
     mc('commit', 'od', 'test/x').ok(1).says("did you mean 'odd'")
-    mc('commit', '-c', 'RUN ls', 'odd', 'test/x').ok(2).says('RUN ls', 'CMD, ENTRYPOINT')
+    mc('commit', '--change', 'RUN ls', 'odd', 'test/x').ok(2).says('RUN ls', 'CMD, ENTRYPOINT')
     mc('commit', 'odd').ok(2)
     mc.shell('odd', 'touch /work/.wh.file')
     mc('commit', 'odd', 'test/x').ok(1).says('/work/.wh.file'[1:], '.wh.')

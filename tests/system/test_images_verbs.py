@@ -36,7 +36,7 @@ def home(*loads):
     homes += 1
     mono = Puller(f'{folder}/home{homes}')
     for layout, name in loads:
-        equal(mono('load', '-i', layout, name).ok().out, f'Loaded image: {name}\n')
+        equal(mono('load', '--input', layout, name).ok().out, f'Loaded image: {name}\n')
     return mono
 
 
@@ -64,13 +64,13 @@ def _():
 @promise('what an archive calls an image it is called here; without a name, or for many, one is asked for')
 def _():
     mono = home()
-    mono('load', '-i', FIRST).ok(2).says('NAME')
+    mono('load', '--input', FIRST).ok(2).says('NAME')
     archive = f'{folder}/named.tar'
     skopeo('copy', '-q', f'oci:{FIRST}:latest', f'docker-archive:{archive}:example/a:7')
-    equal(mono('load', '-q', '-i', archive).ok().out, 'example/a:7\n')
-    mono('load', '-i', FIRST, 'UPPER').ok(1).says('UPPER')
-    mono('load', '-i', f'{folder}/missing').ok(1).says('missing')
-    mono('load', '-i', folder, 'x').ok(1).says('index.json')
+    equal(mono('load', '-q', '--input', archive).ok().out, 'example/a:7\n')
+    mono('load', '--input', FIRST, 'UPPER').ok(1).says('UPPER')
+    mono('load', '--input', f'{folder}/missing').ok(1).says('missing')
+    mono('load', '--input', folder, 'x').ok(1).says('index.json')
     mono('load', input=b'').ok(1).says('standard input')
     mono('load', input=b'no tar at all' * 100).ok(1).says('standard input')
     equal(len(mono.listed()), 1)
@@ -113,7 +113,7 @@ def _():
     mono('save', '--format', 'tgz', 'one:1').ok(2).says('oci-dir')
     for path in ('d.tar', 'dir'):
         other = home()
-        equal(other('load', '-q', '-i', f'{folder}/{path}').ok().out, 'one:1\n')
+        equal(other('load', '-q', '--input', f'{folder}/{path}').ok().out, 'one:1\n')
         other('image', 'check').ok()
     mono('save', 'one:1', 'nothing', '-o', f'{folder}/never.tar').ok(1).says('nothing')
     equal([n for n in os.listdir(folder) if n.startswith('never')], [])
@@ -159,7 +159,7 @@ def _():
 
 @promise('an image that a sandbox is made of is not removed without force, and what the sandbox needs never')
 def _():
-    mc('load', '-i', IMAGE, 'boxed:1').ok()
+    mc('load', '--input', IMAGE, 'boxed:1').ok()
     with mc.sandbox(image='boxed:1') as box:
         mc('rmi', 'boxed:1').ok(1).says('boxed:1', box, '--force')
         mc('tag', 'boxed:1', 'boxed:2').ok()
@@ -206,7 +206,7 @@ def _():
     true('two:2' not in answer.out, answer)
     mono('save', 'one:1', '-o', f'{folder}/no.tar').ok(1).says(layer, '--repair')
     contains(mono('image', 'check', '--repair').ok(1).out, 'load or build it again')
-    mono('load', '-i', FIRST, 'one:1').ok()
+    mono('load', '--input', FIRST, 'one:1').ok()
     equal(mono('image', 'check').ok().out, 'Everything is whole.\n')
 
 

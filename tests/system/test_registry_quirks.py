@@ -158,7 +158,7 @@ def _():
 def _():
     for kind, server in each():
         mono = home(server)
-        mono('load', '-i', IMAGE, 'image:1').ok()
+        mono('load', '--input', IMAGE, 'image:1').ok()
         mono('tag', 'image:1', f'{server.host}/acme/new:1').ok()
         mono('push', '-q', f'{server.host}/acme/new:1').ok()
         equal(server.content.tags['acme/new', '1'], DIGEST, kind)
@@ -172,7 +172,7 @@ def _():
 def _():
     for kind, server in each():
         mono = home()
-        mono('load', '-i', IMAGE, f'{server.host}/acme/forbidden:1').ok()
+        mono('load', '--input', IMAGE, f'{server.host}/acme/forbidden:1').ok()
         mono('push', '-q', f'{server.host}/acme/forbidden:1').ok(1).says(server.host)
         true(('acme/forbidden', '1') not in server.content.tags, kind)
 

@@ -126,7 +126,7 @@ def _():
     skopeo('copy', '-q', f'oci-archive:{archive}', f'oci:{folder}/unsaved:latest')
     equal(oci_images.manifest_of(f'{folder}/unsaved')[0]['digest'], DIGESTS[0])
     other = home()
-    other('load', '-i', archive).ok()
+    other('load', '--input', archive).ok()
     equal(other.listed(), {NAMES[0]: DIGESTS[0]})
     other.clean_check()
     piped = home()
@@ -135,7 +135,7 @@ def _():
     equal(piped.listed(), {NAMES[0]: DIGESTS[0]})
     docker = f'{folder}/docker.tar'
     skopeo('copy', '-q', f'oci:{PATHS[1]}:latest', f'docker-archive:{docker}:example/two:v2')
-    piped('load', '-i', docker).ok()
+    piped('load', '--input', docker).ok()
     true('docker.io/example/two:v2' in piped.listed(), f'{piped.listed()}')
     piped.clean_check()
     out = mono('save', APPS[0]).ok().raw
@@ -143,7 +143,7 @@ def _():
     before = piped.state()
     with open(f'{folder}/broken.tar', 'wb') as f:
         f.write(out[:len(out) // 2])
-    piped('load', '-i', f'{folder}/broken.tar').ok(1).says('broken.tar')
+    piped('load', '--input', f'{folder}/broken.tar').ok(1).says('broken.tar')
     equal(piped.state(), before)
 
 
@@ -261,7 +261,7 @@ def _():
     slow = Proxy(registry)
     for turn in range(15):
         mono('tag', APPS[0], f'{slow.host}/killed/{turn}:1').ok()
-        words = (('push', '-q', f'{slow.host}/killed/{turn}:1'), ('load', '-i', archive),
+        words = (('push', '-q', f'{slow.host}/killed/{turn}:1'), ('load', '--input', archive),
                  ('save', '-o', f'{folder}/kill{turn}.tar', APPS[1]), ('tag', APPS[1], f'other:{turn}'))[turn % 4]
         killed(mono, words, 0.12)
         mono.clean_check()

@@ -15,11 +15,11 @@ struct commit_options {
 #define FIELD(name) offsetof(struct commit_options, name)
 
 static const struct option_spec rows[] = {
-	{"author", 'a', OPTION_STRING, "TEXT", FIELD(author), "say who made it"},
+	{"author", 0, OPTION_STRING, "TEXT", FIELD(author), "say who made it"},
 	{"message", 'm', OPTION_STRING, "TEXT", FIELD(message), "say what was done"},
-	{"change", 'c', OPTION_LIST, "INSTRUCTION", FIELD(changes),
+	{"change", 0, OPTION_LIST, "INSTRUCTION", FIELD(changes),
 		"change the image's config by this instruction of a Dockerfile"},
-	{"pause", 'p', OPTION_FLAG, NULL, FIELD(pause),
+	{"pause", 0, OPTION_FLAG, NULL, FIELD(pause),
 		"let its processes stand still meanwhile; the default"},
 	{"no-pause", 0, OPTION_FLAG, NULL, FIELD(no_pause), "let them go on, and files be torn"},
 	{NULL},

@@ -15,7 +15,7 @@ struct options {
 };
 
 static const struct option_spec options[] = {
-	{"input", 'i', OPTION_STRING, "FILE", offsetof(struct options, input),
+	{"input", 0, OPTION_STRING, "FILE", offsetof(struct options, input),
 		"read FILE, or the layout in the directory FILE; default: standard input"},
 	{NULL},
 };
@@ -70,9 +70,9 @@ const struct command load_command = {
 		"names that it has there; NAME is for the only one, whatever it is called there. Every "
 		"digest "
 		"is checked before a name leads to an image.",
-	.examples = "monocore load -i alpine.tar\n"
+	.examples = "monocore load --input alpine.tar\n"
 		    "docker save acme/web | monocore load\n"
-		    "monocore load -i ./layout acme/web:2",
+		    "monocore load --input ./layout acme/web:2",
 	.options = options,
 	.size = sizeof(struct options),
 	.most = 1,
