@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 
-#define ANY_REPOSITORY "x"
+#define ANY_REPOSITORY "x/x" /* two components: one alone may get "library/" before it */
 
 void registry_host_free(struct registry_host *h)
 {
