@@ -115,7 +115,8 @@ struct vfs_entry {
  */
 typedef int vfs_entry_call(void *context, const struct vfs_entry *entry);
 
-/* An open file or directory, as the implementation gives it out. */
+/* An open file or directory, as the implementation gives it out. Any other number, that of another object and
+ * that of the other kind is -EBADF: adapters hand on what a client says. */
 typedef uint64_t vfs_handle;
 #define VFS_NO_HANDLE UINT64_MAX
 
@@ -235,9 +236,10 @@ int vfs_allocate(
 int64_t vfs_seek(
 	struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t offset, enum vfs_seek whence); /* -ENXIO */
 
-/* Entries behind `cookie` (0: all, with "." and ".." first), until take() has enough. An entry that is there
- * for the whole walk comes exactly once, whatever else is made and removed meanwhile; cookies stay good for
- * as long as the directory does, over vfs_releasedir() too. */
+/* Entries behind `cookie` (0: all, with "." and ".." first), until take() has enough; take() may call the
+ * file system. An entry that is there for the whole walk comes exactly once, whatever else is made and
+ * removed meanwhile; cookies stay good for as long as the directory does, over vfs_releasedir() too. A walk
+ * with a handle ends, though every entry be renamed or made again as it comes. */
 int vfs_opendir(struct vfs *fs, uint64_t ino, vfs_handle *handle);
 void vfs_releasedir(struct vfs *fs, uint64_t ino, vfs_handle handle);
 int vfs_readdir(struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t cookie, bool attributes,
