@@ -3,6 +3,7 @@
 
     with Registry(folder) as registry:  registry.host is "127.0.0.1:PORT"
 """
+import atexit
 import base64
 import contextlib
 import ctypes
@@ -90,6 +91,7 @@ class Registry:
             # In the test's process group: the runner ends it where the test cannot.
             self.process = subprocess.Popen([self.program, 'serve', path], stdin=subprocess.DEVNULL, stdout=f, stderr=f,
                                             env={'PATH': os.environ['PATH'], 'OTEL_TRACES_EXPORTER': 'none'})
+        atexit.register(self.stop)
         deadline = time.monotonic() + 20
         while True:
             with open(log) as f:
@@ -108,6 +110,7 @@ class Registry:
                 raise RuntimeError('docker-registry does not answer as one')
 
     def stop(self, number=signal.SIGTERM):
+        atexit.unregister(self.stop)
         if self.process:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
