@@ -132,7 +132,7 @@ int registry_manifest_get(
 	_cleanup_free_ char *url = manifest_url(r, reference, err);
 	_cleanup_free_ char *what = text_format(err, "manifest %s", reference);
 	_cleanup_call_ struct call c = {0};
-	const char *said = NULL;
+	char said[OCI_DIGEST_SIZE] = "";
 	int result;
 
 	*m = (struct registry_manifest){0};
@@ -140,12 +140,12 @@ int registry_manifest_get(
 		return failed(err);
 	result = get(r, url, ACCEPT, what, OCI_JSON_MAX, &c, &m->bytes, err);
 	if (result == 0) {
-		said = http_header(&c.response, "docker-content-digest", 0);
+		said_digest(&c, said);
 		m->media_type = media_type_of(&c, err);
 		result = m->media_type ? check_manifest(r, reference, m, err) : -ERROR_NO_MEMORY;
 	}
 	/* Schema 1, which is refused by its name later, has the digest of what is signed in it. */
-	if (result == 0 && said && strcmp(said, m->digest) != 0 && !strstr(m->media_type, "prettyjws"))
+	if (result == 0 && *said && strcmp(said, m->digest) != 0 && !strstr(m->media_type, "prettyjws"))
 		result = error_set(err, ERROR_CORRUPT,
 			"%s: manifest %s: its digest is %s, the registry says %.80s: it is damaged there, or "
 			"on "
@@ -210,7 +210,11 @@ static int referrers_by_tag(
 	int result;
 
 	snprintf(tag, sizeof tag, "sha256-%s", digest + strlen("sha256:"));
-	result = registry_manifest_get(r, tag, &m, err);
+	/* Seldom is there one, and Docker Hub counts each GET of a manifest, but no HEAD. */
+	result = registry_manifest_head(r, tag, &m, err);
+	registry_manifest_free(&m);
+	if (result == 0)
+		result = registry_manifest_get(r, tag, &m, err);
 	if (result == -ERROR_NOT_FOUND)
 		return 0;
 	if (result < 0)

@@ -621,7 +621,8 @@ TEST(a_manifest_is_what_its_digest_says)
 		{.target = "/v2/a/b/manifests/" EMPTY_DIGEST,
 			.status = 200,
 			.times = 1,
-			.headers = "Content-Type: application/json; charset=utf-8\r\n",
+			.headers = "Content-Type: application/json; charset=utf-8\r\n"
+				   "Docker-Content-Digest: sha512:who-knows\r\n",
 			.body = "{}"},
 		{.target = "/v2/a/b/manifests/" EMPTY_DIGEST,
 			.status = 200,
@@ -1222,6 +1223,8 @@ TEST(referrers_come_from_the_interface_or_from_the_tag_that_stands_for_it)
 		scene_open(&s);
 		CHECK_OK(registry_referrers(s.registry, BLOB, &index, &err));
 		CHECK_INT(index.count, i < 2);
+		/* What is not there is not asked for by GET, which counts. */
+		CHECK_INT(http_server_count(s.server, "GET /v2/a/b/manifests/"), i == 1);
 		oci_index_free(&index);
 		scene_end(&s);
 	}
