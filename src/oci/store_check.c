@@ -172,6 +172,16 @@ static int check_root(struct check *c, const char *name, uint8_t *bytes, struct 
 
 /* ---- names ------------------------------------------------------------------------------------------ */
 
+static bool is_index(const struct check *c, const char *digest)
+{
+	_cleanup_buffer_ struct buffer json = {0};
+	const char *type = "";
+
+	return store_blob_read(c->s, digest, OCI_JSON_MAX, &json, NULL, NULL) == 0 &&
+	       oci_document_type(json.data, json.size, &type, NULL) == 0 &&
+	       oci_media_type(type) == OCI_MEDIA_INDEX;
+}
+
 static int follow(void *context, const struct store_visit *v, struct error *err)
 {
 	struct check *c = context;
@@ -184,9 +194,9 @@ static int follow(void *context, const struct store_visit *v, struct error *err)
 						 : store_blob_open(c->s, v->digest, &fd, &size, NULL);
 	if (fd >= 0)
 		close(fd);
-	/* Of an index only the platforms that were pulled need to be here. */
+	/* Of an index only the platforms that were pulled need to be here, which an index in it may have. */
 	if ((v->optional || v->referrer) && !store_is_whole(c->s, v->digest))
-		return 1;
+		return r == 0 && is_index(c, v->digest) ? 0 : 1;
 	if (r == 0 && v->size && size != v->size)
 		snprintf(text, sizeof text, "it has %llu bytes, %.19s says %llu", (unsigned long long)size,
 			*v->parent ? v->parent : "its name", (unsigned long long)v->size);
