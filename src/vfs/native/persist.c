@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handles that outlive the process: identity, and where options.kernel_handles is set what the kernel opens
+ * it by. They do not change when the object is moved, since clients compare them.
+ *
+ *     0  u8   1: the version
+ *     1  u8   size of the kernel's handle; 0: none
+ *     2  i32  type of the kernel's handle
+ *     6  u32  device, u64 inode number, u64 birth time: struct native_identity
+ *    26       the kernel's handle, at most 22 bytes
+ *
+ * An object is found again by the table (also when it was forgotten, as far as options.remembered goes), then
+ * by options.index, then by the kernel. Integers are little-endian.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "vfs/native/native_parts.h"
+
+#define VERSION     1u
+#define KERNEL_MOST (VFS_PERSISTENT_MAX - 26u)
+
+struct kernel_handle {
+	struct file_handle handle;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
+
+/* ---- out ----------------------------------------------------------------------------------------------- */
+
+struct seen {
+	struct native_identity object, parent;
+	char name[VFS_NAME_MAX + 1];
+};
+
+/* One that the index does not have as it was last seen: the inode or a directory above it. */
+static bool next_to_index(struct native *fs, struct native_inode *inode, struct seen *seen)
+{
+	struct native_inode *i = inode;
+	bool found;
+
+	native_lock(fs);
+	while (i && i->indexed)
+		i = i->place ? i->place->parent : NULL;
+	found = i && i != fs->root && i->place;
+	if (found) {
+		i->indexed = true;
+		seen->object = i->is;
+		seen->parent = (struct native_identity){0};
+		if (i->place->parent != fs->root)
+			seen->parent = i->place->parent->is;
+		memcpy(seen->name, i->place->name, strlen(i->place->name) + 1);
+	}
+	native_unlock(fs);
+	return found;
+}
+
+static void store(struct native *fs, struct native_inode *inode)
+{
+	const struct native_index *index = &fs->options.index;
+	struct seen seen;
+
+	while (index->store && next_to_index(fs, inode, &seen))
+		index->store(index->context, &seen.object, &seen.parent, seen.name);
+}
+
+static void take_kernel_handle(const struct native_pin *pin, struct kernel_handle *kernel)
+{
+	int mount;
+
+	kernel->handle.handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(pin->fd, "", &kernel->handle, &mount, AT_EMPTY_PATH) < 0 ||
+		kernel->handle.handle_bytes > KERNEL_MOST)
+		kernel->handle.handle_bytes = 0;
+}
+
+int native_persist(struct vfs *vfs, uint64_t ino, uint8_t *bytes, size_t room, size_t *size)
+{
+	struct native *fs = native_of(vfs);
+	_cleanup_buffer_ struct buffer b = {.limit = room};
+	struct kernel_handle kernel = {.handle.handle_bytes = 0};
+	_cleanup_pin_ struct native_pin pin;
+	int r = native_pin(fs, ino, &pin);
+
+	if (r < 0)
+		return r;
+	if (fs->options.kernel_handles)
+		take_kernel_handle(&pin, &kernel);
+	native_lock(fs);
+	pin.inode->persistent = true;
+	native_unlock(fs);
+	store(fs, pin.inode);
+	buffer_u8(&b, VERSION);
+	buffer_u8(&b, (uint8_t)kernel.handle.handle_bytes);
+	buffer_u32(&b, kernel.handle.handle_bytes ? (uint32_t)kernel.handle.handle_type : 0);
+	buffer_u32(&b, pin.inode->is.device);
+	buffer_u64(&b, pin.inode->is.ino);
+	buffer_u64(&b, pin.inode->is.born);
+	buffer_append(&b, kernel.handle.f_handle, kernel.handle.handle_bytes);
+	if (b.failed)
+		return -ENOMEM;
+	memcpy(bytes, b.data, b.size);
+	*size = b.size;
+	return 0;
+}
+
+/* ---- in ------------------------------------------------------------------------------------------------ */
+
+struct persistent {
+	struct native_identity is;
+	struct kernel_handle kernel;
+};
+
+static bool persistent_read(const uint8_t *bytes, size_t size, struct persistent *p)
+{
+	struct cursor c = cursor_of(bytes, size);
+	bool known = cursor_u8(&c) == VERSION;
+	const uint8_t *kernel;
+
+	p->kernel.handle.handle_bytes = cursor_u8(&c);
+	p->kernel.handle.handle_type = (int)cursor_u32(&c);
+	p->is.device = cursor_u32(&c);
+	p->is.ino = cursor_u64(&c);
+	p->is.born = cursor_u64(&c);
+	kernel = cursor_take(&c, p->kernel.handle.handle_bytes);
+	if (!known || !cursor_done(&c) || p->kernel.handle.handle_bytes > KERNEL_MOST)
+		return false;
+	memcpy(p->kernel.handle.f_handle, kernel, p->kernel.handle.handle_bytes);
+	return true;
+}
+
+static struct native_inode *recall(struct native *fs, const struct native_identity *is)
+{
+	struct native_inode *inode;
+
+	native_lock(fs);
+	inode = native_recall(fs, is, 0);
+	native_unlock(fs);
+	return inode;
+}
+
+static bool same(const struct native_identity *a, const struct native_identity *b)
+{
+	return a->ino == b->ino && a->device == b->device && a->born == b->born;
+}
+
+/* What was found is what was meant, or let go of. */
+static int meant(struct native *fs, const struct native_identity *is, struct native_inode **inode)
+{
+	if (same(&(*inode)->is, is))
+		return 0;
+	native_lock(fs);
+	native_release(fs, *inode);
+	native_unlock(fs);
+	return -ESTALE;
+}
+
+/* The path that the index tells, put together from its end. */
+static int find_in_index(struct native *fs, const struct native_identity *is, struct native_inode **inode)
+{
+	const struct native_index *index = &fs->options.index;
+	_cleanup_free_ char *path = NULL;
+	struct native_identity at = *is;
+	size_t size = 0;
+	int r;
+
+	while (index->load && at.ino) {
+		struct native_identity parent = {0};
+		char name[VFS_NAME_MAX + 1], *longer;
+		size_t n;
+
+		if (index->load(index->context, &at, &parent, name) < 0)
+			return -ESTALE;
+		n = strnlen(name, sizeof name);
+		if (n == 0 || n == sizeof name || size + n + 1 > NATIVE_PATH_MOST)
+			return -ESTALE;
+		longer = malloc(size + n + 1);
+		if (!longer)
+			return -ENOMEM;
+		memcpy(longer, name, n);
+		longer[n] = size ? '/' : '\0';
+		if (size)
+			memcpy(longer + n + 1, path, size);
+		free(path);
+		path = longer;
+		size += n + 1;
+		at = parent;
+	}
+	r = path ? native_enter_path(fs, path, inode) : -ESTALE;
+	return r < 0 ? r : meant(fs, is, inode);
+}
+
+static int find_by_kernel(struct native *fs, struct persistent *p, struct native_inode **inode)
+{
+	_cleanup_fd_ int root = -1, fd = -1;
+	int r;
+
+	if (!fs->options.kernel_handles || !p->kernel.handle.handle_bytes)
+		return -ESTALE;
+	root = native_reopen(fs, fs->root_fd, O_RDONLY | O_DIRECTORY);
+	if (root < 0)
+		return root;
+	fd = open_by_handle_at(root, &p->kernel.handle, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -ESTALE;
+	r = native_find_again(fs, fd, inode);
+	return r < 0 ? r : meant(fs, &p->is, inode);
+}
+
+/* One lookup more; the reference is used up. */
+static int give(struct native *fs, struct native_inode *inode, struct vfs_attributes *out)
+{
+	_cleanup_pin_ struct native_pin pin;
+	int r = native_pin_inode(fs, inode, &pin);
+
+	if (r == 0)
+		r = native_attributes(fs, inode, pin.fd, NULL, out);
+	if (r == 0) {
+		native_lock(fs);
+		inode->lookups++;
+		native_unlock(fs);
+	}
+	return r;
+}
+
+int native_resolve(struct vfs *vfs, const uint8_t *bytes, size_t size, struct vfs_attributes *out)
+{
+	struct native *fs = native_of(vfs);
+	struct native_inode *inode;
+	struct persistent p;
+	int r = -ESTALE;
+
+	if (!persistent_read(bytes, size, &p))
+		return -ESTALE;
+	inode = recall(fs, &p.is);
+	if (inode)
+		r = give(fs, inode, out);
+	if (r == -ESTALE && find_in_index(fs, &p.is, &inode) == 0)
+		r = give(fs, inode, out);
+	if (r == -ESTALE && find_by_kernel(fs, &p, &inode) == 0)
+		r = give(fs, inode, out);
+	return r;
+}
