@@ -52,6 +52,7 @@ void registry_free(struct registry *r)
 	secret_free(r->authorization);
 	secret_free(r->identity);
 	free(r->scope);
+	registry_forget_challenge(r);
 	free(r->base);
 	free(r->url);
 	credentials_free(&r->credentials);

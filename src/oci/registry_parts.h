@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "codec/challenge.h"
 #include "http/client.h"
 #include "oci/registry.h"
 
@@ -15,13 +16,14 @@ struct registry {
 	char *base; /* "https://ghcr.io" */
 	char *url;  /* "https://ghcr.io/acme/x" */
 
-	pthread_mutex_t lock; /* over all that follows, and `base` until it is known */
-	bool reached;         /* it has answered once */
-	char *authorization;  /* "Authorization: …", or NULL */
-	uint64_t expires;     /* of that, by clock_monotonic(); 0: never */
-	unsigned generation;  /* how often it was set */
-	char *identity;       /* a refresh token that came with it, or NULL */
-	char *scope;          /* what tokens are for, parted by spaces; NULL before the first */
+	pthread_mutex_t lock;    /* over all that follows, and `base` until it is known */
+	bool reached;            /* it has answered once */
+	char *authorization;     /* "Authorization: …", or NULL */
+	uint64_t expires;        /* of that, by clock_monotonic(); 0: never */
+	unsigned generation;     /* how often it was set */
+	char *identity;          /* a refresh token that came with it, or NULL */
+	char *scope;             /* what tokens are for, parted by spaces; NULL before the first */
+	struct challenge bearer; /* what the token was asked for; no realm: it is not known */
 	struct http_client *idle[REGISTRY_IDLE_MAX];
 	size_t idle_count;
 };
@@ -69,8 +71,40 @@ int registry_exchange(
 int registry_authenticate(
 	struct registry *r, const struct http_response *response, unsigned generation, struct error *err);
 
-/* The header to send now, or NULL; the caller frees it. */
+/* The header to send now, or NULL; the caller frees it. A token that has ended is renewed first: else what is
+ * sent would be sent in vain. */
 int registry_authorization(struct registry *r, char **header, unsigned *generation, struct error *err);
+
+void registry_forget_challenge(struct registry *r);
+
+/* The credentials, and what to add to a refusal: ": run 'monocore login …'", or nothing to one of a login. */
+const struct credentials *registry_who(const struct registry *r);
+const char *registry_advice(const struct registry *r, char out[300]);
+
+int registry_basic_header(const char *user, const char *password, char **header, struct error *err);
+
+/* The time of the authorization is over. With the lock held. */
+bool registry_expired(const struct registry *r);
+
+/* What a server of tokens is asked. */
+struct registry_question {
+	const char *realm, *service;
+	char *scope; /* parted by spaces */
+	bool added;  /* what the registry names stands in it beside ours */
+};
+
+/* Fills in x->scope (the caller's), with the lock held. */
+int registry_choose_scope(
+	struct registry *r, const struct challenge *c, struct registry_question *x, struct error *err);
+
+/* Asks the server that a challenge names, without the lock; x->scope is then what the token is for. DENIED:
+ * it gives none. */
+struct registry_token;
+int registry_get_token(struct registry *r, const struct challenge *c, struct registry_question *x,
+	struct registry_token *t, struct error *err);
+
+/* Whether scopes ("repository:a/b:pull,push", parted by spaces) grant all that is wanted. */
+bool registry_scope_covers(const char *scopes, const char *wanted);
 
 /* Sleeps before try number `attempt` (1, 2, …), as long as the server asked, or growing. LIMIT where that is
  * longer than anybody waits. */

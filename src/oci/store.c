@@ -29,30 +29,41 @@ bool store_same_file(int directory, const char *name, int fd)
 	       here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
-static void sweep_file(int directory, const char *name)
+int store_each(int directory, int (*each)(void *context, const char *name, struct error *err), void *context,
+	struct error *err)
 {
-	_cleanup_fd_ int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && store_same_file(directory, name, fd))
-		unlinkat(directory, name, 0);
+	if (!d) {
+		r = error_errno(err, errno, "read the store");
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	while (r == 0 && (entry = readdir(d)))
+		if (entry->d_name[0] != '.')
+			r = each(context, entry->d_name, err);
+	closedir(d);
+	return r;
+}
+
+static int sweep_file(void *context, const char *name, struct error *err)
+{
+	const int *directory = context;
+	_cleanup_fd_ int fd = openat(*directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	(void)err;
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && store_same_file(*directory, name, fd))
+		unlinkat(*directory, name, 0);
+	return 0;
 }
 
 /* Removes what dead processes left. What cannot be removed now is tried again the next time. */
 static void sweep(int directory)
 {
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *entry;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(d)))
-		if (entry->d_name[0] != '.')
-			sweep_file(directory, entry->d_name);
-	closedir(d);
+	store_each(directory, sweep_file, &directory, NULL);
 }
 
 /* The directory `name` in the store, made with what is above it where it is missing. */

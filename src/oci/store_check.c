@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every blob is read, every name followed. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 struct check {
 	struct store *s;
 	bool remove;
+	uint8_t *bytes; /* READ_BYTES */
 	const struct progress *progress;
 	void (*tell)(void *context, const struct store_problem *problem);
 	void *context;
@@ -53,7 +53,7 @@ static void show(struct check *c, bool finished)
 
 /* ---- blobs ------------------------------------------------------------------------------------------ */
 
-static int hash_file(struct check *c, int fd, uint8_t *bytes, char digest[OCI_DIGEST_SIZE], struct error *err)
+static int hash_file(struct check *c, int fd, char digest[OCI_DIGEST_SIZE], struct error *err)
 {
 	struct sha256 sum;
 	uint8_t hash[SHA256_SIZE];
@@ -62,12 +62,12 @@ static int hash_file(struct check *c, int fd, uint8_t *bytes, char digest[OCI_DI
 
 	if (r < 0)
 		return r;
-	while ((n = read(fd, bytes, READ_BYTES)) != 0) {
+	while ((n = read(fd, c->bytes, READ_BYTES)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			break;
-		sha256_update(&sum, bytes, (size_t)n);
+		sha256_update(&sum, c->bytes, (size_t)n);
 		c->done += (uint64_t)n;
 		show(c, false);
 	}
@@ -80,8 +80,9 @@ static int hash_file(struct check *c, int fd, uint8_t *bytes, char digest[OCI_DI
 	return r;
 }
 
-static int check_blob(struct check *c, const char *name, uint8_t *bytes, struct error *err)
+static int check_blob(void *context, const char *name, struct error *err)
 {
+	struct check *c = context;
 	_cleanup_fd_ int fd = -1;
 	char digest[OCI_DIGEST_SIZE], found[OCI_DIGEST_SIZE] = "", text[160];
 	struct error local = {0};
@@ -98,7 +99,7 @@ static int check_blob(struct check *c, const char *name, uint8_t *bytes, struct 
 	if (r == -ERROR_NOT_FOUND)
 		return 0; /* removed this moment */
 	if (r == 0)
-		r = hash_file(c, fd, bytes, found, &local);
+		r = hash_file(c, fd, found, &local);
 	if (r == -ERROR_NO_MEMORY)
 		return error_no_memory(err, "check a blob");
 	if (r == 0 && !strcmp(found, digest))
@@ -113,32 +114,11 @@ static int check_blob(struct check *c, const char *name, uint8_t *bytes, struct 
 	return map_set(&c->damaged, digest, strlen(digest), c, NULL, err);
 }
 
-/* Calls `each` for every file of a directory. */
-static int for_files(int directory, struct check *c, uint8_t *bytes,
-	int (*each)(struct check *c, const char *name, uint8_t *bytes, struct error *err), struct error *err)
+static int add_size(void *context, const char *name, struct error *err)
 {
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-
-	if (!d) {
-		r = error_errno(err, errno, "read the store");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	while (r == 0 && (entry = readdir(d)))
-		if (entry->d_name[0] != '.')
-			r = each(c, entry->d_name, bytes, err);
-	closedir(d);
-	return r;
-}
-
-static int add_size(struct check *c, const char *name, uint8_t *bytes, struct error *err)
-{
+	struct check *c = context;
 	struct stat st;
 
-	(void)bytes;
 	(void)err;
 	if (fstatat(c->s->blobs, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		c->total += (uint64_t)st.st_size;
@@ -147,15 +127,15 @@ static int add_size(struct check *c, const char *name, uint8_t *bytes, struct er
 
 /* ---- root file systems ------------------------------------------------------------------------------ */
 
-static int check_root(struct check *c, const char *name, uint8_t *bytes, struct error *err)
+static int check_root(void *context, const char *name, struct error *err)
 {
+	struct check *c = context;
 	char id[72], text[160];
 	const char *dot = strchr(name, '.');
 	struct error local = {0};
 	uint64_t size;
 	int fd = -1, r;
 
-	(void)bytes;
 	(void)err;
 	snprintf(id, sizeof id, "%.*s", dot ? (int)(dot - name) : 0, name);
 	r = store_find(c->s, id, dot && !strcmp(dot, ".img") ? "erofs" : "ext4", &fd, &size, &local);
@@ -242,12 +222,13 @@ int store_check(struct store *s, bool remove, const struct progress *progress,
 
 	if (!bytes)
 		return error_no_memory(err, "check the store");
-	r = for_files(s->blobs, &c, NULL, add_size, err);
+	c.bytes = bytes;
+	r = store_each(s->blobs, add_size, &c, err);
 	if (r == 0)
-		r = for_files(s->blobs, &c, bytes, check_blob, err);
+		r = store_each(s->blobs, check_blob, &c, err);
 	show(&c, true);
 	if (r == 0)
-		r = for_files(s->roots, &c, NULL, check_root, err);
+		r = store_each(s->roots, check_root, &c, err);
 	if (r == 0)
 		r = check_names(&c, err);
 	map_free(&c.damaged);

@@ -6,7 +6,6 @@
  * the disk comes not back when the second one is lost. Who is killed in the middle has removed some garbage,
  * and nothing else.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -159,27 +158,31 @@ static int remove_victims(struct sweep *w, int directory, uint64_t *counter, boo
 	return r;
 }
 
+struct sweeping { /* a directory */
+	struct sweep *w;
+	int directory;
+	uint64_t *counter;
+	bool blobs;
+};
+
+static int sweep_file(void *context, const char *name, struct error *err)
+{
+	const struct sweeping *x = context;
+	int r;
+
+	if (x->counter && is_needed(x->w, x->blobs, name))
+		return 0;
+	r = add_victim(x->w, x->directory, name, err);
+	return r == 0 && x->w->count == BATCH ? remove_victims(x->w, x->directory, x->counter, x->blobs, err)
+					      : r;
+}
+
 /* counter NULL: a folder of which nothing is needed that nobody has locked. */
 static int sweep_directory(struct sweep *w, int directory, uint64_t *counter, bool blobs, struct error *err)
 {
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	struct sweeping x = {.w = w, .directory = directory, .counter = counter, .blobs = blobs};
+	int r = store_each(directory, sweep_file, &x, err);
 
-	if (!d) {
-		r = error_errno(err, errno, "read the store");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	while (r == 0 && (entry = readdir(d))) {
-		if (entry->d_name[0] == '.' || (counter && is_needed(w, blobs, entry->d_name)))
-			continue;
-		r = add_victim(w, directory, entry->d_name, err);
-		if (r == 0 && w->count == BATCH)
-			r = remove_victims(w, directory, counter, blobs, err);
-	}
-	closedir(d);
 	return r < 0 ? r : remove_victims(w, directory, counter, blobs, err);
 }
 

@@ -15,6 +15,11 @@ struct store {
 bool store_same_file(int directory, const char *name, int fd);
 int store_lock_shared(int fd, struct error *err);
 
+/* Calls `each` for every file of a directory of the store, until it returns something but 0, which is
+ * returned. */
+int store_each(int directory, int (*each)(void *context, const char *name, struct error *err), void *context,
+	struct error *err);
+
 /* The database, opened when it is first needed. Borrowed. */
 int store_database(struct store *s, struct db **db, struct error *err);
 
