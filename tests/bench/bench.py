@@ -11,16 +11,15 @@ import contextlib
 import glob
 import json
 import os
-import platform
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from common import REPOSITORY, report, run, summary, write
+
 BUILD, STAGE = f'{REPOSITORY}/build/release', f'{REPOSITORY}/build/stage'
 IMAGE = os.path.realpath(f'{REPOSITORY}/build/images/debian')
 DEBIAN = 'oci:' + IMAGE
@@ -28,10 +27,6 @@ MONOCORE, AGENT = f'{STAGE}/bin/monocore', f'{STAGE}/libexec/monocore/mcagent'
 PARTS = f'{BUILD}/tests/bench/bench_parts'
 MEMORY, CLONES = 512, 8
 HELLO = [DEBIAN, '--', 'sh', '-c', 'echo hello']
-
-
-def run(argv, **options):
-    return subprocess.run(argv, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options).stdout
 
 
 def milliseconds(since):
@@ -199,14 +194,6 @@ def pss(pid):
         raise SystemExit(f'bench: the memory of QEMU cannot be read: {error}') from error
 
 
-def summary(values):
-    ordered = sorted(values)
-    quarter = len(ordered) // 4
-    return {'median': statistics.median(ordered), 'least': ordered[0], 'most': ordered[-1],
-            'lower_quartile': ordered[quarter], 'upper_quartile': ordered[-1 - quarter], 'count': len(ordered),
-            'values': [round(v, 3) for v in values]}
-
-
 def targets(m):
     """(what, value, bound, text) of each target; value <= bound holds it."""
     plain, clone = m['plain QEMU boots: first output'], m['monocore clones: first output']
@@ -223,20 +210,6 @@ def targets(m):
     yield f'memory of an idle clone of {CLONES}', memory, 60, f'{memory:.0f} MiB', '60 MiB'
 
 
-def report(results):
-    print(f'\n{"":38} {"median":>9} {"quartiles":>17} {"least-most":>17}  n')
-    for name, r in results.items():
-        unit = 'MiB' if name.startswith('memory') else 'ms'
-        print(f'{name:38} {r["median"]:7.1f} {unit:3}'
-              f'{r["lower_quartile"]:9.1f}-{r["upper_quartile"]:<8.1f}{r["least"]:9.1f}-{r["most"]:<8.1f} {r["count"]:2}')
-    print(f'\n{"target":52} {"measured":>12} {"wanted":>9}')
-    standing = []
-    for what, value, bound, text, wanted in targets({name: r['median'] for name, r in results.items()}):
-        standing.append({'target': what, 'measured': text, 'wanted': wanted, 'held': value <= bound})
-        print(f'{what:52} {text:>12} {wanted:>9}  {"held" if value <= bound else "missed"}')
-    return standing
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--rounds', type=int, default=10)
@@ -248,8 +221,6 @@ def main():
     try:
         bench.prepare()
         bench.measure(rounds)
-    except subprocess.CalledProcessError as error:
-        raise SystemExit(f'bench: {" ".join(error.cmd)}: {error.stderr.strip()[-1000:]}') from error
     finally:
         with contextlib.suppress(Exception):
             names = bench.monocore('ps', '-a', '-q').split()
@@ -257,13 +228,9 @@ def main():
                 bench.monocore('rm', '-f', *names)
         shutil.rmtree(work, ignore_errors=True)
     results = {name: summary(values) for name, values in bench.values.items()}
-    standing = report(results)
-    path = f'{REPOSITORY}/build/bench.json'
-    with open(path, 'w') as f:
-        json.dump({'machine': platform.machine(), 'processors': os.cpu_count(), 'kernel': platform.release(),
-                   'qemu': run(['qemu-system-x86_64', '--version']).splitlines()[0], 'rounds': rounds,
-                   'results': results, 'targets': standing}, f, indent=1)
-    print(f'\nwritten to {os.path.relpath(path)}')
+    standing = report(results, targets({name: r['median'] for name, r in results.items()}),
+                      lambda name: name.startswith('memory'))
+    write('bench', results, standing, rounds=rounds, qemu=run(['qemu-system-x86_64', '--version']).splitlines()[0])
 
 
 main()

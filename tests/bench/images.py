@@ -11,16 +11,15 @@ import gzip
 import io
 import json
 import os
-import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from common import REPOSITORY, report, run, summary, write
+
 sys.path.insert(0, f'{REPOSITORY}/tests/system')
 os.environ.setdefault('MC_PREFIX', f'{REPOSITORY}/build/stage')
 
@@ -35,13 +34,6 @@ DEBIAN = os.path.realpath(f'{REPOSITORY}/build/images/debian')
 LAYERS, BYTES = 8, 400 << 20
 LINK = 200_000_000 // 8
 ROOT = os.geteuid() == 0
-
-
-def run(argv, env=None, **options):
-    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, check=False, **options)
-    if done.returncode:
-        raise SystemExit(f'bench: {" ".join(argv)}: {done.stderr.strip()[-1000:]}')
-    return done.stdout
 
 
 def files():
@@ -182,14 +174,6 @@ class Bench:
                 take()
 
 
-def summary(values):
-    ordered = sorted(values)
-    quarter = len(ordered) // 4
-    return {'median': statistics.median(ordered), 'least': ordered[0], 'most': ordered[-1],
-            'lower_quartile': ordered[quarter], 'upper_quartile': ordered[-1 - quarter], 'count': len(ordered),
-            'values': [round(v, 3) for v in values]}
-
-
 def targets(m):
     """(what, value, bound, text, wanted) of each target; value <= bound holds it."""
     ours = m['monocore pull']
@@ -201,20 +185,6 @@ def targets(m):
     yield 'memory of a pull', memory, 150, f'{memory:.0f} MiB', '150 MiB'
     rest = m['200 Mbit/s: last byte to first output']
     yield 'last byte to first output of tmp, 200 Mbit/s', rest, 800, f'{rest:.0f} ms', '800 ms'
-
-
-def report(results):
-    print(f'\n{"":38} {"median":>9} {"quartiles":>17} {"least-most":>17}  n')
-    for name, r in results.items():
-        unit = 'MiB' if name.endswith('memory') else 'ms'
-        print(f'{name:38} {r["median"]:7.1f} {unit:3}'
-              f'{r["lower_quartile"]:9.1f}-{r["upper_quartile"]:<8.1f}{r["least"]:9.1f}-{r["most"]:<8.1f} {r["count"]:2}')
-    print(f'\n{"target":52} {"measured":>12} {"wanted":>9}')
-    standing = []
-    for what, value, bound, text, wanted in targets({name: r['median'] for name, r in results.items()}):
-        standing.append({'target': what, 'measured': text, 'wanted': wanted, 'held': value <= bound})
-        print(f'{what:52} {text:>12} {wanted:>9}  {"held" if value <= bound else "missed"}')
-    return standing
 
 
 def main():
@@ -238,14 +208,10 @@ def main():
         run(['chmod', '-R', 'u+rwX', work])
         shutil.rmtree(work, ignore_errors=True)
     results = {name: summary(values) for name, values in bench.values.items()}
-    standing = report(results)
-    path = f'{REPOSITORY}/build/bench-images.json'
-    with open(path, 'w') as f:
-        json.dump({'machine': platform.machine(), 'processors': os.cpu_count(), 'kernel': platform.release(),
-                   'image': {'packed': bench.packed, 'plain above Debian': bench.plain},
-                   'skopeo': run(['skopeo', '--version']).strip(), 'podman': run(['podman', '--version']).strip(),
-                   'rounds': rounds, 'results': results, 'targets': standing}, f, indent=1)
-    print(f'\nwritten to {os.path.relpath(path)}')
+    standing = report(results, targets({name: r['median'] for name, r in results.items()}),
+                      lambda name: name.endswith('memory'))
+    write('bench-images', results, standing, rounds=rounds, image={'packed': bench.packed, 'plain above Debian': bench.plain},
+          skopeo=run(['skopeo', '--version']).strip(), podman=run(['podman', '--version']).strip())
 
 
 main()

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks share: commands, summaries of values, tables with their targets."""
+import json
+import os
+import platform
+import statistics
+import subprocess
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def run(argv, env=None, **options):
+    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, check=False, **options)
+    if done.returncode:
+        raise SystemExit(f'bench: {" ".join(argv)}: {done.stderr.strip()[-1000:]}')
+    return done.stdout
+
+
+def summary(values):
+    ordered = sorted(values)
+    quarter = len(ordered) // 4
+    return {'median': statistics.median(ordered), 'least': ordered[0], 'most': ordered[-1],
+            'lower_quartile': ordered[quarter], 'upper_quartile': ordered[-1 - quarter], 'count': len(ordered),
+            'values': [round(v, 3) for v in values]}
+
+
+def report(results, targets, is_memory):
+    """Prints results (name → summary) and targets ((what, value, bound, text, wanted): value <= bound holds it); how
+    the targets stand."""
+    print(f'\n{"":38} {"median":>9} {"quartiles":>17} {"least-most":>17}  n')
+    for name, r in results.items():
+        unit = 'MiB' if is_memory(name) else 'ms'
+        print(f'{name:38} {r["median"]:7.1f} {unit:3}'
+              f'{r["lower_quartile"]:9.1f}-{r["upper_quartile"]:<8.1f}{r["least"]:9.1f}-{r["most"]:<8.1f} {r["count"]:2}')
+    print(f'\n{"target":52} {"measured":>12} {"wanted":>9}')
+    standing = []
+    for what, value, bound, text, wanted in targets:
+        standing.append({'target': what, 'measured': text, 'wanted': wanted, 'held': value <= bound})
+        print(f'{what:52} {text:>12} {wanted:>9}  {"held" if value <= bound else "missed"}')
+    return standing
+
+
+def write(name, results, standing, **more):
+    """build/NAME.json."""
+    path = f'{REPOSITORY}/build/{name}.json'
+    with open(path, 'w') as f:
+        json.dump({'machine': platform.machine(), 'processors': os.cpu_count(), 'kernel': platform.release(), **more,
+                   'results': results, 'targets': standing}, f, indent=1)
+    print(f'\nwritten to {os.path.relpath(path)}')
