@@ -14,6 +14,7 @@
 #include "codec/sha256.h"
 #include "http_server.h"
 #include "oci/registry.h"
+#include "oci/registry_parts.h"
 
 #define JSON    "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n"
 #define AT_ONCE "Retry-After: 0\r\n"
@@ -323,6 +324,28 @@ TEST(a_token_that_has_ended_is_renewed_in_the_middle)
 	scene_end(&s);
 }
 
+TEST(a_token_whose_time_is_over_is_renewed_before_anything_is_sent)
+{
+	static const struct http_answer table[] = {
+		{.target = ASKED, .times = 1, .status = 200, .body = "{\"token\":\"one\",\"expires_in\":1}"},
+		{.target = ASKED, .status = 200, .body = "{\"token\":\"two\"}"},
+		TAKES("one"),
+		TAKES("two"),
+		ASKS,
+		END,
+	};
+	struct scene s = scene_make(table);
+	struct error err = {0};
+
+	scene_open(&s);
+	CHECK_OK(get(&s, &err));
+	usleep(1100000);
+	CHECK_OK(get(&s, &err));
+	CHECK_TEXT(http_server_log(s.server), "GET " MANIFEST " -\nGET " ASKED " -\nGET " MANIFEST
+					      " Bearer one\nGET " ASKED " -\nGET " MANIFEST " Bearer two\n");
+	scene_end(&s);
+}
+
 TEST(a_token_that_never_does_is_not_asked_for_without_end)
 {
 	static const struct http_answer table[] = {
@@ -411,6 +434,37 @@ TEST(what_a_registry_names_is_asked_for_where_ours_is_refused_or_does_not_do)
 	CHECK_OK(get(&s, &err));
 	CHECK_INT(http_server_count(s.server, "GET /token"), 2);
 	scene_end(&s);
+}
+
+TEST(a_scope_covers_each_of_its_actions_and_no_other_name)
+{
+	static const struct {
+		const char *scopes, *wanted;
+		bool covered;
+	} rows[] = {
+		{"repository:a/b:pull", "repository:a/b:pull", true},
+		{"repository:a/b:pull,push", "repository:a/b:push", true},
+		{"repository:a/b:pull,push", "repository:a/b:push,pull", true},
+		{"repository:a/b:pull", "repository:a/b:pull,push", false},
+		{"repository:a/b:pull", "repository:a/b:pul", false},
+		{"repository:a/b:pull", "repository:a/b:pulled", false},
+		{"repository:a/b:pull", "repository:b:pull", false},
+		{"repository:a/b:pull repository:c:pull,push", "repository:c:push  repository:a/b:pull",
+			true},
+		{"repository:a/b:pull repository:c:pull", "repository:c:push", false},
+		{"", "repository:c:push", false},
+		{"repository:c:push", "", true},
+		{"repository:c:push", " ", true},
+		{"registry:catalog:*", "registry:catalog:*", true},
+		{"repository:localhost:5000/a:pull", "repository:localhost:5000/a:pull", true},
+		{"aws", "aws", true},
+		{"awsome", "aws", false},
+		{"repository:a:pull", "aws", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (registry_scope_covers(rows[i].scopes, rows[i].wanted) != rows[i].covered)
+			test_fail(__FILE__, __LINE__, "'%s' and '%s'", rows[i].scopes, rows[i].wanted);
 }
 
 TEST(a_repository_to_mount_from_that_is_not_for_us_does_not_keep_us_from_a_push)
