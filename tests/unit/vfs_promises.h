@@ -37,6 +37,7 @@ enum vfs_can {
 	VFS_CAN_EXCHANGE = 256,
 	VFS_CAN_COUNT = 512, /* a directory's link count is 2 and one for each directory in it */
 	VFS_CAN_HUGE = 1024, /* offsets up to INT64_MAX; otherwise -EFBIG is fine */
+	VFS_CANNOT_OWN_LINKS = 2048, /* symbolic links have a default owner, whatever is set */
 };
 
 typedef void vfs_promise(struct vfs *fs, unsigned can);

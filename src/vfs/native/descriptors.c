@@ -245,14 +245,14 @@ int native_pin_inode(struct native *fs, struct native_inode *inode, struct nativ
 	return r;
 }
 
-/* With a reference. */
-static struct native_inode *known(struct native *fs, uint64_t number)
+/* With a reference. What is open may be forgotten. */
+static struct native_inode *known(struct native *fs, uint64_t number, bool open)
 {
 	struct native_inode *inode;
 
 	native_lock(fs);
 	inode = native_find_number(fs, number);
-	if (inode && !inode->lookups)
+	if (inode && !inode->lookups && !(open && inode->opens))
 		inode = NULL;
 	if (inode)
 		inode->references++;
@@ -262,7 +262,7 @@ static struct native_inode *known(struct native *fs, uint64_t number)
 
 int native_pin(struct native *fs, uint64_t number, struct native_pin *pin)
 {
-	struct native_inode *inode = known(fs, number);
+	struct native_inode *inode = known(fs, number, false);
 
 	*pin = (struct native_pin){.fd = -1};
 	return inode ? native_pin_inode(fs, inode, pin) : -ESTALE;
@@ -277,7 +277,7 @@ int native_pin_handle(
 	if (handle == VFS_NO_HANDLE)
 		return native_pin(fs, number, pin);
 	*pin = (struct native_pin){.fd = -1};
-	inode = known(fs, number);
+	inode = known(fs, number, true);
 	if (!inode)
 		return -ESTALE;
 	*pin = (struct native_pin){.fs = fs, .inode = inode, .fd = -1};

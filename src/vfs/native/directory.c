@@ -66,14 +66,29 @@ int native_opendir(struct vfs *vfs, uint64_t ino, vfs_handle *handle)
 	return fd < 0 ? fd : native_open_new(fs, pin.inode, fd, true, handle);
 }
 
+#define COOKIE_DOT    1u /* behind "." */
+#define COOKIE_DOTDOT 2u
+
+/* The last ones are what file systems give the last entry: they stay, so that none is negative as an off_t.
+ */
+static uint64_t cookie_of(const struct dirent64 *d)
+{
+	return (uint64_t)d->d_off + (d->d_off <= INT64_MAX - (int64_t)COOKIE_DOTDOT ? COOKIE_DOTDOT : 0);
+}
+
+static off_t position_of(uint64_t cookie)
+{
+	return (off_t)(cookie - (cookie <= INT64_MAX - COOKIE_DOTDOT ? COOKIE_DOTDOT : 0));
+}
+
 /* 1: there is something at `at`; 0: the end. */
 static int fill(struct native_listing *listing, int fd, uint64_t cookie)
 {
 	ssize_t n;
 
-	if (cookie && listing->next == cookie && listing->at < listing->size)
+	if (cookie != COOKIE_DOTDOT && listing->next == cookie && listing->at < listing->size)
 		return 1;
-	if (cookie > INT64_MAX || lseek(fd, (off_t)cookie, SEEK_SET) < 0)
+	if (cookie > INT64_MAX || lseek(fd, position_of(cookie), SEEK_SET) < 0)
 		return -EINVAL;
 	do
 		n = getdents64(fd, listing->bytes, sizeof listing->bytes);
@@ -112,19 +127,29 @@ static uint32_t type_of(const struct native_pin *pin, const struct dirent64 *d)
 
 static uint64_t number_of(const struct native_pin *pin, const struct dirent64 *d)
 {
-	struct native *fs = pin->fs;
-	struct native_inode *inode = pin->inode;
 	uint64_t number;
 
-	native_lock(fs);
-	if (!strcmp(d->d_name, "."))
-		number = inode->number;
-	else if (!strcmp(d->d_name, ".."))
-		number = inode->place ? inode->place->parent->number : inode->number;
-	else
-		number = native_number(fs, inode->is.device, d->d_ino);
-	native_unlock(fs);
+	native_lock(pin->fs);
+	number = native_number(pin->fs, pin->inode->is.device, d->d_ino);
+	native_unlock(pin->fs);
 	return number;
+}
+
+/* "." and ".."; the exported directory is its own parent. */
+static int give_dots(const struct native_pin *pin, uint64_t cookie, vfs_entry_call *take, void *context)
+{
+	struct vfs_entry entry = {.name = cookie ? ".." : ".",
+		.name_size = cookie ? 2 : 1,
+		.type = S_IFDIR,
+		.cookie = cookie + 1};
+	const struct native_inode *inode = pin->inode;
+
+	native_lock(pin->fs);
+	if (cookie == COOKIE_DOT && inode->place)
+		inode = inode->place->parent;
+	entry.ino = inode->number;
+	native_unlock(pin->fs);
+	return take(context, &entry);
 }
 
 static bool is_dots(const char *name)
@@ -139,7 +164,7 @@ static bool look_entry(const struct native_pin *pin, const char *name, struct vf
 	struct statx s;
 	int fd;
 
-	return !is_dots(name) && native_look(pin, name, &s, &inode, &fd) == 0 &&
+	return native_look(pin, name, &s, &inode, &fd) == 0 &&
 	       native_looked_up(pin, inode, fd, &s, attributes) == 0;
 }
 
@@ -148,8 +173,7 @@ static int give_entry(const struct native_pin *pin, const struct dirent64 *d, bo
 	vfs_entry_call *take, void *context)
 {
 	struct vfs_attributes attributes;
-	struct vfs_entry entry = {
-		.name = d->d_name, .name_size = strlen(d->d_name), .cookie = (uint64_t)d->d_off};
+	struct vfs_entry entry = {.name = d->d_name, .name_size = strlen(d->d_name), .cookie = cookie_of(d)};
 	int r;
 
 	if (wanted && look_entry(pin, d->d_name, &attributes)) {
@@ -171,12 +195,15 @@ static int list(const struct native_pin *pin, struct native_listing *listing, in
 {
 	int r;
 
+	for (; cookie < COOKIE_DOTDOT; cookie++)
+		if (give_dots(pin, cookie, take, context))
+			return 0;
 	while ((r = fill(listing, fd, cookie)) > 0) {
 		const struct dirent64 *d = (const struct dirent64 *)(listing->bytes + listing->at);
 
-		if (give_entry(pin, d, attributes, take, context))
+		if (!is_dots(d->d_name) && give_entry(pin, d, attributes, take, context))
 			return 0;
-		cookie = (uint64_t)d->d_off;
+		cookie = cookie_of(d);
 		listing->next = cookie;
 		listing->at += d->d_reclen;
 	}

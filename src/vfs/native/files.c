@@ -90,6 +90,8 @@ int64_t native_read(
 
 	if (fd < 0)
 		return fd;
+	if (size > INT64_MAX - offset)
+		size = INT64_MAX - offset;
 	while (done < size) {
 		ssize_t n = pread(fd, (char *)bytes + done, size - done, (off_t)(offset + done));
 

@@ -223,37 +223,46 @@ static void place_free(struct native_place **place, struct native_inode **releas
 	free(p);
 }
 
+static void inode_free(struct native *fs, struct native_inode *inode, struct native_inode **released)
+{
+	place_free(&inode->place, released);
+	place_free(&inode->other, released);
+	link_out(fs, inode);
+	fs->count--;
+	free(inode);
+}
+
+/* Nobody has it any more, and the reference is the table's. */
+static void inode_leave(struct native *fs, struct native_inode *inode, struct native_inode **released)
+{
+	native_drop_descriptor(fs, inode);
+	if (!inode->persistent || !inode->place) {
+		inode_free(fs, inode, released);
+		return;
+	}
+	ring_push(&fs->idle, &inode->idle);
+	inode->remembered = true;
+	if (++fs->idle_count > fs->options.remembered) {
+		inode = evict_idle(fs);
+		inode->idle.before = (struct ring *)*released;
+		*released = inode;
+	}
+}
+
 void native_release(struct native *fs, struct native_inode *inode)
 {
 	struct native_inode *released = NULL;
 
 	while (inode) {
-		if (inode->references == 1 && !inode->lookups && inode != fs->root) {
-			if (inode->persistent && fs->options.remembered) {
-				ring_push(&fs->idle, &inode->idle); /* which keeps the reference */
-				inode->remembered = true;
-				if (++fs->idle_count > fs->options.remembered) {
-					struct native_inode *old = evict_idle(fs);
-
-					old->idle.before = (struct ring *)released;
-					released = old;
-				}
-			} else {
-				place_free(&inode->place, &released);
-				place_free(&inode->other, &released);
-				native_drop_descriptor(fs, inode);
-				link_out(fs, inode);
-				fs->count--;
-				free(inode);
-			}
-		} else {
+		if (inode->references > 1 || inode->lookups || inode == fs->root)
 			inode->references--;
-		}
+		else
+			inode_leave(fs, inode, &released);
 		inode = released;
-		if (inode)
+		if (inode) {
 			released = (struct native_inode *)inode->idle.before;
-		if (inode)
 			ring_init(&inode->idle);
+		}
 	}
 }
 
@@ -377,7 +386,9 @@ int native_table_new(struct native *fs, const struct statx *root)
 	ring_init(&fs->idle);
 	if (getrandom(&fs->seed, sizeof fs->seed, 0) < 0)
 		return -errno;
-	r = native_enter(fs, root, &inode);
+	r = grow(fs);
+	if (r == 0)
+		r = native_enter(fs, root, &inode);
 	if (r < 0)
 		return r;
 	inode->lookups = 1;
