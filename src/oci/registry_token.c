@@ -84,9 +84,13 @@ static bool covers_one(const char *scopes, const char *one, size_t n)
 
 bool registry_scope_covers(const char *scopes, const char *wanted)
 {
-	for (; *wanted; wanted += strcspn(wanted, " "), wanted += strspn(wanted, " "))
-		if (!covers_one(scopes, wanted, strcspn(wanted, " ")))
+	for (wanted += strspn(wanted, " "); *wanted; wanted += strspn(wanted, " ")) {
+		size_t n = strcspn(wanted, " ");
+
+		if (!covers_one(scopes, wanted, n))
 			return false;
+		wanted += n;
+	}
 	return true;
 }
 
