@@ -499,6 +499,10 @@ MONOCORE_API int monocore_image_load(struct monocore *mc, int fd,
 MONOCORE_API int monocore_image_mount(struct monocore *mc, const char *image, const char *platform,
 	const char *directory, struct monocore_error *err);
 
+/* Mounts a directory of this host on another one, by the file system that serves volumes: to try it. */
+MONOCORE_API int monocore_fs_mount(struct monocore *mc, const char *source, const char *directory,
+	bool read_only, struct monocore_error *err);
+
 struct monocore_image_problem {
 	const char *image;  /* that is not whole, in docker's form; or "" */
 	const char *digest; /* of what is wrong; or "" */

@@ -83,6 +83,22 @@ static int mount_image(
 	return r < 0 ? r : start("erofs", root, directory, err);
 }
 
+static int mount_directory(const char *source, const char *directory, bool read_only, struct error *err)
+{
+	_cleanup_fd_ int fd = fs_open(AT_FDCWD, source, O_RDONLY | O_DIRECTORY, 0, err);
+
+	return fd < 0 ? fd : start(read_only ? "native-ro" : "native", fd, directory, err);
+}
+
+int monocore_fs_mount(struct monocore *mc, const char *source, const char *directory, bool read_only,
+	struct monocore_error *error)
+{
+	struct error err;
+
+	(void)mc;
+	return mount_directory(source, directory, read_only, &err) < 0 ? give_error(error, &err) : 0;
+}
+
 int monocore_image_mount(struct monocore *mc, const char *image, const char *platform, const char *directory,
 	struct monocore_error *error)
 {

@@ -249,7 +249,8 @@ void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
 #endif
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		deny_call(f, denied[i], DENY(EPERM));
-	deny_call(f, SYS_openat2, DENY(ENOSYS)); /* its flags lie in memory, too */
+	if (notify)
+		deny_call(f, SYS_openat2, DENY(ENOSYS)); /* its flags lie in memory, where no filter looks */
 	deny_new_namespaces(f);
 	allow_only(f, SYS_kill, 0, (unsigned)self, (unsigned)self);
 	allow_only(f, SYS_tgkill, 0, (unsigned)self, (unsigned)self);

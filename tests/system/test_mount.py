@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Images mounted on this host: image mount."""
+"""Images and directories mounted on this host: image mount, fs mount."""
 import os
 import shutil
 import signal
@@ -102,6 +102,58 @@ def _():
     mono('image', 'mount', DEBIAN, '/etc/passwd').ok(1).says('/etc/passwd')
     mono('image', 'mount', 'oci:/nowhere', folder).ok(1).says('/nowhere')
     equal(servers(), [])
+
+
+@promise('a directory is mounted on another: what is done in one shows in the other, git works in it')
+def _():
+    source, directory = f'{folder}/source', f'{folder}/view'
+    os.mkdir(source)
+    os.mkdir(directory)
+    with open(f'{source}/a', 'w') as f:
+        f.write('one')
+    mono('fs', 'mount', source, directory).ok()
+    true(mounted(directory), 'it is mounted')
+    with open(f'{directory}/a') as f:
+        equal(f.read(), 'one')
+    for number in range(200):
+        with open(f'{directory}/file{number}', 'w') as f:
+            f.write(str(number))
+    os.rename(f'{directory}/file0', f'{directory}/moved')
+    os.symlink('moved', f'{directory}/link')
+    equal(sorted(os.listdir(source)), sorted(os.listdir(directory)))
+    with open(f'{source}/link') as f:
+        equal(f.read(), '0')
+
+    def git(*words):
+        return subprocess.run(['git', '-c', 'user.name=t', '-c', 'user.email=t@t', *words], cwd=directory, check=True,
+                              capture_output=True, text=True).stdout
+
+    git('init', '-q')
+    git('add', '-A')
+    git('commit', '-q', '-m', 'all')
+    equal(git('status', '--short'), '')
+    with open(f'{source}/a', 'w') as f:
+        f.write('another')
+    until(lambda: 'a' in git('status', '--short'), 'a change on the host shows', 5)
+    unmount(directory)
+
+
+@promise('a link in a directory that is mounted leads nowhere but where it always has, for who mounts it')
+def _():
+    source, directory = f'{folder}/linked', f'{folder}/linked-view'
+    os.mkdir(source)
+    os.mkdir(directory)
+    os.symlink('/etc/hostname', f'{source}/out')
+    mono('fs', 'mount', '--read-only', source, directory).ok()
+    equal(os.readlink(f'{directory}/out'), '/etc/hostname')
+    for call in (lambda: open(f'{directory}/new', 'w'), lambda: os.unlink(f'{directory}/out')):
+        try:
+            call()
+            true(False, 'it was changed')
+        except OSError:
+            pass
+    equal(os.listdir(source), ['out'])
+    unmount(directory)
 
 
 def finish():

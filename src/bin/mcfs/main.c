@@ -3,6 +3,8 @@
  * mcfs serves one mounted file system.
  *
  *     mcfs erofs DIRECTORY        an image's root file system, read-only
+ *     mcfs native DIRECTORY       a directory of the host, as the user sees it
+ *     mcfs native-ro DIRECTORY    the same, read-only
  *
  * Descriptor 3 is what is served, 4 a pipe to whoever started it, which hears "ok" once the mount stands, or
  * what is wrong. A child does the serving and gives up everything else first; the parent, which reads nothing
@@ -23,27 +25,50 @@
 #include "os/seccomp.h"
 #include "vfs/erofs/erofs.h"
 #include "vfs/fuse/fuse.h"
+#include "vfs/native/native.h"
 
 #define SOURCE  3
 #define STATUS  4
 #define FOREVER (86400ull * 1000000000ull) /* for which nothing changes in an image */
+#define SECOND  1000000000ull              /* after which what others do to a directory shows */
 
-static int open_source(const char *kind, struct vfs **fs, struct fuse_options *options, struct error *err)
+struct source {
+	struct vfs *fs;
+	unsigned rights; /* landlock's, on what is served */
+};
+
+static int open_native(struct source *s, bool read_only, struct error *err)
 {
+	struct native_options o = {.directory = SOURCE, .owners = NATIVE_PLAIN, .read_only = read_only};
+
+	s->rights = LANDLOCK_READ | (read_only ? 0u : LANDLOCK_WRITE);
+	return native_new(&o, &s->fs, err);
+}
+
+static int open_source(const char *kind, struct source *s, struct fuse_options *options, struct error *err)
+{
+	options->cache = SECOND;
+	if (!strcmp(kind, "native") || !strcmp(kind, "native-ro"))
+		return open_native(s, !strcmp(kind, "native-ro"), err);
 	if (strcmp(kind, "erofs") != 0)
 		return error_set(err, ERROR_USAGE, "mcfs serves no '%s'", kind);
 	options->cache = FOREVER;
-	return erofs_new(SOURCE, fs, err);
+	return erofs_new(SOURCE, &s->fs, err);
 }
 
-/* Nothing but the descriptors that are open. A host without landlock keeps the filter of system calls. */
-static int confine(struct error *err)
+/* Nothing but the descriptors that are open, and what is beneath a directory that is served, with /proc, by
+ * which its files are opened. A host without landlock keeps the filter of system calls. */
+static int confine(unsigned rights, struct error *err)
 {
 	int abi = landlock_abi(), rules = abi > 0 ? landlock_new(abi, false) : -1;
 	struct seccomp_filter filter = {0};
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_set(err, ERROR_SYSTEM, "give up privileges");
+	if (rules >= 0 && rights &&
+		(landlock_allow(rules, "/proc/self/fd/3", rights) < 0 ||
+			landlock_allow(rules, "/proc/self", LANDLOCK_READ) < 0))
+		return error_set(err, ERROR_SYSTEM, "allow what is served");
 	if (rules >= 0 && landlock_enter(rules) < 0)
 		return error_set(err, ERROR_SYSTEM, "enter landlock");
 	if (rules >= 0)
@@ -60,13 +85,13 @@ static void tell(const char *text)
 	close(STATUS);
 }
 
-static int serve(struct fuse_server *server)
+static int serve(struct fuse_server *server, unsigned rights)
 {
 	struct error err = {0};
 	int r;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	r = confine(&err);
+	r = confine(rights, &err);
 	tell(r < 0 ? err.text : "ok");
 	return r == 0 && fuse_server_run(server, &err) == 0 ? 0 : 1;
 }
@@ -92,7 +117,7 @@ int main(int argc, char **argv)
 {
 	struct fuse_options options = {0};
 	struct fuse_server *server = NULL;
-	struct vfs *fs = NULL;
+	struct source source = {0};
 	struct error err = {0};
 	int status = 1;
 	pid_t child;
@@ -102,13 +127,13 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (open_source(argv[1], &fs, &options, &err) < 0 ||
-		fuse_server_mount(fs, argv[2], &options, &server, &err) < 0)
+	if (open_source(argv[1], &source, &options, &err) < 0 ||
+		fuse_server_mount(source.fs, argv[2], &options, &server, &err) < 0)
 		return end_with(&err);
 	leave_standard_error();
 	child = fork();
 	if (child == 0)
-		_exit(serve(server));
+		_exit(serve(server, source.rights));
 	/* Only the child keeps the connection: with it, the mount would live on behind a dead child. */
 	fuse_server_leave(server);
 	close(STATUS);
@@ -116,6 +141,6 @@ int main(int argc, char **argv)
 		while (waitpid(child, &status, 0) < 0)
 			;
 	fuse_server_free(server);
-	vfs_destroy(fs);
+	vfs_destroy(source.fs);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -8,6 +8,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -96,7 +97,7 @@ static uint32_t check(const char *call, int32_t result)
 
 #define CALL(name, ...) check(#name, l->name(__VA_ARGS__))
 
-/* The serial line, which the kernel logs to, and one virtio port, which is the agent's. */
+/* The serial line, which the kernel logs to, and virtio ports: the agent's, and that of volumes. */
 static void add_consoles(const struct library *l, uint32_t ctx)
 {
 	uint32_t console;
@@ -106,6 +107,9 @@ static void add_consoles(const struct library *l, uint32_t ctx)
 	CALL(krun_set_kernel_console, ctx, "ttyS0");
 	console = CALL(krun_add_virtio_console_multiport, ctx);
 	CALL(krun_add_console_port_inout, ctx, console, AGENT_PORT_NAME, MCKRUN_FD_AGENT, MCKRUN_FD_AGENT);
+	if (fcntl(MCKRUN_FD_VOLUMES, F_GETFD) >= 0)
+		CALL(krun_add_console_port_inout, ctx, console, VOLUMES_PORT_NAME, MCKRUN_FD_VOLUMES,
+			MCKRUN_FD_VOLUMES);
 }
 
 static void add_disks(const struct library *l, uint32_t ctx, const struct machine *m)

@@ -22,7 +22,6 @@
 	X(events, "events", "follow what happens to sandboxes") \
 	X(volume, "volume", "list, inspect and remove volumes") \
 	X(net, "net", "inspect networks and why something was denied") \
-	X(fs, "fs", "mount a file system of monocore") \
 	X(clean, "clean", "remove what this project left") \
 	X(install, "install", "make a command that runs in a sandbox") \
 	X(uninstall, "uninstall", "remove a command made by install") \
