@@ -265,10 +265,19 @@ static int set_up(CURL *curl, const struct http_client *c, struct exchange *x, s
 static int explain(const struct http_client *c, const struct exchange *x, CURLcode e)
 {
 	const char *what = *c->message ? c->message : curl_easy_strerror(e);
+	long proxy = 0; /* what a proxy answered to CONNECT */
 
 	x->response->transient = true;
 	x->response->unreached = e == CURLE_COULDNT_RESOLVE_HOST || e == CURLE_COULDNT_CONNECT ||
 				 e == CURLE_COULDNT_RESOLVE_PROXY;
+	curl_easy_getinfo(c->curl, CURLINFO_HTTP_CONNECTCODE, &proxy);
+	if (proxy >= 400) {
+		x->response->transient = false;
+		return error_set(x->err, proxy == 407 ? ERROR_DENIED : ERROR_CLOSED,
+			"the proxy answered %ld%s", proxy,
+			proxy == 407 ? ": it wants a user, as in https_proxy=http://USER:PASSWORD@HOST:PORT"
+				     : "");
+	}
 	switch (e) {
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
