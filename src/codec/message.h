@@ -12,8 +12,9 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define AGENT_PROTOCOL_VERSION 2
+#define AGENT_PROTOCOL_VERSION 3
 #define AGENT_PORT_NAME        "org.monocore.agent"
+#define VOLUMES_PORT_NAME      "org.monocore.volumes" /* codec/volume.h */
 
 /* Bytes a sender may have under way per channel of a stream before it needs CREDIT; each direction of a
  * channel starts with this much. */
@@ -115,6 +116,13 @@ void message_hello_free(struct message_hello *m);
 
 #define SETUP_ENTROPY_MAX 1024
 
+enum mount_flags { MOUNT_READ_ONLY = 1 };
+
+struct message_mount {
+	char *path; /* absolute; made where it is missing */
+	uint32_t flags;
+};
+
 /* SETUP: everything before the first process, in one message. */
 struct message_setup {
 	const uint8_t *entropy; /* credited with RNDADDENTROPY; decode: points into the payload */
@@ -131,6 +139,8 @@ struct message_setup {
 	char *hosts;     /* contents of /etc/hosts; "": leave the image's */
 	char *resolv_conf;
 	char **volumes; /* directories made (with their parents) when the image lacks them */
+	struct message_mount *mounts; /* volumes of the host's, mounted in this order */
+	uint32_t mount_count;         /* at most VOLUMES_MAX */
 };
 void message_setup_encode(const struct message_setup *m, struct buffer *out);
 int message_setup_decode(struct cursor in, struct message_setup *m, struct error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SETUP: what makes a clone of a template one sandbox. */
 #include "codec/message_parts.h"
+#include "codec/volume.h"
 
 #define SETUP_ENTROPY_MIN 32
 #define SETUP_FILE_MAX    (256 * 1024)
@@ -21,6 +22,26 @@ void message_setup_encode(const struct message_setup *m, struct buffer *out)
 	buffer_string(out, m->hosts);
 	buffer_string(out, m->resolv_conf);
 	message_list_encode(m->volumes, out);
+	buffer_u32(out, m->mount_count);
+	for (uint32_t i = 0; i < m->mount_count; i++) {
+		buffer_string(out, m->mounts[i].path);
+		buffer_u32(out, m->mounts[i].flags);
+	}
+}
+
+static void decode_mounts(struct cursor *in, struct message_setup *m)
+{
+	uint32_t n = cursor_u32(in);
+
+	if (in->failed || n > VOLUMES_MAX || !(m->mounts = calloc((size_t)n + 1, sizeof *m->mounts))) {
+		in->failed = true;
+		return;
+	}
+	m->mount_count = n;
+	for (uint32_t i = 0; i < n && !in->failed; i++) {
+		m->mounts[i].path = message_string(in, MESSAGE_PATH_MAX);
+		m->mounts[i].flags = cursor_u32(in);
+	}
 }
 
 /* `text` is hexadecimal digits, with '-' where `form` has one, and as long as form. */
@@ -50,6 +71,9 @@ static bool is_sound(const struct message_setup *m)
 	for (char **v = m->volumes; *v; v++)
 		if (**v != '/' || strlen(*v) > MESSAGE_PATH_MAX)
 			return false;
+	for (uint32_t i = 0; i < m->mount_count; i++)
+		if (m->mounts[i].path[0] != '/' || m->mounts[i].flags & ~(uint32_t)MOUNT_READ_ONLY)
+			return false;
 	return has_form(m->machine_id, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") &&
 	       has_form(m->boot_id, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") &&
 	       (!strcmp(m->root_type, "erofs") || !strcmp(m->root_type, "ext4"));
@@ -71,6 +95,7 @@ int message_setup_decode(struct cursor in, struct message_setup *m, struct error
 	m->hosts = message_string(&in, SETUP_FILE_MAX);
 	m->resolv_conf = message_string(&in, SETUP_FILE_MAX);
 	m->volumes = message_list(&in);
+	decode_mounts(&in, m);
 	if (!in.failed && !is_sound(m))
 		in.failed = true;
 	if (message_finish(&in, "SETUP", err) < 0) {
@@ -89,5 +114,8 @@ void message_setup_free(struct message_setup *m)
 	free(m->hosts);
 	free(m->resolv_conf);
 	message_list_free(m->volumes);
+	for (uint32_t i = 0; i < m->mount_count; i++)
+		free(m->mounts[i].path);
+	free(m->mounts);
 	*m = (struct message_setup){0};
 }

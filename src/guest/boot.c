@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "codec/message.h"
 #include "guest/device.h"
 
 #define MODULES_DIRECTORY "/modules"
@@ -193,6 +194,7 @@ static int prepare_cgroup(struct boot *b, struct error *err)
 	if (b->cgroup < 0)
 		return error_errno(err, errno, "open the cgroup " CGROUP_SANDBOX);
 	b->cgroup_pids_max = openat(b->cgroup, "pids.max", O_WRONLY | O_CLOEXEC);
+	b->cgroup_kill = openat(b->cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 	b->cgroup_memory_events = openat(b->cgroup, "memory.events", O_RDONLY | O_CLOEXEC);
 	if (sysinfo(&memory) == 0) {
 		uint64_t left = (uint64_t)(memory.freeram + memory.bufferram) * memory.mem_unit;
@@ -267,7 +269,7 @@ int boot(struct boot *b, struct error *err)
 	b->memory_mount = open(BOOT_MEMORY, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = prepare_files(b, err);
 	if (r == 0)
-		r = device_find_port(&b->port, err);
+		r = device_find_port(AGENT_PORT_NAME, O_NONBLOCK, &b->port, err);
 	if (r < 0)
 		return r;
 	device_find_disks(b->image, b->disk, sizeof b->image);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 
@@ -24,13 +25,14 @@ struct boot {
 	int port;   /* the agent's port, non-blocking */
 	int random; /* /dev/urandom */
 	int cgroup; /* the sandbox's cgroup */
-	int cgroup_pids_max, cgroup_memory_events;
+	int cgroup_pids_max, cgroup_memory_events, cgroup_kill;
 	int files[FILE_COUNT];    /* open for writing, empty */
 	int trees[FILE_COUNT];    /* the same as detached mounts (open_tree) */
 	char image[64], disk[64]; /* device nodes */
 	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */
 	int memory_mount;         /* the one in memory, which holds the upper where there is no disk */
 	int upper;                /* the overlay's upper directory, from SETUP on; -1: none */
+	pid_t volumes;            /* the process that serves volumes, from SETUP on; 0: none */
 	bool first;               /* SETUP has made the upper: nothing has run in the sandbox yet */
 	char missing[200];
 };

@@ -14,7 +14,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "codec/message.h"
 
 #define PORTS_DIRECTORY "/sys/class/virtio-ports"
 #define PORT_DEADLINE   MILLISECONDS(20000)
@@ -33,7 +32,8 @@ static bool read_text(const char *path, char *out, size_t size)
 	return true;
 }
 
-static int open_port(const char *name)
+/* The port `name`, where that is how it is labelled. */
+static int open_port(const char *name, const char *wanted, int flags)
 {
 	char path[300], label[128];
 
@@ -41,33 +41,33 @@ static int open_port(const char *name)
 	if (!read_text(path, label, sizeof label))
 		return -1;
 	label[strcspn(label, "\n")] = '\0';
-	if (strcmp(label, AGENT_PORT_NAME) != 0)
+	if (strcmp(label, wanted) != 0)
 		return -1;
 	snprintf(path, sizeof path, "/dev/%s", name);
-	return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	return open(path, O_RDWR | O_CLOEXEC | flags);
 }
 
-static int look_for_port(void)
+static int look_for_port(const char *wanted, int flags)
 {
 	_cleanup_(cleanup_directory) DIR *ports = opendir(PORTS_DIRECTORY);
 	int fd = -1;
 
 	for (struct dirent *e; fd < 0 && ports && (e = readdir(ports));)
 		if (e->d_name[0] != '.')
-			fd = open_port(e->d_name);
+			fd = open_port(e->d_name, wanted, flags);
 	return fd;
 }
 
 /* A port and its name come one after the other over the device's control queue, some time after the module
  * was loaded. */
-int device_find_port(int *fd, struct error *err)
+int device_find_port(const char *name, int flags, int *fd, struct error *err)
 {
 	uint64_t deadline = clock_monotonic() + PORT_DEADLINE;
 
-	while ((*fd = look_for_port()) < 0) {
+	while ((*fd = look_for_port(name, flags)) < 0) {
 		if (clock_monotonic() > deadline)
-			return error_set(err, ERROR_TIMEOUT,
-				"this machine has no virtio-serial port named " AGENT_PORT_NAME);
+			return error_set(
+				err, ERROR_TIMEOUT, "this machine has no virtio-serial port named %s", name);
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
 	return 0;

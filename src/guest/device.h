@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 
-/* Waits for the virtio-serial port named AGENT_PORT_NAME and opens it, non-blocking. */
-int device_find_port(int *fd, struct error *err);
+/* Waits for the virtio-serial port of that name and opens it for reading and writing, with `flags`. */
+int device_find_port(const char *name, int flags, int *fd, struct error *err);
 
 /* The block devices of image and upper: /dev/vda and /dev/vdb, or what the kernel's command line says in
  * monocore.image= and monocore.disk=. */

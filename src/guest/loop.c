@@ -77,6 +77,8 @@ static void reap(struct agent *a)
 			return;
 		process_reaped(a, pid, status);
 		transfer_reaped(a, pid);
+		if (pid == a->boot.volumes)
+			a->boot.volumes = 0;
 	}
 	a->reap_again = true;
 }

@@ -20,6 +20,7 @@
 #include "guest/clock.h"
 #include "guest/made.h"
 #include "guest/root.h"
+#include "guest/volumes.h"
 
 /* All clones of a template wake with one and the same generator: what the host sends is credited, and the
  * generator keyed anew at once. */
@@ -151,5 +152,7 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 		return r;
 	place_files(b, m);
 	r = make_directories(b, m, err);
+	if (r == 0 && m->mount_count)
+		r = volumes_mount(m->mounts, m->mount_count, b->first, &b->volumes, err);
 	return r < 0 ? r : root_protect(m, err);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,15 +11,45 @@
 #include "base/clock.h"
 #include "guest/root.h"
 #include "guest/transfer.h"
+#include "guest/volumes.h"
 
 #define KILL_WAIT  MILLISECONDS(3000) /* for processes to die of KILL: one may hang in the kernel */
+#define SYNC_WAIT  MILLISECONDS(3000) /* for the host to take what was changed in volumes */
 #define FLUSH_WAIT MILLISECONDS(1000) /* for the host to take the last words */
 
-static bool children_left(void)
+/* The process that serves volumes is there to the end: then it is the sandbox's cgroup that tells. */
+static bool others_left(const struct agent *a)
+{
+	char text[16] = "";
+
+	for (size_t i = 0; i < TRANSFERS_MAX; i++)
+		if (a->workers[i].pid)
+			return true;
+	return pread(a->usage.files[USAGE_PIDS], text, sizeof text - 1, 0) <= 0 || strtoul(text, NULL, 10);
+}
+
+static bool processes_left(const struct agent *a)
 {
 	siginfo_t info;
 
+	if (a->boot.volumes)
+		return others_left(a);
 	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+/* As they end, what they have changed in mapped files of volumes is written. */
+static void kill_processes(struct agent *a)
+{
+	if (!a->boot.volumes || write(a->boot.cgroup_kill, "1", 1) != 1)
+		kill(-1, SIGKILL);
+}
+
+static void end_volumes(struct agent *a)
+{
+	if (!a->boot.volumes)
+		return;
+	volumes_end(a->boot.volumes, clock_monotonic() + SYNC_WAIT);
+	kill(-1, SIGKILL); /* whoever has left the cgroup */
 }
 
 void shutdown_begin(struct agent *a, const struct message_shutdown *m)
@@ -55,14 +86,15 @@ void shutdown_step(struct agent *a)
 {
 	uint64_t now = clock_monotonic();
 
-	if (!a->shutting_down || (now < a->shutdown_at && children_left()))
+	if (!a->shutting_down || (now < a->shutdown_at && processes_left(a)))
 		return;
-	if (children_left() && !a->killed) {
-		kill(-1, SIGKILL);
+	if (processes_left(a) && !a->killed) {
+		kill_processes(a);
 		a->killed = true;
 		a->shutdown_at = now + KILL_WAIT;
 		return;
 	}
+	end_volumes(a);
 	flush_port(a);
 	root_freeze(a->boot.disk_mount);
 	agent_reset();

@@ -9,6 +9,7 @@ struct vm {
 	pid_t pid;
 	int pid_fd;
 	int agent_fd;
+	int volumes_fd; /* or -1 */
 	int console_fd; /* our end of what the engine's process says on standard error, or -1 */
 	bool clone;
 	const char *accelerator; /* a constant */

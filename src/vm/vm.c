@@ -82,6 +82,11 @@ int vm_agent_fd(const struct vm *vm)
 	return vm->agent_fd;
 }
 
+int vm_volumes_fd(const struct vm *vm)
+{
+	return vm->volumes_fd;
+}
+
 int vm_process_fd(const struct vm *vm)
 {
 	return vm->pid_fd;
@@ -148,6 +153,8 @@ void vm_free(struct vm *vm)
 		close(vm->pid_fd);
 	if (vm->agent_fd >= 0)
 		close(vm->agent_fd);
+	if (vm->volumes_fd >= 0)
+		close(vm->volumes_fd);
 	if (vm->console_fd >= 0)
 		close(vm->console_fd);
 	free(vm->hello);

@@ -31,6 +31,7 @@ struct vm_config {
 	int disk_fd;            /* /dev/vdb, read-write, or -1: borrowed. The device exists either way */
 	int console_fd;         /* gets the serial console's bytes, or -1; borrowed */
 	enum vm_accelerator accelerator;
+	bool volumes;    /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
 	bool cold;       /* boot, do not clone a template */
 	bool unconfined; /* start even where the host cannot confine the engine's process */
 	unsigned id;     /* a small number unique among the running VMs of this user: root's uid per VM */
@@ -58,6 +59,7 @@ int vm_start(const struct vm_engine *e, const struct vm_config *config, struct v
 int vm_start_timeout(uint64_t usual, uint64_t *timeout, struct error *err);
 
 int vm_agent_fd(const struct vm *vm);   /* stream socket to the agent, non-blocking; owned by vm */
+int vm_volumes_fd(const struct vm *vm); /* the same for the port of volumes; -1: it was not asked for */
 int vm_process_fd(const struct vm *vm); /* a pidfd: readable when the engine's process has ended */
 pid_t vm_pid(const struct vm *vm);      /* of the engine's process, in the caller's namespace */
 bool vm_is_clone(const struct vm *vm);

@@ -145,6 +145,10 @@ EXPORT int32_t krun_add_virtio_console_multiport(uint32_t ctx)
 
 EXPORT int32_t krun_add_console_port_inout(uint32_t ctx, uint32_t console, const char *name, int in, int out)
 {
+	if (ctx == CTX && console == CONSOLE && in == out && !strcmp(name, VOLUMES_PORT_NAME)) {
+		say("volumes %d\n", fcntl(in, F_GETFD) >= 0);
+		return 0;
+	}
 	called("port");
 	if (ctx != CTX || console != CONSOLE || strcmp(name, AGENT_PORT_NAME))
 		return wrong("port");

@@ -255,6 +255,21 @@ TEST(a_sandbox_without_a_disk_gets_none)
 	CHECK(strstr(text, "disk image") && !strstr(text, "disk disk"));
 }
 
+TEST(the_port_of_volumes_is_there_where_it_is_asked_for)
+{
+	_cleanup_free_ char *text = NULL;
+
+	set_up("good");
+	CHECK_OK(start());
+	CHECK_INT(vm_volumes_fd(here.vm), -1);
+	set_up("good");
+	here.config.volumes = true;
+	CHECK_OK(start());
+	CHECK(vm_volumes_fd(here.vm) >= 0);
+	text = console_text();
+	CHECK(strstr(text, "\nvolumes 1\n"));
+}
+
 TEST(a_library_without_a_call_starts_nothing_and_the_call_is_named)
 {
 	_cleanup_free_ char *text = NULL;

@@ -5,6 +5,7 @@
 
 #include "codec/frame.h"
 #include "codec/message.h"
+#include "codec/volume.h"
 
 /* Decodes a copy of n bytes with exactly that size, so that a read behind its end is seen by ASan. */
 typedef int (*decoder)(struct cursor in, struct error *err);
@@ -72,6 +73,7 @@ static const char entropy[SETUP_ENTROPY_MAX + 1] = "0123456789abcdef0123456789ab
 static struct message_setup sound_setup(void)
 {
 	static char *volumes[] = {(char *)"/data", (char *)"/var/lib/x", NULL};
+	static struct message_mount mounts[] = {{(char *)"/work", 0}, {(char *)"/src", MOUNT_READ_ONLY}};
 
 	return (struct message_setup){.entropy = (const uint8_t *)entropy,
 		.entropy_size = 32,
@@ -84,7 +86,9 @@ static struct message_setup sound_setup(void)
 		.pids = 512,
 		.hosts = (char *)"127.0.0.1 localhost\n",
 		.resolv_conf = (char *)"",
-		.volumes = volumes};
+		.volumes = volumes,
+		.mounts = mounts,
+		.mount_count = 2};
 }
 
 TEST(setup_is_read_as_written)
@@ -134,6 +138,24 @@ TEST(a_setup_out_of_bounds_is_refused)
 	expect_setup_refused(&m);
 	m = sound_setup();
 	m.volumes = relative;
+	expect_setup_refused(&m);
+}
+
+TEST(a_setup_with_mounts_out_of_bounds_is_refused)
+{
+	static struct message_mount relative[] = {{(char *)"work", 0}}, flags[] = {{(char *)"/work", 2}};
+	struct message_mount many[VOLUMES_MAX + 1];
+	struct message_setup m = sound_setup();
+
+	m.mount_count = 1;
+	m.mounts = relative;
+	expect_setup_refused(&m);
+	m.mounts = flags;
+	expect_setup_refused(&m);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = (struct message_mount){(char *)"/work", 0};
+	m.mounts = many;
+	m.mount_count = VOLUMES_MAX + 1;
 	expect_setup_refused(&m);
 }
 

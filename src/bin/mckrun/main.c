@@ -49,7 +49,7 @@ struct library {
 struct machine {
 	uint8_t cpus;
 	uint32_t mebibytes;
-	bool granted, disk;
+	bool granted, disk, volumes;
 };
 
 _Noreturn static void give_up(int status, const char *what, const char *why)
@@ -98,7 +98,7 @@ static uint32_t check(const char *call, int32_t result)
 #define CALL(name, ...) check(#name, l->name(__VA_ARGS__))
 
 /* The serial line, which the kernel logs to, and virtio ports: the agent's, and that of volumes. */
-static void add_consoles(const struct library *l, uint32_t ctx)
+static void add_consoles(const struct library *l, uint32_t ctx, const struct machine *m)
 {
 	uint32_t console;
 
@@ -107,7 +107,7 @@ static void add_consoles(const struct library *l, uint32_t ctx)
 	CALL(krun_set_kernel_console, ctx, "ttyS0");
 	console = CALL(krun_add_virtio_console_multiport, ctx);
 	CALL(krun_add_console_port_inout, ctx, console, AGENT_PORT_NAME, MCKRUN_FD_AGENT, MCKRUN_FD_AGENT);
-	if (fcntl(MCKRUN_FD_VOLUMES, F_GETFD) >= 0)
+	if (m->volumes)
 		CALL(krun_add_console_port_inout, ctx, console, VOLUMES_PORT_NAME, MCKRUN_FD_VOLUMES,
 			MCKRUN_FD_VOLUMES);
 }
@@ -140,7 +140,7 @@ static void become_machine(const struct library *l, const struct machine *m)
 	ctx = CALL(krun_create_ctx);
 	CALL(krun_set_vm_config, ctx, m->cpus, m->mebibytes);
 	CALL(krun_disable_implicit_vsock, ctx);
-	add_consoles(l, ctx);
+	add_consoles(l, ctx, m);
 	add_disks(l, ctx, m);
 	add_agent(l, ctx);
 	CALL(krun_start_enter, ctx);
@@ -159,7 +159,8 @@ static uint32_t parse(const char *text, uint32_t most)
 
 int main(int argc, char **argv)
 {
-	struct machine m = {0};
+	/* Looked at before libkrun opens anything. */
+	struct machine m = {.volumes = fcntl(MCKRUN_FD_VOLUMES, F_GETFD) >= 0};
 	struct library l;
 
 	if (argc == 4 || argc == 5) {

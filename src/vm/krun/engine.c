@@ -89,6 +89,7 @@ static int new_vm(struct krun_process *p, uint8_t **hello, size_t size, struct v
 		.pid = p->pid,
 		.pid_fd = p->pid_fd,
 		.agent_fd = p->agent_fd,
+		.volumes_fd = p->volumes_fd,
 		.console_fd = p->words_fd,
 		.accelerator = "kvm",
 		.hello = TAKE_PTR(*hello),

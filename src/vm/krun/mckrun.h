@@ -18,7 +18,13 @@
 #define MCKRUN_LIBRARY     "libkrun.so.1"
 #define MCKRUN_LIBRARY_ENV "MONOCORE_LIBKRUN"
 
-enum mckrun_fd { MCKRUN_FD_AGENT = 3, MCKRUN_FD_ROOT = 4, MCKRUN_FD_IMAGE = 5, MCKRUN_FD_DISK = 6 };
+enum mckrun_fd {
+	MCKRUN_FD_AGENT = 3,
+	MCKRUN_FD_ROOT = 4,
+	MCKRUN_FD_IMAGE = 5,
+	MCKRUN_FD_DISK = 6,
+	MCKRUN_FD_VOLUMES = 7 /* where it is open, the port of volumes is connected to it */
+};
 
 #define MCKRUN_PATH_ROOT  "/proc/self/fd/4"
 #define MCKRUN_PATH_IMAGE "/proc/self/fd/5"

@@ -28,10 +28,13 @@
 #define LIBRARY_SPACE (4096 * MIB)
 #define CPU_SPACE     (128 * MIB)
 
+#define KRUN_PROCESS_NONE \
+	((struct krun_process){.pid = -1, .pid_fd = -1, .agent_fd = -1, .volumes_fd = -1, .words_fd = -1})
+
 /* Before the process is there: its sockets, and what it is started with. */
 struct start {
 	const struct krun_spec *spec;
-	int agent, agent_theirs, words, words_theirs;
+	int agent, agent_theirs, volumes, volumes_theirs, words, words_theirs;
 	struct process_fd fds[8];
 	size_t fd_count;
 	struct namespace_path paths[16];
@@ -45,28 +48,40 @@ struct start {
 
 static void start_close(struct start *s)
 {
-	const int all[] = {s->agent, s->agent_theirs, s->words, s->words_theirs};
+	const int all[] = {
+		s->agent, s->agent_theirs, s->volumes, s->volumes_theirs, s->words, s->words_theirs};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (all[i] >= 0)
 			close(all[i]);
 }
 
+static int open_pair(int *ours, int *theirs, struct error *err)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return error_errno(err, errno, "make a socket for libkrun");
+	*ours = ends[0];
+	*theirs = ends[1];
+	if (fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
+		return error_errno(err, errno, "make a socket for libkrun");
+	return 0;
+}
+
 static int open_sockets(struct start *s, struct error *err)
 {
-	int agent[2], words[2];
+	int words[2], r = open_pair(&s->agent, &s->agent_theirs, err);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, agent) < 0)
-		return error_errno(err, errno, "make a socket for libkrun");
-	s->agent = agent[0];
-	s->agent_theirs = agent[1];
+	if (r == 0 && s->spec->config->volumes)
+		r = open_pair(&s->volumes, &s->volumes_theirs, err);
+	if (r < 0)
+		return r;
 	/* Non-blocking for libkrun as well: what nobody reads is dropped. */
 	if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
 		return error_errno(err, errno, "make a pipe for libkrun");
 	s->words = words[0];
 	s->words_theirs = words[1];
-	if (fcntl(s->agent, F_SETFL, O_NONBLOCK) < 0)
-		return error_errno(err, errno, "make a socket for libkrun");
 	return 0;
 }
 
@@ -147,6 +162,7 @@ static int plan(struct start *s, struct error *err)
 	give(s, s->spec->config->console_fd, STDOUT_FILENO);
 	give(s, s->words_theirs, STDERR_FILENO);
 	give(s, s->agent_theirs, MCKRUN_FD_AGENT);
+	give(s, s->volumes_theirs, MCKRUN_FD_VOLUMES);
 	grant(s, "/dev/kvm", s->spec->kvm_fd);
 	return plan_disks(s, err);
 }
@@ -245,18 +261,23 @@ static int end_failed(struct krun_process *p, int r, struct error *err)
 int krun_process_start(const struct krun_spec *spec, uint64_t deadline, struct krun_process *p,
 	uint8_t **hello, size_t *hello_size, struct error *err)
 {
-	_cleanup_(start_close) struct start s = {
-		.spec = spec, .agent = -1, .agent_theirs = -1, .words = -1, .words_theirs = -1};
+	_cleanup_(start_close) struct start s = {.spec = spec,
+		.agent = -1,
+		.agent_theirs = -1,
+		.volumes = -1,
+		.volumes_theirs = -1,
+		.words = -1,
+		.words_theirs = -1};
 	_cleanup_fd_ int listener = -1;
 	struct confined c;
 	int r = plan(&s, err);
 
-	*p = (struct krun_process){.pid = -1, .pid_fd = -1, .agent_fd = -1, .words_fd = -1};
+	*p = KRUN_PROCESS_NONE;
 	if (r == 0)
 		r = spawn(&s, &c, err);
 	if (r < 0)
 		return r;
-	*p = (struct krun_process){c.pid, c.pid_fd, TAKE_FD(s.agent), TAKE_FD(s.words)};
+	*p = (struct krun_process){c.pid, c.pid_fd, TAKE_FD(s.agent), TAKE_FD(s.volumes), TAKE_FD(s.words)};
 	listener = c.listener;
 	close(TAKE_FD(s.agent_theirs)); /* so that its end is heard */
 	close(TAKE_FD(s.words_theirs));
@@ -281,7 +302,9 @@ void krun_process_end(struct krun_process *p, int *status)
 		close(p->pid_fd);
 	if (p->agent_fd >= 0)
 		close(p->agent_fd);
+	if (p->volumes_fd >= 0)
+		close(p->volumes_fd);
 	if (p->words_fd >= 0)
 		close(p->words_fd);
-	*p = (struct krun_process){.pid = -1, .pid_fd = -1, .agent_fd = -1, .words_fd = -1};
+	*p = KRUN_PROCESS_NONE;
 }

@@ -28,8 +28,9 @@ struct krun_spec {
 struct krun_process {
 	pid_t pid;
 	int pid_fd;
-	int agent_fd; /* our end, non-blocking */
-	int words_fd; /* what mckrun and libkrun say on standard error */
+	int agent_fd;   /* our end, non-blocking */
+	int volumes_fd; /* the same; -1: not asked for */
+	int words_fd;   /* what mckrun and libkrun say on standard error */
 };
 
 /* Starts it and waits for the agent's HELLO, whose payload is the caller's, until the deadline

@@ -56,6 +56,7 @@ static int new_vm(const struct recipe *p, struct qemu *q, uint8_t **hello, size_
 		.pid = q->pid,
 		.pid_fd = q->pid_fd,
 		.agent_fd = q->agent_fd,
+		.volumes_fd = q->volumes_fd,
 		.console_fd = q->words_fd,
 		.clone = t != NULL,
 		.accelerator = p->machine.kvm ? "kvm" : "tcg",

@@ -49,6 +49,7 @@ int recipe_make(const struct vm_config *config, struct recipe *p, struct error *
 		.cpus = config->cpus,
 		.memory = machine_memory(config->memory),
 		.disk = config->disk_fd >= 0,
+		.volumes = config->volumes,
 		.console = config->console_fd >= 0,
 		.tsc_khz = p->accelerator.tsc_khz};
 	if (r < 0)
@@ -107,7 +108,7 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 
 	/* What is behind the devices may differ between a template and its clones. */
 	machine.role = MACHINE_TEMPLATE;
-	machine.disk = machine.console = false;
+	machine.disk = machine.console = machine.volumes = false;
 	if (r == 0)
 		arguments = machine_arguments(&machine, err);
 	if (!arguments)
@@ -143,6 +144,7 @@ int boot_machine(const struct recipe *p, struct template_draft *draft, struct qe
 		r = boot_files_initrd(p->config->home, &p->boot, &initrd, err);
 	spec.initrd = initrd;
 	machine.role = draft ? MACHINE_TEMPLATE : MACHINE_COLD;
+	machine.volumes &= !draft;
 	for (int try = 0; r == 0; try++) {
 		r = qemu_start(&spec, clock_monotonic() + QMP_TIME, q, err);
 		if (r < 0)

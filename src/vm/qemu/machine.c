@@ -89,13 +89,19 @@ static void add_devices(struct list *l, const struct machine *m)
 {
 	static const char *const fixed[] = {"-chardev", "socket,id=agent,fd=4", "-device",
 		"virtio-serial-device,id=serial,max_ports=4", "-device",
-		"virtserialport,bus=serial.0,chardev=agent,name=" AGENT_PORT_NAME, "-netdev",
+		"virtserialport,bus=serial.0,chardev=agent,name=" AGENT_PORT_NAME, "-device",
+		"virtserialport,bus=serial.0,chardev=volumes,name=" VOLUMES_PORT_NAME, "-netdev",
 		"hubport,id=net,hubid=0", "-device", "virtio-net-device,netdev=net"};
 
 	_Static_assert(MACHINE_FD_AGENT == 4, "named in the text above");
 	add_disk(l, "vda", MACHINE_FD_IMAGE, m->role != MACHINE_TEMPLATE, "read-only=on");
 	add_disk(l, "vdb", MACHINE_FD_DISK, m->role != MACHINE_TEMPLATE && m->disk,
 		m->role != MACHINE_TEMPLATE && m->disk ? "read-only=off,discard=unmap" : "read-only=off");
+	add(l, "-chardev");
+	if (m->volumes)
+		add(l, "socket,id=volumes,fd=%d", MACHINE_FD_VOLUMES);
+	else
+		add(l, "null,id=volumes");
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		add(l, "%s", fixed[i]);
 	add(l, "-chardev");

@@ -27,6 +27,7 @@ enum machine_fd {
 #define MACHINE_FD_KERNEL   7
 #define MACHINE_FD_INITRD   8
 #define MACHINE_FD_STATE    9
+#define MACHINE_FD_VOLUMES  10
 #define MACHINE_KERNEL_PATH "/proc/self/fd/7"
 #define MACHINE_INITRD_PATH "/proc/self/fd/8"
 
@@ -42,6 +43,7 @@ struct machine {
 	unsigned cpus;
 	uint64_t memory; /* bytes */
 	bool disk;       /* /dev/vdb has a file behind it */
+	bool volumes;    /* the port of volumes has a socket behind it */
 	bool console;    /* the serial console goes to standard output */
 	uint64_t tsc_khz;
 };

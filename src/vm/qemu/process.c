@@ -24,12 +24,14 @@
 #define FILE_LIMIT_MIN (64ULL << 20)
 
 struct pairs {
-	int agent, agent_theirs, qmp, qmp_theirs, words, words_theirs;
+	int agent, agent_theirs, volumes, volumes_theirs, qmp, qmp_theirs, words, words_theirs;
 };
+#define PAIRS_NONE ((struct pairs){-1, -1, -1, -1, -1, -1, -1, -1})
 
 static void pairs_close(struct pairs *p)
 {
-	int *all[] = {&p->agent, &p->agent_theirs, &p->qmp, &p->qmp_theirs, &p->words, &p->words_theirs};
+	int *all[] = {&p->agent, &p->agent_theirs, &p->volumes, &p->volumes_theirs, &p->qmp, &p->qmp_theirs,
+		&p->words, &p->words_theirs};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		if (*all[i] >= 0)
@@ -38,32 +40,43 @@ static void pairs_close(struct pairs *p)
 	}
 }
 
-static int pairs_open(struct pairs *p, struct error *err)
+static int open_pair(int *ours, int *theirs, bool block, struct error *err)
 {
-	int a[2], b[2], c[2];
+	int ends[2];
 
-	*p = (struct pairs){-1, -1, -1, -1, -1, -1};
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return error_errno(err, errno, "make sockets for QEMU");
-	p->agent = a[0];
-	p->agent_theirs = a[1];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b) < 0)
+	*ours = ends[0];
+	*theirs = ends[1];
+	if (!block && fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
 		return error_errno(err, errno, "make sockets for QEMU");
-	p->qmp = b[0];
-	p->qmp_theirs = b[1];
+	return 0;
+}
+
+static int pairs_open(struct pairs *p, bool volumes, struct error *err)
+{
+	int words[2], r;
+
+	*p = PAIRS_NONE;
+	r = open_pair(&p->agent, &p->agent_theirs, false, err);
+	if (r == 0 && volumes)
+		r = open_pair(&p->volumes, &p->volumes_theirs, false, err);
+	if (r == 0)
+		r = open_pair(&p->qmp, &p->qmp_theirs, true, err);
+	if (r < 0)
+		return r;
 	/* Non-blocking for QEMU as well: what nobody reads is dropped. */
-	if (pipe2(c, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
 		return error_errno(err, errno, "make a pipe for QEMU");
-	p->words = c[0];
-	p->words_theirs = c[1];
-	if (fcntl(p->agent, F_SETFL, O_NONBLOCK) < 0)
-		return error_errno(err, errno, "make sockets for QEMU");
+	p->words = words[0];
+	p->words_theirs = words[1];
 	return 0;
 }
 
 void qemu_empty(struct qemu *q)
 {
-	*q = (struct qemu){.pid = -1, .pid_fd = -1, .agent_fd = -1, .words_fd = -1, .qmp = {.fd = -1}};
+	*q = (struct qemu){
+		.pid = -1, .pid_fd = -1, .agent_fd = -1, .volumes_fd = -1, .words_fd = -1, .qmp = {.fd = -1}};
 }
 
 void qemu_end(struct qemu *q)
@@ -77,6 +90,8 @@ void qemu_end(struct qemu *q)
 		close(q->pid_fd);
 	if (q->agent_fd >= 0)
 		close(q->agent_fd);
+	if (q->volumes_fd >= 0)
+		close(q->volumes_fd);
 	if (q->words_fd >= 0)
 		close(q->words_fd);
 	qmp_close(&q->qmp);
@@ -219,6 +234,7 @@ static int start_process(const struct qemu_spec *s, struct pairs *p, const struc
 	give(&d, p->words_theirs, STDERR_FILENO);
 	give(&d, p->qmp_theirs, MACHINE_FD_QMP);
 	give(&d, p->agent_theirs, MACHINE_FD_AGENT);
+	give(&d, p->volumes_theirs, MACHINE_FD_VOLUMES);
 	if (s->machine->role != MACHINE_TEMPLATE) {
 		give(&d, s->config->image_fd, MACHINE_FD_IMAGE);
 		give(&d, s->config->disk_fd, MACHINE_FD_DISK);
@@ -235,7 +251,7 @@ int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, 
 	_cleanup_fd_ int kvm = -1, listener = -1;
 	struct answers a = {0};
 	struct confined c;
-	int r = pairs_open(&p, err);
+	int r = pairs_open(&p, spec->machine->volumes, err);
 
 	qemu_empty(q);
 	if (spec->memory_fd >= 0)
@@ -253,6 +269,7 @@ int qemu_start(const struct qemu_spec *spec, uint64_t deadline, struct qemu *q, 
 	q->pid_fd = c.pid_fd;
 	q->layers = c.layers;
 	q->agent_fd = TAKE_FD(p.agent);
+	q->volumes_fd = TAKE_FD(p.volumes);
 	q->qmp.fd = TAKE_FD(p.qmp);
 	q->words_fd = TAKE_FD(p.words);
 	pairs_close(&p);

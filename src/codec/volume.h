@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What travels over the port of volumes: the FUSE messages of all volumes of a sandbox, in frames, so that a
+ * volume that nobody answers holds up no other. docs/formats/volume.md describes the bytes; integers are
+ * little-endian.
+ *
+ *   u32 length   of the payload, 0 to VOLUME_PAYLOAD_MAX
+ *   u16 volume   its place in SETUP's list
+ *   u16 type     enum volume_frame_type
+ *
+ * The FUSE messages themselves (Linux, include/uapi/linux/fuse.h) begin with a u32 that is their length.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define VOLUME_HEADER_SIZE 8u
+#define VOLUME_PAYLOAD_MAX 65536u
+#define VOLUME_WINDOW      (2u << 20) /* bytes of DATA under way for a volume in each direction */
+#define VOLUMES_MAX        32u
+
+#define VOLUME_MESSAGE_MAX \
+	((1u << 20) + 4096u)   /* bytes of a FUSE message: a write's data and what is around */
+#define VOLUME_REQUEST_MIN 40u /* struct fuse_in_header */
+#define VOLUME_REPLY_MIN   16u /* struct fuse_out_header */
+
+enum volume_frame_type {
+	VOLUME_DATA = 1,   /* the next bytes of the volume's FUSE messages */
+	VOLUME_CREDIT = 2, /* u32: so many bytes of DATA have been dealt with */
+	VOLUME_END = 3 /* from the guest: it is unmounted; from the host: it will not be served any more */
+};
+
+struct volume_frame {
+	uint32_t length;
+	uint16_t volume, type;
+};
+
+void volume_frame_encode(const struct volume_frame *f, uint8_t out[VOLUME_HEADER_SIZE]);
+
+/* Judges length and type; INVALID. */
+int volume_frame_decode(const uint8_t in[VOLUME_HEADER_SIZE], struct volume_frame *f, struct error *err);
+
+void volume_u32_encode(uint32_t v, uint8_t out[4]);
+uint32_t volume_u32_decode(const uint8_t in[4]);

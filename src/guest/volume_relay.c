@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/volume_relay.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "codec/volume.h"
+
+#define PIECE     (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
+#define READ_SIZE 65536                        /* it gives 4 KiB at a time */
+#define TAKEN_SAY (VOLUME_WINDOW / 8)          /* bytes dealt with after which the host hears of it */
+#define STACK     65536
+#define READAHEAD "1024" /* KiB */
+
+struct volume {
+	struct volume_relay *relay;
+	uint16_t number;
+	int fuse, mount, readahead;
+	pthread_mutex_t mutex;
+	pthread_cond_t more;
+	uint32_t credit; /* bytes that may be sent */
+	bool over;
+	uint8_t *up;   /* room for a header and a message */
+	uint8_t *down; /* a reply that comes in pieces, `capacity` bytes */
+	uint32_t down_size, capacity;
+	uint32_t taken; /* bytes dealt with that the host has not heard of */
+};
+
+struct volume_relay {
+	int port;
+	pthread_mutex_t writing;
+	uint32_t count;
+	struct volume volumes[VOLUMES_MAX];
+};
+
+/* Whatever breaks the connection with the host ends this process, and so everybody's waiting. */
+static _Noreturn void give_up(void)
+{
+	_exit(1);
+}
+
+static void write_port(struct volume_relay *r, const uint8_t *bytes, size_t n)
+{
+	pthread_mutex_lock(&r->writing);
+	while (n) {
+		ssize_t done = write(r->port, bytes, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			give_up();
+		bytes += done;
+		n -= (size_t)done;
+	}
+	pthread_mutex_unlock(&r->writing);
+}
+
+static void say(struct volume *v, enum volume_frame_type type, uint32_t value)
+{
+	uint8_t bytes[VOLUME_HEADER_SIZE + 4];
+	uint32_t length = type == VOLUME_CREDIT ? 4 : 0;
+
+	volume_frame_encode(&(struct volume_frame){length, v->number, (uint16_t)type}, bytes);
+	volume_u32_encode(value, bytes + VOLUME_HEADER_SIZE);
+	write_port(v->relay, bytes, VOLUME_HEADER_SIZE + length);
+}
+
+/* ---- from the kernel to the host: a thread for each volume ------------------------------------------- */
+
+/* Waits until something may be sent, and takes up to `most` bytes of it. 0: nothing more is to be sent. */
+static uint32_t take_credit(struct volume *v, uint32_t most)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&v->mutex);
+	while (!v->credit && !v->over)
+		pthread_cond_wait(&v->more, &v->mutex);
+	n = v->over ? 0 : v->credit < most ? v->credit : most;
+	v->credit -= n;
+	pthread_mutex_unlock(&v->mutex);
+	return n;
+}
+
+/* A piece's header takes the place of the end of the piece before, which is sent. */
+static bool send_request(struct volume *v, uint32_t size)
+{
+	for (uint32_t at = 0; at < size;) {
+		uint32_t left = size - at, n = take_credit(v, left < PIECE ? left : PIECE);
+
+		if (!n)
+			return false;
+		volume_frame_encode(&(struct volume_frame){n, v->number, VOLUME_DATA}, v->up + at);
+		write_port(v->relay, v->up + at, VOLUME_HEADER_SIZE + n);
+		at += n;
+	}
+	return true;
+}
+
+static void *serve_kernel(void *context)
+{
+	struct volume *v = context;
+
+	for (;;) {
+		ssize_t n = read(v->fuse, v->up + VOLUME_HEADER_SIZE, VOLUME_MESSAGE_MAX);
+
+		/* ENOENT: whoever asked has gone meanwhile. */
+		if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT))
+			continue;
+		if (n <= 0 || !send_request(v, (uint32_t)n))
+			break;
+	}
+	pthread_mutex_lock(&v->mutex);
+	if (!v->over)
+		say(v, VOLUME_END, 0); /* it was unmounted */
+	v->over = true;
+	close(TAKE_FD(v->fuse));
+	pthread_mutex_unlock(&v->mutex);
+	return NULL;
+}
+
+/* ---- from the host to the kernel ---------------------------------------------------------------------- */
+
+static void raise_readahead(struct volume *v)
+{
+	if (v->readahead < 0)
+		return;
+	/* The kernel has just lowered it to what it told the host before. */
+	if (write(v->readahead, READAHEAD, sizeof READAHEAD - 1) < 0)
+		errno = 0;
+	close(TAKE_FD(v->readahead));
+}
+
+static void give_reply(struct volume *v)
+{
+	pthread_mutex_lock(&v->mutex);
+	/* One for a request that was given up meanwhile is refused, and nobody misses it. */
+	if (v->fuse >= 0 && write(v->fuse, v->down, v->down_size) < 0)
+		errno = 0;
+	pthread_mutex_unlock(&v->mutex);
+	raise_readahead(v);
+	v->down_size = 0;
+}
+
+static bool make_room(struct volume *v, uint32_t size)
+{
+	uint8_t *more;
+
+	if (size <= v->capacity)
+		return true;
+	more = realloc(v->down, size);
+	if (!more)
+		return false;
+	v->down = more;
+	v->capacity = size;
+	return true;
+}
+
+static bool take_data(struct volume *v, const uint8_t *bytes, uint32_t n)
+{
+	while (n) {
+		uint32_t want = VOLUME_REPLY_MIN, piece;
+
+		if (v->down_size >= VOLUME_REPLY_MIN)
+			want = volume_u32_decode(v->down);
+		if (want < VOLUME_REPLY_MIN || want > VOLUME_MESSAGE_MAX || !make_room(v, want))
+			return false;
+		piece = want - v->down_size < n ? want - v->down_size : n;
+		memcpy(v->down + v->down_size, bytes, piece);
+		v->down_size += piece;
+		bytes += piece;
+		n -= piece;
+		v->taken += piece;
+		if (v->down_size >= VOLUME_REPLY_MIN && v->down_size == volume_u32_decode(v->down))
+			give_reply(v);
+	}
+	if (v->taken >= TAKEN_SAY) {
+		say(v, VOLUME_CREDIT, v->taken);
+		v->taken = 0;
+	}
+	return true;
+}
+
+static void add_credit(struct volume *v, uint32_t more)
+{
+	pthread_mutex_lock(&v->mutex);
+	v->credit = more > VOLUME_WINDOW - v->credit ? VOLUME_WINDOW : v->credit + more;
+	pthread_cond_signal(&v->more);
+	pthread_mutex_unlock(&v->mutex);
+}
+
+/* The host will not answer any more: all who wait, and all who come, get ENOTCONN. Our hold on the mount
+ * keeps it from being unmounted, which would uncover the directory beneath. */
+static void end_volume(struct volume *v)
+{
+	char path[32];
+
+	pthread_mutex_lock(&v->mutex);
+	v->over = true;
+	pthread_cond_signal(&v->more);
+	pthread_mutex_unlock(&v->mutex);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", v->mount);
+	umount2(path, MNT_FORCE);
+}
+
+/* False: the host says what makes no sense. */
+static bool take_frame(struct volume_relay *r, const struct volume_frame *f, const uint8_t *payload)
+{
+	struct volume *v = &r->volumes[f->volume];
+
+	if (f->volume >= r->count)
+		return false;
+	if (f->type == VOLUME_DATA)
+		return take_data(v, payload, f->length);
+	if (f->type == VOLUME_CREDIT)
+		add_credit(v, volume_u32_decode(payload));
+	else
+		end_volume(v);
+	return true;
+}
+
+/* Deals with all whole frames; how many bytes these were. */
+static size_t take_frames(struct volume_relay *r, const uint8_t *bytes, size_t n)
+{
+	struct volume_frame f;
+	size_t at = 0;
+
+	while (n - at >= VOLUME_HEADER_SIZE) {
+		if (volume_frame_decode(bytes + at, &f, NULL) < 0)
+			give_up();
+		if (n - at < VOLUME_HEADER_SIZE + f.length)
+			break;
+		if (!take_frame(r, &f, bytes + at + VOLUME_HEADER_SIZE))
+			give_up();
+		at += VOLUME_HEADER_SIZE + f.length;
+	}
+	return at;
+}
+
+static void *serve_host(void *context)
+{
+	static uint8_t bytes[VOLUME_HEADER_SIZE + VOLUME_PAYLOAD_MAX + READ_SIZE];
+	struct volume_relay *r = context;
+	size_t size = 0;
+
+	for (;;) {
+		ssize_t n = read(r->port, bytes + size, sizeof bytes - size);
+		size_t done;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			give_up();
+		size += (size_t)n;
+		done = take_frames(r, bytes, size);
+		memmove(bytes, bytes + done, size - done);
+		size -= done;
+	}
+}
+
+/* ---- start --------------------------------------------------------------------------------------------- */
+
+static int start_thread(void *(*run)(void *), void *context, struct error *err)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	int r;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(&thread, &attributes, run, context);
+	pthread_attr_destroy(&attributes);
+	return r ? error_errno(err, r, "start a thread") : 0;
+}
+
+int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, struct error *err)
+{
+	struct volume_relay *r = calloc(1, sizeof *r);
+
+	if (!r || count > VOLUMES_MAX) {
+		free(r);
+		return error_no_memory(err, "serve volumes");
+	}
+	r->port = port;
+	r->count = count;
+	pthread_mutex_init(&r->writing, NULL);
+	for (uint32_t i = 0; i < count; i++) {
+		struct volume *v = &r->volumes[i];
+
+		*v = (struct volume){.relay = r,
+			.number = (uint16_t)i,
+			.fuse = -1,
+			.mount = -1,
+			.readahead = -1,
+			.credit = VOLUME_WINDOW};
+		pthread_mutex_init(&v->mutex, NULL);
+		pthread_cond_init(&v->more, NULL);
+	}
+	*relay = r;
+	return 0;
+}
+
+int volume_relay_start(struct volume_relay *r, struct error *err)
+{
+	return start_thread(serve_host, r, err);
+}
+
+int volume_relay_add(
+	struct volume_relay *r, uint32_t number, const struct volume_mount *mount, struct error *err)
+{
+	struct volume *v = &r->volumes[number];
+
+	v->up = malloc(VOLUME_HEADER_SIZE + VOLUME_MESSAGE_MAX);
+	if (!v->up)
+		return error_no_memory(err, "serve a volume");
+	v->fuse = mount->fuse;
+	v->mount = mount->mount;
+	v->readahead = mount->readahead;
+	return start_thread(serve_kernel, v, err);
+}

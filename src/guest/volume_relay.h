@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the port of volumes and the kernel's FUSE connections: a thread for each volume takes the kernel's
+ * requests to the port, and one thread takes what comes from the port to the kernel. Each only waits for
+ * itself: a volume whose requests are not answered runs out of its window and stands alone.
+ *
+ * Linux's FUSE device gives and takes whole messages; a write to it does not wait for anybody.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct volume_relay;
+
+/* For a port that is open for reading and writing, blocking. */
+int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, struct error *err);
+
+/* Starts the thread that reads the port: when that ends, so does the process, and with it all mounts. */
+int volume_relay_start(struct volume_relay *relay, struct error *err);
+
+/* What a mounted volume is to the relay, whose descriptors these are from now on. */
+struct volume_mount {
+	int fuse;  /* /dev/fuse, the mount's connection */
+	int mount; /* its root, O_PATH: held, so that it is not unmounted where it can only be broken off */
+	int readahead; /* what sets it in /sys, open for writing; or -1 */
+};
+
+/* Serves volume `number`. */
+int volume_relay_add(
+	struct volume_relay *relay, uint32_t number, const struct volume_mount *mount, struct error *err);

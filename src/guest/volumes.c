@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/volumes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "guest/beneath.h"
+#include "guest/device.h"
+#include "guest/made.h"
+#include "guest/volume_relay.h"
+
+#define MOUNT_TIME MILLISECONDS(60000) /* a volume may be mounted in another, which a slow host answers for \
+					*/
+#define STATX_DONT_SYNC 0x4000
+#define REPORT          3 /* descriptor of the pipe to the agent */
+
+static int configure(int fs, unsigned command, const char *key, const char *value)
+{
+	return (int)syscall(SYS_fsconfig, fs, command, key, value, 0);
+}
+
+/* The file system, not yet anywhere: the kernel sends its first message and does not wait for the answer. */
+static int make_mount(int fuse, bool read_only)
+{
+	_cleanup_fd_ int fs = (int)syscall(SYS_fsopen, "fuse", FSOPEN_CLOEXEC);
+	char number[16];
+
+	snprintf(number, sizeof number, "%d", fuse);
+	if (fs < 0 || configure(fs, FSCONFIG_SET_STRING, "source", "monocore") < 0 ||
+		configure(fs, FSCONFIG_SET_STRING, "fd", number) < 0 ||
+		configure(fs, FSCONFIG_SET_STRING, "rootmode", "40000") < 0 ||
+		configure(fs, FSCONFIG_SET_STRING, "user_id", "0") < 0 ||
+		configure(fs, FSCONFIG_SET_STRING, "group_id", "0") < 0 ||
+		configure(fs, FSCONFIG_SET_FLAG, "allow_other", NULL) < 0 ||
+		configure(fs, FSCONFIG_SET_FLAG, "default_permissions", NULL) < 0 ||
+		(read_only && configure(fs, FSCONFIG_SET_FLAG, "ro", NULL) < 0) ||
+		configure(fs, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
+		return -1;
+	return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, read_only ? MOUNT_ATTR_RDONLY : 0);
+}
+
+/* What statx(2) fills in (Linux, include/uapi/linux/stat.h), which musl 1.2.3 does not have. */
+struct statx_answer {
+	uint8_t before[136];
+	uint32_t device_major, device_minor;
+	uint8_t behind[112];
+};
+_Static_assert(sizeof(struct statx_answer) == 256, "as the kernel has it");
+
+/* The device's number without a question to the host. */
+static int open_readahead(int mount)
+{
+	struct statx_answer s;
+	char path[64];
+
+	if (syscall(SYS_statx, mount, "", AT_EMPTY_PATH | STATX_DONT_SYNC, 0, &s) < 0)
+		return -1;
+	snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", s.device_major, s.device_minor);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
+
+static int mount_one(struct volume_relay *relay, uint32_t number, const struct message_mount *m, bool first,
+	struct error *err)
+{
+	_cleanup_fd_ int target = beneath_make(AT_FDCWD, m->path, BENEATH_ROOT, made_maker(first));
+	_cleanup_fd_ int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC), mount = -1;
+	struct volume_mount v;
+
+	if (target < 0)
+		return error_errno(err, errno, "make the volume's mount point %s", m->path);
+	if (fuse < 0)
+		return error_set(
+			err, ERROR_UNAVAILABLE, "the guest's kernel has no FUSE, which volumes need");
+	mount = make_mount(fuse, m->flags & MOUNT_READ_ONLY);
+	if (mount < 0 || syscall(SYS_move_mount, mount, "", target, "",
+				 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_errno(err, errno, "mount the volume on %s", m->path);
+	v.readahead = open_readahead(mount);
+	v.fuse = TAKE_FD(fuse);
+	v.mount = TAKE_FD(mount);
+	return volume_relay_add(relay, number, &v, err);
+}
+
+static int mount_all(const struct message_mount *mounts, uint32_t count, bool first, struct error *err)
+{
+	struct volume_relay *relay;
+	int port, r = device_find_port(VOLUMES_PORT_NAME, 0, &port, err);
+
+	if (r == 0)
+		r = volume_relay_new(port, count, &relay, err);
+	if (r == 0)
+		r = volume_relay_start(relay, err);
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = mount_one(relay, i, &mounts[i], first, err);
+	return r;
+}
+
+/* TERM is for the sandbox's processes, and this one must outlive them. */
+static void become_relay(int report)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	prctl(PR_SET_NAME, "mcagent-volumes");
+	if (dup2(report, REPORT) < 0 || fcntl(REPORT, F_SETFD, FD_CLOEXEC) < 0)
+		_exit(1);
+	syscall(SYS_close_range, REPORT + 1, ~0U, 0);
+}
+
+static _Noreturn void run_relay(const struct message_mount *mounts, uint32_t count, bool first, int report)
+{
+	struct error err = {0};
+
+	become_relay(report);
+	if (mount_all(mounts, count, first, &err) == 0)
+		err.code = ERROR_NONE;
+	if (write(REPORT, &err, sizeof err) != sizeof err || err.code)
+		_exit(1);
+	close(REPORT);
+	for (;;)
+		pause();
+}
+
+static int await_report(int report, struct error *err)
+{
+	struct pollfd p = {.fd = report, .events = POLLIN};
+	uint64_t deadline = clock_monotonic() + MOUNT_TIME;
+	struct error said;
+	int n;
+
+	while ((n = poll(&p, 1, clock_poll_timeout(deadline))) < 0 && errno == EINTR)
+		;
+	if (n == 0)
+		return error_set(err, ERROR_TIMEOUT, "mount the volumes: the host does not answer");
+	if (read(report, &said, sizeof said) != sizeof said)
+		return error_set(err, ERROR_CLOSED, "mount the volumes: their process ended");
+	if (said.code)
+		*err = said;
+	return -(int)said.code;
+}
+
+int volumes_mount(
+	const struct message_mount *mounts, uint32_t count, bool first, pid_t *pid, struct error *err)
+{
+	int ends[2], r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "make a pipe");
+	*pid = fork();
+	if (*pid == 0)
+		run_relay(mounts, count, first, ends[1]);
+	close(ends[1]);
+	r = *pid < 0 ? error_errno(err, errno, "start the volumes' process") : await_report(ends[0], err);
+	close(ends[0]);
+	return r;
+}
+
+/* In a process that may be left waiting. */
+static void sync_until(uint64_t deadline)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		sync();
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
+		if (clock_monotonic() > deadline) {
+			kill(pid, SIGKILL);
+			return;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+void volumes_end(pid_t pid, uint64_t deadline)
+{
+	sync_until(deadline);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
