@@ -35,8 +35,8 @@ enum vfs_can {
 	VFS_CAN_BTIME = 64,
 	VFS_CAN_PERSIST = 128,
 	VFS_CAN_EXCHANGE = 256,
-	VFS_CAN_COUNT = 512, /* a directory's link count is 2 and one for each directory in it */
-	VFS_CAN_HUGE = 1024, /* offsets up to INT64_MAX; otherwise -EFBIG is fine */
+	VFS_CAN_COUNT = 512,         /* a directory's link count is 2 and one for each directory in it */
+	VFS_CAN_HUGE = 1024,         /* offsets up to INT64_MAX; otherwise -EFBIG is fine */
 	VFS_CANNOT_OWN_LINKS = 2048, /* symbolic links have a default owner, whatever is set */
 };
 
@@ -123,7 +123,8 @@ typedef void vfs_promise(struct vfs *fs, unsigned can);
 	X(writers_at_once_lose_nothing) \
 	X(appenders_at_once_lose_nothing) \
 	X(a_name_is_made_by_one_of_many) \
-	X(renames_at_once_leave_a_tree)
+	X(renames_at_once_leave_a_tree) \
+	X(twenty_thousand_calls_leave_what_a_plain_buffer_has)
 
 #define VFS_PROMISES_DIRECTORIES(X) \
 	X(a_directory_lists_what_is_in_it) \

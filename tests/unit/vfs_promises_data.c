@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "vfs_exercise.h"
 #include "vfs_make.h"
 #include "vfs_promises.h"
 
@@ -557,4 +558,10 @@ void promise_renames_at_once_leave_a_tree(struct vfs *fs, unsigned can)
 	work(&crew, move_about);
 	/* Nothing replaced anything: all were full. */
 	CHECK_INT(count_objects(fs, crew.ino, 0), 8);
+}
+
+void promise_twenty_thousand_calls_leave_what_a_plain_buffer_has(struct vfs *fs, unsigned can)
+{
+	for (uint32_t seed = 1; seed <= 3; seed++)
+		vfs_exercise_file(fs, can, seed, 20000);
 }
