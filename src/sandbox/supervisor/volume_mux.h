@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's side of the port of volumes (docs/formats/volume.md), without any I/O: bytes of the port on one
+ * side, FUSE messages of a server for each volume on the other. It keeps the windows, and all requests until
+ * they are answered, so that a server that dies can be replaced.
+ *
+ * The guest is hostile, and a server may have been taken over by it: both are judged, and what is kept of a
+ * volume is bounded by its windows.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct volume_mux;
+
+int volume_mux_new(uint32_t count, struct volume_mux **mux, struct error *err);
+void volume_mux_free(struct volume_mux *mux);
+
+/* From the guest: room to read(2) into, then how much came. INVALID: the guest breaks the protocol. */
+uint8_t *volume_mux_space(struct volume_mux *mux, size_t *room);
+int volume_mux_filled(struct volume_mux *mux, size_t n, struct error *err);
+
+/* To the guest: the next bytes for the port (NULL: none), then how many of them it took. */
+const uint8_t *volume_mux_output(struct volume_mux *mux, size_t *n);
+void volume_mux_written(struct volume_mux *mux, size_t n);
+
+/* To the server of a volume: the same. */
+const uint8_t *volume_mux_request(struct volume_mux *mux, uint32_t volume, size_t *n);
+void volume_mux_requested(struct volume_mux *mux, uint32_t volume, size_t n);
+
+/* From the server: NULL where nothing is to be read now, since the guest is behind. INVALID: it does not
+ * speak FUSE, and is to be replaced. */
+uint8_t *volume_mux_reply_space(struct volume_mux *mux, uint32_t volume, size_t *room);
+int volume_mux_replied(struct volume_mux *mux, uint32_t volume, size_t n, struct error *err);
+
+/* The volume has a new server, in place of one that died: it will get what was not answered. NO_MEMORY. */
+int volume_mux_resume(struct volume_mux *mux, uint32_t volume, struct error *err);
+
+/* The volume will not be served any more: the guest is told. */
+void volume_mux_end(struct volume_mux *mux, uint32_t volume);
+
+/* It is over for either side: it needs no server. */
+bool volume_mux_is_over(const struct volume_mux *mux, uint32_t volume);
