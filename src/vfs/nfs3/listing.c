@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * READDIR and READDIRPLUS (RFC 1813, 3.3.16 and 17).
+ *
+ * Cookies are the file system's: they stay good for as long as the directory does, so the verifier that comes
+ * with them is always zero. What comes is kept until the walk is over: handles are asked for afterwards,
+ * since a file system may hold a lock while it lists.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "vfs/nfs3/parts.h"
+
+#define ENTRIES_MAX (1u << 20)
+/* Bytes of READDIR3resok beside the entries: attributes, verifier, the end of the list, eof. */
+#define AROUND (4u + NFS3_ATTRIBUTES_SIZE + NFS3_VERIFIER_SIZE + 4u + 4u)
+/* Of an entry beside its name: that there is one, number, length, cookie. */
+#define ENTRY (4u + 8u + 4u + 8u)
+/* What READDIRPLUS has more, at most. */
+#define ENTRY_PLUS (4u + NFS3_ATTRIBUTES_SIZE + 4u + 4u + NFS3_HANDLE_MAX)
+
+struct kept {
+	uint64_t ino, cookie;
+	uint32_t name_size;
+	bool has_attributes;
+	struct vfs_attributes a;
+	char name[]; /* and what aligns the next one */
+};
+
+struct listing {
+	struct vfs *fs;
+	bool plus;
+	size_t room, name_room; /* bytes left; of names and cookies only */
+	struct buffer kept;
+	bool full;
+};
+
+static size_t padded(size_t n)
+{
+	return (n + 3) & ~(size_t)3;
+}
+
+static size_t kept_size(size_t name_size)
+{
+	return (sizeof(struct kept) + name_size + 15) & ~(size_t)15;
+}
+
+static bool fits(const struct listing *l, size_t name_size)
+{
+	size_t names = ENTRY + padded(name_size);
+
+	/* The first one comes whatever the client thinks of the names' size. */
+	return names + (l->plus ? ENTRY_PLUS : 0) <= l->room && (names <= l->name_room || l->kept.size == 0);
+}
+
+static int keep(void *context, const struct vfs_entry *e)
+{
+	struct listing *l = context;
+	size_t names = ENTRY + padded(e->name_size), size = kept_size(e->name_size);
+	struct kept *k;
+
+	if (!fits(l, e->name_size) || !buffer_reserve(&l->kept, size)) {
+		l->full = true;
+		return 1;
+	}
+	k = (struct kept *)(l->kept.data + l->kept.size);
+	*k = (struct kept){.ino = e->ino,
+		.cookie = e->cookie,
+		.name_size = (uint32_t)e->name_size,
+		.has_attributes = e->attributes != NULL};
+	if (e->attributes)
+		k->a = *e->attributes;
+	memcpy(k->name, e->name, e->name_size);
+	l->kept.size += size;
+	l->room -= names + (l->plus ? ENTRY_PLUS : 0);
+	l->name_room -= names < l->name_room ? names : l->name_room;
+	return 0;
+}
+
+static void write_entry(struct nfs3_request *q, bool plus, const struct kept *k)
+{
+	struct xdr x = xdr_writer(&q->entries);
+	struct nfs3_entry e = {
+		.fileid = k->ino, .name = {(const uint8_t *)k->name, k->name_size}, .cookie = k->cookie};
+
+	if (k->has_attributes) {
+		e.attributes = nfs3_post(q->server, &k->a);
+		e.has_handle = nfs3_make_handle(q->server, k->a.ino, &e.handle) == NFS3_OK;
+	}
+	nfs3_code_entry(&x, plus, &e);
+}
+
+/* Writes what was kept, and forgets the objects. */
+static void write_entries(struct nfs3_request *q, const struct listing *l)
+{
+	for (size_t at = 0; at < l->kept.size;) {
+		const struct kept *k = (const struct kept *)(l->kept.data + at);
+
+		write_entry(q, l->plus, k);
+		if (k->has_attributes)
+			vfs_forget(q->fs, k->a.ino, 1);
+		at += kept_size(k->name_size);
+	}
+}
+
+static uint32_t walk(struct nfs3_request *q, const struct vfs_attributes *directory, struct listing *l)
+{
+	/* Who may only list gets no attributes. */
+	bool attributes = l->plus && nfs3_may(q, directory, VFS_EXECUTE) == NFS3_OK;
+	vfs_handle handle;
+	int r = vfs_opendir(q->fs, directory->ino, &handle);
+
+	if (r < 0)
+		return nfs3_status(r);
+	r = vfs_readdir(q->fs, directory->ino, handle, q->a.cookie, attributes, keep, l);
+	vfs_releasedir(q->fs, directory->ino, handle);
+	if (r == 0)
+		write_entries(q, l);
+	else
+		for (size_t at = 0; at < l->kept.size;) {
+			const struct kept *k = (const struct kept *)(l->kept.data + at);
+
+			if (k->has_attributes)
+				vfs_forget(q->fs, k->a.ino, 1);
+			at += kept_size(k->name_size);
+		}
+	return nfs3_status(r);
+}
+
+static uint32_t list(struct nfs3_request *q, const struct vfs_attributes *directory, struct listing *l)
+{
+	uint32_t status = nfs3_may(q, directory, VFS_MAY_READ);
+
+	if (status == NFS3_OK)
+		status = walk(q, directory, l);
+	if (status != NFS3_OK)
+		return status;
+	if (l->kept.failed || q->entries.failed)
+		return NFS3ERR_JUKEBOX;
+	if (l->full && l->kept.size == 0)
+		return NFS3ERR_TOOSMALL;
+	q->r.entries = (struct xdr_bytes){q->entries.data, (uint32_t)q->entries.size};
+	q->r.end = !l->full;
+	return NFS3_OK;
+}
+
+static void run(struct nfs3_request *q, bool plus)
+{
+	_cleanup_object_ struct nfs3_object directory = {0};
+	uint32_t most = q->a.most < ENTRIES_MAX ? q->a.most : ENTRIES_MAX;
+	struct listing l = {.fs = q->fs,
+		.plus = plus,
+		.room = most > AROUND ? most - AROUND : 0,
+		.name_room = plus ? q->a.directory_count : SIZE_MAX};
+
+	q->r.status = nfs3_resolve_directory(q, &q->a.object, &directory);
+	if (directory.fs)
+		q->r.object = nfs3_post(q->server, &directory.a);
+	if (q->r.status == NFS3_OK)
+		q->r.status = list(q, &directory.a, &l);
+	buffer_free(&l.kept);
+}
+
+void nfs3_readdir(struct nfs3_request *q)
+{
+	run(q, false);
+}
+
+void nfs3_readdirplus(struct nfs3_request *q)
+{
+	run(q, true);
+}
