@@ -103,6 +103,7 @@ TEST(no_more_is_allocated_than_there_is)
 	struct memory_options options = {.bytes = 1 << 20};
 	_cleanup_vfs_ struct vfs *fs = make(&options);
 	uint64_t file = vfs_make_file(fs, VFS_ROOT, "f"), before = free_blocks(fs);
+	vfs_handle handle;
 
 	CHECK_ERRNO(vfs_allocate(fs, file, VFS_NO_HANDLE, 0, 0, INT64_MAX), ENOSPC);
 	CHECK_ERRNO(vfs_allocate(fs, file, VFS_NO_HANDLE, VFS_ZERO_RANGE, 0, 2 << 20), ENOSPC);
@@ -111,6 +112,30 @@ TEST(no_more_is_allocated_than_there_is)
 	CHECK_CALL(vfs_allocate(fs, file, VFS_NO_HANDLE, VFS_PUNCH_HOLE | VFS_KEEP_SIZE, 0, INT64_MAX));
 	CHECK_CALL(vfs_allocate(fs, file, VFS_NO_HANDLE, 0, INT64_MAX - 4096, 4096));
 	CHECK_INT(vfs_attributes_of(fs, file).size, INT64_MAX);
+	handle = vfs_opened(fs, file, VFS_WRITE | VFS_APPEND);
+	CHECK_ERRNO(vfs_write(fs, file, handle, "x", 1, 0), EFBIG);
+	vfs_release(fs, file, handle);
+}
+
+TEST(a_walk_without_a_handle_that_renames_what_comes_sees_each_once)
+{
+	_cleanup_vfs_ struct vfs *fs = make(NULL);
+	_cleanup_listing_ struct vfs_listing listing = {0};
+	char name[32];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		vfs_make_file(fs, VFS_ROOT, name);
+	}
+	while (vfs_list(fs, VFS_ROOT, VFS_NO_HANDLE,
+		listing.count ? listing.entries[listing.count - 1].cookie : 0, false, 1, &listing)) {
+		CHECK(listing.count <= 102);
+		snprintf(name, sizeof name, "renamed-%zu", listing.count);
+		if (listing.count > 2)
+			CHECK_CALL(vfs_rename(
+				fs, VFS_ROOT, listing.entries[listing.count - 1].name, VFS_ROOT, name, 0));
+	}
+	CHECK_INT(listing.count, 102);
 }
 
 /* Names, attributes, targets and scattered bytes count, too: each kind alone comes to an end. */
@@ -160,6 +185,12 @@ TEST(all_that_takes_memory_counts)
 	}
 }
 
+#define LONG_NAME \
+	"a name of some two hundred bytes, which take room for as long as it is there, twice at that, and " \
+	"of " \
+	"which nothing may be left when the name is a short one again, as it was before all of this was " \
+	"done"
+
 TEST(room_that_was_given_back_is_all_there)
 {
 	struct memory_options options = {.bytes = 8 << 20};
@@ -169,7 +200,7 @@ TEST(room_that_was_given_back_is_all_there)
 	struct vfs_attributes a;
 	char name[16];
 
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 50; round++) {
 		for (int i = 0; i < 1000; i++) {
 			snprintf(name, sizeof name, "%d", i);
 			CHECK_CALL(vfs_link(fs, file, d, name, &a));
@@ -177,6 +208,8 @@ TEST(room_that_was_given_back_is_all_there)
 		}
 		for (int i = 0; i < 100; i++)
 			vfs_put(fs, file, (uint64_t)i << 20, "text");
+		CHECK_CALL(vfs_rename(fs, d, "f", d, LONG_NAME, 0));
+		CHECK_CALL(vfs_rename(fs, d, LONG_NAME, d, "f", 0));
 		CHECK(free_blocks(fs) < before - 100);
 		CHECK_CALL(
 			vfs_allocate(fs, file, VFS_NO_HANDLE, VFS_PUNCH_HOLE | VFS_KEEP_SIZE, 0, 1ull << 40));
@@ -233,6 +266,25 @@ TEST(there_are_as_many_handles_as_the_limit_says)
 	vfs_releasedir(fs, VFS_ROOT, more);
 	for (int i = 0; i < 40; i++)
 		vfs_release(fs, file, handles[i]);
+}
+
+TEST(a_closed_handle_is_not_the_next_one)
+{
+	_cleanup_vfs_ struct vfs *fs = make(NULL);
+	uint64_t file = vfs_make_file(fs, VFS_ROOT, "f");
+	vfs_handle closed[100], open;
+
+	for (int i = 0; i < 100; i++) {
+		closed[i] = vfs_opened(fs, file, VFS_WRITE);
+		vfs_release(fs, file, closed[i]);
+	}
+	open = vfs_opened(fs, file, VFS_WRITE);
+	for (int i = 0; i < 100; i++) {
+		CHECK_ERRNO(vfs_write(fs, file, closed[i], "x", 1, 0), EBADF);
+		vfs_release(fs, file, closed[i]);
+	}
+	CHECK_INT(vfs_write(fs, file, open, "x", 1, 0), 1);
+	vfs_release(fs, file, open);
 }
 
 TEST(xattrs_of_an_object_are_bounded)

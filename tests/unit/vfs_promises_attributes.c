@@ -264,6 +264,8 @@ void promise_every_change_of_an_object_shows(struct vfs *fs, unsigned can)
 	check_changed(fs, file, &before, "link");
 	CHECK_CALL(vfs_unlink(fs, VFS_ROOT, "g"));
 	check_changed(fs, file, &before, "unlink");
+	CHECK_CALL(vfs_rename(fs, VFS_ROOT, "f", VFS_ROOT, "g", 0));
+	check_changed(fs, file, &before, "rename");
 	set(fs, file, (struct vfs_attributes){.mtime = {1, 1}}, VFS_SET_MTIME);
 	check_changed(fs, file, &before, "utimes");
 	if (!(can & VFS_CAN_XATTRS))

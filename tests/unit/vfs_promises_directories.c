@@ -223,7 +223,7 @@ void promise_a_listing_ends_though_every_entry_is_renamed(struct vfs *fs, unsign
 	uint64_t d = vfs_make_directory(fs, VFS_ROOT, "d"), e = vfs_make_directory(fs, VFS_ROOT, "e");
 	_cleanup_listing_ struct vfs_listing listing = {0};
 	vfs_handle handle;
-	char name[300];
+	char name[16];
 
 	(void)can;
 	for (int i = 0; i < 100; i++) {
@@ -236,9 +236,9 @@ void promise_a_listing_ends_though_every_entry_is_renamed(struct vfs *fs, unsign
 		const char *came = listing.entries[listing.count - 1].name;
 
 		CHECK(listing.count < 10000);
-		if (came[0] == '.' || strlen(came) > 200)
+		if (came[0] == '.')
 			continue;
-		snprintf(name, sizeof name, "%s.bak", came);
+		snprintf(name, sizeof name, "%zu", 1000 + listing.count);
 		CHECK_CALL(vfs_rename(fs, d, came, d, name, 0));
 		CHECK_CALL(vfs_rename(fs, d, name, e, name, 0));
 		CHECK_CALL(vfs_rename(fs, e, name, d, name, 0));

@@ -163,6 +163,7 @@ void promise_forgetting_too_often_harms_nothing(struct vfs *fs, unsigned can)
 {
 	uint64_t file = vfs_make_text(fs, VFS_ROOT, "f", "text");
 	vfs_handle handle = vfs_opened(fs, file, VFS_READ | VFS_WRITE);
+	struct vfs_attributes a;
 	char bytes[8] = {0};
 
 	(void)can;
@@ -175,6 +176,7 @@ void promise_forgetting_too_often_harms_nothing(struct vfs *fs, unsigned can)
 	CHECK_INT(vfs_read(fs, file, handle, bytes, sizeof bytes, 0), 4);
 	CHECK_TEXT(bytes, "text");
 	vfs_release(fs, file, handle);
+	CHECK_ERRNO(vfs_getattr(fs, file, VFS_NO_HANDLE, &a), ESTALE);
 	CHECK_ERRNO(vfs_look(fs, VFS_ROOT, "f"), ENOENT);
 	CHECK(vfs_attributes_of(fs, VFS_ROOT).links >= 1);
 }
