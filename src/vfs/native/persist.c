@@ -23,6 +23,7 @@
 #include "vfs/native/native_parts.h"
 
 #define VERSION     1u
+#define LEVELS_MOST 4096 /* of directories that the index is asked for */
 #define KERNEL_MOST (VFS_PERSISTENT_MAX - 26u)
 
 struct kernel_handle {
@@ -159,38 +160,61 @@ static int meant(struct native *fs, const struct native_identity *is, struct nat
 	return -ESTALE;
 }
 
-/* The path that the index tells, put together from its end. */
+struct path {
+	char *text; /* the last `used` bytes of `size` */
+	size_t size, used;
+};
+
+static void path_free(struct path *path)
+{
+	free(path->text);
+}
+
+/* Writes `name` and a slash before the text that ends at the buffer's end. */
+static bool put_before(struct path *path, const char *name)
+{
+	size_t n = strnlen(name, VFS_NAME_MAX + 1), left = path->size - path->used;
+
+	if (n == 0 || n > VFS_NAME_MAX)
+		return false;
+	if (left < n + 1) {
+		size_t size = path->size ? path->size * 2 : 1024;
+		char *longer = size <= NATIVE_PATH_MOST ? malloc(size) : NULL;
+
+		if (!longer)
+			return false;
+		if (path->used)
+			memcpy(longer + size - path->used, path->text + path->size - path->used, path->used);
+		free(path->text);
+		path->text = longer;
+		path->size = size;
+	}
+	path->used += n + 1;
+	memcpy(path->text + path->size - path->used, name, n);
+	path->text[path->size - path->used + n] = path->used == n + 1 ? '\0' : '/';
+	return true;
+}
+
+/* The path that the index tells is put together from its end. */
 static int find_in_index(struct native *fs, const struct native_identity *is, struct native_inode **inode)
 {
 	const struct native_index *index = &fs->options.index;
-	_cleanup_free_ char *path = NULL;
+	_cleanup_(path_free) struct path path = {0};
 	struct native_identity at = *is;
-	size_t size = 0;
 	int r;
 
-	while (index->load && at.ino) {
+	for (int level = 0; index->load && at.ino; level++) {
 		struct native_identity parent = {0};
-		char name[VFS_NAME_MAX + 1], *longer;
-		size_t n;
+		char name[VFS_NAME_MAX + 1];
 
-		if (index->load(index->context, &at, &parent, name) < 0)
+		if (level == LEVELS_MOST || index->load(index->context, &at, &parent, name) < 0 ||
+			!put_before(&path, name))
 			return -ESTALE;
-		n = strnlen(name, sizeof name);
-		if (n == 0 || n == sizeof name || size + n + 1 > NATIVE_PATH_MOST)
-			return -ESTALE;
-		longer = malloc(size + n + 1);
-		if (!longer)
-			return -ENOMEM;
-		memcpy(longer, name, n);
-		longer[n] = size ? '/' : '\0';
-		if (size)
-			memcpy(longer + n + 1, path, size);
-		free(path);
-		path = longer;
-		size += n + 1;
 		at = parent;
 	}
-	r = path ? native_enter_path(fs, path, inode) : -ESTALE;
+	if (!path.used)
+		return -ESTALE;
+	r = native_enter_path(fs, path.text + path.size - path.used, inode);
 	return r < 0 ? r : meant(fs, is, inode);
 }
 

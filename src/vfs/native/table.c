@@ -291,12 +291,13 @@ static void place_drop(struct native *fs, struct native_place **place)
 	}
 }
 
-/* What was seen now is true, so a place above that leads back to the inode is out of date. */
+/* What was seen now is true: if the parent's place leads back to the inode, one of the places between them is
+ * out of date. The parent's is given up, since it is open now and can be found by that. */
 static void break_circle(struct native *fs, const struct native_inode *inode, struct native_inode *parent)
 {
-	for (struct native_inode *i = parent; i && i->place; i = i->place->parent)
+	for (const struct native_inode *i = parent; i && i->place; i = i->place->parent)
 		if (i->place->parent == inode) {
-			place_drop(fs, &i->place);
+			place_drop(fs, &parent->place);
 			return;
 		}
 }
