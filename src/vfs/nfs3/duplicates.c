@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "vfs/nfs3/parts.h"
 
 #define NONE UINT32_MAX
+#define YOUNG \
+	(300 * NANOSECONDS_PER_SECOND) /* no client repeats a call after that; its number may come again */
 
 enum state { FREE, BUSY, DONE };
 
@@ -18,6 +21,7 @@ struct slot {
 	enum state state;
 	uint32_t waiting; /* threads that want its reply: it is not used anew meanwhile */
 	uint32_t next;    /* in its bucket */
+	uint64_t done;    /* clock_monotonic() */
 	uint8_t *reply;
 	size_t size;
 };
@@ -135,6 +139,10 @@ int nfs3_duplicates_begin(
 		if (s->state == DONE && s->size == 0 && s->waiting == 0)
 			clear(d, s);
 	}
+	if (s && clock_monotonic() - s->done > YOUNG && s->waiting == 0) {
+		clear(d, s);
+		s = NULL;
+	}
 	if (s)
 		buffer_append(reply, s->reply, s->size);
 	else
@@ -157,6 +165,7 @@ void nfs3_duplicates_end(struct nfs3_duplicates *d, int slot, const void *reply,
 		s->size = size;
 	}
 	s->state = DONE;
+	s->done = clock_monotonic();
 	if (!s->reply && s->waiting == 0)
 		clear(d, s);
 	pthread_cond_broadcast(&d->ended);
