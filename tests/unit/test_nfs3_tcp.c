@@ -20,62 +20,14 @@
 #include "base/clock.h"
 #include "codec/nfs3.h"
 #include "codec/rpc.h"
-#include "os/socket_owner.h"
+#include "nfs3_service.h"
 #include "test.h"
-#include "vfs/memory/memory.h"
-#include "vfs/nfs3/tcp.h"
 
-#define EXPORT   "/once"
 #define OTHER    12345u /* another user */
 #define HITS     60     /* fewer than a backlog holds */
 #define PATIENCE (20 * NANOSECONDS_PER_SECOND)
 
-struct service {
-	struct vfs *fs;
-	struct nfs3_server *server;
-	struct nfs3_tcp *tcp;
-	pthread_t thread;
-	uint16_t port;
-	struct socket_owner_policy policy;
-};
-
-static void *run(void *context)
-{
-	struct error err;
-
-	if (nfs3_tcp_run(context, &err) < 0)
-		fprintf(stderr, "%s\n", err.text);
-	return NULL;
-}
-
-static void service_open(struct service *s, const struct nfs3_tcp_options *given, const char *address)
-{
-	struct nfs3_options options = {.export = EXPORT, .export_stays = true};
-	struct nfs3_tcp_options tcp = *given;
-	struct error err;
-	int listening;
-
-	*s = (struct service){.policy = {.uid = geteuid()}};
-	CHECK_OK(socket_owner_open(&s->policy.diag, &err));
-	CHECK_OK(memory_new(NULL, &s->fs, &err));
-	CHECK_OK(nfs3_server_new(s->fs, &options, &s->server, &err));
-	CHECK_OK(nfs3_listen(address, 0, &listening, &s->port, &err));
-	tcp.allowed = socket_owner_allows;
-	tcp.context = &s->policy;
-	CHECK_OK(nfs3_tcp_new(s->server, listening, &tcp, &s->tcp, &err));
-	CHECK_INT(pthread_create(&s->thread, NULL, run, s->tcp), 0);
-}
-
-static void service_close(struct service *s)
-{
-	nfs3_tcp_stop(s->tcp);
-	pthread_join(s->thread, NULL);
-	nfs3_tcp_free(s->tcp);
-	nfs3_server_free(s->server);
-	vfs_destroy(s->fs);
-	close(s->policy.diag);
-}
-#define _cleanup_service_ __attribute__((cleanup(service_close)))
+static const struct nfs3_options options = {.export_stays = true};
 
 static int connect_to(uint16_t port)
 {
@@ -189,7 +141,7 @@ static struct nfs3_handle mount_root(int fd)
 {
 	_cleanup_(rpc_reader_free) struct rpc_reader reader = {.most = 4096};
 	_cleanup_buffer_ struct buffer out = {0}, arguments = {0}, record = {0};
-	struct xdr_bytes path = {(const uint8_t *)EXPORT, sizeof EXPORT - 1};
+	struct xdr_bytes path = {(const uint8_t *)SERVICE_EXPORT, sizeof SERVICE_EXPORT - 1};
 	struct xdr x = xdr_writer(&arguments);
 	struct nfs3_handle root = {0};
 	uint32_t status = 1, flavor;
@@ -224,7 +176,7 @@ TEST(one_port_serves_both_programs)
 	_cleanup_fd_ int fd = -1;
 	struct nfs3_arguments a = {0};
 
-	service_open(&s, &(struct nfs3_tcp_options){0}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){0});
 	fd = connect_to(s.port);
 	a.object = mount_root(fd);
 	CHECK_INT(call(fd, NFS3_GETATTR, &a, &record).object.a.type, NF3DIR);
@@ -256,7 +208,7 @@ TEST(many_calls_at_once_are_all_answered)
 	struct nfs3_arguments none = {0};
 	struct xdr x;
 
-	service_open(&s, &(struct nfs3_tcp_options){.calls = 4, .threads = 3}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){.calls = 4, .threads = 3});
 	fd = connect_to(s.port);
 	for (uint32_t i = 0; i < 500; i++)
 		put_nfs(&out, i, NFS3_NULL, &none);
@@ -278,7 +230,7 @@ TEST(calls_may_come_a_byte_at_a_time)
 	struct nfs3_arguments none = {0};
 	struct xdr x;
 
-	service_open(&s, &(struct nfs3_tcp_options){0}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){0});
 	fd = connect_to(s.port);
 	put_nfs(&out, 5, NFS3_NULL, &none);
 	for (size_t i = 0; i < out.size; i++) {
@@ -297,7 +249,7 @@ TEST(large_data_goes_there_and_back)
 	struct nfs3_arguments a = {.count = VFS_IO_MAX, .data = {data, VFS_IO_MAX}};
 	struct nfs3_results r;
 
-	service_open(&s, &(struct nfs3_tcp_options){0}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){0});
 	for (uint32_t i = 0; i < VFS_IO_MAX; i++)
 		data[i] = (uint8_t)(i * 31 >> 7);
 	fd = connect_to(s.port);
@@ -318,7 +270,7 @@ TEST(garbage_ends_its_own_connection_only)
 	static const size_t sizes[] = {4, 8, 4, 8, 44};
 	char byte;
 
-	service_open(&s, &(struct nfs3_tcp_options){0}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){0});
 	good = connect_to(s.port);
 	for (size_t i = 0; i < ARRAY_SIZE(garbage); i++) {
 		_cleanup_fd_ int fd = connect_to(s.port);
@@ -339,7 +291,7 @@ TEST(a_client_that_does_not_read_stops_itself_only)
 	struct nfs3_arguments a = {.count = VFS_IO_MAX};
 	struct xdr x;
 
-	service_open(&s, &(struct nfs3_tcp_options){.calls = 4, .threads = 2}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){.calls = 4, .threads = 2});
 	slow = connect_to(s.port);
 	good = connect_to(s.port);
 	a.object = make_file(good, mount_root(good), "f", 2 << 20);
@@ -365,7 +317,7 @@ TEST(clients_that_go_in_the_middle_leave_nothing)
 	_cleanup_fd_ int good = -1;
 	struct nfs3_arguments a = {.count = VFS_IO_MAX};
 
-	service_open(&s, &(struct nfs3_tcp_options){.connections = 4, .calls = 4}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){.connections = 4, .calls = 4});
 	good = connect_to(s.port);
 	a.object = make_file(good, mount_root(good), "f", 2 << 20);
 	for (uint32_t i = 0; i < 20; i++)
@@ -397,7 +349,7 @@ TEST(connections_beyond_the_limit_are_closed)
 	_cleanup_service_ struct service s;
 	int fds[5];
 
-	service_open(&s, &(struct nfs3_tcp_options){.connections = 3}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){.connections = 3});
 	for (int i = 0; i < 5; i++) {
 		fds[i] = connect_to(s.port);
 		CHECK(answers(fds[i]) == (i < 3));
@@ -446,7 +398,7 @@ TEST(clients_at_once_do_not_mix)
 	struct client clients[8];
 	pthread_t threads[8];
 
-	service_open(&s, &(struct nfs3_tcp_options){.threads = 4}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){.threads = 4});
 	for (int i = 0; i < 8; i++) {
 		clients[i] = (struct client){.port = s.port, .number = i};
 		CHECK_INT(pthread_create(&threads[i], NULL, be_client, &clients[i]), 0);
@@ -593,7 +545,7 @@ static int try_null(uint16_t port)
 static int hit_and_run(uint16_t port)
 {
 	_cleanup_buffer_ struct buffer out = {0}, arguments = {0};
-	struct xdr_bytes path = {(const uint8_t *)EXPORT, sizeof EXPORT - 1};
+	struct xdr_bytes path = {(const uint8_t *)SERVICE_EXPORT, sizeof SERVICE_EXPORT - 1};
 	struct xdr x = xdr_writer(&arguments);
 
 	mount3_code_path(&x, &path);
@@ -612,7 +564,7 @@ TEST(another_user_gets_not_even_null)
 	_cleanup_service_ struct service s;
 	_cleanup_fd_ int fd = -1;
 
-	service_open(&s, &(struct nfs3_tcp_options){0}, NULL);
+	service_open(&s, &options, &(struct nfs3_tcp_options){0});
 	fd = connect_to(s.port);
 	CHECK(answers(fd));
 	if (geteuid() != 0) {
@@ -650,36 +602,21 @@ static bool count_allowed(void *context, int fd)
 
 TEST(another_user_that_closes_at_once_is_not_taken_for_the_kernel)
 {
-	struct nfs3_options options = {.export = EXPORT};
-	struct socket_owner_policy policy = {.uid = OTHER + 1, .kernel = true};
-	struct gate gate = {.policy = &policy};
+	struct gate gate = {0};
 	struct nfs3_tcp_options tcp = {.allowed = count_allowed, .context = &gate};
-	struct vfs *fs;
-	struct nfs3_server *server;
-	struct nfs3_tcp *t;
-	struct error err;
-	pthread_t thread;
-	uint16_t port;
-	int listening;
+	struct service s;
 
-	CHECK_OK(socket_owner_open(&policy.diag, &err));
-	CHECK_OK(memory_new(NULL, &fs, &err));
-	CHECK_OK(nfs3_server_new(fs, &options, &server, &err));
-	CHECK_OK(nfs3_listen(NULL, 0, &listening, &port, &err));
-	CHECK_OK(nfs3_tcp_new(server, listening, &tcp, &t, &err));
-	CHECK_INT(pthread_create(&thread, NULL, run, t), 0);
+	gate.policy = &s.policy;
+	service_open(&s, &options, &tcp);
+	s.policy.uid = OTHER + 1;
+	s.policy.kernel = true;
 	if (geteuid() == 0)
-		CHECK_INT(as_other(hit_and_run, port), 0);
+		CHECK_INT(as_other(hit_and_run, s.port), 0);
 	else
-		hit_and_run(port);
+		hit_and_run(s.port);
 	for (uint64_t end = clock_monotonic() + PATIENCE; gate.asked < HITS && clock_monotonic() < end;)
 		usleep(1000);
-	nfs3_tcp_stop(t);
-	pthread_join(thread, NULL);
+	service_close(&s);
 	CHECK_INT(gate.asked, HITS);
 	CHECK_INT(gate.allowed, 0);
-	nfs3_tcp_free(t);
-	nfs3_server_free(server);
-	vfs_destroy(fs);
-	close(policy.diag);
 }
