@@ -43,6 +43,37 @@ static void run(vfs_promise *promise)
 VFS_PROMISES(X)
 #undef X
 
+TEST(a_crowd_leaves_nothing_behind)
+{
+	_cleanup_vfs_ struct vfs *fs = make(NULL);
+	struct vfs_statistics before, after;
+
+	CHECK_CALL(vfs_statfs(fs, &before));
+	promise_a_crowd_leaves_what_can_be_removed(fs, CAN);
+	CHECK_CALL(vfs_statfs(fs, &after));
+	CHECK_INT(after.free, before.free);
+	CHECK_INT(after.files_free, before.files_free);
+}
+
+TEST(a_directory_holds_two_hundred_thousand_names)
+{
+	_cleanup_vfs_ struct vfs *fs = make(NULL);
+	struct vfs_caller me = vfs_me();
+	struct vfs_attributes a;
+	char name[32];
+
+	for (int i = 0; i < 200000; i++) {
+		snprintf(name, sizeof name, "name-%d", i);
+		CHECK_CALL(vfs_mknod(fs, &me, VFS_ROOT, name, S_IFREG | 0644, 0, 0, &a));
+		vfs_forget(fs, a.ino, 1);
+	}
+	for (int i = 0; i < 200000; i++) {
+		snprintf(name, sizeof name, "name-%d", i);
+		CHECK_INT(vfs_find(fs, VFS_ROOT, name).ino, i + 2);
+		CHECK_CALL(vfs_unlink(fs, VFS_ROOT, name));
+	}
+}
+
 /* ---- a real directory ------------------------------------------------------------------------------- */
 
 TEST(any_sequence_of_calls_leaves_the_tree_that_a_real_directory_has)

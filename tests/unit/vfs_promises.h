@@ -120,11 +120,14 @@ typedef void vfs_promise(struct vfs *fs, unsigned can);
 	X(a_transfer_carries_up_to_one_mebibyte) \
 	X(the_last_offsets_are_served_or_refused) \
 	X(what_is_synced_is_synced) \
+	X(twenty_thousand_calls_leave_what_a_plain_buffer_has)
+
+#define VFS_PROMISES_THREADS(X) \
 	X(writers_at_once_lose_nothing) \
 	X(appenders_at_once_lose_nothing) \
 	X(a_name_is_made_by_one_of_many) \
 	X(renames_at_once_leave_a_tree) \
-	X(twenty_thousand_calls_leave_what_a_plain_buffer_has)
+	X(a_crowd_leaves_what_can_be_removed)
 
 #define VFS_PROMISES_DIRECTORIES(X) \
 	X(a_directory_lists_what_is_in_it) \
@@ -156,6 +159,7 @@ typedef void vfs_promise(struct vfs *fs, unsigned can);
 	VFS_PROMISES_RENAME(X) \
 	VFS_PROMISES_ATTRIBUTES(X) \
 	VFS_PROMISES_DATA(X) \
+	VFS_PROMISES_THREADS(X) \
 	VFS_PROMISES_DIRECTORIES(X) \
 	VFS_PROMISES_LIFETIMES(X)
 
