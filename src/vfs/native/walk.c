@@ -106,14 +106,20 @@ static int look_once(struct native *fs, struct native_inode *parent, int at, con
 	return r;
 }
 
+/* -EXDEV is a mount, or what was renamed out of the directory while the kernel looked. */
+static bool is_to_be_tried_again(int r)
+{
+	return r == -EAGAIN || r == -EXDEV;
+}
+
 static int look(struct native *fs, struct native_inode *parent, int at, const char *name, struct statx *s,
 	struct native_inode **inode, int *fd)
 {
 	int r = -EAGAIN;
 
-	for (int tries = 0; r == -EAGAIN && tries < LOOKS_MOST; tries++)
+	for (int tries = 0; is_to_be_tried_again(r) && tries < LOOKS_MOST; tries++)
 		r = look_once(fs, parent, at, name, s, inode, fd);
-	if (r != -EAGAIN)
+	if (!is_to_be_tried_again(r))
 		return r;
 	pthread_rwlock_rdlock(&fs->renames);
 	r = look_once(fs, parent, at, name, s, inode, fd);
