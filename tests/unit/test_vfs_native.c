@@ -19,7 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "os/fs.h"
-#include "vfs/native/native.h"
+#include "vfs/native/native_parts.h"
 #include "vfs_make.h"
 #include "vfs_promises.h"
 
@@ -407,6 +407,16 @@ static void with_mount(struct place *p, const char *type, void (*body)(struct pl
 	do { \
 		if (!(condition)) { \
 			printf("# %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+			fflush(stdout); \
+			_exit(1); \
+		} \
+	} while (0)
+
+#define EXPECT_INT(actual, expected) \
+	do { \
+		long long a_ = (long long)(actual), e_ = (long long)(expected); \
+		if (a_ != e_) { \
+			printf("# %s:%d: %s is %lld, expected %lld\n", __FILE__, __LINE__, #actual, a_, e_); \
 			fflush(stdout); \
 			_exit(1); \
 		} \
@@ -850,7 +860,7 @@ TEST(descriptors_that_others_hold_are_made_up_for)
 		EXPECT(vfs_lookup(p.fs, VFS_ROOT, "directory-0", &a) == 0);
 		EXPECT(vfs_lookup(p.fs, a.ino, "file-7", &a) == 0);
 		for (int i = 0; i < 20; i++)
-			EXPECT(vfs_open(p.fs, a.ino, VFS_READ, &handle) == 0);
+			EXPECT_INT(vfs_open(p.fs, a.ino, VFS_READ, &handle), 0);
 		_exit(0);
 	}
 	CHECK(waitpid(child, &status, 0) == child);
@@ -876,6 +886,23 @@ TEST(known_objects_have_a_limit_and_forgotten_ones_go)
 	vfs_forget(p.fs, a[0].ino, 1);
 	CHECK_CALL(vfs_lookup(p.fs, VFS_ROOT, "59", &a[59]));
 	CHECK_ERRNO(vfs_lookup(p.fs, VFS_ROOT, "0", &a[0]), ENFILE);
+	place_close(&p);
+}
+
+TEST(open_files_have_a_limit)
+{
+	vfs_handle handle, last = VFS_NO_HANDLE;
+	struct place p;
+	uint64_t f;
+
+	place_open(&p, (struct native_options){.opens = 3});
+	f = vfs_make_file(p.fs, VFS_ROOT, "f");
+	for (int i = 0; i < 3; i++)
+		last = vfs_opened(p.fs, f, VFS_READ);
+	CHECK_ERRNO(vfs_open(p.fs, f, VFS_READ, &handle), ENFILE);
+	CHECK_ERRNO(vfs_opendir(p.fs, VFS_ROOT, &handle), ENFILE);
+	vfs_release(p.fs, f, last);
+	CHECK_CALL(vfs_opendir(p.fs, VFS_ROOT, &handle));
 	place_close(&p);
 }
 
@@ -1047,5 +1074,134 @@ TEST(forgotten_objects_are_remembered_up_to_a_limit)
 	for (int i = 0; i < 10; i++)
 		found += vfs_resolve(p.fs, handles[i].bytes, handles[i].size, &a) == 0;
 	CHECK_INT(found, 4);
+	place_close(&p);
+}
+
+/* ---- all at once -----------------------------------------------------------------------------------------
+ */
+
+#define WORKERS 4
+
+struct worker {
+	struct place *p;
+	pthread_t thread;
+	uint32_t random;
+};
+
+static uint32_t next_random(struct worker *w)
+{
+	w->random = w->random * 1664525 + 1013904223;
+	return w->random >> 8;
+}
+
+static void work_on(struct worker *w, uint64_t directory, const char *name, const char *other)
+{
+	struct vfs *fs = w->p->fs;
+	struct vfs_caller root = {0};
+	struct vfs_attributes a, b;
+	vfs_handle handle;
+	char bytes[16];
+
+	switch (next_random(w) % 10) {
+	case 0:
+		if (vfs_create(fs, &root, directory, name, 0640, VFS_READ | VFS_WRITE, &a, &handle) == 0) {
+			vfs_write(fs, a.ino, handle, "text", 4, next_random(w) % 64);
+			vfs_unlink(fs, directory, name);
+			vfs_read(fs, a.ino, handle, bytes, sizeof bytes, 0);
+			vfs_release(fs, a.ino, handle);
+			vfs_forget(fs, a.ino, 1);
+		}
+		break;
+	case 1:
+		if (vfs_mkdir(fs, &root, directory, name, 0755, &a) == 0)
+			vfs_forget(fs, a.ino, 1);
+		break;
+	case 2:
+		if (vfs_mknod(fs, &root, directory, name, S_IFREG | 04755, 0, 0, &a) == 0)
+			vfs_forget(fs, a.ino, 1);
+		break;
+	case 3:
+		vfs_rename(fs, directory, name, VFS_ROOT, other, next_random(w) % 3);
+		break;
+	case 4:
+		vfs_rename(fs, VFS_ROOT, name, directory, other, 0);
+		break;
+	case 5:
+		vfs_unlink(fs, directory, name);
+		break;
+	case 6:
+		vfs_rmdir(fs, directory, name);
+		break;
+	case 7:
+		if (vfs_lookup(fs, directory, name, &a) == 0) {
+			if (vfs_link(fs, a.ino, VFS_ROOT, other, &b) == 0)
+				vfs_forget(fs, b.ino, 1);
+			vfs_setattr(fs, &root, a.ino, VFS_NO_HANDLE, &a, VFS_SET_MODE | VFS_SET_UID, &b);
+			vfs_write(fs, a.ino, VFS_NO_HANDLE, "more", 4, 0);
+			vfs_persist(fs, a.ino, (uint8_t[VFS_PERSISTENT_MAX]){0}, &(size_t){0});
+			vfs_forget(fs, a.ino, 1);
+		}
+		break;
+	case 8:
+		renameat(w->p->inside, name, w->p->inside, other);
+		break;
+	default:
+		if (vfs_opendir(fs, directory, &handle) == 0) {
+			_cleanup_listing_ struct vfs_listing l = {0};
+
+			vfs_list(fs, directory, handle, 0, true, 0, &l);
+			vfs_releasedir(fs, directory, handle);
+			for (size_t i = 0; i < l.count; i++)
+				if (l.entries[i].attributes)
+					vfs_forget(fs, l.entries[i].ino, 1);
+		}
+	}
+}
+
+static void *work(void *argument)
+{
+	struct worker *w = argument;
+
+	for (int i = 0; i < 3000; i++) {
+		char name[2] = {(char)('a' + next_random(w) % 8), 0},
+		     other[2] = {(char)('a' + next_random(w) % 8), 0};
+		struct vfs_attributes a;
+
+		if (vfs_lookup(w->p->fs, VFS_ROOT, other, &a) < 0) {
+			work_on(w, VFS_ROOT, name, other);
+			continue;
+		}
+		if (S_ISDIR(a.mode))
+			work_on(w, a.ino, name, other);
+		vfs_forget(w->p->fs, a.ino, 1);
+	}
+	return NULL;
+}
+
+TEST(what_many_do_at_once_leaves_nothing_known_behind)
+{
+	struct worker workers[WORKERS];
+	struct vfs_attributes a;
+	struct native *fs;
+	struct place p;
+
+	place_open(&p, (struct native_options){.descriptors = 4, .remembered = 1});
+	for (int i = 0; i < WORKERS; i++) {
+		workers[i] = (struct worker){.p = &p, .random = (uint32_t)i};
+		CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
+	}
+	for (int i = 0; i < WORKERS; i++)
+		pthread_join(workers[i].thread, NULL);
+	CHECK_CALL(vfs_getattr(p.fs, VFS_ROOT, VFS_NO_HANDLE, &a));
+	fs = native_of(p.fs);
+	native_lock(fs);
+	printf("# %zu known, %zu remembered, %zu and %zu descriptors\n", fs->count, fs->idle_count,
+		fs->used_count, fs->orphan_count);
+	CHECK_INT(fs->idle_count, 1);
+	CHECK(fs->count <= 8); /* the root, and the one that is remembered, in its directories */
+	CHECK(fs->used_count + fs->orphan_count <= 4);
+	for (uint32_t i = 0; i < fs->opens_size; i++)
+		CHECK(!fs->opens[i]);
+	native_unlock(fs);
 	place_close(&p);
 }

@@ -98,7 +98,7 @@ void native_doom(struct native *fs, int fd)
 	doom(fs, d);
 }
 
-void native_keep_descriptor(struct native *fs, struct native_inode *inode, int fd)
+static void keep(struct native *fs, struct native_inode *inode, int fd)
 {
 	struct native_descriptor *d = inode->descriptor || inode == fs->root ? NULL : calloc(1, sizeof *d);
 
@@ -112,6 +112,11 @@ void native_keep_descriptor(struct native *fs, struct native_inode *inode, int f
 	inode->descriptor = d;
 	ring_push(&fs->used, &d->used);
 	fs->used_count++;
+}
+
+void native_keep_descriptor(struct native *fs, struct native_inode *inode, int fd)
+{
+	keep(fs, inode, fd);
 	evict_surplus(fs);
 }
 
@@ -217,9 +222,10 @@ static int pin_anew(struct native_pin *pin)
 	if (fd < 0)
 		return fd;
 	native_lock(pin->fs);
-	native_keep_descriptor(pin->fs, pin->inode, fd);
+	keep(pin->fs, pin->inode, fd);
 	if (pin->inode->descriptor)
 		pin_descriptor(pin, pin->inode->descriptor);
+	evict_surplus(pin->fs);
 	native_unlock(pin->fs);
 	return pin->descriptor ? 0 : -ENOMEM;
 }

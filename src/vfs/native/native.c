@@ -15,6 +15,7 @@
 
 #define DESCRIPTORS       512u
 #define DESCRIPTORS_LEAST 4u
+#define OPENS_MOST        (1u << 20)
 #define INODES            2000000u
 #define REMEMBERED        65536u
 
@@ -91,17 +92,27 @@ static const struct vfs_operations operations = {
 	.resolve = native_resolve,
 };
 
-static void fill_defaults(struct native_options *o)
+/* RLIMIT_NOFILE, also where there is none. */
+static unsigned descriptor_limit(void)
 {
 	struct rlimit limit;
 
-	if (!o->descriptors) {
-		o->descriptors = DESCRIPTORS;
-		if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < o->descriptors)
-			o->descriptors = (unsigned)(limit.rlim_cur / 4);
-	}
+	return getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > OPENS_MOST ? OPENS_MOST
+										   : (unsigned)limit.rlim_cur;
+}
+
+static void fill_defaults(struct native_options *o)
+{
+	unsigned limit = descriptor_limit();
+
+	if (!o->descriptors)
+		o->descriptors = limit / 4 < DESCRIPTORS ? limit / 4 : DESCRIPTORS;
 	if (o->descriptors < DESCRIPTORS_LEAST)
 		o->descriptors = DESCRIPTORS_LEAST;
+	if (!o->opens)
+		o->opens = limit / 2;
+	if (o->opens > OPENS_MOST)
+		o->opens = OPENS_MOST;
 	if (!o->inodes)
 		o->inodes = INODES;
 	if (!o->remembered)

@@ -41,6 +41,9 @@
  * NATIVE_SQUASH: the same, but every object belongs to uid and gid, a chown is accepted and has no effect,
  * and bits that cannot be kept are dropped.
  *
+ * A write clears no setuid bit but where the host's kernel does it (NATIVE_PLAIN, as an ordinary user): who
+ * serves clients that do not do it themselves asks for VFS_CLEAR_PRIVILEGES.
+ *
  * NATIVE_PLAIN: none of that; calls do on the host what they say, also chown, device nodes and all xattrs,
  * and fail where the serving user may not.
  *
@@ -86,10 +89,11 @@ struct native_index {
 struct native_options {
 	int directory; /* an open descriptor; borrowed until native_new() returns */
 	enum native_owners owners;
-	uint32_t uid, gid;    /* whom the serving user is shown as */
-	bool host_ids;        /* NATIVE_OVERRIDE: owners without the xattr are shown as they are */
-	bool read_only;       /* nothing is changed, files are opened for reading only */
-	bool mounts;          /* what is mounted beneath the directory is served, too */
+	uint32_t uid, gid; /* whom the serving user is shown as */
+	bool host_ids;     /* NATIVE_OVERRIDE: owners without the xattr are shown as they are */
+	bool read_only;    /* nothing is changed, files are opened for reading only */
+	bool mounts;       /* what is mounted beneath the directory is served, too */
+	unsigned opens;    /* files and directories open at once, -ENFILE beyond; 0: half of RLIMIT_NOFILE */
 	unsigned descriptors; /* kept for known objects; 0: 512, but at most a quarter of RLIMIT_NOFILE */
 	/* Known objects at most, about 200 bytes and the name each; -ENFILE beyond. 0: 2,000,000. */
 	size_t inodes;

@@ -92,7 +92,7 @@ struct native {
 	struct native_descriptor *doomed;
 	struct native_open **opens;
 	uint32_t *sequences; /* of each slot in `opens` */
-	uint32_t opens_size, opens_hint;
+	uint32_t opens_size, opens_hint, opens_count;
 };
 
 static inline struct native *native_of(struct vfs *fs)

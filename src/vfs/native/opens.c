@@ -10,7 +10,6 @@
 #include "vfs/native/native_parts.h"
 
 #define SLOTS_FIRST   64u
-#define SLOTS_MOST    (1u << 20)
 #define SEQUENCE_MASK 0x7fffffffu /* so that none is VFS_NO_HANDLE */
 
 static int slots_grow(struct native *fs)
@@ -19,8 +18,6 @@ static int slots_grow(struct native *fs)
 	struct native_open **opens;
 	uint32_t *sequences;
 
-	if (size > SLOTS_MOST)
-		return -ENFILE;
 	opens = reallocarray(fs->opens, size, sizeof *opens);
 	if (!opens)
 		return -ENOMEM;
@@ -43,12 +40,15 @@ static int slot_take(struct native *fs, struct native_open *open)
 {
 	int r;
 
+	if (fs->opens_count >= fs->options.opens)
+		return -ENFILE;
 	for (uint32_t tries = 0; tries < fs->opens_size; tries++) {
 		uint32_t slot = (fs->opens_hint + tries) % fs->opens_size;
 
 		if (fs->opens[slot])
 			continue;
 		fs->opens[slot] = open;
+		fs->opens_count++;
 		fs->sequences[slot] = (fs->sequences[slot] + 1) & SEQUENCE_MASK;
 		fs->opens_hint = slot + 1;
 		open->id = (vfs_handle)fs->sequences[slot] << 32 | slot;
@@ -139,6 +139,7 @@ void native_close(struct vfs *vfs, uint64_t ino, vfs_handle handle)
 	open = slot < fs->opens_size ? fs->opens[slot] : NULL;
 	if (inode && open && open->id == handle && open->inode == inode) {
 		fs->opens[slot] = NULL;
+		fs->opens_count--;
 		native_open_release(fs, open);
 	}
 	native_unlock(fs);
