@@ -53,6 +53,7 @@ static int open_source(const char *kind, struct source *s, struct fuse_options *
 	if (strcmp(kind, "erofs") != 0)
 		return error_set(err, ERROR_USAGE, "mcfs serves no '%s'", kind);
 	options->cache = FOREVER;
+	options->own_permissions = true; /* whoever has the image may read all of it */
 	return erofs_new(SOURCE, &s->fs, err);
 }
 
