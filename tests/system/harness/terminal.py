@@ -20,6 +20,9 @@ class Terminal:
         self.slave, self.text = slave, ''
 
         def lead():
+            # A suite that was started in the background ignores them, and would pass that on.
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
+                signal.signal(number, signal.SIG_DFL)
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, preexec_fn=lead,
