@@ -78,29 +78,8 @@ static const int denied[] = {
 	SYS_open_by_handle_at,
 	SYS_fanotify_init,
 	SYS_fanotify_mark,
-	/* names, owners and times of files, which landlock (ABI 2) leaves to the files' owner; locks, which
-	 * it would share with whoever gave it the descriptor */
-	SYS_truncate,
-	SYS_fchmod,
-	SYS_fchmodat,
-	SYS_fchown,
-	SYS_fchownat,
-	SYS_setxattr,
-	SYS_lsetxattr,
-	SYS_fsetxattr,
-	SYS_removexattr,
-	SYS_lremovexattr,
-	SYS_fremovexattr,
-	SYS_utimensat,
+	/* locks, which it would share with whoever gave it the descriptor */
 	SYS_flock,
-#ifdef SYS_chmod
-	SYS_chmod,
-	SYS_chown,
-	SYS_lchown,
-	SYS_utime,
-	SYS_utimes,
-	SYS_futimesat,
-#endif
 	/* large doors into the kernel */
 	SYS_bpf,
 	SYS_perf_event_open,
@@ -152,6 +131,30 @@ static const int denied[] = {
 	SYS_iopl,
 	SYS_ioperm,
 	SYS_modify_ldt,
+#endif
+};
+
+/* Names, owners and times of files, which landlock (ABI 2) leaves to the files' owner. */
+static const int denied_files[] = {
+	SYS_truncate,
+	SYS_fchmod,
+	SYS_fchmodat,
+	SYS_fchown,
+	SYS_fchownat,
+	SYS_setxattr,
+	SYS_lsetxattr,
+	SYS_fsetxattr,
+	SYS_removexattr,
+	SYS_lremovexattr,
+	SYS_fremovexattr,
+	SYS_utimensat,
+#ifdef SYS_chmod
+	SYS_chmod,
+	SYS_chown,
+	SYS_lchown,
+	SYS_utime,
+	SYS_utimes,
+	SYS_futimesat,
 #endif
 };
 
@@ -230,7 +233,7 @@ static void notify_writers(struct seccomp_filter *f, int number, unsigned flags_
 	emit_return(f, SECCOMP_RET_ALLOW);
 }
 
-void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
+static void build(struct seccomp_filter *f, pid_t self, bool notify, bool files)
 {
 	/* Signals can be sent, and typed, by these as well. */
 	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW,
@@ -249,6 +252,8 @@ void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
 #endif
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		deny_call(f, denied[i], DENY(EPERM));
+	for (size_t i = 0; !files && i < ARRAY_SIZE(denied_files); i++)
+		deny_call(f, denied_files[i], DENY(EPERM));
 	if (notify)
 		deny_call(f, SYS_openat2, DENY(ENOSYS)); /* its flags lie in memory, where no filter looks */
 	deny_new_namespaces(f);
@@ -264,6 +269,16 @@ void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
 		notify_writers(f, SYS_openat, 2);
 	}
 	emit_return(f, SECCOMP_RET_ALLOW);
+}
+
+void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
+{
+	build(f, self, notify, false);
+}
+
+void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self)
+{
+	build(f, self, false, true);
 }
 
 int seccomp_filter_enter(const struct seccomp_filter *f, int *listener)

@@ -5,10 +5,12 @@
  *     mcfs erofs DIRECTORY        an image's root file system, read-only
  *     mcfs native DIRECTORY       a directory of the host, as the user sees it
  *     mcfs native-ro DIRECTORY    the same, read-only
+ *     mcfs volumes                serves the volumes of a sandbox (volumes.c)
  *
- * Descriptor 3 is what is served, 4 a pipe to whoever started it, which hears "ok" once the mount stands, or
- * what is wrong. A child does the serving and gives up everything else first; the parent, which reads nothing
- * of anybody's, waits for its end and takes the mount away, so that a child that is killed leaves none.
+ * But for volumes, descriptor 3 is what is served, 4 a pipe to whoever started it, which hears "ok" once the
+ * mount stands, or what is wrong. A child does the serving and gives up everything else first; the parent,
+ * which reads nothing of anybody's, waits for its end and takes the mount away, so that a child that is
+ * killed leaves none.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -20,9 +22,10 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "bin/mcfs/confine.h"
+#include "bin/mcfs/volumes.h"
 #include "os/fs.h"
 #include "os/landlock.h"
-#include "os/seccomp.h"
 #include "vfs/erofs/erofs.h"
 #include "vfs/fuse/fuse.h"
 #include "vfs/native/native.h"
@@ -57,29 +60,6 @@ static int open_source(const char *kind, struct source *s, struct fuse_options *
 	return erofs_new(SOURCE, &s->fs, err);
 }
 
-/* Nothing but the descriptors that are open, and what is beneath a directory that is served, with /proc, by
- * which its files are opened. A host without landlock keeps the filter of system calls. */
-static int confine(unsigned rights, struct error *err)
-{
-	int abi = landlock_abi(), rules = abi > 0 ? landlock_new(abi, false) : -1;
-	struct seccomp_filter filter = {0};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return error_set(err, ERROR_SYSTEM, "give up privileges");
-	if (rules >= 0 && rights &&
-		(landlock_allow(rules, "/proc/self/fd/3", rights) < 0 ||
-			landlock_allow(rules, "/proc/self", LANDLOCK_READ) < 0))
-		return error_set(err, ERROR_SYSTEM, "allow what is served");
-	if (rules >= 0 && landlock_enter(rules) < 0)
-		return error_set(err, ERROR_SYSTEM, "enter landlock");
-	if (rules >= 0)
-		close(rules);
-	seccomp_filter_build(&filter, getpid(), false);
-	if (filter.overflow || seccomp_filter_enter(&filter, NULL) < 0)
-		return error_set(err, ERROR_SYSTEM, "install the filter of system calls");
-	return 0;
-}
-
 static void tell(const char *text)
 {
 	fs_write_all(STATUS, text, strlen(text), "status", NULL);
@@ -92,7 +72,7 @@ static int serve(struct fuse_server *server, unsigned rights)
 	int r;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	r = confine(rights, &err);
+	r = mcfs_confine(SOURCE, rights, &err);
 	tell(r < 0 ? err.text : "ok");
 	return r == 0 && fuse_server_run(server, &err) == 0 ? 0 : 1;
 }
@@ -123,11 +103,13 @@ int main(int argc, char **argv)
 	int status = 1;
 	pid_t child;
 
+	signal(SIGPIPE, SIG_IGN);
+	if (argc == 2 && !strcmp(argv[1], "volumes"))
+		return mcfs_volumes();
 	if (argc != 3 || fcntl(SOURCE, F_GETFD) < 0 || fcntl(STATUS, F_GETFD) < 0) {
 		fprintf(stderr, "mcfs is started by monocore\n");
 		return 2;
 	}
-	signal(SIGPIPE, SIG_IGN);
 	if (open_source(argv[1], &source, &options, &err) < 0 ||
 		fuse_server_mount(source.fs, argv[2], &options, &server, &err) < 0)
 		return end_with(&err);

@@ -119,8 +119,9 @@ static int start(struct vfs *fs, const struct fuse_options *o, struct fuse_serve
 		return error_no_memory(err, "FUSE");
 	s->fd = -1;
 	s->threads = o->threads ? o->threads : THREADS_DEFAULT;
-	s->data = (struct fuse_session_data){
-		.fs = fs, .timeout = (double)o->cache / (double)NANOSECONDS_PER_SECOND};
+	s->data = (struct fuse_session_data){.fs = fs,
+		.timeout = (double)o->cache / (double)NANOSECONDS_PER_SECOND,
+		.keep = o->keep_contents || (fs->read_only && o->cache > 0)};
 	r = make_arguments(o, &args, err);
 	if (r == 0)
 		s->session = fuse_session_new(&args, &fuse_requests, sizeof fuse_requests, &s->data);

@@ -20,6 +20,8 @@ struct fuse_options {
 	const char *name;     /* shown as the mount's source; NULL: "monocore" */
 	uint64_t cache;       /* nanoseconds for which clients may keep names and attributes */
 	bool allow_other;     /* users but the one who mounts may use it */
+	bool keep_contents;   /* what clients have cached of a file outlives its opening, for as long as its
+			       * time   and size are the same */
 	bool own_permissions; /* the client's kernel judges no permission */
 	unsigned threads;     /* 0: 8 */
 };

@@ -294,7 +294,7 @@ static void on_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *i
 	struct vfs *fs = fs_of(request);
 	int r = vfs_open(fs, ino, open_flags(info->flags), &info->fh);
 
-	info->keep_cache = fs->read_only && data_of(request)->timeout > 0;
+	info->keep_cache = data_of(request)->keep;
 	if (r < 0)
 		reply(request, r);
 	else if (fuse_reply_open(request, info) < 0)
@@ -389,7 +389,7 @@ static void on_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 	struct vfs *fs = fs_of(request);
 	int r = vfs_opendir(fs, ino, &info->fh);
 
-	info->cache_readdir = info->keep_cache = fs->read_only && data_of(request)->timeout > 0;
+	info->cache_readdir = info->keep_cache = data_of(request)->keep;
 	if (r < 0)
 		reply(request, r);
 	else if (fuse_reply_open(request, info) < 0)

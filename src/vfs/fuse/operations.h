@@ -12,6 +12,7 @@
 struct fuse_session_data {
 	struct vfs *fs;
 	double timeout; /* seconds for which names and attributes may be kept */
+	bool keep;      /* fuse_options.keep_contents, or what is served does not change */
 };
 
 extern const struct fuse_lowlevel_ops fuse_requests;

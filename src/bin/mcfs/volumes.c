@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process that mcrun started keeps the directories and starts servers; it reads nothing of the guest's.
+ * Each server serves one directory, and gives up everything else before it reads the first byte. All end with
+ * mcrun: the first by the end of its socket, or by its parent's death, the servers by that of theirs.
+ */
+#include "bin/mcfs/volumes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "bin/mcfs/confine.h"
+#include "codec/volume.h"
+#include "os/descriptors.h"
+#include "os/landlock.h"
+#include "sandbox/volume_server.h"
+#include "vfs/fuse/fuse.h"
+#include "vfs/native/native.h"
+#include "vfs/resume/resume.h"
+
+#define DIRECTORY   3 /* of a server */
+#define CONNECTION  4
+#define FAR_AWAY    64   /* a descriptor number that is none of these */
+#define DESCRIPTORS 4096 /* files that a guest may have open, and those that are known */
+
+struct keeper {
+	uint32_t count;
+	struct {
+		int directory;
+		uint32_t flags;
+	} volumes[VOLUMES_MAX];
+};
+
+/* ---- a server ------------------------------------------------------------------------------------------ */
+
+static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
+{
+	const struct native_options o = {.directory = DIRECTORY,
+		.owners = flags & VOLUME_SERVER_SQUASH ? NATIVE_SQUASH : NATIVE_OVERRIDE,
+		.read_only = flags & VOLUME_SERVER_READ_ONLY};
+	int r = native_new(&o, fs, err);
+
+	return r == 0 && flags & VOLUME_SERVER_RESUME ? resume_new(*fs, fs, err) : r;
+}
+
+static int prepare(uint32_t flags, struct vfs **fs, struct error *err)
+{
+	unsigned rights = LANDLOCK_READ | (flags & VOLUME_SERVER_READ_ONLY ? 0u : LANDLOCK_WRITE);
+	int r = mcfs_confine(DIRECTORY, rights, err);
+
+	return r < 0 ? r : open_directory(flags, fs, err);
+}
+
+static int greet(int r, const struct error *err)
+{
+	struct volume_server_greeting g = {.code = r < 0 ? (uint32_t)err->code : 0};
+
+	if (r < 0)
+		snprintf(g.text, sizeof g.text, "%.*s", (int)sizeof g.text - 1, err->text);
+	return send(CONNECTION, &g, sizeof g, MSG_NOSIGNAL) == sizeof g ? r : -1;
+}
+
+static void raise_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= DESCRIPTORS)
+		return;
+	l.rlim_cur = l.rlim_max < DESCRIPTORS ? l.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
+static int serve(uint32_t flags)
+{
+	const struct fuse_options o = {
+		.name = "volume", .cache = NANOSECONDS_PER_SECOND, .keep_contents = true};
+	struct fuse_server *server;
+	struct error err = {0};
+	struct vfs *fs;
+
+	prctl(PR_SET_NAME, "mcfs-volume");
+	umask(0);
+	raise_descriptors();
+	if (greet(prepare(flags, &fs, &err), &err) < 0)
+		return 1;
+	return fuse_server_connect(fs, CONNECTION, &o, &server, &err) == 0 &&
+			       fuse_server_run(server, &err) == 0
+		       ? 0
+		       : 1;
+}
+
+static _Noreturn void become_server(int directory, int connection, uint32_t flags, pid_t parent)
+{
+	int far_directory = fcntl(directory, F_DUPFD_CLOEXEC, FAR_AWAY);
+	int far_connection = fcntl(connection, F_DUPFD_CLOEXEC, FAR_AWAY);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent || dup2(far_directory, DIRECTORY) < 0 ||
+		dup2(far_connection, CONNECTION) < 0 || syscall(SYS_close_range, CONNECTION + 1, ~0U, 0) < 0)
+		_exit(1);
+	_exit(serve(flags));
+}
+
+/* ---- who starts them ----------------------------------------------------------------------------------- */
+
+static int start_server(struct keeper *k, const struct volume_server_request *q)
+{
+	const struct volume_server_started started = {q->number};
+	_cleanup_fd_ int ours = -1, theirs = -1, pid_fd = -1;
+	pid_t self = getpid(), pid;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	ours = ends[0];
+	theirs = ends[1];
+	pid = fork();
+	if (pid == 0)
+		become_server(k->volumes[q->number].directory, theirs,
+			k->volumes[q->number].flags | (q->flags & VOLUME_SERVER_RESUME), self);
+	/* Nobody waits for it before: the pid is still its own. */
+	pid_fd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pid_fd < 0)
+		return -1;
+	return descriptors_send(VOLUME_SERVER_FD, &started, sizeof started, (const int[]){ours, pid_fd}, 2);
+}
+
+/* Negative: mcrun has gone, or asks for what there is not. */
+static int answer(struct keeper *k)
+{
+	struct volume_server_request q;
+	int fd, count = 1;
+	ssize_t n = descriptors_receive(VOLUME_SERVER_FD, &q, sizeof q, &fd, &count);
+
+	if (n != sizeof q)
+		return -1;
+	if (q.what == VOLUME_SERVER_ADD && count == 1 && k->count < VOLUMES_MAX) {
+		k->volumes[k->count].directory = fd;
+		k->volumes[k->count++].flags = q.flags & (VOLUME_SERVER_READ_ONLY | VOLUME_SERVER_SQUASH);
+		return 0;
+	}
+	if (count == 1)
+		close(fd);
+	return q.what == VOLUME_SERVER_START && q.number < k->count ? start_server(k, &q) : -1;
+}
+
+/* Servers that have ended, unless they were just started: their pidfd comes first. */
+static void reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+int mcfs_volumes(void)
+{
+	static struct keeper k;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "mcfs-volumes");
+	if (chdir("/") < 0)
+		return 1;
+	while (answer(&k) == 0)
+		reap();
+	kill(0, SIGKILL); /* servers as well: this is a session of its own */
+	return 1;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What mcrun and `mcfs volumes` agree on. mcfs is started before mcrun gives up the file system, and has one
+ * end of a SOCK_SEQPACKET on descriptor 3. It is given the directories once, and starts a server for one of
+ * them whenever it is asked to: a child with nothing but that directory and one end of a stream socket, on
+ * which it speaks FUSE (docs/formats/volume.md) after one greeting. Both are of one build: structs travel as
+ * they are.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define VOLUME_SERVER_FD 3
+
+enum volume_server_what {
+	VOLUME_SERVER_ADD = 1,  /* with the descriptor of a directory: the next number, from 0 */
+	VOLUME_SERVER_START = 2 /* number; answered by struct volume_server_started */
+};
+
+enum volume_server_flags {
+	VOLUME_SERVER_READ_ONLY = 1,
+	VOLUME_SERVER_SQUASH = 2, /* owners are not kept (NATIVE_SQUASH) */
+	VOLUME_SERVER_RESUME = 4  /* of START: there was another before */
+};
+
+struct volume_server_request {
+	uint32_t what, number, flags;
+};
+
+/* With two descriptors: mcrun's end of the socket, and a pidfd of the server. */
+struct volume_server_started {
+	uint32_t number;
+};
+
+/* The first that a server sends: code 0, or why it does not serve. */
+struct volume_server_greeting {
+	uint32_t code; /* enum error_code */
+	char text[508];
+};

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All names of a file system, to find objects by their numbers. */
+#pragma once
+
+#include "vfs/vfs.h"
+
+struct resume_tree;
+
+/* Walks all of it; as far as RESUME_ENTRIES_MAX names. NULL: out of memory. */
+struct resume_tree *resume_tree_new(struct vfs *fs);
+void resume_tree_free(struct resume_tree *t);
+
+#define RESUME_ENTRIES_MAX (1u << 21)
+
+/* Looks it up by its path, so that the file system knows it: once, which nobody forgets. False: it is not in
+ * the tree, or not where it was. */
+bool resume_tree_find(struct resume_tree *t, struct vfs *fs, uint64_t ino);
