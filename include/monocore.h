@@ -134,6 +134,12 @@ struct monocore_sandbox_options {
 	bool unconfined;         /* start even where the host cannot confine the engine */
 	enum monocore_pull pull; /* of an image that a registry has */
 	bool plain_http;         /* allowed to that registry */
+	/* Volumes: "SOURCE:PATH[:OPTION[,OPTION]...]". SOURCE is a directory of this host, where it begins
+	 * with
+	 * "/", "./", "../" or "~" (or is "." or ".."), else the name of a volume that monocore keeps and
+	 * makes at its first use. PATH is where it is in the sandbox. Options: ro, rw (the default), squash
+	 * (owners that are set inside are not kept). NULL-terminated; NULL: none */
+	const char *const *volumes;
 };
 #define MONOCORE_SANDBOX_OPTIONS_INIT \
 	{ \
@@ -201,6 +207,23 @@ MONOCORE_API int monocore_wait(
 /* Removes a stopped sandbox with its disk and log; force: stops a running one at once. */
 MONOCORE_API int monocore_remove(
 	struct monocore *mc, const char *name, bool force, struct monocore_error *err);
+
+/* ---- volumes that have a name ----------------------------------------------------------------------- */
+
+struct monocore_volume_info {
+	char *name;
+	char *path;       /* of the directory on this host */
+	char **sandboxes; /* names of those that mount it; NULL-terminated */
+	uint64_t changed; /* when something was made or removed in it, nanoseconds since 1970 */
+};
+
+/* All, in the order of their names. *list is the caller's: monocore_volumes_free(). */
+MONOCORE_API int monocore_volumes(
+	struct monocore *mc, struct monocore_volume_info **list, size_t *count, struct monocore_error *err);
+MONOCORE_API void monocore_volumes_free(struct monocore_volume_info *list, size_t count);
+
+/* With all that is in it. One that a sandbox mounts, running or not, is BUSY. */
+MONOCORE_API int monocore_volume_remove(struct monocore *mc, const char *name, struct monocore_error *err);
 
 enum monocore_state {
 	MONOCORE_CREATED,

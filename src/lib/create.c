@@ -62,6 +62,7 @@ static int create(
 		.engine = o->engine,
 		.env = o->env,
 		.labels = o->labels,
+		.volumes = o->volumes,
 		.cpus = o->cpus,
 		.memory = o->memory,
 		.disk = o->disk,

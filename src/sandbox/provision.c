@@ -12,10 +12,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "codec/volume.h"
 #include "disk/ext4.h"
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "os/fs.h"
+#include "sandbox/volume.h"
 
 #define MEMORY_DEFAULT (512ULL << 20)
 #define MEMORY_MIN     (128ULL << 20)
@@ -145,6 +147,31 @@ static int set_from_image(
 	return 0;
 }
 
+/* A directory that is there may be missing later: its start finds that out. */
+static int set_mounts(
+	struct record *r, const struct home *home, const struct provision_options *o, struct error *err)
+{
+	size_t n = text_list_size((char *const *)o->volumes);
+	int result = 0;
+
+	if (n > VOLUMES_MAX)
+		return error_set(err, ERROR_LIMIT, "more than %u volumes", VOLUMES_MAX);
+	r->mounts = n ? calloc(n, sizeof *r->mounts) : NULL;
+	if (n && !r->mounts)
+		return error_no_memory(err, "make a sandbox");
+	for (size_t i = 0; result == 0 && i < n; i++) {
+		_cleanup_fd_ int fd = -1;
+
+		result = volume_parse(o->volumes[i], &r->mounts[i], err);
+		if (result < 0)
+			break;
+		r->mount_count++;
+		fd = result = volume_open(home, &r->mounts[i], err);
+		result = result < 0 ? result : 0;
+	}
+	return result < 0 ? result : volume_check_targets(r->mounts, r->mount_count, err);
+}
+
 static int fill_record(struct record *r, const struct provision_options *o, const struct image *image,
 	const char *id, struct error *err)
 {
@@ -193,9 +220,14 @@ static int fill_directory(const struct home *home, const struct provision_option
 	const struct image *image, struct directory *d, char **name, struct error *err)
 {
 	_cleanup_record_ struct record record = {0};
+	_cleanup_fd_ int volumes = -1; /* no volume that it has is removed before it is known to have it */
 	char temporary[64];
-	int r = fill_record(&record, o, image, d->id, err);
+	int r = o->volumes && o->volumes[0] ? volume_lock(home, false, &volumes, err) : 0;
 
+	if (r == 0)
+		r = fill_record(&record, o, image, d->id, err);
+	if (r == 0)
+		r = set_mounts(&record, home, o, err);
 	if (r == 0)
 		r = make_disk(d, &record, err);
 	if (r == 0 && record.discard)
@@ -213,16 +245,35 @@ static int fill_directory(const struct home *home, const struct provision_option
 	return r;
 }
 
+/* What makes no sense is said before an image is pulled. */
+static int check_volumes(const struct provision_options *o, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && o->volumes && o->volumes[i]; i++) {
+		struct record_mount m;
+
+		r = volume_parse(o->volumes[i], &m, err);
+		if (r == 0)
+			record_mount_free(&m);
+	}
+	return r;
+}
+
 int provision(const struct home *home, const struct provision_options *o, struct directory *d, char **name,
 	struct error *err)
 {
-	struct image_options image_options = {
-		.platform = o->platform, .pull = o->pull, .plain_http = o->plain_http, .progress = o->progress};
+	struct image_options image_options = {.platform = o->platform,
+		.pull = o->pull,
+		.plain_http = o->plain_http,
+		.progress = o->progress};
 	_cleanup_(cleanup_store) struct store *store = NULL;
 	_cleanup_(cleanup_image) struct image *image = NULL;
 	int r = home_check_space(home, err);
 
 	*d = (struct directory)DIRECTORY_NONE;
+	if (r == 0)
+		r = check_volumes(o, err);
 	if (r == 0)
 		r = image_limits_parse(getenv(IMAGE_LIMITS_ENV), &image_options.limits, err);
 	if (r == 0)

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "codec/volume.h"
 #include "os/fs.h"
 #include "sandbox/fields.h"
 
@@ -24,14 +25,27 @@ static const struct field record_fields[] = {RECORD_FIELDS(X)};
 static const struct field status_fields[] = {STATUS_FIELDS(X)};
 #undef X
 
+#define X(name, kind) {#name, FIELD_##kind, offsetof(struct record_mount, name)},
+static const struct field mount_fields[] = {RECORD_MOUNT_FIELDS(X)};
+#undef X
+
 static void cleanup_json(json_t **json)
 {
 	json_decref(*json);
 }
 #define _cleanup_json_ _cleanup_(cleanup_json)
 
+void record_mount_free(struct record_mount *m)
+{
+	fields_free(mount_fields, ARRAY_SIZE(mount_fields), m);
+}
+
 void record_free(struct record *r)
 {
+	for (uint32_t i = 0; i < r->mount_count; i++)
+		record_mount_free(&r->mounts[i]);
+	free(TAKE_PTR(r->mounts));
+	r->mount_count = 0;
 	fields_free(record_fields, ARRAY_SIZE(record_fields), r);
 }
 
@@ -106,11 +120,42 @@ static int rlimits_from_json(const json_t *list, struct record *r, struct error 
 	return 0;
 }
 
+static json_t *mounts_to_json(const struct record *r, struct error *err)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; list && i < r->mount_count; i++)
+		json_array_append_new(list,
+			fields_to_json(mount_fields, ARRAY_SIZE(mount_fields), &r->mounts[i], err));
+	return list;
+}
+
+static int mounts_from_json(const json_t *list, struct record *r, struct error *err)
+{
+	size_t n = json_array_size(list);
+
+	if (n > VOLUMES_MAX)
+		return error_set(err, ERROR_CORRUPT, "config.json: more than %u mounts", VOLUMES_MAX);
+	r->mounts = n ? calloc(n, sizeof *r->mounts) : NULL;
+	if (n && !r->mounts)
+		return error_no_memory(err, "read config.json");
+	for (size_t i = 0; i < n; i++) {
+		int result = fields_from_json(mount_fields, ARRAY_SIZE(mount_fields),
+			json_array_get(list, i), &r->mounts[i], err);
+
+		if (result < 0)
+			return error_prefix(err, "config.json: a mount");
+		r->mount_count++;
+	}
+	return 0;
+}
+
 static json_t *record_to_json(const struct record *r, struct error *err)
 {
 	json_t *json = fields_to_json(record_fields, ARRAY_SIZE(record_fields), r, err);
 
-	if (json && json_object_set_new(json, "rlimits", rlimits_to_json(r)) < 0) {
+	if (json && (json_object_set_new(json, "rlimits", rlimits_to_json(r)) < 0 ||
+			    json_object_set_new(json, "mounts", mounts_to_json(r, err)) < 0)) {
 		json_decref(json);
 		json = NULL;
 		error_no_memory(err, "write config.json");
@@ -128,6 +173,8 @@ int record_read(int fd, struct record *r, struct error *err)
 		result = fields_from_json(record_fields, ARRAY_SIZE(record_fields), json, r, err);
 	if (result == 0)
 		result = rlimits_from_json(json_object_get(json, "rlimits"), r, err);
+	if (result == 0)
+		result = mounts_from_json(json_object_get(json, "mounts"), r, err);
 	if (result == 0 && r->version != RECORD_VERSION)
 		result = error_set(err, ERROR_CORRUPT, "config.json: version %llu, this monocore knows %d",
 			(unsigned long long)r->version, RECORD_VERSION);

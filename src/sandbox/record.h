@@ -70,12 +70,29 @@
 #define RECORD_NUMBER uint64_t
 #define RECORD_FLAG   bool
 
+/* A directory of the host's that the guest has as a volume. */
+#define RECORD_MOUNT_FIELDS(X) \
+	X(type, TEXT) /* "bind": source is a path; "volume": the name of one */ \
+	X(source, TEXT) \
+	X(target, TEXT) \
+	X(read_only, FLAG) \
+	X(squash, FLAG)
+
+struct record_mount {
+#define X(name, kind) RECORD_##kind name;
+	RECORD_MOUNT_FIELDS(X)
+#undef X
+};
+void record_mount_free(struct record_mount *m);
+
 struct record {
 #define X(name, kind) RECORD_##kind name;
 	RECORD_FIELDS(X)
 #undef X
 	struct message_rlimit rlimits[RECORD_RLIMITS_MAX];
 	uint32_t rlimit_count;
+	struct record_mount *mounts; /* outer targets before inner ones */
+	uint32_t mount_count;
 };
 
 struct status {

@@ -20,7 +20,6 @@
 	X(port, "port", "list, add and remove forwarded ports") \
 	X(stats, "stats", "show what running sandboxes use") \
 	X(events, "events", "follow what happens to sandboxes") \
-	X(volume, "volume", "list, inspect and remove volumes") \
 	X(net, "net", "inspect networks and why something was denied") \
 	X(clean, "clean", "remove what this project left") \
 	X(install, "install", "make a command that runs in a sandbox") \

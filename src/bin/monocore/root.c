@@ -49,6 +49,7 @@ static const struct command *const children[] = {
 	&search_command,
 	&login_command,
 	&logout_command,
+	&volume_command,
 	&fs_command,
 	&self_command,
 	&version_command,

@@ -10,6 +10,7 @@
 #include "bin/monocore/signal_name.h"
 
 static const char *const engines[] = {"auto", "qemu", "krun", NULL};
+static const char *const volume_drivers[] = {"fuse", "virtiofs", "nfs", NULL};
 static const char *const pull_choices[] = {"missing", "always", "never", NULL};
 
 #define FIELD(name) offsetof(struct tmp_options, name)
@@ -60,7 +61,10 @@ const struct option_spec tmp_option_rows[] = {
 		"boot the machine instead of cloning a booted one"},
 	{"unconfined", 0, OPTION_FLAG, NULL, FIELD(unconfined),
 		"start even where this host cannot confine the engine"},
-	{"volume", 'v', OPTION_LATER, "SOURCE:PATH[:ro]", 0, "mount a volume or a directory"},
+	{"volume", 'v', OPTION_LIST, "SOURCE:PATH[:ro]", FIELD(volumes),
+		"mount a directory, such as ./src, or a volume by its name"},
+	{"volume-driver", 0, OPTION_CHOICE, "DRIVER", FIELD(volume_driver),
+		"how volumes come into the sandbox; default: fuse", volume_drivers},
 	{"port", 'p', OPTION_LATER, "[ADDRESS:]PORT:PORT", 0, "forward a port"},
 	{"reach", 0, OPTION_LATER, "SCOPE", 0, "what it may reach: none, local, public, any"},
 	{NULL},
@@ -183,6 +187,10 @@ static int check_values(const struct tmp_options *given, struct error *err)
 
 	if (given->pids == 0)
 		return error_set(err, ERROR_USAGE, "--pids: a sandbox needs at least one process");
+	if (given->volume_driver && strcmp(given->volume_driver, "fuse") != 0)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"--volume-driver %s: not yet available in this version; fuse is",
+			given->volume_driver);
 	if (given->stop_signal)
 		return signal_parse(given->stop_signal, "--stop-signal", &number, err);
 	return 0;
@@ -232,6 +240,7 @@ int tmp_sandbox_fill(struct tmp_sandbox *sandbox, const struct tmp_options *give
 		r = fill_ulimits(sandbox, given->ulimits, err);
 	if (r == 0)
 		r = environment_collect(&sandbox->env, given->env_files, given->env, err);
+	sandbox->options.volumes = (const char *const *)given->volumes;
 	sandbox->options.env = (const char *const *)sandbox->env;
 	sandbox->options.labels = (const char *const *)sandbox->labels;
 	return r;

@@ -7,9 +7,9 @@
 struct tmp_options {
 	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined, plain_http;
 	const char *name, *workdir, *user, *hostname, *entrypoint, *exec, *stop_signal, *platform, *engine,
-		*pull;
+		*pull, *volume_driver;
 	uint64_t cpus, memory, disk, pids;
-	char **env, **env_files, **labels, **ulimits;
+	char **env, **env_files, **labels, **ulimits, **volumes;
 };
 
 extern const struct option_spec tmp_option_rows[];

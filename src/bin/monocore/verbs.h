@@ -33,4 +33,5 @@ extern const struct command inspect_command;
 extern const struct command help_command;
 extern const struct command version_command;
 extern const struct command fs_command;
+extern const struct command volume_command;
 extern const struct command self_command;

@@ -61,6 +61,20 @@ static void on_console(uv_poll_t *handle, int status, int events)
 		uv_poll_stop(handle);
 }
 
+static void on_volumes(uv_poll_t *handle, int status, int events)
+{
+	struct supervisor *s = handle->data;
+	struct error news;
+
+	(void)events;
+	while (status == 0 && volumes_news(s->volumes, &news))
+		if (news.code)
+			supervisor_fail(s, &news);
+		else
+			supervisor_note(s, "%s", news.text);
+	supervisor_watch(s);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	(void)number;
@@ -127,6 +141,8 @@ int supervisor_loop(struct supervisor *s, struct error *err)
 		watch_fd(s, &s->listener_poll, s->listener, on_listener);
 	watch_fd(s, &s->vm_poll, vm_process_fd(s->vm), on_vm);
 	watch_fd(s, &s->console_poll, s->console.fd, on_console);
+	if (s->volumes)
+		watch_fd(s, &s->volumes_poll, volumes_news_fd(s->volumes), on_volumes);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		uv_signal_init(&s->loop, &s->signals[i]);
 		s->signals[i].data = s;

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "codec/volume.h"
 #include "os/fs.h"
 #include "sandbox/programs.h"
 #include "sandbox/supervisor/supervisor.h"
@@ -111,17 +112,25 @@ static int start_vm(struct supervisor *s, struct error *err)
 	if (r == 0)
 		r = console_open(&s->console, &console, err);
 	b.config.console_fd = console;
+	if (r == 0 && !s->upper_only)
+		r = volumes_open(&s->home, &s->record, &s->volumes, err);
+	b.config.volumes = s->volumes != NULL;
 	if (r == 0)
 		r = root_start(s->engine, s->home.path, s->record.root_id, boot, &b, &s->root, err);
 	if (r == 0)
-		s->agent = (struct peer){.fd = vm_agent_fd(s->vm), .out = {.limit = QUEUE_MAX}};
-	return r;
+		r = volumes_await(s->volumes, err);
+	if (r < 0)
+		return r;
+	volumes_connect(s->volumes, vm_volumes_fd(s->vm));
+	s->agent = (struct peer){.fd = vm_agent_fd(s->vm), .out = {.limit = QUEUE_MAX}};
+	return 0;
 }
 
 static void stop_vm(struct supervisor *s)
 {
 	s->agent.fd = -1; /* the VM's */
 	peer_close(&s->agent);
+	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
 	console_close(&s->console);
 }
@@ -145,6 +154,7 @@ static int send_setup(struct supervisor *s, struct error *err)
 		s->record.hostname);
 	_cleanup_buffer_ struct buffer payload = {0};
 	uint8_t entropy[ENTROPY_SIZE];
+	struct message_mount mounts[VOLUMES_MAX];
 	char boot_id[37];
 	struct message_setup m = {.entropy = entropy,
 		.entropy_size = sizeof entropy,
@@ -158,8 +168,13 @@ static int send_setup(struct supervisor *s, struct error *err)
 		.pids = (uint32_t)s->record.pids,
 		.hosts = hosts,
 		.resolv_conf = (char *)"# this sandbox has no name server\n",
-		.volumes = s->record.volumes};
+		.volumes = s->record.volumes,
+		.mounts = mounts,
+		.mount_count = s->volumes ? s->record.mount_count : 0};
 
+	for (uint32_t i = 0; i < m.mount_count; i++)
+		mounts[i] = (struct message_mount){
+			s->record.mounts[i].target, s->record.mounts[i].read_only ? MOUNT_READ_ONLY : 0};
 	if (!hosts)
 		return -ERROR_NO_MEMORY;
 	if (getrandom(entropy, sizeof entropy, 0) != sizeof entropy)

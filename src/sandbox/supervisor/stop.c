@@ -246,6 +246,7 @@ void supervisor_cleanup(struct supervisor *s)
 
 	s->agent.fd = -1; /* the VM's */
 	peer_close(&s->agent);
+	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
 	free_streams(s);
 	output_close(TAKE_PTR(s->output));

@@ -8,6 +8,7 @@
  *   clients.c  control connections: accept, read requests, drop
  *   streams.c  which client's stream is which of the agent's, and how much is under way on each
  *   console.c  the last words of the guest's kernel
+ *   volumes.c  the directories of the host that the guest has: beside all this, on a thread of its own
  *   stop.c     the ways to end, and what is written down and removed then
  *   run.c      the loop that all of these hang on (libuv)
  *
@@ -37,6 +38,7 @@
 #include "sandbox/peer.h"
 #include "sandbox/record.h"
 #include "sandbox/supervisor/root.h"
+#include "sandbox/supervisor/volumes.h"
 #include "vm/vm.h"
 
 #define CLIENTS_MAX        64
@@ -94,7 +96,7 @@ struct supervisor {
 	enum phase phase;
 
 	uv_loop_t loop;
-	uv_poll_t agent_poll, listener_poll, vm_poll, console_poll;
+	uv_poll_t agent_poll, listener_poll, vm_poll, console_poll, volumes_poll;
 	uv_signal_t signals[3];
 	uv_timer_t stop_timer, clock_timer;
 	int listener;
@@ -105,6 +107,7 @@ struct supervisor {
 
 	const struct vm_engine *engine;
 	struct vm *vm;
+	struct volumes *volumes; /* NULL: it has none */
 	struct peer agent; /* its fd is the VM's, never closed by the peer */
 	struct output_writer *output;
 	uint64_t lost_output; /* bytes that the log could not take */

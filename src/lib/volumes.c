@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "lib/handle.h"
+#include "sandbox/volume.h"
+
+static int describe(struct monocore *mc, const char *name, struct monocore_volume_info *v, struct error *err)
+{
+	struct stat s;
+	int r = volume_users(&mc->home, name, &v->sandboxes, err);
+
+	if (r < 0)
+		return r;
+	v->name = text_copy(name, err);
+	v->path = text_format(err, "%s/volumes/%s", mc->home.path, name);
+	if (!v->sandboxes)
+		v->sandboxes = calloc(1, sizeof *v->sandboxes);
+	if (!v->name || !v->path || !v->sandboxes)
+		return error_no_memory(err, "list volumes");
+	if (stat(v->path, &s) == 0)
+		v->changed =
+			(uint64_t)s.st_mtim.tv_sec * NANOSECONDS_PER_SECOND + (uint64_t)s.st_mtim.tv_nsec;
+	return 0;
+}
+
+static int list(struct monocore *mc, struct monocore_volume_info **out, size_t *count, struct error *err)
+{
+	_cleanup_text_list_ char **names = NULL;
+	struct monocore_volume_info *all;
+	int r = volume_list(&mc->home, &names, err);
+	size_t n = text_list_size(names);
+
+	if (r < 0)
+		return r;
+	all = calloc(n + 1, sizeof *all);
+	if (!all)
+		return error_no_memory(err, "list volumes");
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = describe(mc, names[i], &all[i], err);
+	if (r < 0) {
+		monocore_volumes_free(all, n);
+		return r;
+	}
+	*out = all;
+	*count = n;
+	return 0;
+}
+
+int monocore_volumes(
+	struct monocore *mc, struct monocore_volume_info **out, size_t *count, struct monocore_error *error)
+{
+	struct error err;
+
+	return list(mc, out, count, &err) < 0 ? give_error(error, &err) : 0;
+}
+
+void monocore_volumes_free(struct monocore_volume_info *all, size_t count)
+{
+	for (size_t i = 0; all && i < count; i++) {
+		free(all[i].name);
+		free(all[i].path);
+		text_list_free(all[i].sandboxes);
+	}
+	free(all);
+}
+
+int monocore_volume_remove(struct monocore *mc, const char *name, struct monocore_error *error)
+{
+	struct error err;
+
+	return volume_remove(&mc->home, name, &err) < 0 ? give_error(error, &err) : 0;
+}

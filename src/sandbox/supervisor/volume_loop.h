@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What volumes.c and the loop of its thread share. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "codec/volume.h"
+#include "sandbox/supervisor/volume_mux.h"
+#include "sandbox/supervisor/volumes.h"
+#include "sandbox/volume_server.h"
+
+enum server_state {
+	SERVER_NONE,     /* to be asked for at `next` */
+	SERVER_ASKED,    /* mcfs was asked */
+	SERVER_GREETING, /* it is there; its greeting is not */
+	SERVER_SERVING,
+	SERVER_OVER
+};
+
+struct server {
+	enum server_state state;
+	int fd, pid_fd;
+	uint64_t next, begun; /* clock_monotonic() */
+	unsigned failures;    /* in a row */
+	bool replaces;        /* there was one before */
+	struct volume_server_greeting greeting;
+	size_t greeted; /* bytes of it that have come */
+};
+
+struct volumes {
+	uint32_t count;
+	char **targets; /* mount points, for messages */
+	pid_t keeper;   /* mcfs */
+	int keeper_fd;
+	int wake;         /* eventfd: the loop is to look at what is below */
+	_Atomic int port; /* -1: not connected */
+	atomic_bool stop;
+	int news[2]; /* a pipe of struct error */
+	pthread_t thread;
+	bool threaded;
+
+	pthread_mutex_t mutex; /* of the following */
+	pthread_cond_t changed;
+	uint32_t ready; /* volumes whose first server has greeted */
+	bool failed;
+	struct error failure; /* of one that has not */
+
+	/* the loop's own */
+	struct volume_mux *mux;
+	struct server servers[VOLUMES_MAX];
+};
+
+/* Runs until `stop`. */
+void volume_loop(struct volumes *v);

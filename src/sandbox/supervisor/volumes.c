@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/supervisor/volumes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "os/descriptors.h"
+#include "os/landlock.h"
+#include "os/process.h"
+#include "sandbox/programs.h"
+#include "sandbox/supervisor/volume_loop.h"
+#include "sandbox/volume.h"
+
+#define READY_SECONDS 20
+
+CLEANUP_DEFINE(volumes, struct volumes, volumes_close);
+
+/* ---- mcfs -------------------------------------------------------------------------------------------------
+ */
+
+static int start_keeper(struct volumes *v, struct error *err)
+{
+	static const char *const argv[] = {"mcfs", "volumes", NULL}, *const env[] = {"LC_ALL=C", NULL};
+	_cleanup_free_ char *program = program_path("mcfs", err);
+	_cleanup_fd_ int theirs = -1;
+	int ends[2], r;
+
+	if (!program)
+		return -ERROR_NOT_FOUND;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return error_errno(err, errno, "make a socket for mcfs");
+	v->keeper_fd = ends[0];
+	theirs = ends[1];
+	const struct process_fd fds[] = {{theirs, VOLUME_SERVER_FD}};
+	const struct process_spec spec = {
+		.path = program, .argv = argv, .env = env, .fds = fds, .fd_count = 1, .new_session = true};
+
+	r = process_spawn(&spec, &v->keeper, NULL, err);
+	if (r < 0)
+		v->keeper = -1;
+	return r;
+}
+
+static int give_directory(
+	struct volumes *v, const struct home *home, const struct record_mount *m, struct error *err)
+{
+	const struct volume_server_request q = {.what = VOLUME_SERVER_ADD,
+		.number = v->count,
+		.flags = (m->read_only ? VOLUME_SERVER_READ_ONLY : 0u) |
+			 (m->squash ? VOLUME_SERVER_SQUASH : 0u)};
+	_cleanup_fd_ int directory = volume_open(home, m, err);
+
+	if (directory < 0)
+		return directory;
+	if (descriptors_send(v->keeper_fd, &q, sizeof q, &directory, 1) < 0)
+		return error_errno(err, errno, "give the volume %s to mcfs", m->target);
+	v->servers[v->count] = (struct server){.fd = -1, .pid_fd = -1};
+	v->count++;
+	return text_list_add(&v->targets, m->target, err);
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------
+ */
+
+/* All that it needs is open. Landlock binds the thread that enters it. */
+static void *run_loop(void *context)
+{
+	int abi = landlock_abi(), rules = abi > 0 ? landlock_new(abi, false) : -1;
+
+	if (rules >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		landlock_enter(rules);
+	if (rules >= 0)
+		close(rules);
+	volume_loop(context);
+	return NULL;
+}
+
+static int start_thread(struct volumes *v, struct error *err)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all); /* signals are for the other thread */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&v->thread, NULL, run_loop, v);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	v->threaded = r == 0;
+	return r ? error_errno(err, r, "start a thread") : 0;
+}
+
+static void wake(struct volumes *v)
+{
+	const uint64_t one = 1;
+
+	if (write(v->wake, &one, sizeof one) < 0) /* it is awake already */
+		errno = 0;
+}
+
+/* ---- for the supervisor -----------------------------------------------------------------------------------
+ */
+
+static struct volumes *new_volumes(struct error *err)
+{
+	struct volumes *v = calloc(1, sizeof *v);
+
+	if (!v) {
+		error_no_memory(err, "serve volumes");
+		return NULL;
+	}
+	v->keeper = v->keeper_fd = v->port = v->news[0] = v->news[1] = -1;
+	pthread_mutex_init(&v->mutex, NULL);
+	pthread_cond_init(&v->changed, NULL);
+	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->wake < 0 || pipe2(v->news, O_CLOEXEC | O_NONBLOCK) < 0) {
+		error_errno(err, errno, "serve volumes");
+		volumes_close(TAKE_PTR(v));
+	}
+	return v;
+}
+
+int volumes_open(const struct home *home, const struct record *r, struct volumes **out, struct error *err)
+{
+	_cleanup_(cleanup_volumes) struct volumes *v = NULL;
+	int result;
+
+	*out = NULL;
+	if (!r->mount_count)
+		return 0;
+	v = new_volumes(err);
+	if (!v)
+		return -ERROR_SYSTEM;
+	result = start_keeper(v, err);
+	for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
+		result = give_directory(v, home, &r->mounts[i], err);
+	if (result == 0)
+		result = volume_mux_new(v->count, &v->mux, err);
+	if (result == 0)
+		result = start_thread(v, err);
+	if (result == 0)
+		*out = TAKE_PTR(v);
+	return result;
+}
+
+int volumes_await(struct volumes *v, struct error *err)
+{
+	struct timespec until;
+	int r = 0;
+
+	if (!v)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += READY_SECONDS;
+	pthread_mutex_lock(&v->mutex);
+	while (!v->failed && v->ready < v->count && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&v->changed, &v->mutex, &until);
+	r = 0;
+	if (v->failed) {
+		*err = v->failure;
+		r = -(int)v->failure.code;
+	} else if (v->ready < v->count) {
+		r = error_set(err, ERROR_TIMEOUT, "a directory that is to be a volume does not answer");
+	}
+	pthread_mutex_unlock(&v->mutex);
+	return r;
+}
+
+void volumes_connect(struct volumes *v, int port)
+{
+	if (!v)
+		return;
+	v->port = port;
+	wake(v);
+}
+
+int volumes_news_fd(const struct volumes *v)
+{
+	return v ? v->news[0] : -1;
+}
+
+bool volumes_news(struct volumes *v, struct error *news)
+{
+	return read(v->news[0], news, sizeof *news) == sizeof *news;
+}
+
+void volumes_close(struct volumes *v)
+{
+	if (!v)
+		return;
+	v->stop = true;
+	if (v->threaded) {
+		wake(v);
+		pthread_join(v->thread, NULL);
+	}
+	if (v->keeper > 0) {
+		kill(-v->keeper, SIGKILL); /* its session: servers, too */
+		while (waitpid(v->keeper, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	for (size_t i = 0; i < 4; i++) {
+		int fd = ((int[]){v->keeper_fd, v->wake, v->news[0], v->news[1]})[i];
+
+		if (fd >= 0)
+			close(fd);
+	}
+	volume_mux_free(v->mux);
+	text_list_free(v->targets);
+	pthread_mutex_destroy(&v->mutex);
+	pthread_cond_destroy(&v->changed);
+	free(v);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The volumes of a running sandbox: a process (`mcfs volumes`) that keeps their directories and starts a
+ * server for each, and a thread that relays between the servers and the guest's port (volume_mux.h). A thread
+ * of its own, so that neither much data nor the start of the sandbox, which waits for its guest, hold up
+ * the other; it never waits for anything but events, gives up the file system before it reads the first
+ * byte of the guest, and what it has to tell goes over a pipe.
+ *
+ * A server that ends is replaced, with pauses that grow while it keeps ending; after VOLUME_FAILURES_MAX such
+ * ends in a row, or where no more can be started, its volume is over.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "sandbox/home.h"
+#include "sandbox/record.h"
+
+#define VOLUME_FAILURES_MAX 12
+
+struct volumes;
+
+/* Opens the directories of the record's mounts and starts their servers. *volumes: NULL where it has none. */
+int volumes_open(
+	const struct home *home, const struct record *r, struct volumes **volumes, struct error *err);
+
+/* Waits until all servers are ready. The error names the volume. */
+int volumes_await(struct volumes *volumes, struct error *err);
+
+/* The guest's end: a non-blocking socket, borrowed until volumes_close(). */
+void volumes_connect(struct volumes *volumes, int port);
+
+/* A descriptor that is readable when there is news; -1 for NULL. */
+int volumes_news_fd(const struct volumes *volumes);
+
+/* Takes one: false, there is none. code NONE: for the log; otherwise the guest broke the protocol. */
+bool volumes_news(struct volumes *volumes, struct error *news);
+
+void volumes_close(struct volumes *volumes); /* NULL is fine; all its processes are gone then */
