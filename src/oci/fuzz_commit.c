@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!end)
 		return 0;
 	n = size - (size_t)(end + 1 - data);
-	instruction = strndup((const char *)data, (size_t)(end - data));
+	instruction = text_copy_bytes(data, (size_t)(end - data), NULL);
 	json = malloc(n ? n : 1);
 	memcpy(json, end + 1, n);
 	if (make(json, n, instruction, &first) == 0) {
