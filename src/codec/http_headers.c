@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "codec/date.h"
 
 /* ---- words ------------------------------------------------------------------------------------------ */
@@ -160,7 +161,7 @@ static int one_link(struct header_cursor *c, char **target, struct error *err)
 		return error_set(err, ERROR_INVALID, "header Link: the target is no URI");
 	r = link_parameters(c, &next, err);
 	if (r == 0 && next) {
-		*target = strndup(start, (size_t)(end - start));
+		*target = text_copy_bytes(start, (size_t)(end - start), err);
 		if (!*target)
 			return error_no_memory(err, "read a header");
 	}
