@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -35,8 +37,12 @@
 #define FAR_AWAY    64   /* a descriptor number that is none of these */
 #define DESCRIPTORS 4096 /* files that a guest may have open, and those that are known */
 
+#define END_TIME MILLISECONDS(2000) /* for killed servers to be gone: one may hang in the kernel */
+
 struct keeper {
 	uint32_t count;
+	int children;                /* a signalfd */
+	pid_t pids[2 * VOLUMES_MAX]; /* of servers that have not been waited for; 0: none */
 	struct {
 		int directory;
 		uint32_t flags;
@@ -105,7 +111,10 @@ static _Noreturn void become_server(int directory, int connection, uint32_t flag
 {
 	int far_directory = fcntl(directory, F_DUPFD_CLOEXEC, FAR_AWAY);
 	int far_connection = fcntl(connection, F_DUPFD_CLOEXEC, FAR_AWAY);
+	sigset_t none;
 
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || dup2(far_directory, DIRECTORY) < 0 ||
 		dup2(far_connection, CONNECTION) < 0 || syscall(SYS_close_range, CONNECTION + 1, ~0U, 0) < 0)
@@ -115,23 +124,33 @@ static _Noreturn void become_server(int directory, int connection, uint32_t flag
 
 /* ---- who starts them ----------------------------------------------------------------------------------- */
 
+/* NULL: as many have ended and still hang in the kernel. */
+static pid_t *free_pid(struct keeper *k)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(k->pids); i++)
+		if (!k->pids[i])
+			return &k->pids[i];
+	return NULL;
+}
+
 static int start_server(struct keeper *k, const struct volume_server_request *q)
 {
 	const struct volume_server_started started = {q->number};
 	_cleanup_fd_ int ours = -1, theirs = -1, pid_fd = -1;
-	pid_t self = getpid(), pid;
+	pid_t self = getpid(), *pid = free_pid(k);
 	int ends[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+	if (!pid || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -1;
 	ours = ends[0];
 	theirs = ends[1];
-	pid = fork();
-	if (pid == 0)
+	*pid = fork();
+	if (*pid == 0)
 		become_server(k->volumes[q->number].directory, theirs,
 			k->volumes[q->number].flags | (q->flags & VOLUME_SERVER_RESUME), self);
-	/* Nobody waits for it before: the pid is still its own. */
-	pid_fd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+	/* It has not been waited for: the pid is still its own. */
+	pid_fd = *pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *pid, 0);
+	*pid = *pid < 0 ? 0 : *pid;
 	if (pid_fd < 0)
 		return -1;
 	return descriptors_send(VOLUME_SERVER_FD, &started, sizeof started, (const int[]){ours, pid_fd}, 2);
@@ -156,23 +175,52 @@ static int answer(struct keeper *k)
 	return q.what == VOLUME_SERVER_START && q.number < k->count ? start_server(k, &q) : -1;
 }
 
-/* Servers that have ended, unless they were just started: their pidfd comes first. */
-static void reap(void)
+static void reap(struct keeper *k)
 {
-	while (waitpid(-1, NULL, WNOHANG) > 0)
+	struct signalfd_siginfo info;
+	pid_t pid;
+
+	while (read(k->children, &info, sizeof info) == sizeof info)
 		;
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		for (size_t i = 0; i < ARRAY_SIZE(k->pids); i++)
+			if (k->pids[i] == pid)
+				k->pids[i] = 0;
+}
+
+static void end_servers(struct keeper *k)
+{
+	uint64_t deadline = clock_monotonic() + END_TIME;
+
+	for (size_t i = 0; i < ARRAY_SIZE(k->pids); i++)
+		if (k->pids[i])
+			kill(k->pids[i], SIGKILL);
+	while (waitpid(-1, NULL, WNOHANG) >= 0 && clock_monotonic() < deadline)
+		poll(NULL, 0, 1);
 }
 
 int mcfs_volumes(void)
 {
 	static struct keeper k;
+	sigset_t children;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "mcfs-volumes");
-	if (chdir("/") < 0)
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
+	k.children = signalfd(-1, &children, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (chdir("/") < 0 || k.children < 0)
 		return 1;
-	while (answer(&k) == 0)
-		reap();
-	kill(0, SIGKILL); /* servers as well: this is a session of its own */
+	for (;;) {
+		struct pollfd p[] = {
+			{.fd = VOLUME_SERVER_FD, .events = POLLIN}, {.fd = k.children, .events = POLLIN}};
+
+		if (poll(p, ARRAY_SIZE(p), -1) > 0 && p[0].revents && answer(&k) < 0)
+			break;
+		if (p[1].revents)
+			reap(&k);
+	}
+	end_servers(&k);
 	return 1;
 }

@@ -118,10 +118,9 @@ static int start_vm(struct supervisor *s, struct error *err)
 	if (r == 0)
 		r = root_start(s->engine, s->home.path, s->record.root_id, boot, &b, &s->root, err);
 	if (r == 0)
-		r = volumes_await(s->volumes, err);
+		r = volumes_serve(s->volumes, vm_volumes_fd(s->vm), err);
 	if (r < 0)
 		return r;
-	volumes_connect(s->volumes, vm_volumes_fd(s->vm));
 	s->agent = (struct peer){.fd = vm_agent_fd(s->vm), .out = {.limit = QUEUE_MAX}};
 	return 0;
 }

@@ -98,7 +98,7 @@ static void lose_server(struct volumes *v, uint32_t number, const char *why)
 	s->next = now + pause_after(s->failures);
 }
 
-static void ask_for_server(struct volumes *v, uint32_t number)
+void volume_loop_ask(struct volumes *v, uint32_t number)
 {
 	struct server *s = &v->servers[number];
 	const struct volume_server_request q = {
@@ -230,7 +230,7 @@ static void read_replies(struct volumes *v, uint32_t number)
 
 static void drop_port(struct volumes *v)
 {
-	atomic_store(&v->port, -1);
+	v->port = -1;
 }
 
 static void read_port(struct volumes *v)
@@ -283,7 +283,7 @@ static int start_servers(struct volumes *v)
 		if (waits(s) && volume_mux_is_over(v->mux, i))
 			s->state = SERVER_OVER;
 		if (waits(s) && s->next <= now)
-			ask_for_server(v, i);
+			volume_loop_ask(v, i);
 		if (waits(s) && s->next < next)
 			next = s->next;
 	}

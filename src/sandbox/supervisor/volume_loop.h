@@ -52,5 +52,8 @@ struct volumes {
 	struct server servers[VOLUMES_MAX];
 };
 
+/* Asks mcfs for a server. */
+void volume_loop_ask(struct volumes *v, uint32_t number);
+
 /* Runs until `stop`. */
 void volume_loop(struct volumes *v);

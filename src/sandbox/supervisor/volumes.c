@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "os/descriptors.h"
 #include "os/landlock.h"
@@ -23,6 +25,7 @@
 #include "sandbox/volume.h"
 
 #define READY_SECONDS 20
+#define END_TIME      MILLISECONDS(3000)
 
 CLEANUP_DEFINE(volumes, struct volumes, volumes_close);
 
@@ -65,7 +68,8 @@ static int give_directory(
 		return directory;
 	if (descriptors_send(v->keeper_fd, &q, sizeof q, &directory, 1) < 0)
 		return error_errno(err, errno, "give the volume %s to mcfs", m->target);
-	v->servers[v->count] = (struct server){.fd = -1, .pid_fd = -1};
+	v->servers[v->count] = (struct server){.state = SERVER_NONE, .fd = -1, .pid_fd = -1};
+	volume_loop_ask(v, v->count);
 	v->count++;
 	return text_list_add(&v->targets, m->target, err);
 }
@@ -146,19 +150,15 @@ int volumes_open(const struct home *home, const struct record *r, struct volumes
 	if (result == 0)
 		result = volume_mux_new(v->count, &v->mux, err);
 	if (result == 0)
-		result = start_thread(v, err);
-	if (result == 0)
 		*out = TAKE_PTR(v);
 	return result;
 }
 
-int volumes_await(struct volumes *v, struct error *err)
+static int await(struct volumes *v, struct error *err)
 {
 	struct timespec until;
 	int r = 0;
 
-	if (!v)
-		return 0;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += READY_SECONDS;
 	pthread_mutex_lock(&v->mutex);
@@ -175,12 +175,15 @@ int volumes_await(struct volumes *v, struct error *err)
 	return r;
 }
 
-void volumes_connect(struct volumes *v, int port)
+int volumes_serve(struct volumes *v, int port, struct error *err)
 {
+	int r;
+
 	if (!v)
-		return;
+		return 0;
 	v->port = port;
-	wake(v);
+	r = start_thread(v, err);
+	return r < 0 ? r : await(v, err);
 }
 
 int volumes_news_fd(const struct volumes *v)
@@ -193,6 +196,22 @@ bool volumes_news(struct volumes *v, struct error *news)
 	return read(v->news[0], news, sizeof *news) == sizeof *news;
 }
 
+/* The end of its socket ends it, and it its servers. */
+static void end_keeper(struct volumes *v)
+{
+	uint64_t deadline = clock_monotonic() + END_TIME;
+
+	if (v->keeper_fd >= 0)
+		close(TAKE_FD(v->keeper_fd));
+	if (v->keeper <= 0)
+		return;
+	while (waitpid(v->keeper, NULL, WNOHANG) == 0) {
+		if (clock_monotonic() > deadline)
+			kill(-v->keeper, SIGKILL); /* its session */
+		poll(NULL, 0, 1);
+	}
+}
+
 void volumes_close(struct volumes *v)
 {
 	if (!v)
@@ -202,13 +221,9 @@ void volumes_close(struct volumes *v)
 		wake(v);
 		pthread_join(v->thread, NULL);
 	}
-	if (v->keeper > 0) {
-		kill(-v->keeper, SIGKILL); /* its session: servers, too */
-		while (waitpid(v->keeper, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	for (size_t i = 0; i < 4; i++) {
-		int fd = ((int[]){v->keeper_fd, v->wake, v->news[0], v->news[1]})[i];
+	end_keeper(v);
+	for (size_t i = 0; i < 3; i++) {
+		int fd = ((int[]){v->wake, v->news[0], v->news[1]})[i];
 
 		if (fd >= 0)
 			close(fd);

@@ -25,11 +25,10 @@ struct volumes;
 int volumes_open(
 	const struct home *home, const struct record *r, struct volumes **volumes, struct error *err);
 
-/* Waits until all servers are ready. The error names the volume. */
-int volumes_await(struct volumes *volumes, struct error *err);
-
-/* The guest's end: a non-blocking socket, borrowed until volumes_close(). */
-void volumes_connect(struct volumes *volumes, int port);
+/* Relays between them and the guest's end, a non-blocking socket that is borrowed until volumes_close().
+ * Returns when all servers are ready; the error names the volume. Only from here on has this process a
+ * thread: a VM is started by clone(2), which threads do not bear. NULL is fine. */
+int volumes_serve(struct volumes *volumes, int port, struct error *err);
 
 /* A descriptor that is readable when there is news; -1 for NULL. */
 int volumes_news_fd(const struct volumes *volumes);
