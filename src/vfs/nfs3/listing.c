@@ -29,10 +29,10 @@ struct kept {
 };
 
 struct listing {
-	struct vfs *fs;
 	bool plus;
 	size_t room, name_room; /* bytes left; of names and cookies only */
 	struct buffer kept;
+	size_t count;
 	bool full;
 };
 
@@ -73,6 +73,7 @@ static int keep(void *context, const struct vfs_entry *e)
 		k->a = *e->attributes;
 	memcpy(k->name, e->name, e->name_size);
 	l->kept.size += size;
+	l->count++;
 	l->room -= names + (l->plus ? ENTRY_PLUS : 0);
 	l->name_room -= names < l->name_room ? names : l->name_room;
 	return 0;
@@ -91,46 +92,80 @@ static void write_entry(struct nfs3_request *q, bool plus, const struct kept *k)
 	nfs3_code_entry(&x, plus, &e);
 }
 
-/* Writes what was kept, and forgets the objects. */
-static void write_entries(struct nfs3_request *q, const struct listing *l)
+/* Writes what was kept, unless the walk failed, and forgets the objects. */
+static void write_entries(struct nfs3_request *q, const struct listing *l, bool good)
 {
 	for (size_t at = 0; at < l->kept.size;) {
 		const struct kept *k = (const struct kept *)(l->kept.data + at);
 
-		write_entry(q, l->plus, k);
+		if (good)
+			write_entry(q, l->plus, k);
 		if (k->has_attributes)
 			vfs_forget(q->fs, k->a.ino, 1);
 		at += kept_size(k->name_size);
 	}
 }
 
-static uint32_t walk(struct nfs3_request *q, const struct vfs_attributes *directory, struct listing *l)
+/* The walk that the cookie stands in, or a new one. */
+static uint32_t begin_walk(struct nfs3_request *q, struct nfs3_object *directory, struct nfs3_walk *walk)
 {
-	/* Who may only list gets no attributes. */
-	bool attributes = l->plus && nfs3_may(q, directory, VFS_EXECUTE) == NFS3_OK;
-	vfs_handle handle;
-	int r = vfs_opendir(q->fs, directory->ino, &handle);
+	int r;
 
+	if (q->a.cookie != 0 && nfs3_walk_take(q->server, directory->a.ino, q->a.cookie, walk))
+		return NFS3_OK;
+	r = vfs_opendir(q->fs, directory->a.ino, &walk->handle);
 	if (r < 0)
 		return nfs3_status(r);
-	r = vfs_readdir(q->fs, directory->ino, handle, q->a.cookie, attributes, keep, l);
-	vfs_releasedir(q->fs, directory->ino, handle);
-	if (r == 0)
-		write_entries(q, l);
-	else
-		for (size_t at = 0; at < l->kept.size;) {
-			const struct kept *k = (const struct kept *)(l->kept.data + at);
+	/* It is looked up for as long as it is open. */
+	walk->directory = *directory;
+	directory->fs = NULL;
+	return NFS3_OK;
+}
 
-			if (k->has_attributes)
-				vfs_forget(q->fs, k->a.ino, 1);
-			at += kept_size(k->name_size);
-		}
+/* Those of the last entries that were given. False: none, or memory is out. */
+static bool remember_cookies(const struct listing *l, struct nfs3_walk *walk)
+{
+	size_t skipped = l->count > NFS3_WALK_COOKIES ? l->count - NFS3_WALK_COOKIES : 0, n = 0;
+	uint64_t *cookies = l->count ? calloc(l->count - skipped, sizeof *cookies) : NULL;
+
+	if (!cookies)
+		return false;
+	for (size_t at = 0; at < l->kept.size; n++) {
+		const struct kept *k = (const struct kept *)(l->kept.data + at);
+
+		if (n >= skipped)
+			cookies[n - skipped] = k->cookie;
+		at += kept_size(k->name_size);
+	}
+	free(walk->cookies);
+	walk->cookies = cookies;
+	walk->count = n - skipped;
+	return true;
+}
+
+static uint32_t walk(struct nfs3_request *q, struct nfs3_object *directory, struct listing *l)
+{
+	/* Who may only list gets no attributes. */
+	bool attributes = l->plus && nfs3_may(q, &directory->a, VFS_EXECUTE) == NFS3_OK;
+	struct nfs3_walk w = {0};
+	uint32_t status = begin_walk(q, directory, &w);
+	int r;
+
+	if (status != NFS3_OK)
+		return status;
+	r = vfs_readdir(q->fs, directory->a.ino, w.handle, q->a.cookie, attributes, keep, l);
+	write_entries(q, l, r == 0);
+	/* At the end, too: the client may go on from within what it got. */
+	if (r == 0 && remember_cookies(l, &w))
+		nfs3_walk_keep(q->server, &w);
+	else
+		nfs3_walk_end(&w);
 	return nfs3_status(r);
 }
 
-static uint32_t list(struct nfs3_request *q, const struct vfs_attributes *directory, struct listing *l)
+static uint32_t list(struct nfs3_request *q, struct nfs3_object *directory, struct listing *l)
 {
-	uint32_t status = nfs3_may(q, directory, VFS_MAY_READ);
+	uint32_t status = nfs3_may(q, &directory->a, VFS_MAY_READ);
 
 	if (status == NFS3_OK)
 		status = walk(q, directory, l);
@@ -149,8 +184,7 @@ static void run(struct nfs3_request *q, bool plus)
 {
 	_cleanup_object_ struct nfs3_object directory = {0};
 	uint32_t most = q->a.most < ENTRIES_MAX ? q->a.most : ENTRIES_MAX;
-	struct listing l = {.fs = q->fs,
-		.plus = plus,
+	struct listing l = {.plus = plus,
 		.room = most > AROUND ? most - AROUND : 0,
 		.name_room = plus ? q->a.directory_count : SIZE_MAX};
 
@@ -158,7 +192,7 @@ static void run(struct nfs3_request *q, bool plus)
 	if (directory.fs)
 		q->r.object = nfs3_post(q->server, &directory.a);
 	if (q->r.status == NFS3_OK)
-		q->r.status = list(q, &directory.a, &l);
+		q->r.status = list(q, &directory, &l);
 	buffer_free(&l.kept);
 }
 

@@ -9,9 +9,28 @@
 #include "codec/nfs3.h"
 #include "vfs/nfs3/server.h"
 
-#define STRIPES 64
+#define STRIPES           64
+#define NFS3_WALKS        32 /* directories that are kept open */
+#define NFS3_WALK_COOKIES 4096
 
 struct nfs3_duplicates;
+
+/* An object that is looked up for the time of a call. */
+struct nfs3_object {
+	struct vfs *fs; /* NULL: none */
+	struct vfs_attributes a;
+};
+
+/* A directory that is being listed. */
+struct nfs3_walk {
+	struct nfs3_object directory;
+	vfs_handle handle;
+	/* Of the entries that were given last, in this order, or of the last of them: where a client may go
+	 * on. It asks again from within a page when it sees that the directory has changed. */
+	uint64_t *cookies;
+	size_t count;
+	uint64_t used; /* clock_monotonic() */
+};
 
 struct nfs3_server {
 	struct vfs *fs;
@@ -24,6 +43,8 @@ struct nfs3_server {
 	 * done, and what stands in wcc_data is of just before and behind the change. By inode number. */
 	pthread_mutex_t stripes[STRIPES];
 	struct nfs3_duplicates *duplicates;
+	pthread_mutex_t walks_lock;
+	struct nfs3_walk walks[NFS3_WALKS];
 };
 
 /* One call. */
@@ -42,11 +63,6 @@ typedef void nfs3_call(struct nfs3_request *q); /* sets q->r */
 
 /* ---- objects.c ---------------------------------------------------------------------------------------- */
 
-/* An object that is looked up for the time of a call. */
-struct nfs3_object {
-	struct vfs *fs; /* NULL: none */
-	struct vfs_attributes a;
-};
 void nfs3_object_put(struct nfs3_object *o);
 #define _cleanup_object_ __attribute__((cleanup(nfs3_object_put)))
 
@@ -107,6 +123,14 @@ nfs3_call nfs3_create, nfs3_mkdir, nfs3_symlink, nfs3_mknod;
 nfs3_call nfs3_lookup, nfs3_remove, nfs3_rmdir, nfs3_rename, nfs3_link;
 /* listing.c */
 nfs3_call nfs3_readdir, nfs3_readdirplus;
+
+/* ---- walks.c ------------------------------------------------------------------------------------------ */
+
+/* The walk of that directory that gave `cookie` last; the caller's, until one of the two that follow. */
+bool nfs3_walk_take(struct nfs3_server *s, uint64_t ino, uint64_t cookie, struct nfs3_walk *walk);
+void nfs3_walk_keep(struct nfs3_server *s, struct nfs3_walk *walk);
+void nfs3_walk_end(struct nfs3_walk *walk);
+void nfs3_walks_free(struct nfs3_server *s);
 
 /* ---- duplicates.c ------------------------------------------------------------------------------------- */
 

@@ -26,6 +26,7 @@ int nfs3_server_new(
 		return error_no_memory(err, "start an NFS server");
 	for (size_t i = 0; i < STRIPES; i++)
 		pthread_mutex_init(&s->stripes[i], NULL);
+	pthread_mutex_init(&s->walks_lock, NULL);
 	s->fs = fs;
 	s->options = *options;
 	s->options.export = NULL;
@@ -49,6 +50,8 @@ void nfs3_server_free(struct nfs3_server *s)
 		return;
 	for (size_t i = 0; i < STRIPES; i++)
 		pthread_mutex_destroy(&s->stripes[i]);
+	nfs3_walks_free(s);
+	pthread_mutex_destroy(&s->walks_lock);
 	nfs3_duplicates_free(s->duplicates);
 	free(s->export);
 	free(s);
