@@ -202,14 +202,12 @@ static int write_piece(const char *bytes, size_t n, void *context)
 	return w->out->failed ? -1 : 0;
 }
 
-static int write_out(
-	const json_t *root, size_t size, size_t layout, struct buffer *out, struct error *err)
+static int write_out(const json_t *root, size_t size, size_t layout, struct buffer *out, struct error *err)
 {
 	struct writer w = {.out = out};
 
 	/* So that it does not move as it grows; in the worst case it does. */
-	if (!buffer_reserve(out, 4 * size + 65536) ||
-		json_dump_callback(root, write_piece, &w, layout) < 0)
+	if (!buffer_reserve(out, 4 * size + 65536) || json_dump_callback(root, write_piece, &w, layout) < 0)
 		return error_no_memory(err, "write credentials");
 	return 0;
 }

@@ -138,7 +138,7 @@ struct message_setup {
 	uint32_t pids;   /* most processes of the sandbox (cgroup pids.max); 0: no limit */
 	char *hosts;     /* contents of /etc/hosts; "": leave the image's */
 	char *resolv_conf;
-	char **volumes; /* directories made (with their parents) when the image lacks them */
+	char **volumes;               /* directories made (with their parents) when the image lacks them */
 	struct message_mount *mounts; /* volumes of the host's, mounted in this order */
 	uint32_t mount_count;         /* at most VOLUMES_MAX */
 };

@@ -22,8 +22,9 @@
 #include "guest/made.h"
 #include "guest/volume_relay.h"
 
-#define MOUNT_TIME MILLISECONDS(60000) /* a volume may be mounted in another, which a slow host answers for \
-					*/
+#define MOUNT_TIME \
+	MILLISECONDS(60000) /* a volume may be mounted in another, which a slow host answers for \
+			     */
 #define STATX_DONT_SYNC 0x4000
 #define REPORT          3 /* descriptor of the pipe to the agent */
 

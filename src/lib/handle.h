@@ -23,7 +23,7 @@ struct monocore {
 	struct home home;
 	struct progress progress;
 	struct monocore_progress user_progress;
-	pthread_mutex_t mutex; /* guards held */
+	pthread_mutex_t mutex;   /* guards held */
 	pthread_mutex_t telling; /* progress comes from several threads */
 	struct held *held;
 };

@@ -252,8 +252,8 @@ static int push_manifest(struct push *p, const char *digest, const char *referen
 	if (r == 0)
 		r = oci_document_type(json.data, json.size, &type, err);
 	if (r == 0)
-		r = registry_manifest_put(p->remote.registries[0], reference, type, json.data, json.size,
-			&subject, err);
+		r = registry_manifest_put(
+			p->remote.registries[0], reference, type, json.data, json.size, &subject, err);
 	return r < 0 ? r : referrers_push(p->remote.registries[0], json.data, json.size, subject, err);
 }
 

@@ -2,9 +2,9 @@
 /* From options to a sandbox that can be started: its directory, its record, its disk. */
 #pragma once
 
-#include "oci/image.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "oci/image.h"
 #include "sandbox/command.h"
 #include "sandbox/directory.h"
 #include "sandbox/home.h"
@@ -16,7 +16,7 @@ struct provision_options {
 	const char *name, *workdir, *user, *hostname, *stop_signal,
 		*engine; /* NULL: the image's or a default */
 	const char *const *env, *const *labels;
-	const char *const *volumes; /* as volume_parse() has them */
+	const char *const *volumes;        /* as volume_parse() has them */
 	uint64_t cpus, memory, disk, pids; /* 0: a default */
 	const struct message_rlimit *rlimits;
 	uint32_t rlimit_count;

@@ -125,8 +125,8 @@ static json_t *mounts_to_json(const struct record *r, struct error *err)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; list && i < r->mount_count; i++)
-		json_array_append_new(list,
-			fields_to_json(mount_fields, ARRAY_SIZE(mount_fields), &r->mounts[i], err));
+		json_array_append_new(
+			list, fields_to_json(mount_fields, ARRAY_SIZE(mount_fields), &r->mounts[i], err));
 	return list;
 }
 
@@ -140,8 +140,8 @@ static int mounts_from_json(const json_t *list, struct record *r, struct error *
 	if (n && !r->mounts)
 		return error_no_memory(err, "read config.json");
 	for (size_t i = 0; i < n; i++) {
-		int result = fields_from_json(mount_fields, ARRAY_SIZE(mount_fields),
-			json_array_get(list, i), &r->mounts[i], err);
+		int result = fields_from_json(
+			mount_fields, ARRAY_SIZE(mount_fields), json_array_get(list, i), &r->mounts[i], err);
 
 		if (result < 0)
 			return error_prefix(err, "config.json: a mount");

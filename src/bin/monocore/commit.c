@@ -19,8 +19,7 @@ static const struct option_spec rows[] = {
 	{"message", 'm', OPTION_STRING, "TEXT", FIELD(message), "say what was done"},
 	{"change", 0, OPTION_LIST, "INSTRUCTION", FIELD(changes),
 		"change the image's config by this instruction of a Dockerfile"},
-	{"pause", 0, OPTION_FLAG, NULL, FIELD(pause),
-		"let its processes stand still meanwhile; the default"},
+	{"pause", 0, OPTION_FLAG, NULL, FIELD(pause), "let its processes stand still meanwhile; the default"},
 	{"no-pause", 0, OPTION_FLAG, NULL, FIELD(no_pause), "let them go on, and files be torn"},
 	{NULL},
 };

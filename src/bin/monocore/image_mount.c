@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/output.h"
 #include "bin/monocore/images.h"
+#include "bin/monocore/output.h"
 
 struct options {
 	const char *platform;

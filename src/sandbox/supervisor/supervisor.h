@@ -108,7 +108,7 @@ struct supervisor {
 	const struct vm_engine *engine;
 	struct vm *vm;
 	struct volumes *volumes; /* NULL: it has none */
-	struct peer agent; /* its fd is the VM's, never closed by the peer */
+	struct peer agent;       /* its fd is the VM's, never closed by the peer */
 	struct output_writer *output;
 	uint64_t lost_output; /* bytes that the log could not take */
 

@@ -18,7 +18,7 @@ struct qemu {
 	int pid_fd;
 	int agent_fd;   /* our end, non-blocking */
 	int volumes_fd; /* the same; -1: the port is connected to nothing */
-	int words_fd; /* what QEMU says on standard error */
+	int words_fd;   /* what QEMU says on standard error */
 	unsigned layers;
 	struct qmp qmp;
 };
