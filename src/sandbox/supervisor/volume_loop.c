@@ -18,7 +18,7 @@
 
 #define PAUSE_FIRST MILLISECONDS(50)
 #define PAUSE_MOST  MILLISECONDS(5000)
-#define LIVED_LONG  MILLISECONDS(10000) /* then its end is not one of a row */
+#define LIFE_LEAST  MILLISECONDS(100) /* between two servers of a volume */
 
 #define ENDED "it ended; another takes over"
 
@@ -82,10 +82,9 @@ static uint64_t pause_after(unsigned failures)
 static void lose_server(struct volumes *v, uint32_t number, const char *why)
 {
 	struct server *s = &v->servers[number];
-	uint64_t now = clock_monotonic();
+	uint64_t next = clock_monotonic() + pause_after(++s->failures);
 
 	close_server(s);
-	s->failures = now - s->begun > LIVED_LONG ? 1 : s->failures + 1;
 	if (!s->replaces && s->state != SERVER_SERVING)
 		report_failure(v, number, ERROR_SYSTEM, why);
 	tell(v, ERROR_NONE, "the server of the volume %s: %s", v->targets[number], why);
@@ -95,7 +94,7 @@ static void lose_server(struct volumes *v, uint32_t number, const char *why)
 		return;
 	}
 	s->state = SERVER_NONE;
-	s->next = now + pause_after(s->failures);
+	s->next = next < s->begun + LIFE_LEAST ? s->begun + LIFE_LEAST : next;
 }
 
 void volume_loop_ask(struct volumes *v, uint32_t number)
@@ -226,6 +225,8 @@ static void read_replies(struct volumes *v, uint32_t number)
 		lose_server(v, number, ENDED);
 	else if (volume_mux_replied(v->mux, number, (size_t)n, &err) < 0)
 		lose_server(v, number, err.text);
+	else
+		s->failures = 0; /* it does its work: its end, some day, is the first of its row */
 }
 
 static void drop_port(struct volumes *v)

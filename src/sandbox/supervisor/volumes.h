@@ -6,8 +6,8 @@
  * the other; it never waits for anything but events, gives up the file system before it reads the first
  * byte of the guest, and what it has to tell goes over a pipe.
  *
- * A server that ends is replaced, with pauses that grow while it keeps ending; after VOLUME_FAILURES_MAX such
- * ends in a row, or where no more can be started, its volume is over.
+ * A server that ends is replaced, with pauses that grow while servers end before they have answered anything;
+ * after VOLUME_FAILURES_MAX such ends in a row, or where no more can be started, its volume is over.
  */
 #pragma once
 
