@@ -68,8 +68,8 @@ int overlay_open_node(struct overlay_node *node, unsigned flags, vfs_handle *han
 	vfs_handle layer_handle;
 	int r = check_file(node);
 
-	if (r == -EINVAL && S_ISLNK(node->type))
-		r = -ELOOP;
+	if (r == -EINVAL)
+		r = S_ISLNK(node->type) ? -ELOOP : -ENXIO;
 	if (r == 0 && flags & (VFS_WRITE | VFS_TRUNCATE))
 		r = overlay_raise(node, flags & VFS_TRUNCATE ? 0 : OVERLAY_KEEP_ALL);
 	if (r < 0)

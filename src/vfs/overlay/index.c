@@ -2,20 +2,22 @@
 /*
  * Where copies come from. A copy has an xattr with the key of its lower file (its layer and persistent
  * handle), so that it keeps its number; where the lower file has several names, the directory `index` has a
- * link to the copy, named after the key, so that the other names lead to it. A second xattr counts how many
- * of the lower's names are not the lower's any more; without it, that is one.
+ * link to the copy, named after the key, so that the other names lead to it. How many of the lower's names
+ * are not the lower's any more is the target of a symbolic link beside it, named "n" and the key; without it,
+ * that is one, where there is a copy.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "vfs/overlay/overlay_parts.h"
 
-#define BATCH 32
+#define BATCH        32
+#define COUNT_PREFIX 'n' /* no hexadecimal digit */
 
 static const char *const origin_xattrs[] = {
 	"trusted.overlay.monocore.origin", "user.overlay.monocore.origin"};
-static const char *const covered_xattrs[] = {
-	"trusted.overlay.monocore.covered", "user.overlay.monocore.covered"};
 
 /* ---- keys ------------------------------------------------------------------------------------------- */
 
@@ -92,7 +94,9 @@ static int64_t read_first(
 {
 	int64_t n = vfs_getxattr(overlay_upper(fs), upper, names[0], value, size);
 
-	return n >= 0 ? n : vfs_getxattr(overlay_upper(fs), upper, names[1], value, size);
+	if (n != -ENODATA && n != -EOPNOTSUPP && n != -EPERM)
+		return n;
+	return vfs_getxattr(overlay_upper(fs), upper, names[1], value, size);
 }
 
 static int write_first(
@@ -110,38 +114,94 @@ int overlay_write_origin(struct overlay *fs, uint64_t upper, const uint8_t *key,
 	return write_first(fs, upper, origin_xattrs, key, size);
 }
 
-/* -1: not written. */
-static int64_t read_covered(struct overlay *fs, uint64_t upper)
-{
-	uint8_t v[4];
+/* ---- counts of names -------------------------------------------------------------------------------- */
 
-	if (read_first(fs, upper, covered_xattrs, v, sizeof v) != sizeof v)
-		return -1;
-	return v[0] | (uint32_t)v[1] << 8 | (uint32_t)v[2] << 16 | (int64_t)v[3] << 24;
+static void count_name(const char *hex, char name[OVERLAY_HEX_MAX + 1])
+{
+	name[0] = COUNT_PREFIX;
+	memcpy(name + 1, hex, strlen(hex) + 1);
 }
 
-int overlay_write_covered(struct overlay *fs, uint64_t upper, uint32_t covered)
+/* -ENOENT: not written. */
+static int read_covered(struct overlay *fs, const char *hex, uint32_t *covered)
 {
-	uint8_t v[4] = {(uint8_t)covered, (uint8_t)(covered >> 8), (uint8_t)(covered >> 16),
-		(uint8_t)(covered >> 24)};
+	struct vfs *upper = overlay_upper(fs);
+	char name[OVERLAY_HEX_MAX + 1];
+	_cleanup_free_ char *target = malloc(VFS_PATH_MAX + 1);
+	struct vfs_attributes a;
+	uint64_t number;
+	int r;
 
-	return write_first(fs, upper, covered_xattrs, v, sizeof v);
+	count_name(hex, name);
+	r = target ? vfs_lookup(upper, fs->index, name, &a) : -ENOMEM;
+	if (r < 0)
+		return r;
+	r = vfs_readlink(upper, a.ino, target);
+	vfs_forget(upper, a.ino, 1);
+	if (r < 0 && r != -EINVAL)
+		return r;
+	if (r == -EINVAL || text_parse_u64(target, UINT32_MAX, "a count", &number, NULL) < 0)
+		return -ENOENT; /* not ours */
+	*covered = (uint32_t)number;
+	return 0;
 }
 
-static void load_covered(struct overlay_node *node)
+int overlay_write_covered(struct overlay *fs, const uint8_t *key, size_t size, uint32_t covered)
 {
-	int64_t covered = read_covered(node->fs, atomic_load(&node->upper));
+	struct vfs *upper = overlay_upper(fs);
+	char hex[OVERLAY_HEX_MAX], name[OVERLAY_HEX_MAX + 1], temp[OVERLAY_TEMP_MAX], text[16];
+	struct vfs_attributes a;
+	int r;
 
-	atomic_store(&node->covered, covered < 0 ? 1 : (uint32_t)covered);
+	overlay_hex(key, size, hex);
+	count_name(hex, name);
+	overlay_temp_name(fs, temp);
+	snprintf(text, sizeof text, "%u", covered);
+	r = vfs_symlink(upper, &overlay_root_caller, fs->work, temp, text, &a);
+	if (r < 0)
+		return r;
+	vfs_forget(upper, a.ino, 1);
+	r = vfs_rename(upper, fs->work, temp, fs->index, name, 0);
+	if (r < 0)
+		overlay_discard(fs, fs->work, temp);
+	else
+		atomic_store(&fs->indexed, true);
+	return r;
+}
+
+static int load_covered(struct overlay_node *node, const uint8_t *key, size_t size, uint32_t otherwise)
+{
+	char hex[OVERLAY_HEX_MAX];
+	int r = 0;
+
+	overlay_hex(key, size, hex);
+	if (node->lower_links > 1 && atomic_load(&node->fs->indexed))
+		r = read_covered(node->fs, hex, &otherwise);
+	atomic_store(&node->covered, otherwise);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* 0: there is none. */
+static size_t key_of_node(struct overlay_node *node, uint8_t key[OVERLAY_KEY_MAX])
+{
+	size_t size;
+
+	if (node->copy) {
+		memcpy(key, node->copy->key, node->copy->key_size);
+		return node->copy->key_size;
+	}
+	return node->lower_count && overlay_key(node->fs, node->lower[0], key, &size) == 0 ? size : 0;
 }
 
 void overlay_cover(struct overlay_node *node)
 {
 	uint32_t covered = atomic_fetch_add(&node->covered, 1) + 1;
+	uint8_t key[OVERLAY_KEY_MAX];
+	size_t size = node->lower_links > 1 ? key_of_node(node, key) : 0;
 
 	atomic_fetch_add(&node->change_base, 1);
-	if (node->copy && node->lower_links > 1)
-		overlay_write_covered(node->fs, atomic_load(&node->upper), covered);
+	if (size)
+		overlay_write_covered(node->fs, key, size, covered);
 }
 
 /* ---- loading ---------------------------------------------------------------------------------------- */
@@ -155,12 +215,14 @@ static int find_in_index(struct overlay *fs, const uint8_t *key, size_t size, st
 	return vfs_lookup(overlay_upper(fs), fs->index, hex, a);
 }
 
-static bool is_indexed(struct overlay_node *node)
+/* 1, 0, or an error. */
+static int is_indexed(struct overlay_node *node)
 {
 	struct vfs_attributes a;
+	int r = find_in_index(node->fs, node->copy->key, node->copy->key_size, &a);
 
-	if (find_in_index(node->fs, node->copy->key, node->copy->key_size, &a) < 0)
-		return false;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	vfs_forget(overlay_upper(node->fs), a.ino, 1);
 	return a.ino == atomic_load(&node->upper);
 }
@@ -182,14 +244,19 @@ int overlay_load_origin(struct overlay_node *node)
 	struct overlay_object lower;
 	struct vfs_attributes a;
 	int64_t n = read_first(fs, atomic_load(&node->upper), origin_xattrs, key, sizeof key);
+	int r;
 
-	if (n < 0) /* made in the upper, or by somebody who could not note it */
-		return 0;
+	if (n < 0) /* -ENODATA: made in the upper */
+		return n == -ENODATA || n == -EOPNOTSUPP || n == -ENOSYS || n == -EPERM ? 0 : (int)n;
 	if (new_copy(node, key, (size_t)n) < 0)
 		return -ENOMEM;
-	node->copy->indexed = atomic_load(&fs->indexed) && is_indexed(node);
-	if (overlay_key_resolve(fs, key, (size_t)n, &lower, &a) < 0)
-		return 0;
+	r = atomic_load(&fs->indexed) ? is_indexed(node) : 0;
+	if (r < 0)
+		return r;
+	node->copy->indexed = r > 0;
+	r = overlay_key_resolve(fs, key, (size_t)n, &lower, &a);
+	if (r < 0)
+		return r == -ESTALE || r == -ENOSYS ? 0 : r;
 	if ((a.mode & S_IFMT) != node->type) {
 		vfs_forget(overlay_fs(fs, lower.layer), a.ino, 1);
 		return 0;
@@ -198,8 +265,7 @@ int overlay_load_origin(struct overlay_node *node)
 	node->lower_count = 1;
 	node->lower_links = a.links;
 	node->generation = a.generation;
-	load_covered(node);
-	return 0;
+	return load_covered(node, key, (size_t)n, 1);
 }
 
 int overlay_load_index(struct overlay_node *node)
@@ -209,20 +275,20 @@ int overlay_load_index(struct overlay_node *node)
 	size_t size;
 	int r = overlay_key(node->fs, node->lower[0], key, &size);
 
-	if (r == 0)
-		r = find_in_index(node->fs, key, size, &a);
 	if (r < 0)
-		return r == -ENOENT || r == -ENOSYS ? 0 : r;
-	if ((a.mode & S_IFMT) != node->type) {
+		return r == -ENOSYS ? 0 : r;
+	r = find_in_index(node->fs, key, size, &a);
+	if (r == 0 && (a.mode & S_IFMT) != node->type) {
 		vfs_forget(overlay_upper(node->fs), a.ino, 1);
-		return 0;
+		r = -ENOENT;
 	}
+	if (r < 0)
+		return r == -ENOENT ? load_covered(node, key, size, 0) : r;
 	atomic_store(&node->upper, a.ino);
 	if (new_copy(node, key, size) < 0)
 		return -ENOMEM; /* whoever frees the node forgets it */
 	node->copy->indexed = true;
-	load_covered(node);
-	return 0;
+	return load_covered(node, key, size, 1);
 }
 
 /* ---- links ------------------------------------------------------------------------------------------ */
@@ -246,23 +312,32 @@ uint64_t overlay_links(struct overlay_node *node, uint64_t layer_links)
 
 void overlay_drop_unnamed(struct overlay_node *node)
 {
-	struct vfs *upper = overlay_upper(node->fs);
-	char hex[OVERLAY_HEX_MAX];
+	struct overlay *fs = node->fs;
+	struct vfs *upper = overlay_upper(fs);
+	char hex[OVERLAY_HEX_MAX], name[OVERLAY_HEX_MAX + 1];
+	struct overlay_object top = overlay_top(node);
+	uint8_t key[OVERLAY_KEY_MAX];
 	struct vfs_attributes a;
+	size_t size;
 
-	if (!node->copy || !node->copy->indexed ||
-		vfs_getattr(upper, atomic_load(&node->upper), VFS_NO_HANDLE, &a) < 0 ||
+	if (node->lower_links < 2 || !atomic_load(&fs->indexed) ||
+		vfs_getattr(overlay_fs(fs, top.layer), top.ino, VFS_NO_HANDLE, &a) < 0 ||
 		overlay_links(node, a.links) > 0)
 		return;
-	overlay_hex(node->copy->key, node->copy->key_size, hex);
-	if (vfs_unlink(upper, node->fs->index, hex) == 0)
+	size = key_of_node(node, key);
+	if (!size)
+		return;
+	overlay_hex(key, size, hex);
+	count_name(hex, name);
+	if (node->copy && node->copy->indexed && vfs_unlink(upper, fs->index, hex) == 0)
 		node->copy->indexed = false;
+	vfs_unlink(upper, fs->index, name);
 }
 
 /* ---- what is left of a killed process ----------------------------------------------------------------- */
 
 struct batch {
-	char names[BATCH][OVERLAY_HEX_MAX];
+	char names[BATCH][OVERLAY_HEX_MAX + 1];
 	size_t count;
 	uint64_t cookie;
 };
@@ -274,45 +349,65 @@ static int take_name(void *context, const struct vfs_entry *entry)
 	if (b->count == BATCH)
 		return 1;
 	b->cookie = entry->cookie;
-	if (entry->name_size >= OVERLAY_HEX_MAX || entry->name[0] == '.')
+	if (entry->name_size > OVERLAY_HEX_MAX || entry->name[0] == '.')
 		return 0;
 	memcpy(b->names[b->count], entry->name, entry->name_size);
 	b->names[b->count++][entry->name_size] = 0;
 	return 0;
 }
 
-/* Whether some name can lead there. Links: of the copy. One that has no other and no count was not put in
- * place yet. */
-static bool is_wanted(struct overlay *fs, const char *hex, const struct vfs_attributes *copy)
+/* 1: some name can lead there; 0; or an error. copy: NULL for a count. A copy that has no other link and no
+ * count was not put in place yet. */
+static int is_wanted(struct overlay *fs, const char *hex, const struct vfs_attributes *copy)
 {
-	int64_t covered = read_covered(fs, copy->ino);
 	uint8_t key[OVERLAY_KEY_MAX];
 	struct overlay_object lower;
 	struct vfs_attributes a;
+	uint32_t covered;
 	size_t size;
+	int r;
 
 	if (!key_of_hex(hex, key, &size))
-		return false;
-	if (copy->links > 1)
-		return true;
-	if (covered < 0 || overlay_key_resolve(fs, key, size, &lower, &a) < 0)
-		return false;
+		return 0;
+	if (copy && copy->links > 1)
+		return 1;
+	r = read_covered(fs, hex, &covered);
+	if (r == 0)
+		r = overlay_key_resolve(fs, key, size, &lower, &a);
+	if (r < 0)
+		return r == -ENOENT || r == -ESTALE ? 0 : r;
 	vfs_forget(overlay_fs(fs, lower.layer), lower.ino, 1);
 	return a.links > covered;
 }
 
-static int sweep_one(struct overlay *fs, const char *hex)
+/* Of a count, whether it has a copy beside it, or is wanted without one. */
+static int is_count_wanted(struct overlay *fs, const char *hex)
 {
 	struct vfs_attributes a;
-	bool wanted;
-	int r = vfs_lookup(overlay_upper(fs), fs->index, hex, &a);
+	int r = *hex ? vfs_lookup(overlay_upper(fs), fs->index, hex, &a) : 0;
+
+	if (!*hex || r == -ENOENT)
+		return is_wanted(fs, hex, NULL);
+	if (r < 0)
+		return r;
+	vfs_forget(overlay_upper(fs), a.ino, 1);
+	return 1;
+}
+
+static int sweep_one(struct overlay *fs, const char *name)
+{
+	struct vfs_attributes a;
+	int wanted, r = vfs_lookup(overlay_upper(fs), fs->index, name, &a);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	wanted = !S_ISDIR(a.mode) && is_wanted(fs, hex, &a);
+	if (name[0] == COUNT_PREFIX)
+		wanted = S_ISLNK(a.mode) ? is_count_wanted(fs, name + 1) : 0;
+	else
+		wanted = S_ISDIR(a.mode) ? 0 : is_wanted(fs, name, &a);
 	vfs_forget(overlay_upper(fs), a.ino, 1);
-	if (!wanted)
-		return overlay_discard(fs, fs->index, hex);
+	if (wanted <= 0)
+		return wanted < 0 ? wanted : overlay_discard(fs, fs->index, name);
 	atomic_store(&fs->indexed, true);
 	return 0;
 }

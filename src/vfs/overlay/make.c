@@ -113,6 +113,8 @@ static int make_held(
 		return -EEXIST;
 	if (r != -ENOENT || atomic_load(&directory->removed))
 		return r;
+	if (m->link && S_ISDIR(m->link->type))
+		return -EPERM;
 	r = overlay_raise_directory(directory);
 	if (r < 0)
 		return r;
@@ -206,9 +208,8 @@ int overlay_link(struct vfs *vfs, uint64_t ino, uint64_t parent, const char *nam
 		r = overlay_get_directory(fs, parent, &directory);
 	if (r < 0)
 		return r;
-	if (S_ISDIR(node->type))
-		return -EPERM;
-	r = overlay_raise(node, OVERLAY_KEEP_ALL);
+	if (!S_ISDIR(node->type))
+		r = overlay_raise(node, OVERLAY_KEEP_ALL);
 	if (r < 0)
 		return r;
 	m.link = node;

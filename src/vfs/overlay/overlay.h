@@ -23,8 +23,7 @@
  * the work directory, named after the layer and the lower file's persistent handle), by which all its names
  * lead to it, in later processes too, as long as the lowers stay the same and have persistent handles that
  * tell of nothing but the object (a native one: without kernel_handles). A name by which a copy is changed
- * gets a link in the upper. How many names a union hides is kept in an xattr of the copy, but before the copy
- * is made, only as long as the file is known: after that, link counts may be too high.
+ * gets a link in the upper. The index also counts how many of a file's names the union hides.
  *
  * Directories that exist in a lower are not renamed (-EXDEV), nor exchanged. Files that are renamed are
  * copied. Two steps are not atomic for a crash, where the form is the kernel's: a rename over something from

@@ -243,7 +243,7 @@ int overlay_key_resolve(struct overlay *fs, const uint8_t *key, size_t size, str
 	struct vfs_attributes *a); /* looked up */
 /* Notes in the upper file where it comes from. -EOPNOTSUPP where the upper cannot. */
 int overlay_write_origin(struct overlay *fs, uint64_t upper, const uint8_t *key, size_t size);
-int overlay_write_covered(struct overlay *fs, uint64_t upper, uint32_t covered);
+int overlay_write_covered(struct overlay *fs, const uint8_t *key, size_t size, uint32_t covered);
 /* What a node of an upper file is to know of its origin; before anybody sees it. */
 int overlay_load_origin(struct overlay_node *node);
 /* A lower file's copy: the node gets the upper object, where the index has one. */

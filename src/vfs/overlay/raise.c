@@ -197,12 +197,13 @@ static int name_copy(struct raising *r, struct overlay_node *parent)
 	struct overlay *fs = node->fs;
 	uint32_t covered = atomic_load(&node->covered) + (parent != NULL);
 	bool unnamed = !parent && covered >= r->original.links;
+	bool counts = r->original.links > 1 && r->copy->key_size;
 	int e = parent ? overlay_raise_directory(parent) : 0;
 
-	/* Before other names lead there, which count it. */
-	if (e == 0 && covered != 1 && r->original.links > 1 && !unnamed)
-		e = overlay_write_covered(fs, r->ino, covered);
-	e = e == -EOPNOTSUPP ? 0 : e;
+	/* Before other names lead there, which count it. A copy in the index without a count is not in place.
+	 */
+	if (e == 0 && counts && !unnamed && (covered != 1 || !parent))
+		e = overlay_write_covered(fs, r->copy->key, r->copy->key_size, covered);
 	if (e == 0 && !unnamed)
 		e = enter_index(r);
 	if (e == 0 && parent)
@@ -215,6 +216,9 @@ static int name_copy(struct raising *r, struct overlay_node *parent)
 		leave_index(r);
 		return e;
 	}
+	/* So that the index is enough when this name is gone. */
+	if (counts && parent && covered == 1)
+		overlay_write_covered(fs, r->copy->key, r->copy->key_size, covered);
 	atomic_store(&node->covered, covered);
 	node->lower_links = r->original.links;
 	return 0;
