@@ -58,10 +58,10 @@ def _():
 
 @promise('what comes with later versions says so, and is never silent')
 def _():
-    for verb in ('init', 'up', 'build', 'serve', 'deploy', 'snapshot', 'clean', 'volume'):
+    for verb in ('init', 'up', 'build', 'serve', 'deploy', 'snapshot', 'clean'):
         answer = mc(verb, 'something', '--with', 'options').says('not yet available', verb)
         true(answer.status != 0, answer)
-    for option in (('-v', 'data:/data'), ('--volume', './x:/x'), ('-p', '8080:80'), ('--port', '8080:80'),
+    for option in (('-v', '.:/x:stage'), ('-p', '8080:80'), ('--port', '8080:80'),
                    ('--reach', 'none')):
         true(mc('tmp', *option, DEBIAN, '--', 'true').says('not yet available').status != 0, option)
     true(mc('-c', 'monocore.yaml', 'ps').says('not yet available').status != 0, '-c')
