@@ -639,6 +639,11 @@ TEST(a_list_that_holds_no_entry_is_too_small)
 	a.object = p.root;
 	CHECK_INT(call(&p, NFS3_READDIR, &a).status, NFS3ERR_TOOSMALL);
 	CHECK_INT(call(&p, NFS3_READDIRPLUS, &a).status, NFS3ERR_TOOSMALL);
+	a.cookie = INT64_MAX; /* behind the last entry; not even the end of the list fits */
+	CHECK_INT(call(&p, NFS3_READDIR, &a).status, NFS3ERR_TOOSMALL);
+	a.most = 200;
+	CHECK_INT(call(&p, NFS3_READDIR, &a).status, NFS3_OK);
+	a.cookie = 0;
 	a.object = create_file(&p, p.root, "f", 0644);
 	CHECK_INT(call(&p, NFS3_READDIR, &a).status, NFS3ERR_NOTDIR);
 }

@@ -173,7 +173,7 @@ static uint32_t list(struct nfs3_request *q, struct nfs3_object *directory, stru
 		return status;
 	if (l->kept.failed || q->entries.failed)
 		return NFS3ERR_JUKEBOX;
-	if (l->full && l->kept.size == 0)
+	if ((l->full && l->kept.size == 0) || q->a.most < AROUND)
 		return NFS3ERR_TOOSMALL;
 	q->r.entries = (struct xdr_bytes){q->entries.data, (uint32_t)q->entries.size};
 	q->r.end = !l->full;

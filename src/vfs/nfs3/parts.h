@@ -87,7 +87,7 @@ struct nfs3_lock {
 };
 struct nfs3_lock nfs3_lock(struct nfs3_server *s, uint64_t ino, uint64_t other);
 void nfs3_unlock(struct nfs3_lock *lock);
-#define _cleanup_nfs3_lock_ __attribute__((cleanup(nfs3_unlock)))
+#define _cleanup_nfs3_lock_ __attribute__((cleanup(nfs3_unlock), unused))
 uint32_t nfs3_refresh(struct nfs3_object *o);
 
 /* ---- permission.c ------------------------------------------------------------------------------------- */

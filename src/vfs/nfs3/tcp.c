@@ -259,8 +259,8 @@ static void give(struct nfs3_tcp *t, struct nfs3_job *job)
 	pthread_mutex_lock(&t->lock);
 	*t->last = job;
 	t->last = &job->next;
-	pthread_cond_signal(&t->more);
 	pthread_mutex_unlock(&t->lock);
+	pthread_cond_signal(&t->more);
 }
 
 /* Whether one more call may be taken; counts it then. */
