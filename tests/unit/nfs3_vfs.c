@@ -142,8 +142,10 @@ static int know(struct client *c, uint64_t ino, const struct nfs3_handle *handle
 	k = map_get(&c->known, &ino, sizeof ino);
 	if (!k) {
 		k = calloc(1, sizeof *k);
-		if (!k || map_set(&c->known, &ino, sizeof ino, k, NULL, NULL) < 0)
+		if (!k || map_set(&c->known, &ino, sizeof ino, k, NULL, NULL) < 0) {
+			free(k);
 			r = -ENOMEM;
+		}
 	}
 	if (r == 0) {
 		k->ino = ino;

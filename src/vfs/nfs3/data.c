@@ -89,7 +89,7 @@ static uint32_t write_data(struct nfs3_request *q, const struct vfs_attributes *
 		vfs_setattr(q->fs, &q->who, a->ino, VFS_NO_HANDLE, a, VFS_CLEAR_PRIVILEGES, &now);
 	q->r.count = (uint32_t)n;
 	q->r.stable = q->a.stable;
-	return q->a.stable == NFS3_UNSTABLE ? NFS3_OK : nfs3_sync(q, a->ino, q->a.stable == NFS3_DATA_SYNC);
+	return NFS3_OK;
 }
 
 static uint32_t write_locked(struct nfs3_request *q, struct nfs3_object *o)
@@ -119,6 +119,9 @@ void nfs3_write(struct nfs3_request *q)
 	q->r.status = nfs3_resolve(q, &q->a.object, &o);
 	if (q->r.status == NFS3_OK)
 		q->r.status = write_locked(q, &o);
+	/* Not under the lock: others may write meanwhile. */
+	if (q->r.status == NFS3_OK && q->a.stable != NFS3_UNSTABLE)
+		q->r.status = nfs3_sync(q, o.a.ino, q->a.stable == NFS3_DATA_SYNC);
 }
 
 void nfs3_commit(struct nfs3_request *q)
