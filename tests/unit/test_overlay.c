@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a union of file systems promises beyond what every file system does. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -33,10 +34,11 @@ static void layers_end(struct layers *l)
 
 static struct vfs *new_memory(void)
 {
+	struct memory_options options = {.uid = vfs_me().uid, .gid = vfs_me().gid};
 	struct vfs *fs = NULL;
 	struct error err;
 
-	CHECK_OK(memory_new(NULL, &fs, &err));
+	CHECK_OK(memory_new(&options, &fs, &err));
 	return fs;
 }
 
@@ -1177,4 +1179,182 @@ TEST(any_call_that_fails_while_it_is_set_up_is_an_error)
 	mount_layers(&l);
 	vfs_check_text(l.fs, find(l.fs, VFS_ROOT, "c"), "new");
 	CHECK(at > 5);
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------- */
+
+#define THREADS 8
+
+struct thread {
+	pthread_t id;
+	struct layers *l;
+	uint64_t directory;
+	int number;
+	int failed;
+};
+
+static void run_threads(struct layers *l, uint64_t directory, void *(*main)(void *))
+{
+	struct thread threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++) {
+		threads[i] = (struct thread){.l = l, .directory = directory, .number = i};
+		CHECK_INT(pthread_create(&threads[i].id, NULL, main, &threads[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i].id, NULL);
+	for (int i = 0; i < THREADS; i++)
+		CHECK_INT(threads[i].failed, 0);
+}
+
+/* Its own byte of every file, by one of the file's two names. */
+static void *write_all(void *context)
+{
+	struct thread *t = context;
+	struct vfs *fs = t->l->fs;
+	char name[16];
+
+	for (int i = 0; i < 50 && !t->failed; i++) {
+		struct vfs_attributes a;
+		int64_t r;
+
+		snprintf(name, sizeof name, "%s%d", t->number % 2 ? "link" : "file", i);
+		r = vfs_lookup(fs, t->directory, name, &a);
+		if (r == 0) {
+			r = vfs_write(
+				fs, a.ino, VFS_NO_HANDLE, &"abcdefgh"[t->number], 1, (uint64_t)t -> number);
+			vfs_forget(fs, a.ino, 1);
+		}
+		t->failed = r < 0 ? (int)r : 0;
+	}
+	return NULL;
+}
+
+TEST(a_file_that_many_change_at_once_is_copied_once)
+{
+	_cleanup_layers_ struct layers l = {0};
+	struct vfs_attributes a;
+	uint64_t d, e;
+	char name[16];
+
+	make_layers(&l, 1);
+	d = vfs_make_directory(l.lower[0], VFS_ROOT, "d");
+	e = vfs_make_directory(l.lower[0], d, "e");
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof name, "file%d", i);
+		a.ino = vfs_make_text(l.lower[0], e, name, "--------lower");
+		snprintf(name, sizeof name, "link%d", i);
+		CHECK_CALL(vfs_link(l.lower[0], a.ino, e, name, &a));
+	}
+	mount_layers(&l);
+	e = find(l.fs, find(l.fs, VFS_ROOT, "d"), "e");
+	run_threads(&l, e, write_all);
+	for (int again = 0; again < 2; again++) {
+		for (int i = 0; i < 50; i++) {
+			snprintf(name, sizeof name, "file%d", i);
+			a = vfs_find(l.fs, e, name);
+			CHECK_INT(a.links, 2);
+			vfs_check_text(l.fs, find(l.fs, e, name), "abcdefghlower");
+			snprintf(name, sizeof name, "link%d", i);
+			CHECK_INT(vfs_find(l.fs, e, name).ino, a.ino);
+		}
+		check_names(l.upper, l.work, "index ");
+		mount_layers(&l);
+		e = find(l.fs, find(l.fs, VFS_ROOT, "d"), "e");
+	}
+}
+
+static int take_some(void *context, const struct vfs_entry *entry)
+{
+	struct thread *t = context;
+
+	if (entry->attributes)
+		vfs_forget(t->l->fs, entry->ino, 1);
+	return 0;
+}
+
+/* Anything at any place: no result is foreseen but that all goes on. */
+static void *make_havoc(void *context)
+{
+	static const char *const names[] = {"a", "b", "c", "d"};
+	struct thread *t = context;
+	struct vfs *fs = t->l->fs;
+	struct vfs_caller me = vfs_me();
+	uint32_t seed = (uint32_t)t->number * 77 + 1;
+
+	for (int i = 0; i < 2000; i++) {
+		const char *name, *other;
+		struct vfs_attributes a, made;
+		uint64_t parent = VFS_ROOT;
+
+		seed = seed * 1103515245u + 12345;
+		name = names[seed >> 16 & 3];
+		other = names[seed >> 18 & 3];
+		if (seed >> 20 & 1 && vfs_lookup(fs, VFS_ROOT, names[seed >> 21 & 3], &a) == 0)
+			parent = a.ino;
+		switch (seed >> 23 & 7) {
+		case 0:
+			if (vfs_mkdir(fs, &me, parent, name, 0755, &made) == 0)
+				vfs_forget(fs, made.ino, 1);
+			break;
+		case 1:
+			vfs_rmdir(fs, parent, name);
+			break;
+		case 2:
+			vfs_unlink(fs, parent, name);
+			break;
+		case 3:
+			vfs_rename(fs, parent, name, VFS_ROOT, other, seed >> 26 & 1 ? VFS_EXCHANGE : 0);
+			break;
+		case 4:
+			vfs_readdir(fs, parent, VFS_NO_HANDLE, 0, seed >> 26 & 1, take_some, t);
+			break;
+		case 5:
+			if (vfs_lookup(fs, parent, name, &made) == 0) {
+				if (vfs_link(fs, made.ino, VFS_ROOT, other, &a) == 0)
+					vfs_forget(fs, a.ino, 1);
+				vfs_forget(fs, made.ino, 1);
+			}
+			break;
+		default:
+			if (vfs_lookup(fs, parent, name, &made) == 0) {
+				vfs_write(fs, made.ino, VFS_NO_HANDLE, "x", 1, 0);
+				vfs_getattr(fs, made.ino, VFS_NO_HANDLE, &a);
+				vfs_forget(fs, made.ino, 1);
+			} else if (vfs_mknod(fs, &me, parent, name, S_IFREG | 0644, 0, 0, &made) == 0)
+				vfs_forget(fs, made.ino, 1);
+		}
+		if (parent != VFS_ROOT)
+			vfs_forget(fs, parent, 1);
+	}
+	return NULL;
+}
+
+TEST(whatever_many_do_at_once_leaves_a_union)
+{
+	_cleanup_layers_ struct layers l = {0};
+	struct vfs_attributes link;
+	_cleanup_listing_ struct vfs_listing before = {0}, after = {0};
+
+	make_layers(&l, 2);
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t d = vfs_make_directory(l.lower[i], VFS_ROOT, "a");
+		uint64_t file = vfs_make_text(l.lower[i], d, i ? "b" : "c", "text");
+
+		CHECK_CALL(vfs_link(l.lower[i], file, d, "d", &link));
+		CHECK_CALL(vfs_link(l.lower[i], file, VFS_ROOT, "c", &link));
+	}
+	mount_layers(&l);
+	run_threads(&l, VFS_ROOT, make_havoc);
+	check_names(l.upper, l.work, "index ");
+	vfs_list(l.fs, VFS_ROOT, VFS_NO_HANDLE, 0, true, 0, &before);
+	mount_layers(&l);
+	vfs_list(l.fs, VFS_ROOT, VFS_NO_HANDLE, 0, true, 0, &after);
+	CHECK_INT(before.count, after.count);
+	for (size_t i = 2; i < after.count; i++) {
+		CHECK_TEXT(after.entries[i].name, before.entries[i].name);
+		CHECK_INT(after.entries[i].values.mode, before.entries[i].values.mode);
+		CHECK_INT(after.entries[i].values.links, before.entries[i].values.links);
+		CHECK_INT(after.entries[i].values.size, before.entries[i].values.size);
+	}
 }

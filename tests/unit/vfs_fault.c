@@ -6,7 +6,8 @@
 struct fault {
 	struct vfs vfs;
 	struct vfs *inner;
-	unsigned calls, at;
+	_Atomic unsigned calls;
+	unsigned at;
 	int number;
 	bool forever;
 };
@@ -20,9 +21,9 @@ static struct fault *fault_of(struct vfs *fs)
 static bool fails(struct vfs *fs)
 {
 	struct fault *f = fault_of(fs);
+	unsigned call = ++f->calls;
 
-	f->calls++;
-	return f->at && (f->calls == f->at || (f->forever && f->calls > f->at));
+	return f->at && (call == f->at || (f->forever && call > f->at));
 }
 
 static void destroy(struct vfs *fs)

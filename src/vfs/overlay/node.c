@@ -9,6 +9,7 @@
 #include "vfs/overlay/overlay_parts.h"
 
 #define KEY_SIZE          12u
+#define SPARE_NUMBER(fs)  ((uint64_t)1 << (fs)->shift)
 #define SPARE_NUMBERS(fs) ((uint64_t)((fs)->layer_count + 1) << (fs)->shift)
 
 static void object_key(struct overlay_object o, uint8_t key[KEY_SIZE])
@@ -57,19 +58,24 @@ struct overlay_object overlay_top(const struct overlay_node *node)
 
 /* ---- numbers ---------------------------------------------------------------------------------------- */
 
-/* Where a number does not fit, it depends on who is first. */
+/* One that does not fit is scattered over those that no layer has: the same again and again, unless another
+ * object is there. */
 static uint64_t number_of(struct overlay *fs, struct overlay_object o)
 {
-	return o.ino >> fs->shift ? 0 : (uint64_t)(o.layer + 1) << fs->shift | o.ino;
+	uint8_t key[KEY_SIZE];
+
+	if (o.ino >> fs->shift == 0)
+		return (uint64_t)(o.layer + 1) << fs->shift | o.ino;
+	object_key(o, key);
+	return SPARE_NUMBERS(fs) | (overlay_hash((const char *)key, sizeof key) & (SPARE_NUMBER(fs) - 1));
 }
 
 static uint64_t free_number(struct overlay *fs, struct overlay_object o)
 {
 	uint64_t number = number_of(fs, o);
 
-	while (!number || number == VFS_ROOT || map_get(&fs->by_number, &number, sizeof number))
-		number = SPARE_NUMBERS(fs) |
-			 (atomic_fetch_add(&fs->spare, 1) & (((uint64_t)1 << fs->shift) - 1));
+	while (map_get(&fs->by_number, &number, sizeof number))
+		number = SPARE_NUMBERS(fs) | ((number + 1) & (SPARE_NUMBER(fs) - 1));
 	return number;
 }
 
@@ -82,8 +88,7 @@ uint64_t overlay_number(struct overlay *fs, struct overlay_object o)
 	node = find_object(fs, o);
 	number = node ? node->number : number_of(fs, o);
 	pthread_mutex_unlock(&fs->lock);
-	/* Not known, so that nobody can compare it. */
-	return number ? number : SPARE_NUMBERS(fs) | (o.ino & (((uint64_t)1 << fs->shift) - 1));
+	return number;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------- */

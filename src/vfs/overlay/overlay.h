@@ -31,9 +31,9 @@
  *
  * Inode numbers are those of the topmost lower object, or, where there is none, of the upper's, with the
  * layer in the highest bits: they outlive copy-up, forgetting, and, where the upper has xattrs, the process.
- * A number of a layer that is too large for that gets one that lives as long as the object is known. With
- * `generation` (the layer's) a number is unique as long as the layers' are. Directories of several layers
- * have 1 link.
+ * A number of a layer that is too large for that is hashed, and may be another after it was forgotten if two
+ * hashes are the same. With `generation` (the layer's) a number is unique as long as the layers' are.
+ * Directories of several layers have 1 link.
  *
  * Listings are in the order of a hash of the names, which is the cookie: so it does not matter which layer
  * holds an entry, and cookies outlive handles and processes. All layers are read for the next entries in that

@@ -89,7 +89,7 @@ struct overlay {
 	struct map by_number, by_object;
 	size_t node_count;
 	struct overlay_node *root;
-	_Atomic uint64_t temps, spare;
+	_Atomic uint64_t temps;
 	_Atomic bool copies;  /* the upper may hold files that were copied up */
 	_Atomic bool indexed; /* the index may hold names */
 	struct overlay_open **opens;
@@ -120,7 +120,7 @@ static inline void overlay_tree_release(struct overlay **fs)
 		pthread_rwlock_unlock(&(*fs)->tree);
 }
 /* The tree is held until the block ends. */
-#define _cleanup_tree_ __attribute__((cleanup(overlay_tree_release)))
+#define _cleanup_tree_ __attribute__((cleanup(overlay_tree_release), unused))
 static inline struct overlay *overlay_tree_read(struct overlay *fs)
 {
 	pthread_rwlock_rdlock(&fs->tree);
