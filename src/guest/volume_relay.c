@@ -14,7 +14,7 @@
 
 #define PIECE     (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
 #define READ_SIZE 65536                        /* it gives 4 KiB at a time */
-#define TAKEN_SAY (VOLUME_WINDOW / 8)          /* bytes dealt with after which the host hears of it */
+#define TAKEN_SAY (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
 #define STACK     65536
 #define READAHEAD "1024" /* KiB */
 

@@ -339,14 +339,6 @@ static void on_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 		fuse_reply_write(request, (size_t)n);
 }
 
-/* close(2): what was written is the file system's already. */
-static void on_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
-{
-	(void)ino;
-	(void)info;
-	reply(request, 0);
-}
-
 static void on_fsync(fuse_req_t request, fuse_ino_t ino, int data_only, struct fuse_file_info *info)
 {
 	reply(request, vfs_fsync(fs_of(request), ino, handle_of(info), data_only));
@@ -539,6 +531,8 @@ static void on_removexattr(fuse_req_t request, fuse_ino_t ino, const char *name)
 	reply(request, vfs_removexattr(fs_of(request), ino, name));
 }
 
+/* Without flush: the kernel asks once at close(2), and never again, since what was written is the file system's
+ * already. */
 const struct fuse_lowlevel_ops fuse_requests = {
 	.init = on_init,
 	.lookup = on_lookup,
@@ -559,7 +553,6 @@ const struct fuse_lowlevel_ops fuse_requests = {
 	.release = on_release,
 	.read = on_read,
 	.write = on_write,
-	.flush = on_flush,
 	.fsync = on_fsync,
 	.fallocate = on_fallocate,
 	.lseek = on_lseek,

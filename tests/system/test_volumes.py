@@ -1,0 +1,353 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Directories of this host as volumes of sandboxes, and volumes that have names."""
+import contextlib
+import hashlib
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+
+from harness import state, tap
+from harness.program import DEBIAN, Monocore, send, supervisor_of
+from harness.tap import contains, equal, promise, true, until
+
+mc = Monocore()
+folder = tempfile.mkdtemp(prefix='mc-volumes-')
+
+
+def directory(name):
+    path = f'{folder}/{name}'
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def write(path, text):
+    with open(path, 'w') as f:
+        f.write(text)
+
+
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
+def comm(pid):
+    with contextlib.suppress(OSError):
+        return read(f'/proc/{pid}/comm').strip()
+
+
+def servers(name):
+    """Process ids of the servers of a sandbox's volumes, oldest first: the order of their paths in the sandbox."""
+    return sorted(pid for pid in state.descendants(supervisor_of(mc, name)) if comm(pid) == 'mcfs-volume')
+
+
+def keeper(name):
+    return next(pid for pid in state.descendants(supervisor_of(mc, name)) if comm(pid) == 'mcfs-volumes')
+
+
+def run(*volumes, line, **options):
+    words = [w for v in volumes for w in ('-v', v)]
+    return mc('tmp', *words, DEBIAN, '--', 'sh', '-c', line, **options)
+
+
+@promise('a directory is read and written from both sides, and what the sandbox makes belongs to the user here')
+def _():
+    d = directory('both')
+    write(f'{d}/from-host', 'hello\n')
+    equal(run(f'{d}:/vol', line='cat /vol/from-host; mkdir -p /vol/a/b; echo inside >/vol/a/b/file; ln -s file /vol/a/b/link; '
+              'ln /vol/a/b/file /vol/hard; mv /vol/a/b/file /vol/a/renamed; rm /vol/from-host; ls /vol').ok().out,
+          'hello\na\nhard\n')
+    equal((read(f'{d}/a/renamed'), os.readlink(f'{d}/a/b/link'), os.stat(f'{d}/hard').st_nlink), ('inside\n', 'file', 2))
+    true(not os.path.exists(f'{d}/from-host'), 'it was removed')
+    for name in ('a', 'a/b', 'a/renamed', 'hard'):
+        equal(os.stat(f'{d}/{name}').st_uid, os.getuid(), name)
+
+
+@promise('a path is one by how it begins; it is taken from where the command line stands')
+def _():
+    d = directory('here/sub')
+    write(f'{d}/x', 'x')
+    equal(run('./sub:/vol', line='cat /vol/x', cwd=f'{folder}/here').ok().out, 'x')
+    equal(run('../../here:/vol', line='cat /vol/sub/x', cwd=d).ok().out, 'x')
+    equal(run('.:/vol/', line='cat /vol/x', cwd=d).ok().out, 'x')
+    equal(run('~/sub:/vol', line='cat /vol/x', env={'HOME': f'{folder}/here', 'MONOCORE_HOME': mc.home}).ok().out, 'x')
+
+
+@promise('a read-only volume cannot be changed, and has the contents')
+def _():
+    d = directory('ro')
+    write(f'{d}/file', 'as it was')
+    answer = run(f'{d}:/vol:ro', line='cat /vol/file; echo x >/vol/file; echo x >/vol/new; rm -f /vol/file; mkdir /vol/d; '
+                 'mount -o remount,rw /vol; echo x >/vol/file; chmod 777 /vol/file')
+    equal((answer.out, read(f'{d}/file'), os.listdir(d)), ('as it was', 'as it was', ['file']))
+    true('Read-only' in answer.err, answer.err)
+
+
+@promise('owners, modes, devices and attributes are kept for sandboxes, and none of it takes effect here')
+def _():
+    d = directory('owners')
+    run(f'{d}:/vol', line='cd /vol; echo x >file; chown 1000:1001 file; chmod 6755 file; mkdir dir; chown 7:8 dir; chmod 1777 dir; '
+        'mknod null c 1 3; mkfifo fifo; echo y >plain; chmod 640 plain; touch -d @1.123456789 plain').ok()
+    shown = 'cd /vol; stat -c "%n %F %u:%g %a %t,%T" *; stat -c %.9Y plain; echo a >null; cat null'
+    first = run(f'{d}:/vol', line=shown).ok().out
+    equal(first, 'dir directory 7:8 1777 0,0\nfifo fifo 0:0 644 0,0\nfile regular file 1000:1001 6755 0,0\n'
+          'null character special file 0:0 644 1,3\nplain regular file 0:0 640 0,0\n1.123456789\n')
+    for name in os.listdir(d):
+        s = os.lstat(f'{d}/{name}')
+        equal((s.st_uid, s.st_mode & 0o7000), (os.getuid(), 0), name)
+        true(stat.S_ISREG(s.st_mode) or stat.S_ISDIR(s.st_mode), f'{name} is what it may be here')
+
+
+@promise('a volume with a name is made at its first use and keeps what is in it; in use it is not removed')
+def _():
+    equal(run('keep:/data', line='ls -A /data; echo kept >/data/file').ok().out, '')
+    equal(run('keep:/other', line='cat /other/file').ok().out, 'kept\n')
+    path = f'{mc.home}/volumes/keep'
+    equal((stat.S_IMODE(os.stat(path).st_mode), read(f'{path}/file')), (0o700, 'kept\n'))
+    row = mc('volume', 'inspect', 'keep').ok().json()[0]
+    equal((row['name'], row['directory'], row['sandboxes']), ('keep', path, []))
+    equal(mc('volume', 'inspect', 'none').ok(1).json(), [])
+    with mc.sandbox('-v', 'keep:/data') as name:
+        equal([r['sandboxes'] for r in mc('volume', 'ls', '--json').ok().json() if r['name'] == 'keep'], [[name]])
+        contains(mc('volume', 'ls').ok().out, name)
+        mc('volume', 'rm', 'keep').ok(1).says('in use', name)
+        mc('stop', name).ok()
+        mc('volume', 'rm', 'keep').ok(1).says('in use', name)
+        shown = mc('inspect', name).ok().json()[0]['mounts']
+        equal(shown, [{'type': 'volume', 'source': 'keep', 'target': '/data', 'read_only': False, 'squash': False}])
+    equal(mc('volume', 'rm', 'keep').ok().out, 'keep\n')
+    equal(mc('volume', 'ls', '-q').ok().out, '')
+    mc('volume', 'rm', 'keep').ok(1).says("'keep'")
+
+
+@promise('what makes no sense, or would give monocore\'s own away, is refused in one line')
+def _():
+    d = directory('refused')
+    write(f'{d}/file', '')
+    os.makedirs(mc.home, exist_ok=True)
+    os.symlink(mc.home, f'{d}/link')
+    for volume, status, says in (
+            (f'{d}/none:/vol', 125, f'{d}/none'), (f'{d}/file:/vol', 125, 'not a directory'),
+            (f'{mc.home}:/vol', 125, 'cannot be a volume'), (f'{os.path.dirname(mc.home)}:/vol', 125, 'cannot be a volume'),
+            (f'{mc.home}/store:/vol', 125, 'cannot be a volume'), (f'{d}/link:/vol', 125, 'cannot be a volume'),
+            ('/:/vol', 125, 'cannot be a volume'), (f'{d}:vol', 125, 'no absolute path'), (f'{d}:/', 125, 'root'),
+            (f'{d}:/a/../b', 125, '..'), (f'{d}:/proc/x', 125, 'kernel'), (f'{d}:/vol:wild', 125, 'wild'),
+            (f'{d}:/vol:stage', 125, 'not yet available'), (f'{d}', 125, 'SOURCE:PATH'), ('-x:/vol', 125, '-x'),
+            ('a/b:/vol', 125, './a/b'), ('x' * 64 + ':/vol', 125, 'name')):
+        run(volume, line='true').ok(status).says(says)
+    run(f'{d}:/vol', f'{d}:/vol/', line='true').ok(125).says('two volumes', '/vol')
+    for driver in ('virtiofs', 'nfs'):
+        true(mc('tmp', '--volume-driver', driver, '-v', f'{d}:/vol', DEBIAN, 'true').says('not yet available').status != 0, driver)
+    equal(mc.names(), [])
+
+
+@promise('a change on the host is seen within a second: contents, new names and removed ones')
+def _():
+    d = directory('seen')
+    write(f'{d}/file', 'one')
+    write(f'{d}/goes', '')
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        look = 'cat /vol/file; ls /vol; test -e /vol/comes && echo there'
+        equal(mc('exec', name, 'sh', '-c', look).out, 'onefile\ngoes\n')
+        write(f'{d}/file', 'two')
+        write(f'{d}/comes', '')
+        os.unlink(f'{d}/goes')
+        changed = time.monotonic()
+        until(lambda: mc('exec', name, 'sh', '-c', look).out == 'twocomes\nfile\nthere\n', 'the change', 5)
+        # What is left over a second is for the command itself.
+        true(time.monotonic() - changed < 2.5, f'{time.monotonic() - changed:.2f} s')
+
+
+@promise('a volume that nobody answers stops neither others nor exec, log and stop')
+def _():
+    paths = [directory(f'stall-{i}') for i in 'abc']
+    words = [w for i, p in enumerate(paths) for w in ('-v', f'{p}:/v{i}')]
+    with mc.sandbox(*words) as name:
+        mc.shell(name, 'for i in 0 1 2; do echo x >/v$i/file; done')
+        stopped = servers(name)[1]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            time.sleep(1.1)  # what the kernel knows is used up
+            waiting = mc.start('exec', name, 'cat', '/v1/file')
+            flood = mc.start('exec', name, 'sh', '-c', 'head -c 32M /dev/zero >/v1/big; echo done')
+            started = time.monotonic()
+            equal(mc.shell(name, 'cat /v0/file /v2/file; echo y >/v0/more; cat /v0/more; echo well'), 'x\nx\ny\nwell')
+            mc('log', name).ok()
+            true(time.monotonic() - started < 10, f'{time.monotonic() - started:.1f} s')
+            equal((waiting.poll(), flood.poll()), (None, None))
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        equal((waiting.communicate(timeout=20)[0], flood.communicate(timeout=60)[0]), (b'x\n', b'done\n'))
+        equal(os.path.getsize(f'{paths[1]}/big'), 32 << 20)
+        os.kill(stopped, signal.SIGSTOP)
+        mc.start('exec', '-d', name, 'cat', '/v1/big').wait(20)
+        mc('stop', '-t', '1', name, timeout=40).ok()
+        true(not state.alive(stopped), 'its server ended')
+
+
+@promise('a volume may lie in another, whatever the order that they are named in')
+def _():
+    outer, inner = directory('outer'), directory('inner')
+    write(f'{outer}/o', 'outer')
+    write(f'{inner}/i', 'inner')
+    equal(run(f'{inner}:/vol/deep/in', f'{outer}:/vol', line='cat /vol/o /vol/deep/in/i; echo x >/vol/deep/in/new').ok().out,
+          'outerinner')
+    equal((os.listdir(f'{outer}/deep'), os.listdir(f'{outer}/deep/in'), sorted(os.listdir(inner))), (['in'], [], ['i', 'new']))
+
+
+LOAD = r'''
+cd /vol && mkdir t && cd t || exit 1
+exec 9>>open
+i=0
+while [ $i -lt 150 ]; do
+    mkdir -p d$((i % 7)) && echo "line $i" >d$((i % 7))/f$i && [ "$(cat d$((i % 7))/f$i)" = "line $i" ] || echo "bad $i"
+    echo $i >&9 || echo "bad open $i"
+    i=$((i + 1))
+done
+echo $(find . -name 'f*' | wc -l) $(wc -l <open) $(sort -n open | uniq | wc -l)
+'''
+
+
+@promise('servers that are killed over and over under load are replaced, and nothing is lost', limit=240)
+def _():
+    d = directory('killed')
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        load = mc.start('exec', name, 'sh', '-c', LOAD)
+        kills = 0
+        while load.poll() is None and kills < 200:
+            for pid in servers(name):
+                send(pid)
+                kills += 1
+            time.sleep(0.25)
+        out, err = load.communicate(timeout=150)
+        equal(out, b'150 150 150\n', f'{kills} kills, {err}')
+        true(kills > 5, f'{kills} kills')
+        contains(mc('log', '--stream', 'system', name).ok().out, 'another takes over')
+        # Nor does a process whose directory it is notice.
+        inside = mc.start('exec', name, 'sh', '-c', 'cd /vol/t/d3; echo in; read go; cat f3; echo more >f3; cat f3',
+                          stdin=subprocess.PIPE)
+        equal(inside.stdout.readline(), b'in\n')
+        for pid in servers(name):
+            send(pid)
+        equal(inside.communicate(b'go\n', timeout=30)[0], b'line 3\nmore\n')
+
+
+@promise('where no server can be started any more, processes get an error and do not hang; the sandbox goes on')
+def _():
+    d = directory('gone')
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        mc.shell(name, 'echo x >/vol/x')
+        send(keeper(name))
+        until(lambda: not servers_left(d), 'the servers end with it')
+        answer = mc('exec', name, 'sh', '-c', 'cat /vol/x; ls /vol; echo alive', timeout=30)
+        equal(answer.out, 'alive\n')
+        contains(answer.err, 'not connected')
+
+
+def servers_left(path):
+    """Servers of this user that have the directory open."""
+    found = []
+    for pid in state.processes():
+        with contextlib.suppress(OSError):
+            if comm(pid) == 'mcfs-volume' and os.readlink(f'/proc/{pid}/fd/3') == path:
+                found.append(pid)
+    return found
+
+
+@promise('rm -rf of a volume touches nothing else, whatever links and moves there are')
+def _():
+    d, outside = directory('rm'), directory('outside')
+    write(f'{outside}/precious', 'gold')
+    os.makedirs(f'{d}/sub')
+    for link, target in (('abs', outside), ('rel', '../outside'), ('sub/up', '../../outside'), ('file', f'{outside}/precious')):
+        os.symlink(target, f'{d}/{link}')
+    answer = run(f'{d}:/vol', line='cat /vol/abs/precious /vol/rel/precious /vol/sub/up/precious /vol/file; '
+                 'ln -s / /vol/root; ls /vol/root/etc/debian_version; cd /vol/sub; cat ../../precious ../../../tmp/x; rm -rf /vol/*; ls -A /vol')
+    true('gold' not in answer.out and 'gold' not in answer.err, str(answer))
+    equal((answer.out, os.listdir(d), read(f'{outside}/precious')), ('/vol/root/etc/debian_version\n', [], 'gold'))
+
+
+@promise('a tree of 2,000 files is the same on both sides, as tar, find and checksums see it', limit=180)
+def _():
+    d = directory('tree')
+    script = ('import os\nfor i in range(2000):\n    p = "/vol/d%d/e%d" % (i % 40, i % 7)\n    os.makedirs(p, exist_ok=True)\n'
+              '    open(p + "/f%d" % i, "w").write("contents of %d\\n" % i * (i % 50))\n'
+              'open("/vol/sparse", "w").truncate(1 << 30)\nopen("/vol/n" + "a" * 254, "w")\n')
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        mc('exec', name, 'python3', '-c', script, timeout=120).ok()
+        inside = mc.shell(name, r"cd /vol; find . -type f ! -name sparse -print0 | sort -z | xargs -0 sha256sum | sha256sum; "
+                          r"find . -printf '%P %s %m %l\n' | sort | sha256sum; "
+                          r"tar c --sort=name --mtime=@0 --owner=0 --group=0 --exclude=sparse . | sha256sum", timeout=120)
+    here = subprocess.run(['sh', '-c', r"find . -type f ! -name sparse -print0 | sort -z | xargs -0 sha256sum | sha256sum; "
+                           r"find . -printf '%P %s %m %l\n' | sort | sha256sum; "
+                           r"tar c --sort=name --mtime=@0 --owner=0 --group=0 --exclude=sparse . | sha256sum"],
+                          cwd=d, check=True, capture_output=True, text=True, env=os.environ | {'LC_ALL': 'C'}).stdout
+    equal(inside + '\n', here)
+    true(os.stat(f'{d}/sparse').st_blocks < 100, 'holes stay holes')
+    equal(hashlib.sha256(read(f'{d}/d3/e5/f243').encode()).hexdigest(),
+          hashlib.sha256(b'contents of 243\n' * 43).hexdigest())
+
+
+@promise('a sandbox that is stopped has written what it mapped, and finds its volumes when it starts again')
+def _():
+    d = directory('again')
+    line = ('import mmap, os, signal, time\nfd = os.open("/vol/mapped", os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 8192)\n'
+            'm = mmap.mmap(fd, 8192)\nm[0:6] = b"mapped"\nopen("/vol/starts", "a").write("x")\ntime.sleep(1000)\n')
+    with mc.sandbox('-v', f'{d}:/vol', command=('python3', '-c', line)) as name:
+        until(lambda: os.path.exists(f'{d}/starts'), 'it runs')
+        mc('stop', '-t', '1', name).ok()
+        equal(read(f'{d}/mapped')[:6], 'mapped')
+        mc('restart', name).ok()
+        until(lambda: read(f'{d}/starts') == 'xx', 'it runs again')
+        os.rename(d, d + '-moved')
+        mc('stop', '-t', '1', name).ok()
+        # A directory that is not there any more is an error that names it.
+        contains(mc('restart', name).err, d)
+        os.rename(d + '-moved', d)
+
+
+@promise('a command in a volume, and a working directory there, are found')
+def _():
+    d = directory('command')
+    write(f'{d}/hello', '#!/bin/sh\necho hello from $PWD\n')
+    os.chmod(f'{d}/hello', 0o755)
+    equal(mc('tmp', '-v', f'{d}:/vol', '-w', '/vol/new/dir', DEBIAN, '--', '/vol/hello').ok().out, 'hello from /vol/new/dir\n')
+    true(os.path.isdir(f'{d}/new/dir'), 'it was made here')
+
+
+@promise('volumes work in a machine that boots, in a read-only sandbox, and are no part of a commit')
+def _():
+    d = directory('modes')
+    equal(mc('tmp', '--no-template', '-v', f'{d}:/vol', DEBIAN, '--', 'sh', '-c', 'echo booted >/vol/b; cat /vol/b',
+             timeout=90).ok().out, 'booted\n')
+    equal(mc('tmp', '--read-only', '-v', f'{d}:/made/here', DEBIAN, '--', 'sh', '-c',
+             'cat /made/here/b; echo x >/made/here/x; echo y >/made/y').out, 'booted\n')
+    equal(sorted(os.listdir(d)), ['b', 'x'])
+    with mc.sandbox('-v', f'{d}:/made/here') as name:
+        mc.shell(name, 'cat /made/here/b; echo kept >/kept')
+        mc('commit', name, 'volumes:test', timeout=90).ok()
+    equal(mc('tmp', 'volumes:test', 'sh', '-c', 'cat /kept; ls -d /made').out, 'kept\n')
+    mc('rmi', 'volumes:test').ok()
+
+
+def finish():
+    lines = mc.clean()
+    names = mc('volume', 'ls', '-q').out.split()
+    if names:
+        mc('volume', 'rm', *names)
+    until(lambda: not [p for p in state.processes() if comm(p) in ('mcfs-volume', 'mcfs-volumes') and owned(p) and state.alive(p)],
+          'servers of volumes end', 5)
+    subprocess.run(['rm', '-rf', folder], check=False)
+    return lines
+
+
+def owned(pid):
+    with contextlib.suppress(OSError):
+        return os.stat(f'/proc/{pid}').st_uid == os.getuid() and not (mc.supervisors() and os.environ.get('MC_PREFIX'))
+    return False
+
+
+tap.main(finish)
