@@ -20,6 +20,7 @@
 #include "codec/message.h"
 #include "codec/tar.h"
 #include "guest/boot.h"
+#include "volumes.h"
 
 #define FLOOD_TIME   (2 * NANOSECONDS_PER_SECOND)
 #define WRITE_MOST   32768
@@ -378,6 +379,12 @@ static void act_serve(uint32_t stream)
 
 enum moment { INSTEAD_OF_READY, INSTEAD_OF_STARTED, RUNNING };
 
+static void act_volume_requests(uint32_t stream)
+{
+	volume_requests(stream, say_text);
+	say_exited(stream, 0);
+}
+
 static const struct act {
 	const char *name;
 	enum moment moment;
@@ -393,6 +400,11 @@ static const struct act {
 	{"refuse-long", INSTEAD_OF_READY, act_refuse_long},
 	{"never-started", INSTEAD_OF_STARTED, act_silent},
 	{"wrong-stream", INSTEAD_OF_STARTED, act_wrong_stream},
+	{"volume-noise", RUNNING, volume_noise},
+	{"volume-credit", RUNNING, volume_credit},
+	{"volume-window", RUNNING, volume_window},
+	{"volume-giant", RUNNING, volume_giant},
+	{"volume-requests", RUNNING, act_volume_requests},
 	{"late-noise", RUNNING, act_noise},
 	{"late-giant", RUNNING, act_giant},
 	{"late-endless", RUNNING, act_endless},

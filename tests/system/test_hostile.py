@@ -36,7 +36,7 @@ def hostile(agent='hello', **env):
     place = f'{folder}/{agent}'
     if not os.path.isdir(place):
         os.mkdir(place)
-        for name in ('mcrun', 'mckrun'):
+        for name in ('mcrun', 'mckrun', 'mcfs'):
             shutil.copy2(f'{PREFIX}/libexec/monocore/{name}', place)
         shutil.copy2(f'{AGENTS}/{agent}', f'{place}/mcagent')
     return Monocore(home, MONOCORE_LIBEXEC=place, **env)
@@ -152,6 +152,56 @@ def _():
              refused('refuse-long', 'ERROR message', **cold), at_a_time=4)
     refused('x', 'MONOCORE_START_TIMEOUT', MONOCORE_START_TIMEOUT='soon')()
     refused('x', 'MONOCORE_START_TIMEOUT', MONOCORE_START_TIMEOUT='0')()
+    well()
+
+
+VOLUMES = LOST + 'the guest broke the volumes\' protocol: '
+ACROSS = """init 0
+lookup '..' -22
+lookup '.' -22
+lookup '' -22
+lookup '../outside' -22
+lookup 'dir/../../outside/gold' -22
+lookup '/etc/passwd' -22
+lookup long -36
+lookup link 0
+through link -20
+open link -40
+read link -40
+unknown node -116
+unknown directory -116
+unknown opcode 1
+"""
+
+
+@promise('a guest that talks nonsense on the port of volumes ends its sandbox', limit=120)
+def _():
+    d = f'{folder}/nonsense'
+    os.mkdir(d)
+    together(*(broken(f'volume-{act}', VOLUMES, options=['-v', f'{d}:/vol']) for act in ('noise', 'credit', 'giant')))
+    together(broken('volume-window', VOLUMES + 'volume 0: more data than its window', options=['-v', f'{d}:/vol']))
+    well()
+
+
+@promise('raw requests name nothing outside of a volume, and change nothing of a read-only one', limit=120)
+def _():
+    d, outside = f'{folder}/volume', f'{folder}/outside'
+    for path in (d, f'{d}/dir', outside):
+        os.mkdir(path)
+    for path, text in ((f'{outside}/gold', 'gold'), (f'{d}/file', 'as it was')):
+        with open(path, 'w') as f:
+            f.write(text)
+    os.symlink(outside, f'{d}/link')
+    changes = ('write', 'create', 'mkdir', 'unlink', 'symlink', 'truncate', 'open')
+    answer = run('volume-requests', '-v', f'{d}:/vol:ro').ok()
+    equal(answer.out, 'before\n' + ACROSS + ''.join(f'{c} -30\n' for c in changes))
+    equal(sorted(os.listdir(d)), ['dir', 'file', 'link'])
+    with open(f'{d}/file') as f:
+        equal((f.read(), os.fstat(f.fileno()).st_mode & 0o7000), ('as it was', 0))
+    answer = run('volume-requests', '-v', f'{d}:/vol').ok()
+    equal(answer.out.removeprefix('before\n')[:len(ACROSS)], ACROSS)
+    with open(f'{outside}/gold') as f:
+        equal((f.read(), os.listdir(outside)), ('gold', ['gold']))
     well()
 
 
