@@ -780,6 +780,59 @@ TEST(lists_of_several_layers_go_on_while_files_are_copied_and_removed)
 	}
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* All numbers below `end` as names, but multiples of 3, each once. */
+static void check_numbers(struct vfs *fs, vfs_handle handle, int end)
+{
+	_cleanup_listing_ struct vfs_listing listing = {0};
+	_cleanup_free_ int *numbers = calloc((size_t)end, sizeof *numbers);
+	size_t n = 0;
+	uint64_t cookie = 0;
+
+	while (vfs_list(fs, VFS_ROOT, handle, cookie, false, 1000, &listing) > 0)
+		cookie = listing.entries[listing.count - 1].cookie;
+	CHECK_INT(listing.count - 2, end - (end + 2) / 3);
+	for (size_t i = 2; i < listing.count; i++)
+		numbers[n++] = atoi(listing.entries[i].name);
+	qsort(numbers, n, sizeof *numbers, compare_numbers);
+	for (size_t i = 0; i < n; i++)
+		CHECK_INT(numbers[i], i / 2 * 3 + i % 2 + 1);
+}
+
+TEST(directories_larger_than_what_is_read_at_once_are_listed_whole)
+{
+	_cleanup_layers_ struct layers l = {0};
+	const int end = 60000;
+	vfs_handle handle;
+	char name[16];
+
+	make_layers(&l, 2);
+	for (int i = 0; i < end; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		if (i < end / 3 * 2)
+			vfs_make_file(l.lower[1], VFS_ROOT, name);
+		if (i >= end / 3)
+			vfs_make_file(l.lower[0], VFS_ROOT, name);
+		if (i % 5 == 0)
+			vfs_make_file(l.upper, l.directory, name);
+	}
+	mount_layers(&l);
+	for (int i = 0; i < end; i += 3) {
+		snprintf(name, sizeof name, "%d", i);
+		CHECK_CALL(vfs_unlink(l.fs, VFS_ROOT, name));
+	}
+	CHECK_CALL(vfs_opendir(l.fs, VFS_ROOT, &handle));
+	check_numbers(l.fs, handle, end);
+	vfs_releasedir(l.fs, VFS_ROOT, handle);
+	check_numbers(l.fs, VFS_NO_HANDLE, end);
+}
+
 /* ---- persistent handles ----------------------------------------------------------------------------- */
 
 struct kept {
