@@ -23,10 +23,10 @@ def as_user(entry, **env):
 
 
 owner, other = as_user(OWNER), as_user(OTHER)
-name = owner('tmp', '-d', '-e', f'SECRET={SECRET}', DEBIAN, '--', 'sh', '-c', f'echo {SECRET}; exec sleep infinity',
+name = owner('tmp', '-d', '-v', 'shared:/data', '-e', f'SECRET={SECRET}', DEBIAN, '--', 'sh', '-c', f'echo {SECRET}; exec sleep infinity',
              timeout=90).ok().out.strip()
 (boss,) = owner.supervisors()
-pids = [boss] + state.descendants(boss)
+pids = [boss] + state.descendants(boss)  # with the server of the volume
 shown = owner('inspect', name).ok().json()[0]
 SOCKET = f'{owner.home}/sandboxes/{shown["id"]}/control'
 
@@ -40,7 +40,7 @@ def attempt(code):
 
 @promise('another user cannot list, read or enter the home')
 def _():
-    for path in (owner.home, f'{owner.home}/store', SOCKET, f'{owner.home}/sandboxes/{shown["id"]}/disk'):
+    for path in (owner.home, f'{owner.home}/store', f'{owner.home}/volumes/shared', SOCKET, f'{owner.home}/sandboxes/{shown["id"]}/disk'):
         equal(attempt(f'import os\ntry:\n    os.stat({path + "/."!r} if os.path.isdir({path!r}) else {path!r})\n'
                       f'    os.listdir({path!r})\n    print("reached")\nexcept OSError as e:\n    print(e.errno)'), '13', path)
 

@@ -240,21 +240,12 @@ def _():
     d = directory('gone')
     with mc.sandbox('-v', f'{d}:/vol') as name:
         mc.shell(name, 'echo x >/vol/x')
+        seen = servers(name)
         send(keeper(name))
-        until(lambda: not servers_left(d), 'the servers end with it')
+        until(lambda: not [pid for pid in seen if state.alive(pid)], 'the servers end with it')
         answer = mc('exec', name, 'sh', '-c', 'cat /vol/x; ls /vol; echo alive', timeout=30)
         equal(answer.out, 'alive\n')
         contains(answer.err, 'not connected')
-
-
-def servers_left(path):
-    """Servers of this user that have the directory open."""
-    found = []
-    for pid in state.processes():
-        with contextlib.suppress(OSError):
-            if comm(pid) == 'mcfs-volume' and os.readlink(f'/proc/{pid}/fd/3') == path:
-                found.append(pid)
-    return found
 
 
 @promise('rm -rf of a volume touches nothing else, whatever links and moves there are')

@@ -1,14 +1,95 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/mcfs/confine.h"
 
+#include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "os/landlock.h"
+#include "os/namespaces.h"
 #include "os/seccomp.h"
+
+static int write_file(const char *path, const char *text)
+{
+	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* An ordinary user may change mounts in a user namespace alone, in which he is himself. */
+static int enter_namespaces(uid_t uid, gid_t gid)
+{
+	char users[48], groups[48];
+
+	if (uid == 0)
+		return unshare(CLONE_NEWNS);
+	snprintf(users, sizeof users, "%u %u 1", (unsigned)uid, (unsigned)uid);
+	snprintf(groups, sizeof groups, "%u %u 1", (unsigned)gid, (unsigned)gid);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || write_file("/proc/self/setgroups", "deny") < 0 ||
+		write_file("/proc/self/uid_map", users) < 0)
+		return -1;
+	return write_file("/proc/self/gid_map", groups);
+}
+
+/* A mount of its own of the directory, found again in the new namespace by its path. From its root ".." leads
+ * nowhere. What is mounted in it comes along, since we may not uncover what is below. */
+static int clone_mount(int directory)
+{
+	char link[32], path[PATH_MAX];
+	_cleanup_fd_ int again = -1;
+	struct stat ours, theirs;
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+	n = readlink(link, path, sizeof path - 1);
+	if (n <= 0)
+		return -1;
+	path[n] = 0;
+	again = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (again < 0 || fstat(again, &theirs) < 0 || fstat(directory, &ours) < 0 ||
+		ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
+		return -1;
+	return (int)syscall(
+		SYS_open_tree, again, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+}
+
+static void drop_capabilities(uid_t uid)
+{
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (uid == 0)
+		capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_CHOWN, CAP_DAC_OVERRIDE,
+			CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, -1);
+	capng_apply(CAPNG_SELECT_CAPS);
+}
+
+int mcfs_isolate(int directory)
+{
+	static const struct namespace_path proc[] = {{.source = "/proc"}};
+	uid_t uid = geteuid();
+	int tree;
+
+	if (enter_namespaces(uid, getegid()) < 0)
+		return directory;
+	tree = clone_mount(directory);
+	/* Half of it is as good as none, and no worse. */
+	if (tree >= 0 && namespaces_change_root(proc, 1) < 0)
+		close(TAKE_FD(tree));
+	drop_capabilities(uid);
+	if (tree < 0)
+		return directory;
+	close(directory);
+	return tree;
+}
 
 static int enter_landlock(int directory, unsigned rights, struct error *err)
 {

@@ -7,3 +7,9 @@
  * them) with landlock's `rights`, if there are any, with /proc/self, by which its files are opened. A host
  * without landlock keeps the filter of system calls. */
 int mcfs_confine(int directory, unsigned rights, struct error *err);
+
+/* Before that: where this host lets us, the process gets a mount namespace in which nothing can be named but
+ * what is beneath `directory`, which becomes the root of a mount of its own (landlock says nothing of modes,
+ * owners and times), and /proc; it loses all capabilities but root's over files. Returns the descriptor to go
+ * on with, which may be `directory` itself. */
+int mcfs_isolate(int directory);

@@ -64,8 +64,11 @@ static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
 static int prepare(uint32_t flags, struct vfs **fs, struct error *err)
 {
 	unsigned rights = LANDLOCK_READ | (flags & VOLUME_SERVER_READ_ONLY ? 0u : LANDLOCK_WRITE);
-	int r = mcfs_confine(DIRECTORY, rights, err);
+	int directory = mcfs_isolate(DIRECTORY), r;
 
+	if (directory != DIRECTORY && (dup2(directory, DIRECTORY) < 0 || close(directory) < 0))
+		return error_errno(err, errno, "keep the volume's directory");
+	r = mcfs_confine(DIRECTORY, rights, err);
 	return r < 0 ? r : open_directory(flags, fs, err);
 }
 
