@@ -101,6 +101,63 @@ def _():
         true(stat.S_ISREG(s.st_mode) or stat.S_ISDIR(s.st_mode), f'{name} is what it may be here')
 
 
+PRIVILEGES = r'''
+import os, stat, sys
+os.chdir(sys.argv[1])
+CAP = bytes.fromhex("0100000200040000000000000000000000000000")
+def look(what, path="f"):
+    s = os.stat(path)
+    try:
+        cap = len(os.getxattr(path, "security.capability"))
+    except OSError:
+        cap = 0
+    print(what, oct(stat.S_IMODE(s.st_mode)), cap)
+def make():
+    with open("f", "w") as f:
+        f.write("x" * 10000)
+    os.chown("f", 1000, 1000)
+    os.chmod("f", 0o6777)
+    os.setxattr("f", "security.capability", CAP)
+def as_user(act):
+    if os.fork() == 0:
+        os.setgroups([])
+        os.setgid(2000)
+        os.setuid(2000)
+        act()
+        os._exit(0)
+    os.wait()
+def write():
+    fd = os.open("f", os.O_WRONLY)
+    os.write(fd, b"y")
+    os.close(fd)
+def truncate():
+    os.truncate("f", 5)
+def cut():
+    os.close(os.open("f", os.O_WRONLY | os.O_TRUNC))
+def own():
+    os.chown("f", 1000, 1001)
+for act in (write, truncate, cut, own):
+    make()
+    look("made")
+    act()
+    look(act.__name__ + " by root")
+    make()
+    if act is not own:
+        as_user(act)
+        look(act.__name__ + " by another")
+'''
+
+
+@promise('setuid bits and capabilities go with writes as they do on the sandbox\'s own disk')
+def _():
+    d = directory('privileges')
+    write(f'{d}/privileges.py', PRIVILEGES)
+    outs = [mc('tmp', '-v', f'{d}:/vol', DEBIAN, '--', 'sh', '-c',
+               f'mkdir -p {at}/t; chmod 777 {at}/t; python3 /vol/privileges.py {at}/t').ok().out for at in ('/srv', '/vol')]
+    equal(outs[1], outs[0])
+    equal((outs[0].count('0o777 0'), outs[0].count('0o6777 20')), (4, 4), outs[0])
+
+
 @promise('a volume with a name is made at its first use and keeps what is in it; in use it is not removed')
 def _():
     equal(run('keep:/data', line='ls -A /data; echo kept >/data/file').ok().out, '')

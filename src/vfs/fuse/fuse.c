@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "vfs/fuse/operations.h"
 
 #define THREADS_DEFAULT 8u
-#define HEADER_BYTES    40u /* struct fuse_in_header, Linux 6.1 include/uapi/linux/fuse.h */
+#define HEADER_BYTES    sizeof(struct fuse_in_header)
 
 struct fuse_server {
 	struct fuse_session_data data;
@@ -47,11 +48,58 @@ static ssize_t read_fully(int fd, char *bytes, size_t size)
 	return (ssize_t)size;
 }
 
+/* Whether setuid and setgid bits have to go with this request (Linux 5.12, fuse_kernel.h: KILL_SUIDGID). */
+static bool says_drop(const struct fuse_in_header *h, const void *body, size_t size)
+{
+	const struct fuse_write_in *w = body;
+	const struct fuse_setattr_in *s = body;
+	const struct fuse_open_in *o = body;
+	const struct fuse_create_in *c = body;
+
+	switch (h->opcode) {
+	case FUSE_WRITE:
+		return size >= sizeof *w && w->write_flags & FUSE_WRITE_KILL_SUIDGID;
+	case FUSE_SETATTR:
+		return size >= sizeof *s && s->valid & FATTR_KILL_SUIDGID;
+	case FUSE_OPEN:
+		return size >= sizeof *o && o->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	case FUSE_CREATE:
+		return size >= sizeof *c && c->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	default:
+		return false;
+	}
+}
+
+static void look_into(struct fuse_session_data *data, const void *bytes, size_t size)
+{
+	const struct fuse_in_header *h = bytes;
+	const struct fuse_init_in *i = (const void *)(h + 1);
+
+	data->drop = says_drop(h, h + 1, size - sizeof *h);
+	if (h->opcode == FUSE_INIT && size >= sizeof *h + sizeof *i && i->flags & FUSE_HANDLE_KILLPRIV_V2)
+		data->init = h->unique;
+}
+
+/* libfuse's answer to FUSE_INIT is amended. */
+static void amend(struct fuse_session_data *data, const struct iovec *vectors, int count)
+{
+	const struct fuse_out_header *h = vectors[0].iov_base;
+	struct fuse_init_out *i;
+
+	if (!data->init || vectors[0].iov_len != sizeof *h || h->unique != data->init)
+		return;
+	data->init = 0;
+	if (h->error || count < 2 || vectors[1].iov_len < sizeof *i)
+		return;
+	i = vectors[1].iov_base;
+	i->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	data->privileges = true;
+}
+
 static ssize_t receive(int fd, void *bytes, size_t room, void *context)
 {
 	uint32_t size;
 
-	(void)context;
 	if (read_fully(fd, bytes, sizeof size) < 0)
 		return -1;
 	memcpy(&size, bytes, sizeof size);
@@ -61,6 +109,7 @@ static ssize_t receive(int fd, void *bytes, size_t room, void *context)
 	}
 	if (read_fully(fd, (char *)bytes + sizeof size, size - sizeof size) < 0)
 		return -1;
+	look_into(context, bytes, size);
 	return (ssize_t)size;
 }
 
@@ -68,7 +117,7 @@ static ssize_t send_all(int fd, struct iovec *vectors, int count, void *context)
 {
 	ssize_t total = 0;
 
-	(void)context;
+	amend(context, vectors, count);
 	while (count > 0) {
 		ssize_t n = writev(fd, vectors, count);
 

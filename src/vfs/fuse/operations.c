@@ -87,6 +87,22 @@ static void reply_entry(fuse_req_t request, int r, const struct vfs_attributes *
 		vfs_forget(fs, a->ino, 1);
 }
 
+/* After a file's contents have changed, or before they do. */
+static void drop_privileges(fuse_req_t request, uint64_t ino)
+{
+	const struct fuse_session_data *data = data_of(request);
+	const struct vfs_caller who = caller_of(request);
+	const struct vfs_attributes values = {0};
+	struct vfs_attributes a;
+
+	if (!data->privileges)
+		return;
+	if (data->drop)
+		vfs_setattr(data->fs, &who, ino, VFS_NO_HANDLE, &values, VFS_CLEAR_PRIVILEGES, &a);
+	else
+		vfs_removexattr(data->fs, ino, "security.capability");
+}
+
 /* ---- objects ---------------------------------------------------------------------------------------- */
 
 static void on_init(void *data, struct fuse_conn_info *c)
@@ -174,13 +190,16 @@ static void on_setattr(
 					 .size = (uint64_t)s->st_size,
 					 .atime = {s->st_atim.tv_sec, (uint32_t)s->st_atim.tv_nsec},
 					 .mtime = {s->st_mtim.tv_sec, (uint32_t)s->st_mtim.tv_nsec}};
-	int r = vfs_setattr(fs_of(request), &who, ino, handle_of(info), &values, set_of(set), &a);
+	unsigned what = set_of(set) | (data_of(request)->drop ? VFS_CLEAR_PRIVILEGES : 0u);
+	int r = vfs_setattr(fs_of(request), &who, ino, handle_of(info), &values, what, &a);
 	struct stat now;
 
 	if (r < 0) {
 		reply(request, r);
 		return;
 	}
+	if (what & VFS_SET_SIZE && !data_of(request)->drop)
+		drop_privileges(request, ino);
 	now = stat_of(&a);
 	fuse_reply_attr(request, &now, data_of(request)->timeout);
 }
@@ -282,6 +301,8 @@ static void on_create(
 		reply(request, r);
 		return;
 	}
+	if (info->flags & O_TRUNC && a.size == 0)
+		drop_privileges(request, a.ino);
 	e = entry_of(request, &a);
 	if (fuse_reply_create(request, &e, info) < 0) {
 		vfs_release(fs, a.ino, info->fh);
@@ -295,6 +316,8 @@ static void on_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *i
 	int r = vfs_open(fs, ino, open_flags(info->flags), &info->fh);
 
 	info->keep_cache = data_of(request)->keep;
+	if (r == 0 && info->flags & O_TRUNC)
+		drop_privileges(request, ino);
 	if (r < 0)
 		reply(request, r);
 	else if (fuse_reply_open(request, info) < 0)
@@ -333,6 +356,8 @@ static void on_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 			    ? -EINVAL
 			    : vfs_write(fs_of(request), ino, handle_of(info), bytes, size, (uint64_t)offset);
 
+	if (n > 0)
+		drop_privileges(request, ino);
 	if (n < 0)
 		reply(request, (int)n);
 	else
@@ -531,8 +556,8 @@ static void on_removexattr(fuse_req_t request, fuse_ino_t ino, const char *name)
 	reply(request, vfs_removexattr(fs_of(request), ino, name));
 }
 
-/* Without flush: the kernel asks once at close(2), and never again, since what was written is the file system's
- * already. */
+/* Without flush: the kernel asks once at close(2), and never again, since what was written is the file
+ * system's already. */
 const struct fuse_lowlevel_ops fuse_requests = {
 	.init = on_init,
 	.lookup = on_lookup,
