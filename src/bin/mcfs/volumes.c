@@ -81,10 +81,11 @@ static int greet(int r, const struct error *err)
 	return send(CONNECTION, &g, sizeof g, MSG_NOSIGNAL) == sizeof g ? r : -1;
 }
 
-static void raise_descriptors(void)
+static void set_limits(void)
 {
-	struct rlimit l;
+	struct rlimit l = {0, 0};
 
+	setrlimit(RLIMIT_CORE, &l);
 	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= DESCRIPTORS)
 		return;
 	l.rlim_cur = l.rlim_max < DESCRIPTORS ? l.rlim_max : DESCRIPTORS;
@@ -101,7 +102,7 @@ static int serve(uint32_t flags)
 
 	prctl(PR_SET_NAME, "mcfs-volume");
 	umask(0);
-	raise_descriptors();
+	set_limits();
 	if (greet(prepare(flags, &fs, &err), &err) < 0)
 		return 1;
 	return fuse_server_connect(fs, CONNECTION, &o, &server, &err) == 0 &&
