@@ -53,6 +53,11 @@ static int check_owner(const struct home *home, struct error *err)
 		return error_set(err, ERROR_DENIED,
 			"%s belongs to user %u, not to you: set MONOCORE_HOME to a directory of your own",
 			home->path, (unsigned)s.st_uid);
+	/* Root's MONOCORE_HOME=/tmp would take it from everybody. */
+	if (s.st_mode & (S_ISVTX | S_IWOTH))
+		return error_set(err, ERROR_DENIED,
+			"%s is a directory that all users write to: set MONOCORE_HOME to one of your own",
+			home->path);
 	if ((s.st_mode & 0077) && fchmod(home->fd, 0700) < 0)
 		return error_errno(err, errno, "make %s private (mode 0700)", home->path);
 	return 0;

@@ -77,6 +77,22 @@ TEST(a_home_is_made_private)
 	place_close(&p);
 }
 
+TEST(a_home_that_all_users_write_to_is_refused_and_left_as_it_is)
+{
+	char path[] = "/tmp/monocore-test-XXXXXX";
+	struct home home;
+	struct error err;
+	struct stat s;
+
+	CHECK(mkdtemp(path));
+	CHECK(chmod(path, 01777) == 0);
+	CHECK_ERROR(home_open(path, &home, &err), ERROR_DENIED);
+	CHECK(strstr(err.text, path) && strstr(err.text, "MONOCORE_HOME"));
+	CHECK(stat(path, &s) == 0);
+	CHECK_INT(s.st_mode & 07777, 01777);
+	CHECK(rmdir(path) == 0);
+}
+
 TEST(a_record_reads_back_as_it_was_written_odd_bytes_too)
 {
 	struct place p;
