@@ -73,10 +73,24 @@ static int open_readahead(int mount)
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
-static int mount_one(struct volume_relay *relay, uint32_t number, const struct message_mount *m, bool first,
-	struct error *err)
+/* What is made in another volume is the host's, and bears no mark. */
+static beneath_maker *maker_of(const struct message_mount *mounts, uint32_t number, bool first)
 {
-	_cleanup_fd_ int target = beneath_make(AT_FDCWD, m->path, BENEATH_ROOT, made_maker(first));
+	for (uint32_t i = 0; i < number; i++) {
+		size_t n = strlen(mounts[i].path);
+
+		if (!strncmp(mounts[number].path, mounts[i].path, n) && mounts[number].path[n] == '/')
+			return mkdirat;
+	}
+	return made_maker(first);
+}
+
+static int mount_one(struct volume_relay *relay, uint32_t number, const struct message_mount *mounts,
+	bool first, struct error *err)
+{
+	const struct message_mount *m = &mounts[number];
+	_cleanup_fd_ int target =
+		beneath_make(AT_FDCWD, m->path, BENEATH_ROOT, maker_of(mounts, number, first));
 	_cleanup_fd_ int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC), mount = -1;
 	struct volume_mount v;
 
@@ -105,7 +119,7 @@ static int mount_all(const struct message_mount *mounts, uint32_t count, bool fi
 	if (r == 0)
 		r = volume_relay_start(relay, err);
 	for (uint32_t i = 0; r == 0 && i < count; i++)
-		r = mount_one(relay, i, &mounts[i], first, err);
+		r = mount_one(relay, i, mounts, first, err);
 	return r;
 }
 

@@ -253,6 +253,7 @@ def _():
     equal(run(f'{inner}:/vol/deep/in', f'{outer}:/vol', line='cat /vol/o /vol/deep/in/i; echo x >/vol/deep/in/new').ok().out,
           'outerinner')
     equal((os.listdir(f'{outer}/deep'), os.listdir(f'{outer}/deep/in'), sorted(os.listdir(inner))), (['in'], [], ['i', 'new']))
+    equal([os.listxattr(path) for path in (outer, f'{outer}/deep', f'{outer}/deep/in')], [[], [], []])
 
 
 LOAD = r'''
