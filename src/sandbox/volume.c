@@ -180,6 +180,11 @@ int volume_check_targets(struct record_mount *mounts, uint32_t count, struct err
 	for (uint32_t i = 0; i < count; i++) {
 		if (i && !strcmp(mounts[i].target, mounts[i - 1].target))
 			return error_set(err, ERROR_USAGE, "there are two volumes for %s", mounts[i].target);
+		/* The agent reads users there, and waits for no volume. */
+		if (!strcmp(mounts[i].target, "/etc"))
+			return error_set(err, ERROR_USAGE,
+				"volume /etc: the sandbox's users and hosts are there; mount what you need "
+				"below it");
 		for (size_t t = 0; t < ARRAY_SIZE(taken); t++)
 			if (is_at_or_below(mounts[i].target, taken[t]))
 				return error_set(err, ERROR_USAGE, "volume %s: %s is the sandbox's kernel's",

@@ -191,7 +191,7 @@ def _():
             (f'{mc.home}:/vol', 125, 'cannot be a volume'), (f'{os.path.dirname(mc.home)}:/vol', 125, 'cannot be a volume'),
             (f'{mc.home}/store:/vol', 125, 'cannot be a volume'), (f'{d}/link:/vol', 125, 'cannot be a volume'),
             ('/:/vol', 125, 'cannot be a volume'), (f'{d}:vol', 125, 'no absolute path'), (f'{d}:/', 125, 'root'),
-            (f'{d}:/a/../b', 125, '..'), (f'{d}:/proc/x', 125, 'kernel'), (f'{d}:/vol:wild', 125, 'wild'),
+            (f'{d}:/a/../b', 125, '..'), (f'{d}:/proc/x', 125, 'kernel'), (f'{d}:/etc', 125, 'below it'), (f'{d}:/vol:wild', 125, 'wild'),
             (f'{d}:/vol:stage', 125, 'not yet available'), (f'{d}', 125, 'SOURCE:PATH'), ('-x:/vol', 125, '-x'),
             ('a/b:/vol', 125, './a/b'), ('x' * 64 + ':/vol', 125, 'name')):
         run(volume, line='true').ok(status).says(says)
