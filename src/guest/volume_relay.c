@@ -36,6 +36,10 @@ struct volume_relay {
 	int port;
 	pthread_mutex_t writing;
 	uint32_t count;
+	uint8_t bytes[READ_SIZE]; /* from the port, `size` of them not dealt with */
+	size_t size;
+	struct volume_frame frame; /* that comes, */
+	uint32_t left;             /* and how much of its data is still to come */
 	struct volume volumes[VOLUMES_MAX];
 };
 
@@ -161,29 +165,44 @@ static bool make_room(struct volume *v, uint32_t size)
 	return true;
 }
 
-static bool take_data(struct volume *v, const uint8_t *bytes, uint32_t n)
+/* Bytes that this reply lacks; of one whose length is not known yet, of its head. 0: the host talks nonsense.
+ */
+static uint32_t missing(struct volume *v)
 {
-	while (n) {
-		uint32_t want = VOLUME_REPLY_MIN, piece;
+	uint32_t size = VOLUME_REPLY_MIN;
 
-		if (v->down_size >= VOLUME_REPLY_MIN)
-			want = volume_u32_decode(v->down);
-		if (want < VOLUME_REPLY_MIN || want > VOLUME_MESSAGE_MAX || !make_room(v, want))
-			return false;
-		piece = want - v->down_size < n ? want - v->down_size : n;
-		memcpy(v->down + v->down_size, bytes, piece);
-		v->down_size += piece;
-		bytes += piece;
-		n -= piece;
-		v->taken += piece;
-		if (v->down_size >= VOLUME_REPLY_MIN && v->down_size == volume_u32_decode(v->down))
-			give_reply(v);
-	}
+	if (v->down_size >= VOLUME_REPLY_MIN)
+		size = volume_u32_decode(v->down);
+	if (size < VOLUME_REPLY_MIN || size > VOLUME_MESSAGE_MAX || !make_room(v, size))
+		return 0;
+	return size - v->down_size;
+}
+
+/* So many more bytes are in v->down. */
+static void took(struct volume *v, uint32_t n)
+{
+	v->down_size += n;
+	v->taken += n;
+	if (v->down_size >= VOLUME_REPLY_MIN && v->down_size == volume_u32_decode(v->down))
+		give_reply(v);
 	if (v->taken >= TAKEN_SAY) {
 		say(v, VOLUME_CREDIT, v->taken);
 		v->taken = 0;
 	}
-	return true;
+}
+
+static void take_data(struct volume *v, const uint8_t *bytes, uint32_t n)
+{
+	while (n) {
+		uint32_t lacks = missing(v), piece = lacks < n ? lacks : n;
+
+		if (!lacks)
+			give_up();
+		memcpy(v->down + v->down_size, bytes, piece);
+		took(v, piece);
+		bytes += piece;
+		n -= piece;
+	}
 }
 
 static void add_credit(struct volume *v, uint32_t more)
@@ -208,59 +227,92 @@ static void end_volume(struct volume *v)
 	umount2(path, MNT_FORCE);
 }
 
-/* False: the host says what makes no sense. */
-static bool take_frame(struct volume_relay *r, const struct volume_frame *f, const uint8_t *payload)
+static void take_other(struct volume *v, const struct volume_frame *f, const uint8_t *payload)
 {
-	struct volume *v = &r->volumes[f->volume];
-
-	if (f->volume >= r->count)
-		return false;
-	if (f->type == VOLUME_DATA)
-		return take_data(v, payload, f->length);
 	if (f->type == VOLUME_CREDIT)
 		add_credit(v, volume_u32_decode(payload));
 	else
 		end_volume(v);
-	return true;
 }
 
-/* Deals with all whole frames; how many bytes these were. */
+/* Data as it comes, all else whole; how many bytes were dealt with. */
 static size_t take_frames(struct volume_relay *r, const uint8_t *bytes, size_t n)
 {
-	struct volume_frame f;
 	size_t at = 0;
 
-	while (n - at >= VOLUME_HEADER_SIZE) {
-		if (volume_frame_decode(bytes + at, &f, NULL) < 0)
-			give_up();
-		if (n - at < VOLUME_HEADER_SIZE + f.length)
+	while (at < n) {
+		struct volume_frame *f = &r->frame;
+
+		if (r->left) {
+			uint32_t piece = n - at < r->left ? (uint32_t)(n - at) : r->left;
+
+			take_data(&r->volumes[f->volume], bytes + at, piece);
+			at += piece;
+			r->left -= piece;
+			continue;
+		}
+		if (n - at < VOLUME_HEADER_SIZE)
 			break;
-		if (!take_frame(r, &f, bytes + at + VOLUME_HEADER_SIZE))
+		if (volume_frame_decode(bytes + at, f, NULL) < 0 || f->volume >= r->count)
 			give_up();
-		at += VOLUME_HEADER_SIZE + f.length;
+		if (f->type == VOLUME_DATA) {
+			r->left = f->length;
+		} else if (n - at < VOLUME_HEADER_SIZE + f->length) {
+			break;
+		} else {
+			take_other(&r->volumes[f->volume], f, bytes + at + VOLUME_HEADER_SIZE);
+			at += f->length;
+		}
+		at += VOLUME_HEADER_SIZE;
 	}
 	return at;
 }
 
-static void *serve_host(void *context)
+static size_t read_port(struct volume_relay *r, uint8_t *bytes, size_t room)
 {
-	static uint8_t bytes[VOLUME_HEADER_SIZE + VOLUME_PAYLOAD_MAX + READ_SIZE];
-	struct volume_relay *r = context;
-	size_t size = 0;
+	ssize_t n;
 
-	for (;;) {
-		ssize_t n = read(r->port, bytes + size, sizeof bytes - size);
-		size_t done;
+	do
+		n = read(r->port, bytes, room);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		give_up();
+	return (size_t)n;
+}
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			give_up();
-		size += (size_t)n;
-		done = take_frames(r, bytes, size);
-		memmove(bytes, bytes + done, size - done);
-		size -= done;
-	}
+/* The rest of a reply goes where it belongs, since nothing else can come before it: copying costs more than
+ * anything else here. False: there is none under way. */
+static bool read_straight(struct volume_relay *r)
+{
+	struct volume *v = &r->volumes[r->frame.volume];
+	uint32_t lacks = r->left ? missing(v) : 0, n = lacks < r->left ? lacks : r->left;
+
+	if (!n)
+		return false;
+	n = (uint32_t)read_port(r, v->down + v->down_size, n);
+	r->left -= n;
+	took(v, n);
+	return true;
+}
+
+static void serve_some(struct volume_relay *r)
+{
+	size_t done;
+
+	if (read_straight(r))
+		return;
+	r->size += read_port(r, r->bytes + r->size, sizeof r->bytes - r->size);
+	done = take_frames(r, r->bytes, r->size);
+	r->size -= done;
+	if (r->size) /* the beginning of a frame */
+		memmove(r->bytes, r->bytes + done, r->size);
+}
+
+static void *serve_host(void *relay)
+{
+	while (relay)
+		serve_some(relay);
+	return NULL;
 }
 
 /* ---- start --------------------------------------------------------------------------------------------- */
