@@ -98,14 +98,25 @@ def sweep():
             remove_tree(path)
 
 
+def unmount_beneath(path):
+    """What a killed test has left mounted there."""
+    with open('/proc/self/mountinfo') as f:
+        points = [line.split()[4] for line in f]
+    for point in sorted((p for p in points if p.startswith(path + '/')), reverse=True):
+        subprocess.run(['umount', '--lazy', point] if os.geteuid() == 0 else ['fusermount3', '-u', '-z', point],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def remove_tree(path):
     def again(function, name, _):
         try:
-            os.chmod(os.path.dirname(name), 0o700)
+            if name != path:  # what is above it is not ours
+                os.chmod(os.path.dirname(name), 0o700)
             os.chmod(name, 0o700)
             function(name)
         except OSError:
             pass
+    unmount_beneath(path)
     shutil.rmtree(path, onerror=again)
 
 
