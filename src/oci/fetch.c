@@ -189,32 +189,33 @@ static int make_pieces(struct item *b, uint64_t begin, struct error *err)
 	return sha256_init(&b->hash, err);
 }
 
+/* The blob in the store, where it is there with the right size. *fd is the caller's. */
+static bool find_published(const struct fetch *f, const struct item *b, int *fd)
+{
+	_cleanup_fd_ int held = -1;
+	uint64_t size;
+
+	if (store_blob_open(f->options.store, b->digest, &held, &size, NULL) < 0 || size != b->size)
+		return false;
+	*fd = TAKE_FD(held);
+	return true;
+}
+
 /* Takes the place of partial/<digest>, or finds that the blob has come meanwhile (*there), or that another
  * process is at it (BUSY). */
 static int take_file(struct fetch *f, struct item *b, int *fd, bool *there, struct error *err)
 {
-	uint64_t size;
-	int r = store_partial_open(f->options.store, b->digest, false, fd, err);
+	_cleanup_fd_ int partial = -1;
+	int r = store_partial_open(f->options.store, b->digest, false, &partial, err);
 
-	*there = r == 0 || r == -ERROR_BUSY;
-	if (!*there)
+	if (r < 0 && r != -ERROR_BUSY)
 		return r;
-	/* Published between the look at the store and the lock? */
-	if (r == 0) {
-		int held;
-
-		*there = store_blob_open(f->options.store, b->digest, &held, &size, NULL) == 0 &&
-			 size == b->size;
-		if (!*there)
-			return 0;
+	*there = find_published(f, b, fd);
+	if (!*there && r == 0)
+		*fd = TAKE_FD(partial);
+	else if (r == 0)
 		store_partial_drop(f->options.store, b->digest);
-		close(*fd);
-		*fd = held;
-		return 0;
-	}
-	r = store_blob_open(f->options.store, b->digest, fd, &size, NULL);
-	*there = r == 0 && size == b->size;
-	return *there ? 0 : error_set(err, ERROR_BUSY, "another process fetches it");
+	return *there ? 0 : r;
 }
 
 /* Without the lock; the state is OPENING. */
