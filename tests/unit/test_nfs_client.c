@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "fsx.h"
 #include "nfs3_service.h"
 #include "test.h"
 
@@ -250,4 +251,105 @@ TEST(two_connections_see_one_file_system)
 	CHECK(nfs_pread(other, same, 0, 8, bytes) < 0); /* libnfs has an errno of its own for that */
 	nfs_close(nfs, file);
 	nfs_close(other, same);
+}
+
+/* ---- random operations on one file ------------------------------------------------------------------- */
+
+struct file {
+	struct nfs_context *nfs;
+	struct nfsfh *file;
+};
+
+static int64_t on_size(void *context)
+{
+	struct file *f = context;
+	struct nfs_stat_64 a;
+	int r = nfs_fstat64(f->nfs, f->file, &a);
+
+	return r < 0 ? r : (int64_t)a.nfs_size;
+}
+
+static int64_t on_read(void *context, void *bytes, size_t size, uint64_t offset)
+{
+	struct file *f = context;
+
+	return nfs_pread(f->nfs, f->file, offset, size, bytes);
+}
+
+static int64_t on_write(void *context, const void *bytes, size_t size, uint64_t offset)
+{
+	struct file *f = context;
+
+	return nfs_pwrite(f->nfs, f->file, offset, size, bytes);
+}
+
+static int on_truncate(void *context, uint64_t size)
+{
+	struct file *f = context;
+
+	return nfs_ftruncate(f->nfs, f->file, size);
+}
+
+static int on_sync(void *context)
+{
+	struct file *f = context;
+
+	return nfs_fsync(f->nfs, f->file);
+}
+
+static int on_reopen(void *context)
+{
+	struct file *f = context;
+	int r = nfs_close(f->nfs, f->file);
+
+	return r < 0 ? r : nfs_open(f->nfs, "/file", O_RDWR, &f->file);
+}
+
+/* A file whose name another takes is gone with it, though it be open: this client does not hide it first. */
+static int on_replace(void *context, const void *bytes, size_t size)
+{
+	struct file *f = context;
+	struct nfsfh *file;
+	int r = nfs_creat(f->nfs, "/file.new", 0644, &file), written = 0;
+
+	if (r < 0)
+		return r;
+	if (size > 0)
+		written = nfs_pwrite(f->nfs, file, 0, size, bytes);
+	r = nfs_close(f->nfs, file);
+	if (r == 0 && written != (int)size)
+		r = written < 0 ? written : -EIO;
+	if (r == 0)
+		r = nfs_close(f->nfs, f->file);
+	if (r == 0)
+		r = nfs_rename(f->nfs, "/file.new", "/file");
+	return r < 0 ? r : nfs_open(f->nfs, "/file", O_RDWR, &f->file);
+}
+
+TEST(libnfs_finds_a_file_as_a_plain_buffer_is_after_twenty_thousand_calls)
+{
+	_cleanup_service_ struct service s;
+	_cleanup_context_ struct nfs_context *nfs = NULL;
+	struct fsx_options o = {.operations = 20000};
+	struct fsx_report report;
+	struct file f;
+
+	service_open(&s, &options, &defaults);
+	f.nfs = nfs = mounted(&s);
+	const struct fsx_target target = {.context = &f,
+		.size = on_size,
+		.read = on_read,
+		.write = on_write,
+		.truncate = on_truncate,
+		.sync = on_sync,
+		.reopen = on_reopen,
+		.replace = on_replace};
+	for (o.seed = 1; o.seed <= 3; o.seed++) {
+		make_file(nfs, "/file");
+		CHECK_NFS(nfs_open(nfs, "/file", O_RDWR, &f.file));
+		if (!fsx_run(&target, &o, &report))
+			test_fail(__FILE__, __LINE__, "%s", report.text);
+		CHECK_NFS(nfs_close(nfs, f.file));
+		CHECK_NFS(nfs_unlink(nfs, "/file"));
+	}
 }

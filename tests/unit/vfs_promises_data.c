@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "vfs_exercise.h"
+#include "fsx_vfs.h"
 #include "vfs_make.h"
 #include "vfs_promises.h"
 
@@ -357,5 +357,6 @@ void promise_what_is_synced_is_synced(struct vfs *fs, unsigned can)
 void promise_twenty_thousand_calls_leave_what_a_plain_buffer_has(struct vfs *fs, unsigned can)
 {
 	for (uint32_t seed = 1; seed <= 3; seed++)
-		vfs_exercise_file(fs, can, seed, 20000);
+		fsx_vfs(fs, "exercised", can & VFS_CAN_HOLES,
+			&(struct fsx_options){.seed = seed, .operations = 20000});
 }
