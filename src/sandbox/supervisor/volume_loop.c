@@ -103,7 +103,7 @@ void volume_loop_ask(struct volumes *v, uint32_t number)
 	const struct volume_server_request q = {
 		VOLUME_SERVER_START, number, s->replaces ? VOLUME_SERVER_RESUME : 0};
 
-	if (send(v->keeper_fd, &q, sizeof q, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof q)
+	if (send(v->keeper.fd, &q, sizeof q, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof q)
 		s->state = SERVER_ASKED;
 	else
 		s->next = clock_monotonic() + PAUSE_FIRST;
@@ -111,7 +111,7 @@ void volume_loop_ask(struct volumes *v, uint32_t number)
 
 static void lose_keeper(struct volumes *v)
 {
-	close(TAKE_FD(v->keeper_fd));
+	close(TAKE_FD(v->keeper.fd));
 	for (uint32_t i = 0; i < v->count; i++)
 		if (v->servers[i].state != SERVER_OVER) {
 			report_failure(v, i, ERROR_CLOSED, "mcfs ended");
@@ -124,7 +124,7 @@ static void take_server(struct volumes *v)
 {
 	struct volume_server_started started;
 	int fds[2], count = 2;
-	ssize_t n = descriptors_receive(v->keeper_fd, &started, sizeof started, fds, &count);
+	ssize_t n = descriptors_receive(v->keeper.fd, &started, sizeof started, fds, &count);
 	struct server *s;
 
 	if (n != sizeof started || count != 2 || started.number >= v->count ||
@@ -278,7 +278,7 @@ static int start_servers(struct volumes *v)
 {
 	uint64_t next = UINT64_MAX, now = clock_monotonic();
 
-	for (uint32_t i = 0; i < v->count && v->keeper_fd >= 0; i++) {
+	for (uint32_t i = 0; i < v->count && v->keeper.fd >= 0; i++) {
 		struct server *s = &v->servers[i];
 
 		if (waits(s) && volume_mux_is_over(v->mux, i))
@@ -296,7 +296,7 @@ static void list_events(struct volumes *v, struct pollfd *p)
 	size_t n;
 
 	p[POLL_WAKE] = (struct pollfd){.fd = v->wake, .events = POLLIN};
-	p[POLL_KEEPER] = (struct pollfd){.fd = v->keeper_fd, .events = POLLIN};
+	p[POLL_KEEPER] = (struct pollfd){.fd = v->keeper.fd, .events = POLLIN};
 	p[POLL_PORT] = (struct pollfd){.fd = v->port, .events = POLLIN};
 	if (volume_mux_output(v->mux, &n))
 		p[POLL_PORT].events |= POLLOUT;

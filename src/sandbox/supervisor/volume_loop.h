@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "codec/volume.h"
+#include "sandbox/supervisor/volume_keeper.h"
 #include "sandbox/supervisor/volume_mux.h"
 #include "sandbox/supervisor/volumes.h"
 #include "sandbox/volume_server.h"
@@ -32,8 +33,7 @@ struct server {
 struct volumes {
 	uint32_t count;
 	char **targets; /* mount points, for messages */
-	pid_t keeper;   /* mcfs */
-	int keeper_fd;
+	struct keeper keeper;
 	int wake;         /* eventfd: the loop is to look at what is below */
 	_Atomic int port; /* -1: not connected */
 	atomic_bool stop;

@@ -3,71 +3,36 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "os/descriptors.h"
 #include "os/landlock.h"
-#include "os/process.h"
-#include "sandbox/programs.h"
 #include "sandbox/supervisor/volume_loop.h"
 #include "sandbox/volume.h"
 
 #define READY_SECONDS 20
-#define END_TIME      MILLISECONDS(3000)
 
 CLEANUP_DEFINE(volumes, struct volumes, volumes_close);
-
-/* ---- mcfs -------------------------------------------------------------------------------------------------
- */
-
-static int start_keeper(struct volumes *v, struct error *err)
-{
-	static const char *const argv[] = {"mcfs", "volumes", NULL}, *const env[] = {"LC_ALL=C", NULL};
-	_cleanup_free_ char *program = program_path("mcfs", err);
-	_cleanup_fd_ int theirs = -1;
-	int ends[2], r;
-
-	if (!program)
-		return -ERROR_NOT_FOUND;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return error_errno(err, errno, "make a socket for mcfs");
-	v->keeper_fd = ends[0];
-	theirs = ends[1];
-	const struct process_fd fds[] = {{theirs, VOLUME_SERVER_FD}};
-	const struct process_spec spec = {
-		.path = program, .argv = argv, .env = env, .fds = fds, .fd_count = 1, .new_session = true};
-
-	r = process_spawn(&spec, &v->keeper, NULL, err);
-	if (r < 0)
-		v->keeper = -1;
-	return r;
-}
 
 static int give_directory(
 	struct volumes *v, const struct home *home, const struct record_mount *m, struct error *err)
 {
-	const struct volume_server_request q = {.what = VOLUME_SERVER_ADD,
-		.number = v->count,
-		.flags = (m->read_only ? VOLUME_SERVER_READ_ONLY : 0u) |
-			 (m->squash ? VOLUME_SERVER_SQUASH : 0u)};
+	const uint32_t flags =
+		(m->read_only ? VOLUME_SERVER_READ_ONLY : 0u) | (m->squash ? VOLUME_SERVER_SQUASH : 0u);
 	_cleanup_fd_ int directory = volume_open(home, m, err);
+	int r = directory < 0 ? directory
+			      : keeper_add(&v->keeper, v->count, flags, &directory, 1, m->target, err);
 
-	if (directory < 0)
-		return directory;
-	if (descriptors_send(v->keeper_fd, &q, sizeof q, &directory, 1) < 0)
-		return error_errno(err, errno, "give the volume %s to mcfs", m->target);
+	if (r < 0)
+		return r;
 	v->servers[v->count] = (struct server){.state = SERVER_NONE, .fd = -1, .pid_fd = -1};
 	volume_loop_ask(v, v->count);
 	v->count++;
@@ -122,7 +87,8 @@ static struct volumes *new_volumes(struct error *err)
 		error_no_memory(err, "serve volumes");
 		return NULL;
 	}
-	v->keeper = v->keeper_fd = v->port = v->news[0] = v->news[1] = -1;
+	v->keeper = KEEPER_NONE;
+	v->port = v->news[0] = v->news[1] = -1;
 	pthread_mutex_init(&v->mutex, NULL);
 	pthread_cond_init(&v->changed, NULL);
 	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -144,7 +110,7 @@ int volumes_open(const struct home *home, const struct record *r, struct volumes
 	v = new_volumes(err);
 	if (!v)
 		return -ERROR_SYSTEM;
-	result = start_keeper(v, err);
+	result = keeper_start(&v->keeper, err);
 	for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
 		result = give_directory(v, home, &r->mounts[i], err);
 	if (result == 0)
@@ -196,22 +162,6 @@ bool volumes_news(struct volumes *v, struct error *news)
 	return read(v->news[0], news, sizeof *news) == sizeof *news;
 }
 
-/* The end of its socket ends it, and it its servers. */
-static void end_keeper(struct volumes *v)
-{
-	uint64_t deadline = clock_monotonic() + END_TIME;
-
-	if (v->keeper_fd >= 0)
-		close(TAKE_FD(v->keeper_fd));
-	if (v->keeper <= 0)
-		return;
-	while (waitpid(v->keeper, NULL, WNOHANG) == 0) {
-		if (clock_monotonic() > deadline)
-			kill(-v->keeper, SIGKILL); /* its session */
-		poll(NULL, 0, 1);
-	}
-}
-
 void volumes_close(struct volumes *v)
 {
 	if (!v)
@@ -221,7 +171,7 @@ void volumes_close(struct volumes *v)
 		wake(v);
 		pthread_join(v->thread, NULL);
 	}
-	end_keeper(v);
+	keeper_end(&v->keeper);
 	for (size_t i = 0; i < 3; i++) {
 		int fd = ((int[]){v->wake, v->news[0], v->news[1]})[i];
 
