@@ -522,9 +522,24 @@ MONOCORE_API int monocore_image_load(struct monocore *mc, int fd,
 MONOCORE_API int monocore_image_mount(struct monocore *mc, const char *image, const char *platform,
 	const char *directory, struct monocore_error *err);
 
-/* Mounts a directory of this host on another one, by the file system that serves volumes: to try it. */
+struct monocore_fs_mount_options {
+	unsigned version;
+	bool read_only;
+	/* What is mounted is the union of source and these, the topmost first: all changes go to source, and
+	 * these stay as they are; NULL-terminated, at most 50; NULL: none. Source keeps what the union needs
+	 * besides in ".wh..wh.work", and marks what was removed as layers of images do. */
+	const char *const *lowers;
+};
+#define MONOCORE_FS_MOUNT_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* Mounts a directory of this host on another one, by the file systems that serve volumes: to try them. A
+ * process of its own serves it until it is unmounted. What others do to source shows within a second, but not
+ * in a union, whose parts are to be left alone as long as it is mounted. options: NULL for the defaults. */
 MONOCORE_API int monocore_fs_mount(struct monocore *mc, const char *source, const char *directory,
-	bool read_only, struct monocore_error *err);
+	const struct monocore_fs_mount_options *options, struct monocore_error *err);
 
 struct monocore_image_problem {
 	const char *image;  /* that is not whole, in docker's form; or "" */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -16,8 +17,10 @@
 #include "sandbox/programs.h"
 
 #define MCFS_SOURCE 3
-#define MCFS_STATUS 4
+#define MCFS_STATUS 4 /* further sources follow */
 #define STATUS_MAX  4096
+
+#define MCFS_SOURCES_MAX 51u
 
 CLEANUP_DEFINE(image, struct image, image_free);
 CLEANUP_DEFINE(store, struct store, store_free);
@@ -38,12 +41,14 @@ static int wait_status(int fd, const char *directory, struct error *err)
 	return error_set(err, ERROR_SYSTEM, "%s", text.size > 1 ? (char *)text.data : directory);
 }
 
-/* Starts mcfs with a descriptor of what it serves. */
-static int start(const char *kind, int source, const char *directory, struct error *err)
+/* Starts mcfs with descriptors of what it serves. */
+static int start(const char *kind, const int *sources, size_t count, const char *directory, struct error *err)
 {
 	_cleanup_free_ char *program = program_path("mcfs", err);
 	const char *const argv[] = {"mcfs", kind, directory, NULL};
 	_cleanup_fd_ int ours = -1, theirs = -1;
+	struct process_fd fds[MCFS_SOURCES_MAX + 2] = {
+		{sources[0], MCFS_SOURCE}, {-1, MCFS_STATUS}, {STDERR_FILENO, STDERR_FILENO}};
 	int ends[2], r;
 	pid_t pid;
 
@@ -53,10 +58,11 @@ static int start(const char *kind, int source, const char *directory, struct err
 		return error_errno(err, errno, "make a pipe");
 	ours = ends[0];
 	theirs = ends[1];
-	const struct process_fd fds[] = {
-		{source, MCFS_SOURCE}, {theirs, MCFS_STATUS}, {STDERR_FILENO, STDERR_FILENO}};
+	fds[1].parent = theirs;
+	for (size_t i = 1; i < count; i++)
+		fds[i + 2] = (struct process_fd){sources[i], MCFS_STATUS + (int)i};
 	struct process_spec spec = {
-		.path = program, .argv = argv, .fds = fds, .fd_count = ARRAY_SIZE(fds), .new_session = true};
+		.path = program, .argv = argv, .fds = fds, .fd_count = count + 2, .new_session = true};
 
 	r = process_spawn(&spec, &pid, NULL, err);
 	if (r < 0)
@@ -80,23 +86,99 @@ static int mount_image(
 		r = image_open(store, name, &options, &image, err);
 	if (r == 0)
 		r = image_open_root(store, image, "erofs", &root, err);
-	return r < 0 ? r : start("erofs", root, directory, err);
+	return r < 0 ? r : start("erofs", &root, 1, directory, err);
 }
 
-static int mount_directory(const char *source, const char *directory, bool read_only, struct error *err)
-{
-	_cleanup_fd_ int fd = fs_open(AT_FDCWD, source, O_RDONLY | O_DIRECTORY, 0, err);
+/* ---- directories ------------------------------------------------------------------------------------ */
 
-	return fd < 0 ? fd : start(read_only ? "native-ro" : "native", fd, directory, err);
+struct sources {
+	int fds[MCFS_SOURCES_MAX]; /* the topmost first */
+	size_t count;
+};
+
+static void sources_close(struct sources *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		close(s->fds[i]);
 }
 
-int monocore_fs_mount(struct monocore *mc, const char *source, const char *directory, bool read_only,
-	struct monocore_error *error)
+static int add_source(struct sources *s, const char *path, struct error *err)
 {
+	int fd;
+
+	if (s->count == MCFS_SOURCES_MAX)
+		return error_set(
+			err, ERROR_LIMIT, "mount: at most %u directories below", MCFS_SOURCES_MAX - 1);
+	fd = fs_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, err);
+	if (fd < 0)
+		return fd;
+	s->fds[s->count++] = fd;
+	return 0;
+}
+
+/* 1: the directory is `above`, or somewhere beneath it. */
+static int is_beneath(int directory, int above)
+{
+	_cleanup_fd_ int at = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat wanted, here, before = {0};
+
+	if (at < 0 || fstat(above, &wanted) < 0)
+		return -1;
+	for (;;) {
+		int up;
+
+		if (fstat(at, &here) < 0)
+			return -1;
+		if (here.st_dev == wanted.st_dev && here.st_ino == wanted.st_ino)
+			return 1;
+		if (here.st_dev == before.st_dev && here.st_ino == before.st_ino)
+			return 0; /* the root is its own parent */
+		before = here;
+		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (up < 0)
+			return -1;
+		close(at);
+		at = up;
+	}
+}
+
+/* What is changed must not be part of what is not. */
+static int check_apart(const struct sources *s, struct error *err)
+{
+	for (size_t i = 1; i < s->count; i++)
+		if (is_beneath(s->fds[0], s->fds[i]) != 0 || is_beneath(s->fds[i], s->fds[0]) != 0)
+			return error_set(err, ERROR_INVALID,
+				"mount: the directory that takes the changes and one below it lie in one "
+				"another");
+	return 0;
+}
+
+static int mount_directory(const char *source, const char *directory,
+	const struct monocore_fs_mount_options *o, struct error *err)
+{
+	static const char *const kinds[2][2] = {{"native", "native-ro"}, {"overlay", "overlay-ro"}};
+	_cleanup_(sources_close) struct sources s = {.count = 0};
+	int r = o->version == 1 ? add_source(&s, source, err)
+				: error_set(err, ERROR_USAGE,
+					  "mount options of version %u: this library knows 1", o->version);
+
+	for (size_t i = 0; r == 0 && o->lowers && o->lowers[i]; i++)
+		r = add_source(&s, o->lowers[i], err);
+	if (r == 0)
+		r = check_apart(&s, err);
+	return r < 0 ? r : start(kinds[s.count > 1][o->read_only], s.fds, s.count, directory, err);
+}
+
+int monocore_fs_mount(struct monocore *mc, const char *source, const char *directory,
+	const struct monocore_fs_mount_options *options, struct monocore_error *error)
+{
+	static const struct monocore_fs_mount_options defaults = MONOCORE_FS_MOUNT_OPTIONS_INIT;
 	struct error err;
 
 	(void)mc;
-	return mount_directory(source, directory, read_only, &err) < 0 ? give_error(error, &err) : 0;
+	return mount_directory(source, directory, options ? options : &defaults, &err) < 0
+		       ? give_error(error, &err)
+		       : 0;
 }
 
 int monocore_image_mount(struct monocore *mc, const char *image, const char *platform, const char *directory,

@@ -18,7 +18,7 @@
 #include "os/fs.h"
 
 #define CHILD_FD_MAX  64
-#define SPAWN_FDS_MAX 16
+#define SPAWN_FDS_MAX 64
 
 /* Tells the parent why the child could not become the program, and ends it. */
 _Noreturn static void child_fail(int report)

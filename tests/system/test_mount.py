@@ -156,6 +156,75 @@ def _():
     unmount(directory)
 
 
+def tree(top):
+    """All names beneath a directory with what they are."""
+    found = {}
+    for where, folders, files in os.walk(top):
+        for name in folders:
+            found[os.path.relpath(f'{where}/{name}', top)] = None
+        for name in files:
+            with open(f'{where}/{name}') as f:
+                found[os.path.relpath(f'{where}/{name}', top)] = f.read()
+    return found
+
+
+def plant(top, **files):
+    for name, text in files.items():
+        path = f'{top}/{name.replace("__", "/")}'
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w') as f:
+            f.write(text)
+
+
+@promise('a union takes all changes above, shows them after it is mounted again, and leaves what is below as it was')
+def _():
+    upper, low, lowest, directory = (f'{folder}/union-{name}' for name in ('upper', 'low', 'lowest', 'view'))
+    for path in (upper, directory):
+        os.mkdir(path)
+    plant(low, both='low', low='low', dir__low='low')
+    plant(lowest, both='lowest', lowest='lowest', dir__lowest='lowest', dir__gone='lowest', old__file='lowest')
+    below = tree(low), tree(lowest)
+    mono('fs', 'mount', '--lower', low, '--lower', lowest, upper, directory).ok()
+    expected = {'both': 'low', 'low': 'low', 'lowest': 'lowest', 'dir': None, 'dir/low': 'low', 'dir/lowest': 'lowest',
+                'dir/gone': 'lowest', 'old': None, 'old/file': 'lowest'}
+    equal(tree(directory), expected)
+    with open(f'{directory}/both', 'a') as f:
+        f.write('+above')
+    os.unlink(f'{directory}/dir/gone')
+    shutil.rmtree(f'{directory}/old')
+    os.rename(f'{directory}/lowest', f'{directory}/moved')
+    plant(directory, new__file='above')
+    expected |= {'both': 'low+above', 'moved': 'lowest', 'new': None, 'new/file': 'above'}
+    for name in ('dir/gone', 'old', 'old/file', 'lowest'):
+        del expected[name]
+    equal(tree(directory), expected)
+    unmount(directory)
+    equal((tree(low), tree(lowest)), below)
+    mono('fs', 'mount', '--read-only', '--lower', low, '--lower', lowest, upper, directory).ok()
+    equal(tree(directory), expected)
+    try:
+        plant(directory, more='no')
+        true(False, 'it was changed')
+    except OSError:
+        pass
+    unmount(directory)
+    mono('fs', 'mount', '--lower', low, '--lower', lowest, upper, directory).ok()
+    equal(tree(directory), expected)
+    child = max(servers())
+    with open(f'/proc/{child}/status') as f:
+        true('Seccomp:\t2\n' in f.read(), 'it is confined')
+    unmount(directory)
+
+
+@promise('a union of a directory and what is in it, or above it, is refused')
+def _():
+    inner = f'{folder}/union-low/dir'
+    for upper, lower in ((inner, f'{folder}/union-low'), (f'{folder}/union-low', inner), (inner, inner)):
+        mono('fs', 'mount', '--lower', lower, upper, f'{folder}/union-view').ok(1).says('in one another')
+    mono('fs', 'mount', '--lower', f'{folder}/absent', inner, f'{folder}/union-view').ok(1).says('absent')
+    equal(servers(), [])
+
+
 def finish():
     left = mono.clean() or []
     left += [f'a server, {pid}' for pid in servers()]

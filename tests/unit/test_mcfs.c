@@ -69,7 +69,8 @@ static int confined(unsigned rights, int (*attempt)(int directory))
 	CHECK(directory >= 0 && pid >= 0);
 	if (pid == 0) {
 		directory = mcfs_isolate(directory);
-		_exit(mcfs_confine(directory, rights, &err) < 0 ? 255 : attempt(directory));
+		_exit(mcfs_confine(&(struct mcfs_tree){directory, rights}, 1, &err) < 0 ? 255
+											: attempt(directory));
 	}
 	close(directory);
 	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));

@@ -91,31 +91,45 @@ int mcfs_isolate(int directory)
 	return tree;
 }
 
-static int enter_landlock(int directory, unsigned rights, struct error *err)
+static int allow_tree(int rules, const struct mcfs_tree *tree)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", tree->directory);
+	if (!tree->rights)
+		return 0;
+	return landlock_allow(rules, path, tree->rights) < 0 ||
+			       landlock_allow(rules, "/proc/self", LANDLOCK_READ) < 0
+		       ? -1
+		       : 0;
+}
+
+static int enter_landlock(const struct mcfs_tree *trees, size_t count, struct error *err)
 {
 	int abi = landlock_abi();
 	_cleanup_fd_ int rules = abi > 0 ? landlock_new(abi, true) : -1;
-	char path[32];
 
 	if (rules < 0)
 		return 0;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", directory);
-	if (rights && (landlock_allow(rules, path, rights) < 0 ||
-			      landlock_allow(rules, "/proc/self", LANDLOCK_READ) < 0))
-		return error_errno(err, errno, "allow what is served");
+	for (size_t i = 0; i < count; i++)
+		if (allow_tree(rules, &trees[i]) < 0)
+			return error_errno(err, errno, "allow what is served");
 	return landlock_enter(rules) < 0 ? error_errno(err, errno, "enter landlock") : 0;
 }
 
-int mcfs_confine(int directory, unsigned rights, struct error *err)
+int mcfs_confine(const struct mcfs_tree *trees, size_t count, struct error *err)
 {
 	struct seccomp_filter filter = {0};
+	unsigned rights = 0;
 	int r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(err, errno, "give up privileges");
-	r = enter_landlock(directory, rights, err);
+	r = enter_landlock(trees, count, err);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < count; i++)
+		rights |= trees[i].rights;
 	if (rights & LANDLOCK_WRITE)
 		seccomp_filter_build_files(&filter, getpid());
 	else

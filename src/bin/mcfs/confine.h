@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stddef.h>
+
 #include "base/error.h"
 
-/* This process keeps nothing but the descriptors that it has open, and what is beneath `directory` (one of
- * them) with landlock's `rights`, if there are any, with /proc/self, by which its files are opened. A host
- * without landlock keeps the filter of system calls. */
-int mcfs_confine(int directory, unsigned rights, struct error *err);
+struct mcfs_tree {
+	int directory;   /* a descriptor */
+	unsigned rights; /* landlock's; 0: none */
+};
+
+/* This process keeps nothing but the descriptors that it has open, and what is beneath the trees with their
+ * rights, with /proc/self, by which its files are opened. A host without landlock keeps the filter of system
+ * calls. */
+int mcfs_confine(const struct mcfs_tree *trees, size_t count, struct error *err);
 
 /* Before that: where this host lets us, the process gets a mount namespace in which nothing can be named but
  * what is beneath `directory`, which becomes the root of a mount of its own (landlock says nothing of modes,

@@ -68,7 +68,7 @@ static int prepare(uint32_t flags, struct vfs **fs, struct error *err)
 
 	if (directory != DIRECTORY && (dup2(directory, DIRECTORY) < 0 || close(directory) < 0))
 		return error_errno(err, errno, "keep the volume's directory");
-	r = mcfs_confine(DIRECTORY, rights, err);
+	r = mcfs_confine(&(struct mcfs_tree){DIRECTORY, rights}, 1, err);
 	return r < 0 ? r : open_directory(flags, fs, err);
 }
 
