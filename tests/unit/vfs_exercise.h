@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long random sequences of calls on a tree, each compared with a file system that is known to be right; those on
- * the data of one file are in fsx.h. */
+/* Long random sequences of calls on a tree, each compared with a file system that is known to be right; those
+ * on the data of one file are in fsx.h. */
 #pragma once
 
 #include <stdint.h>
