@@ -187,6 +187,7 @@ void message_exited_encode(const struct message_exited *m, struct buffer *out)
 	buffer_u32(out, m->code);
 	buffer_u32(out, m->signal);
 	buffer_u8(out, m->out_of_memory);
+	buffer_u8(out, m->staged);
 }
 
 int message_exited_decode(struct cursor in, struct message_exited *m, struct error *err)
@@ -194,6 +195,7 @@ int message_exited_decode(struct cursor in, struct message_exited *m, struct err
 	m->code = cursor_u32(&in);
 	m->signal = cursor_u32(&in);
 	m->out_of_memory = message_bool(&in);
+	m->staged = message_bool(&in);
 	if (m->code > 255 || m->signal > 127 || (m->code && m->signal))
 		in.failed = true;
 	return message_finish(&in, "EXITED", err);

@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define AGENT_PROTOCOL_VERSION 3
+#define AGENT_PROTOCOL_VERSION 4
 #define AGENT_PORT_NAME        "org.monocore.agent"
 #define VOLUMES_PORT_NAME      "org.monocore.volumes" /* codec/volume.h */
 
@@ -52,8 +52,9 @@
 	X(PONG, 26, A, "the answer to PING: the same cookie") \
 	X(CLOCK, 27, H, "u64 nanoseconds since 1970: what the guest's clock should show") \
 	X(UPPER, 28, H, \
-		"opens a stream: u8 freeze; the sandbox's changes come as a layer on CHANNEL_OUT, then " \
-		"DONE")
+		"opens a stream: u8 freeze, u32 upper; the sandbox's changes, or those of a staged volume, " \
+		"come as a tar on CHANNEL_OUT, then DONE") \
+	X(REMOVE, 29, H, "opens a stream: string path, u32 upper; what is there is removed, then DONE")
 
 enum message_type {
 #define X(name, code, sender, meaning) MESSAGE_##name = code,
@@ -94,10 +95,14 @@ enum put_flags {
 
 /* GET, PUT, READ, WRITE, STAT and LIST: a path in the sandbox, absolute or from /, of 1 to MESSAGE_PATH_MAX
  * bytes, and what the type adds to it: PUT u32 put_flags, WRITE u32 mode, STAT u8 follow (0 or 1). UPPER has
- * no path: u8 freeze (0 or 1), whether processes stand still meanwhile. */
+ * no path: u8 freeze (0 or 1), whether processes stand still meanwhile. UPPER and REMOVE end with the number
+ * of a staged volume in SETUP's list of mounts, whose changes are meant; or UPPER_ROOT: those of the root
+ * (UPPER), the sandbox as its processes see it (REMOVE). */
+#define UPPER_ROOT UINT32_MAX
 struct message_request {
 	char *path;      /* NULL for UPPER */
 	uint32_t option; /* flags, mode, follow or freeze; 0 where the type has none */
+	uint32_t upper;  /* UPPER and REMOVE; else 0 */
 };
 void message_request_encode(uint16_t type, const struct message_request *m, struct buffer *out);
 int message_request_decode(uint16_t type, struct cursor in, struct message_request *m, struct error *err);
@@ -116,7 +121,10 @@ void message_hello_free(struct message_hello *m);
 
 #define SETUP_ENTROPY_MAX 1024
 
-enum mount_flags { MOUNT_READ_ONLY = 1 };
+enum mount_flags {
+	MOUNT_READ_ONLY = 1,
+	MOUNT_STAGED = 2 /* read-only, and an overlay over it that takes what is written; alone */
+};
 
 struct message_mount {
 	char *path; /* absolute; made where it is missing */
@@ -132,7 +140,7 @@ struct message_setup {
 	char *machine_id; /* 32 hex digits */
 	char *boot_id;    /* UUID text */
 	char *root_type;  /* "erofs" or "ext4": what /dev/vda holds, mounted read-only */
-	bool disk;        /* /dev/vdb is the ext4 upper; false: the upper is a tmpfs */
+	bool disk;        /* /dev/vdb is the ext4 of the upper and of staged volumes; false: a tmpfs is */
 	bool read_only;   /* no upper at all */
 	bool upper_only; /* UPPER is all that is asked for: the disk is mounted read-only, there is no root */
 	uint32_t pids;   /* most processes of the sandbox (cgroup pids.max); 0: no limit */
@@ -185,6 +193,7 @@ struct message_exited {
 	uint32_t code;   /* exit status, or 0 where a signal ended it */
 	uint32_t signal; /* 0, or the signal */
 	bool out_of_memory;
+	bool staged; /* of the main process: something lies in the upper of a staged volume */
 };
 void message_exited_encode(const struct message_exited *m, struct buffer *out);
 int message_exited_decode(struct cursor in, struct message_exited *m, struct error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The requests that name a path, what they are answered with, and what the guest uses. */
 #include "codec/message_parts.h"
+#include "codec/volume.h"
 
 #define NANOSECONDS_MAX 999999999
 
@@ -20,6 +21,11 @@ static enum request_option option_of(uint16_t type)
 	}
 }
 
+static bool has_upper(uint16_t type)
+{
+	return type == MESSAGE_UPPER || type == MESSAGE_REMOVE;
+}
+
 void message_request_encode(uint16_t type, const struct message_request *m, struct buffer *out)
 {
 	if (type != MESSAGE_UPPER)
@@ -28,6 +34,8 @@ void message_request_encode(uint16_t type, const struct message_request *m, stru
 		buffer_u32(out, m->option);
 	else if (option_of(type) == OPTION_U8)
 		buffer_u8(out, m->option != 0);
+	if (has_upper(type))
+		buffer_u32(out, m->upper);
 }
 
 int message_request_decode(uint16_t type, struct cursor in, struct message_request *m, struct error *err)
@@ -39,6 +47,10 @@ int message_request_decode(uint16_t type, struct cursor in, struct message_reque
 		m->option = cursor_u32(&in);
 	else if (option_of(type) == OPTION_U8)
 		m->option = message_bool(&in);
+	if (has_upper(type))
+		m->upper = cursor_u32(&in);
+	if (has_upper(type) && m->upper >= VOLUMES_MAX && m->upper != UPPER_ROOT)
+		in.failed = true;
 	if (!in.failed && m->path && !*m->path)
 		in.failed = true;
 	if (type == MESSAGE_PUT && m->option & ~(uint32_t)(PUT_KEEP_OWNERS | PUT_KEEP_DIRECTORIES))

@@ -57,9 +57,16 @@ static bool has_form(const char *text, const char *form)
 	return true;
 }
 
+static bool is_sound_mount(const struct message_mount *m)
+{
+	const uint32_t known = MOUNT_READ_ONLY | MOUNT_STAGED;
+
+	return m->path[0] == '/' && !(m->flags & ~known) && (m->flags & known) != known;
+}
+
 static bool is_sound(const struct message_setup *m)
 {
-	if (m->upper_only && (!m->disk || m->read_only))
+	if (m->upper_only && !m->disk)
 		return false;
 	if (m->entropy_size < SETUP_ENTROPY_MIN || m->entropy_size > SETUP_ENTROPY_MAX)
 		return false;
@@ -72,7 +79,7 @@ static bool is_sound(const struct message_setup *m)
 		if (**v != '/' || strlen(*v) > MESSAGE_PATH_MAX)
 			return false;
 	for (uint32_t i = 0; i < m->mount_count; i++)
-		if (m->mounts[i].path[0] != '/' || m->mounts[i].flags & ~(uint32_t)MOUNT_READ_ONLY)
+		if (!is_sound_mount(&m->mounts[i]))
 			return false;
 	return has_form(m->machine_id, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") &&
 	       has_form(m->boot_id, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") &&

@@ -33,9 +33,16 @@ struct boot {
 	int memory_mount;         /* the one in memory, which holds the upper where there is no disk */
 	int upper;                /* the overlay's upper directory, from SETUP on; -1: none */
 	pid_t volumes;            /* the process that serves volumes, from SETUP on; 0: none */
+	uint32_t staged;          /* bit N: the mount N of SETUP is a staged volume */
 	bool first;               /* SETUP has made the upper: nothing has run in the sandbox yet */
 	char missing[200];
 };
+
+/* The directory for what is staged: on the disk where there is one, which outlives the machine. */
+static inline int boot_storage(const struct boot *b)
+{
+	return b->disk_mount >= 0 ? b->disk_mount : b->memory_mount;
+}
 
 /* Boots; what fails is said in *err only where nothing can go on without it. */
 int boot(struct boot *b, struct error *err);

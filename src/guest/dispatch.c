@@ -233,6 +233,7 @@ static const struct handler handlers[] = {
 	[MESSAGE_STAT] = {NEED_NEW, handle_transfer},
 	[MESSAGE_LIST] = {NEED_NEW, handle_transfer},
 	[MESSAGE_UPPER] = {NEED_NEW, handle_transfer},
+	[MESSAGE_REMOVE] = {NEED_NEW, handle_transfer},
 	[MESSAGE_METRICS] = {NEED_NEW, handle_metrics},
 	[MESSAGE_SHUTDOWN] = {NEED_NOTHING, handle_shutdown},
 	[MESSAGE_PING] = {NEED_NOTHING, handle_ping},
@@ -245,9 +246,9 @@ static int check_new(struct agent *a, const struct frame *f, struct error *err)
 		return error_set(err, ERROR_INVALID, "%s on stream 0", message_name(f->type));
 	if (!a->is_set_up)
 		return error_set(err, ERROR_BUSY, "%s before the set-up", message_name(f->type));
-	if (a->upper_only && f->type != MESSAGE_UPPER)
-		return error_set(err, ERROR_UNAVAILABLE, "%s: this machine only tells the changes of a disk",
-			message_name(f->type));
+	if (a->upper_only && f->type != MESSAGE_UPPER && f->type != MESSAGE_REMOVE)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"%s: this machine knows nothing but the changes on a disk", message_name(f->type));
 	if (a->shutting_down)
 		return error_set(err, ERROR_BUSY, "the sandbox is stopping");
 	if (a->stream_count >= STREAMS_MAX)

@@ -17,6 +17,7 @@
 #include "guest/exec.h"
 #include "guest/memory.h"
 #include "guest/spawn.h"
+#include "guest/staged.h"
 #include "guest/stream.h"
 
 #define TTY_REST_MOST (1024 * 1024) /* bytes that are read of a terminal after its process has ended */
@@ -43,6 +44,7 @@ struct process {
 	struct output outputs[2]; /* CHANNEL_OUT, CHANNEL_ERR */
 	uint64_t oom_kills;       /* of the sandbox when the process began */
 	struct message_exited result;
+	bool main; /* of the sandbox */
 };
 
 static struct process *process_of(struct stream *s)
@@ -280,6 +282,7 @@ static void process_drain(struct stream *s)
 		s->runnable = port_full(&s->agent->port); /* otherwise credit is what lacks */
 		return;
 	}
+	p->result.staged = p->main && staged_any(boot_storage(&s->agent->boot), s->agent->boot.staged);
 	message_exited_encode(&p->result, &payload);
 	stream_end(s, MESSAGE_EXITED, &payload);
 }
@@ -411,6 +414,7 @@ static struct process *process_new(struct agent *a, const struct message_exec *m
 	p->command = text_copy(m->argv[0], err);
 	p->workdir = text_copy(*m->workdir ? m->workdir : "/", err);
 	p->tty = m->flags & EXEC_TTY;
+	p->main = m->flags & EXEC_MAIN;
 	p->oom_kills = memory_oom_kills(&a->boot);
 	if (p->command && p->workdir)
 		return p;

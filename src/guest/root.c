@@ -51,9 +51,7 @@ static int make_upper(struct boot *b, struct error *err)
 
 static int open_upper(struct boot *b, struct error *err)
 {
-	int at = b->disk_mount >= 0 ? b->disk_mount : b->memory_mount;
-
-	b->upper = openat(at, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	b->upper = openat(boot_storage(b), "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return b->upper < 0 ? error_errno(err, errno, "open the directory of the sandbox's changes") : 0;
 }
 
@@ -106,7 +104,7 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 	int r = mount_image(b, m, err);
 
 	b->first = !disk;
-	if (r == 0 && disk)
+	if (r == 0 && m->disk)
 		r = mount_disk(b, 0, err);
 	if (r == 0 && disk)
 		r = make_upper(b, err);

@@ -7,7 +7,7 @@
  *   /run/root    both as overlay; /dev, /proc and /sys move into it, then it moves onto /
  *
  * A read-only root has an upper in memory that holds nothing but mount points, and is mounted read-only when
- * these are there.
+ * these are there. Staged volumes (staged.h) have their uppers on the disk all the same.
  */
 #pragma once
 

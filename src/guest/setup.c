@@ -152,7 +152,9 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 		return r;
 	place_files(b, m);
 	r = make_directories(b, m, err);
+	for (uint32_t i = 0; i < m->mount_count; i++)
+		b->staged |= m->mounts[i].flags & MOUNT_STAGED ? 1u << i : 0;
 	if (r == 0 && m->mount_count)
-		r = volumes_mount(m->mounts, m->mount_count, b->first, &b->volumes, err);
+		r = volumes_mount(m->mounts, m->mount_count, boot_storage(b), b->first, &b->volumes, err);
 	return r < 0 ? r : root_protect(m, err);
 }

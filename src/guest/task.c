@@ -12,6 +12,8 @@
 #include "base/cleanup.h"
 #include "guest/beneath.h"
 #include "guest/freeze.h"
+#include "guest/replace.h"
+#include "guest/staged.h"
 #include "guest/tree_pack.h"
 #include "guest/tree_unpack.h"
 #include "guest/upper.h"
@@ -183,17 +185,31 @@ static int run_list(struct worker *w, int root, const char *path, struct error *
 }
 
 /* Of a sandbox that keeps nothing the layer is empty. */
-static int run_upper(struct worker *w, bool frozen, struct error *err)
+static int run_upper(struct worker *w, const struct message_request *m, struct error *err)
 {
 	_cleanup_buffer_ struct buffer empty = {0};
-	int r = frozen && w->given.cgroup >= 0 ? freeze_wait(w->given.cgroup, err) : 0;
+	int r = m->option && w->given.cgroup >= 0 ? freeze_wait(w->given.cgroup, err) : 0;
 
 	if (r < 0)
 		return r;
 	if (w->given.upper >= 0)
-		return upper_pack(w->given.upper, send_piece, w, err);
+		return upper_pack(w->given.upper, m->upper == UPPER_ROOT ? UPPER_LAYER : UPPER_AS_IT_IS,
+			send_piece, w, err);
 	return tar_write_end(&empty) ? send_piece(w, empty.data, empty.size, err)
 				     : error_no_memory(err, "pack the changes");
+}
+
+static int run_remove(struct worker *w, int root, const struct message_request *m, struct error *err)
+{
+	char leaf[BENEATH_LEAF_SIZE];
+	_cleanup_fd_ int parent = -1;
+
+	if (m->upper != UPPER_ROOT)
+		return staged_remove(w->given.upper, m->upper, m->path, err);
+	parent = beneath_parent(root, m->path, false, leaf);
+	if (parent < 0)
+		return error_errno(err, errno, "find '%s'", m->path);
+	return replace_remove(parent, leaf, m->path, err);
 }
 
 int task_run(struct worker *w, uint16_t type, const struct message_request *m, struct error *err)
@@ -216,7 +232,9 @@ int task_run(struct worker *w, uint16_t type, const struct message_request *m, s
 	case MESSAGE_LIST:
 		return run_list(w, root, m->path, err);
 	case MESSAGE_UPPER:
-		return run_upper(w, m->option, err);
+		return run_upper(w, m, err);
+	case MESSAGE_REMOVE:
+		return run_remove(w, root, m, err);
 	default:
 		return error_set(err, ERROR_UNAVAILABLE, "%s is no transfer", message_name(type));
 	}
@@ -224,5 +242,5 @@ int task_run(struct worker *w, uint16_t type, const struct message_request *m, s
 
 bool task_only_reads(uint16_t type)
 {
-	return type != MESSAGE_PUT && type != MESSAGE_WRITE;
+	return type != MESSAGE_PUT && type != MESSAGE_WRITE && type != MESSAGE_REMOVE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET, PUT, READ, WRITE, STAT, LIST and UPPER, as the process of a transfer does them: in order, and
+/* GET, PUT, READ, WRITE, STAT, LIST, UPPER and REMOVE, as the process of a transfer does them: in order, and
  * blocking. */
 #pragma once
 

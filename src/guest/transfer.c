@@ -2,6 +2,7 @@
 #include "guest/transfer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -10,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "guest/freeze.h"
+#include "guest/staged.h"
 #include "guest/stream.h"
 #include "guest/task.h"
 
@@ -307,11 +309,31 @@ void transfers_stop(struct agent *a)
 			stream_fail(s, &err);
 }
 
+/* Of what there is nothing yet, there is none. */
+static int open_given(const struct agent *a, uint16_t type, const struct message_request *m)
+{
+	int at = m->upper == UPPER_ROOT ? a->boot.upper : boot_storage(&a->boot);
+
+	if (type == MESSAGE_UPPER && m->upper != UPPER_ROOT)
+		return staged_open(at, m->upper);
+	if (type == MESSAGE_UPPER || (type == MESSAGE_REMOVE && m->upper != UPPER_ROOT))
+		return fcntl(at, F_DUPFD_CLOEXEC, 0);
+	return -1;
+}
+
+static int check_remove(
+	const struct agent *a, uint16_t type, const struct message_request *m, struct error *err)
+{
+	if (type != MESSAGE_REMOVE || (m->upper == UPPER_ROOT) != a->upper_only)
+		return 0;
+	return error_set(err, ERROR_UNAVAILABLE, "REMOVE: what is staged is removed only where nothing runs");
+}
+
 static int start_worker(struct agent *a, struct transfer *t, uint16_t type, const struct message_request *m,
 	struct error *err)
 {
-	const struct worker_given given = {
-		type == MESSAGE_UPPER ? a->boot.upper : -1, t->freezes ? a->boot.cgroup : -1};
+	_cleanup_fd_ int upper = open_given(a, type, m);
+	const struct worker_given given = {upper, t->freezes ? a->boot.cgroup : -1};
 	struct agent_worker *slot = NULL;
 	int r;
 
@@ -335,7 +357,9 @@ int transfer_start(
 	if (!t)
 		return error_no_memory(err, "start a transfer");
 	t->freezes = type == MESSAGE_UPPER && m->option && !a->upper_only;
-	r = t->freezes ? freeze_begin(a, err) : 0;
+	r = check_remove(a, type, m, err);
+	if (r == 0 && t->freezes)
+		r = freeze_begin(a, err);
 	if (r == 0 && (r = start_worker(a, t, type, m, err)) < 0 && t->freezes)
 		freeze_end(a);
 	if (r < 0) {

@@ -17,11 +17,12 @@
 #include "codec/message.h"
 #include "guest/made.h"
 
-#define WHITEOUT     ".wh."
-#define OPAQUE       ".wh..wh..opq"
-#define OVERLAY_MARK "trusted.overlay.opaque"
-#define ROOT_MODE    0755               /* of an upper directory that bears no mark */
-#define NAMES_MOST   (64 * 1024 * 1024) /* bytes of names of the directories that are open */
+#define WHITEOUT       ".wh."
+#define OPAQUE         ".wh..wh..opq"
+#define OVERLAY_MARK   "trusted.overlay.opaque"
+#define OVERLAY_ORIGIN "trusted.overlay.origin"
+#define ROOT_MODE      0755               /* of an upper directory that bears no mark */
+#define NAMES_MOST     (64 * 1024 * 1024) /* bytes of names of the directories that are open */
 
 CLEANUP_DEFINE(directory_stream, DIR, closedir);
 
@@ -37,6 +38,7 @@ struct level {
 };
 
 struct packer {
+	enum upper_form form;
 	struct tree_entries entries;
 	struct level *levels;
 	size_t depth, room;
@@ -63,6 +65,11 @@ static void packer_free(struct packer *p)
 static bool is_wanted(const char *name)
 {
 	return !text_starts(name, "trusted.overlay.") && !text_starts(name, "trusted.monocore.");
+}
+
+static bool is_wanted_as_it_is(const char *name)
+{
+	return is_wanted(name) || !strcmp(name, OVERLAY_MARK) || !strcmp(name, OVERLAY_ORIGIN);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -202,7 +209,7 @@ static int enter(struct packer *p, int fd, const struct stat *s, struct error *e
 	p->levels[p->depth] = (struct level){.fd = TAKE_FD(owned),
 		.stat = *s,
 		.owed = true,
-		.opaque = is_opaque(fd),
+		.opaque = p->form == UPPER_LAYER && is_opaque(fd),
 		.path = TAKE_PTR(path)};
 	p->depth++;
 	return read_names(p, &p->levels[p->depth - 1], err);
@@ -250,7 +257,7 @@ static int pack_entry(struct packer *p, const char *name, struct error *err)
 		return tree_entries_gone(&p->entries, err);
 	if (S_ISSOCK(s.st_mode) || is_made_file(at, name, &s))
 		return 0;
-	if (text_starts(name, WHITEOUT))
+	if (p->form == UPPER_LAYER && text_starts(name, WHITEOUT))
 		return error_set(err, ERROR_INVALID,
 			"'%s': a layer cannot hold a name that begins with '" WHITEOUT
 			"', which says there that a "
@@ -259,7 +266,7 @@ static int pack_entry(struct packer *p, const char *name, struct error *err)
 	if (S_ISDIR(s.st_mode))
 		return pack_directory(p, at, name, err);
 	r = announce_owed(p, err);
-	if (r == 0 && is_whiteout(&s))
+	if (r == 0 && p->form == UPPER_LAYER && is_whiteout(&s))
 		return write_sign(p, l, WHITEOUT, name, err);
 	if (r == 0)
 		r = set_path(p, l, "", name, err);
@@ -295,10 +302,13 @@ static bool root_is_changed(int fd, const struct stat *s)
 	return changed;
 }
 
-int upper_pack(int upper, tree_taker *take, void *context, struct error *err)
+int upper_pack(int upper, enum upper_form form, tree_taker *take, void *context, struct error *err)
 {
-	_cleanup_(packer_free) struct packer p = {
-		.entries = {.take = take, .context = context, .wanted = is_wanted, .may_vanish = true}};
+	_cleanup_(packer_free) struct packer p = {.form = form,
+		.entries = {.take = take,
+			.context = context,
+			.wanted = form == UPPER_LAYER ? is_wanted : is_wanted_as_it_is,
+			.may_vanish = true}};
 	_cleanup_fd_ int fd = openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat s;
 	int r;
@@ -313,4 +323,20 @@ int upper_pack(int upper, tree_taker *take, void *context, struct error *err)
 	while (r == 0 && p.depth)
 		r = pack_next(&p, err);
 	return r < 0 ? r : tree_entries_finish(&p.entries, err);
+}
+
+/* An archive's end is zeroes, which no entry begins with. */
+static int stop_at_entry(void *context, const void *data, size_t n, struct error *err)
+{
+	const uint8_t *bytes = data;
+
+	(void)context;
+	return n && *bytes ? error_set(err, ERROR_EXISTS, "there is an entry") : 0;
+}
+
+bool upper_is_empty(int upper)
+{
+	struct error err;
+
+	return upper_pack(upper, UPPER_AS_IT_IS, stop_at_entry, NULL, &err) == 0;
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 #include "guest/beneath.h"
 #include "guest/device.h"
 #include "guest/made.h"
+#include "guest/staged.h"
 #include "guest/volume_relay.h"
 
 #define MOUNT_TIME \
@@ -27,6 +29,7 @@
 			     */
 #define STATX_DONT_SYNC 0x4000
 #define REPORT          3 /* descriptor of the pipe to the agent */
+#define STORAGE         4 /* of the directory for what is staged */
 
 static int configure(int fs, unsigned command, const char *key, const char *value)
 {
@@ -73,16 +76,39 @@ static int open_readahead(int mount)
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
-/* What is made in another volume is the host's, and bears no mark. */
+/* What is made in another volume is the host's, and bears no mark; in a staged one it is the sandbox's. */
 static beneath_maker *maker_of(const struct message_mount *mounts, uint32_t number, bool first)
 {
+	const struct message_mount *around = NULL;
+
 	for (uint32_t i = 0; i < number; i++) {
 		size_t n = strlen(mounts[i].path);
 
 		if (!strncmp(mounts[number].path, mounts[i].path, n) && mounts[number].path[n] == '/')
-			return mkdirat;
+			around = &mounts[i];
 	}
-	return made_maker(first);
+	return around && !(around->flags & MOUNT_STAGED) ? mkdirat : made_maker(first);
+}
+
+static int move_onto(int mount, int target)
+{
+	return (int)syscall(
+		SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+/* The overlay takes the place of the volume, which has to be somewhere while it is made and is nowhere then.
+ */
+static int cover(uint32_t number, int volume, int target, struct error *err)
+{
+	_cleanup_fd_ int overlay = staged_mount(STORAGE, number, volume, err);
+	char path[32];
+
+	if (overlay < 0)
+		return -(int)err->code;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", volume);
+	if (umount2(path, MNT_DETACH) < 0 || move_onto(overlay, target) < 0)
+		return error_errno(err, errno, "mount what is staged");
+	return 0;
 }
 
 static int mount_one(struct volume_relay *relay, uint32_t number, const struct message_mount *mounts,
@@ -92,21 +118,23 @@ static int mount_one(struct volume_relay *relay, uint32_t number, const struct m
 	_cleanup_fd_ int target =
 		beneath_make(AT_FDCWD, m->path, BENEATH_ROOT, maker_of(mounts, number, first));
 	_cleanup_fd_ int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC), mount = -1;
+	bool staged = m->flags & MOUNT_STAGED;
 	struct volume_mount v;
+	int volume, r;
 
 	if (target < 0)
 		return error_errno(err, errno, "make the volume's mount point %s", m->path);
 	if (fuse < 0)
 		return error_set(
 			err, ERROR_UNAVAILABLE, "the guest's kernel has no FUSE, which volumes need");
-	mount = make_mount(fuse, m->flags & MOUNT_READ_ONLY);
-	if (mount < 0 || syscall(SYS_move_mount, mount, "", target, "",
-				 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	mount = make_mount(fuse, staged || m->flags & MOUNT_READ_ONLY);
+	if (mount < 0 || move_onto(mount, target) < 0)
 		return error_errno(err, errno, "mount the volume on %s", m->path);
 	v.readahead = open_readahead(mount);
 	v.fuse = TAKE_FD(fuse);
-	v.mount = TAKE_FD(mount);
-	return volume_relay_add(relay, number, &v, err);
+	v.mount = volume = TAKE_FD(mount);
+	r = volume_relay_add(relay, number, &v, err);
+	return r == 0 && staged ? cover(number, volume, target, err) : r;
 }
 
 static int mount_all(const struct message_mount *mounts, uint32_t count, bool first, struct error *err)
@@ -124,28 +152,32 @@ static int mount_all(const struct message_mount *mounts, uint32_t count, bool fi
 }
 
 /* TERM is for the sandbox's processes, and this one must outlive them. */
-static void become_relay(int report)
+static void become_relay(int report, int storage)
 {
 	sigset_t all;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "mcagent-volumes");
-	if (dup2(report, REPORT) < 0 || fcntl(REPORT, F_SETFD, FD_CLOEXEC) < 0)
+	report = fcntl(report, F_DUPFD_CLOEXEC, STORAGE + 1);
+	storage = fcntl(storage, F_DUPFD_CLOEXEC, STORAGE + 1);
+	if (dup3(report, REPORT, O_CLOEXEC) < 0 || dup3(storage, STORAGE, O_CLOEXEC) < 0)
 		_exit(1);
-	syscall(SYS_close_range, REPORT + 1, ~0U, 0);
+	syscall(SYS_close_range, STORAGE + 1, ~0U, 0);
 }
 
-static _Noreturn void run_relay(const struct message_mount *mounts, uint32_t count, bool first, int report)
+static _Noreturn void run_relay(
+	const struct message_mount *mounts, uint32_t count, int storage, bool first, int report)
 {
 	struct error err = {0};
 
-	become_relay(report);
+	become_relay(report, storage);
 	if (mount_all(mounts, count, first, &err) == 0)
 		err.code = ERROR_NONE;
 	if (write(REPORT, &err, sizeof err) != sizeof err || err.code)
 		_exit(1);
 	close(REPORT);
+	close(STORAGE);
 	for (;;)
 		pause();
 }
@@ -168,8 +200,8 @@ static int await_report(int report, struct error *err)
 	return -(int)said.code;
 }
 
-int volumes_mount(
-	const struct message_mount *mounts, uint32_t count, bool first, pid_t *pid, struct error *err)
+int volumes_mount(const struct message_mount *mounts, uint32_t count, int storage, bool first, pid_t *pid,
+	struct error *err)
 {
 	int ends[2], r;
 
@@ -177,7 +209,7 @@ int volumes_mount(
 		return error_errno(err, errno, "make a pipe");
 	*pid = fork();
 	if (*pid == 0)
-		run_relay(mounts, count, first, ends[1]);
+		run_relay(mounts, count, storage, first, ends[1]);
 	close(ends[1]);
 	r = *pid < 0 ? error_errno(err, errno, "start the volumes' process") : await_report(ends[0], err);
 	close(ends[0]);

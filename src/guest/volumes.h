@@ -14,9 +14,10 @@
 #include "base/error.h"
 #include "codec/message.h"
 
-/* Returns when all are mounted. pid: of the process. */
-int volumes_mount(
-	const struct message_mount *mounts, uint32_t count, bool first, pid_t *pid, struct error *err);
+/* Returns when all are mounted; what is written to staged ones lies below the directory `storage` (staged.h).
+ * first: nothing has run in the sandbox yet. pid: of the process. */
+int volumes_mount(const struct message_mount *mounts, uint32_t count, int storage, bool first, pid_t *pid,
+	struct error *err);
 
 /* Writes out what processes have changed in mapped files, waiting no longer than until `deadline`
  * (clock_monotonic()), and ends the process: what still waits for the host then fails. */

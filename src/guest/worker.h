@@ -18,7 +18,7 @@
 
 /* Directories that the agent has open and a child may need; -1: none. */
 struct worker_given {
-	int upper;  /* of the overlay */
+	int upper;  /* of an overlay; for REMOVE the storage of staged volumes */
 	int cgroup; /* the sandbox's */
 };
 

@@ -147,6 +147,18 @@ static int finish(struct commit *commit, const struct record *record, const stru
 	return commit_finish(commit, &options, name, digest, err);
 }
 
+static int read_changes(struct monocore *mc, struct directory *d, const struct record *record, bool freeze,
+	struct meter *meter, struct error *err)
+{
+	struct upper u;
+	int r = upper_open(&u, mc, d, record, err);
+
+	if (r == 0)
+		r = upper_read(&u, UPPER_ROOT, freeze, take_piece, meter, err);
+	upper_close(&u);
+	return r;
+}
+
 static int commit(struct monocore *mc, const char *sandbox, const char *image,
 	const struct monocore_commit_options *o, char digest[OCI_DIGEST_SIZE], struct error *err)
 {
@@ -166,7 +178,7 @@ static int commit(struct monocore *mc, const char *sandbox, const char *image,
 		r = begin(mc, &record, &store, &c, err);
 	meter.commit = c;
 	if (r == 0)
-		r = upper_read(mc, &d, &record, !o->no_pause, take_piece, &meter, err);
+		r = read_changes(mc, &d, &record, !o->no_pause, &meter, err);
 	if (r == 0)
 		r = finish(c, &record, o, name, digest, err);
 	if (r == 0)

@@ -4,34 +4,35 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "codec/message.h"
 #include "lib/supervisor.h"
 #include "sandbox/control.h"
 
-struct reading {
-	struct monocore *mc;
-	struct peer peer;
-	upper_taker *take;
-	void *context;
-};
+static int ignore(void *context, const void *data, size_t n, struct error *err)
+{
+	(void)context;
+	(void)data;
+	(void)n;
+	(void)err;
+	return 0;
+}
 
-/* Until DONE. */
-static int receive(struct reading *g, struct error *err)
+/* Until DONE, or STARTED of a machine. */
+static int receive(struct upper *u, upper_taker *take, void *context, struct error *err)
 {
 	for (;;) {
 		struct frame f;
-		int r = peer_wait(&g->peer, &f, UINT64_MAX, err) < 0 ? -(int)err->code : 0;
+		int r = peer_wait(&u->peer, &f, UINT64_MAX, err) < 0 ? -(int)err->code : 0;
 
 		if (r == 0 && f.type == CONTROL_PROGRESS)
-			r = supervisor_progress(g->mc, &f, err);
+			r = supervisor_progress(u->mc, &f, err);
 		else if (r == 0 && f.type == MESSAGE_ERROR)
 			r = error_from_frame(&f, err);
-		else if (r == 0 && f.type == MESSAGE_DONE)
+		else if (r == 0 && (f.type == MESSAGE_DONE || f.type == MESSAGE_STARTED))
 			return 0;
 		else if (r == 0 && f.type == MESSAGE_DATA) {
-			r = g->take(g->context, f.payload, f.size, err);
-			if (r == 0 &&
-				!peer_send_u32(&g->peer, 1, MESSAGE_CREDIT, CHANNEL_OUT, (uint32_t)f.size))
+			r = take(context, f.payload, f.size, err);
+			if (r == 0 && !peer_send_u32(&u->peer, u->stream, MESSAGE_CREDIT, CHANNEL_OUT,
+					      (uint32_t)f.size))
 				r = error_set(err, ERROR_CLOSED, "the sandbox has stopped");
 		}
 		if (r < 0)
@@ -39,68 +40,91 @@ static int receive(struct reading *g, struct error *err)
 	}
 }
 
-static int ask_running(struct reading *g, const struct directory *d, const struct record *record, bool freeze,
-	struct error *err)
-{
-	const struct message_request m = {.option = freeze};
-	_cleanup_buffer_ struct buffer payload = {0};
-	int r = connect_sandbox(d, record, &g->peer, err);
-
-	if (r < 0)
-		return r;
-	message_request_encode(MESSAGE_UPPER, &m, &payload);
-	if (payload.failed || !peer_send(&g->peer, 1, MESSAGE_UPPER, 0, payload.data, payload.size))
-		return error_set(err, ERROR_CLOSED, "the sandbox has stopped");
-	return receive(g, err);
-}
-
-static int ask_machine(struct reading *g, struct directory *d, struct error *err)
+static int start_machine(struct upper *u, struct error *err)
 {
 	const struct control_attach how = {.flags = CONTROL_ATTACH_UPPER};
-	int r = supervisor_spawn(g->mc, d, &g->peer, err);
+	int r = home_check_space(&u->mc->home, err);
 
 	if (r == 0)
-		r = supervisor_send_start(&g->peer, &how, err);
-	return r < 0 ? r : receive(g, err);
+		r = supervisor_spawn(u->mc, u->directory, &u->peer, err);
+	if (r == 0)
+		r = supervisor_send_start(&u->peer, &how, err);
+	return r < 0 ? r : receive(u, ignore, NULL, err);
 }
 
-/* The lock is the supervisor's until it is gone: then it is ours once more, so that whoever starts the
- * sandbox next finds it as it was. */
-static int ask_stopped(
-	struct reading *g, struct directory *d, const struct record *record, bool was_held, struct error *err)
+int upper_open(struct upper *u, struct monocore *mc, struct directory *d, const struct record *record,
+	struct error *err)
 {
-	struct directory held = DIRECTORY_NONE;
-	struct error late;
-	int r = record->read_only ? 0 : home_check_space(&g->mc->home, err);
+	int r;
 
-	if (r == 0 && !record->read_only)
-		r = ask_machine(g, d, err);
-	peer_close(&g->peer);
-	g->peer = (struct peer)PEER_NONE;
+	*u = (struct upper){.mc = mc, .directory = d, .peer = PEER_NONE, .stream = 1};
+	u->was_held = d->lock >= 0;
+	r = u->was_held ? 0 : directory_lock(d, false, err);
+	u->running = r == -ERROR_BUSY;
+	if (u->running)
+		r = connect_sandbox(d, record, &u->peer, err);
+	else if (r == 0 && record->read_only && !record_has_staged(record))
+		u->has_no_disk = true;
+	else if (r == 0)
+		r = start_machine(u, err);
+	return r;
+}
+
+/* The lock was the supervisor's until it is gone: then it is ours once more, so that whoever starts the
+ * sandbox next finds it as it was. */
+static void take_back(struct upper *u)
+{
+	struct directory *d = u->directory, held;
+	struct error late;
+
 	if (d->lock < 0 && directory_lock(d, true, &late) < 0)
-		return r;
-	if (!was_held) {
+		return;
+	if (!u->was_held) {
 		close(TAKE_FD(d->lock));
-		return r;
+		return;
 	}
 	held = *d;
 	*d = (struct directory)DIRECTORY_NONE;
-	if (hold_sandbox(g->mc, &held, &late) < 0 && r == 0)
-		r = error_no_memory(err, "keep a sandbox");
-	return r;
+	hold_sandbox(u->mc, &held, &late);
 }
 
-int upper_read(struct monocore *mc, struct directory *d, const struct record *record, bool freeze,
-	upper_taker *take, void *context, struct error *err)
+void upper_close(struct upper *u)
 {
-	struct reading g = {.mc = mc, .peer = PEER_NONE, .take = take, .context = context};
-	bool was_held = d->lock >= 0;
-	int r = was_held ? 0 : directory_lock(d, false, err);
+	peer_close(&u->peer);
+	u->peer = (struct peer)PEER_NONE;
+	if (u->directory && !u->running)
+		take_back(u);
+	u->directory = NULL;
+}
 
-	if (r == 0)
-		return ask_stopped(&g, d, record, was_held, err);
-	if (r == -ERROR_BUSY)
-		r = ask_running(&g, d, record, freeze, err);
-	peer_close(&g.peer);
-	return r;
+static int ask(struct upper *u, uint16_t type, const struct message_request *m, struct error *err)
+{
+	_cleanup_buffer_ struct buffer payload = {0};
+
+	message_request_encode(type, m, &payload);
+	if (payload.failed)
+		return error_no_memory(err, "ask the guest");
+	return peer_send(&u->peer, ++u->stream, type, 0, payload.data, payload.size)
+		       ? 0
+		       : error_set(err, ERROR_CLOSED, "the sandbox has stopped");
+}
+
+int upper_read(
+	struct upper *u, uint32_t which, bool freeze, upper_taker *take, void *context, struct error *err)
+{
+	const struct message_request m = {.option = freeze, .upper = which};
+	int r;
+
+	if (u->has_no_disk)
+		return 0;
+	r = ask(u, MESSAGE_UPPER, &m, err);
+	return r < 0 ? r : receive(u, take, context, err);
+}
+
+int upper_remove(struct upper *u, uint32_t which, const char *path, struct error *err)
+{
+	const struct message_request m = {.path = (char *)(uintptr_t)path, .upper = which};
+	int r = ask(u, MESSAGE_REMOVE, &m, err);
+
+	return r < 0 ? r : receive(u, ignore, NULL, err);
 }

@@ -15,9 +15,7 @@
 
 #define CONTROL_MESSAGES(X) \
 	/* name, code, meaning; but for PROGRESS, each opens a stream and is answered there */ \
-	X(START, 256, \
-		"first on the inherited connection: struct control_attach; STARTED, or DATA and DONE; or " \
-		"ERROR") \
+	X(START, 256, "first on the inherited connection: struct control_attach; STARTED or ERROR") \
 	X(ATTACH, 257, "join the main process's streams: struct control_attach; STARTED or ERROR") \
 	X(STOP, 258, "u64 nanoseconds of grace; DONE once the sandbox has stopped") \
 	X(KILL, 259, "u32 signal for the main process; DONE") \
@@ -35,7 +33,8 @@ enum control_message {
 enum control_attach_flags {
 	CONTROL_ATTACH_STREAMS = 1, /* wants the main process's output, and may write its input */
 	CONTROL_ATTACH_OWNER = 2,   /* the sandbox stops when this connection ends */
-	CONTROL_ATTACH_UPPER = 4 /* of START: nothing is run; the changes on the disk come, as UPPER has it */
+	CONTROL_ATTACH_UPPER = 4    /* of START: nothing is run; the changes on the disk can be asked for, and
+				     * removed: UPPER, REMOVE */
 };
 
 struct control_attach {

@@ -194,12 +194,18 @@ static int fill_record(struct record *r, const struct provision_options *o, cons
 	return result;
 }
 
+/* What is staged is not thrown away with the sandbox. */
+static bool is_kept(const struct record *r)
+{
+	return !r->discard || record_has_staged(r);
+}
+
 static int make_disk(const struct directory *d, const struct record *r, struct error *err)
 {
-	struct ext4_options options = {.size = r->disk, .journal = !r->discard};
+	struct ext4_options options = {.size = r->disk, .journal = is_kept(r)};
 	_cleanup_fd_ int fd = -1;
 
-	if (r->read_only)
+	if (r->read_only && !record_has_staged(r))
 		return 0;
 	fd = fs_open(d->fd, "disk", O_RDWR | O_CREAT | O_EXCL, 0600, err);
 	if (fd < 0)
@@ -230,16 +236,16 @@ static int fill_directory(const struct home *home, const struct provision_option
 		r = set_mounts(&record, home, o, err);
 	if (r == 0)
 		r = make_disk(d, &record, err);
-	if (r == 0 && record.discard)
+	if (r == 0 && !is_kept(&record))
 		r = mark_discard(d, err);
 	if (r == 0)
-		r = record_write(d->fd, &record, !record.discard, err);
+		r = record_write(d->fd, &record, is_kept(&record), err);
 	if (r < 0) {
 		snprintf(temporary, sizeof temporary, ".new-%s", d->id);
 		fs_remove_tree(home->sandboxes, temporary, NULL);
 		return r;
 	}
-	r = directory_publish(home, d, record.name, !record.discard, err);
+	r = directory_publish(home, d, record.name, is_kept(&record), err);
 	if (r == 0)
 		*name = TAKE_PTR(record.name);
 	return r;

@@ -40,6 +40,14 @@ void record_mount_free(struct record_mount *m)
 	fields_free(mount_fields, ARRAY_SIZE(mount_fields), m);
 }
 
+bool record_has_staged(const struct record *r)
+{
+	for (uint32_t i = 0; i < r->mount_count; i++)
+		if (r->mounts[i].stage)
+			return true;
+	return false;
+}
+
 void record_free(struct record *r)
 {
 	for (uint32_t i = 0; i < r->mount_count; i++)

@@ -5,10 +5,10 @@
  *   config.json   struct record: what it is. Written once, when the sandbox is made
  *   state.json    struct status: how it stands. Written by its supervisor
  *   lock          held (flock) by whoever works on it: its supervisor for as long as it runs
- *   disk          the ext4 of its upper
+ *   disk          the ext4 of its upper, and of what is staged
  *   log/          its output (output.h)
  *   control       the supervisor's socket (control.h)
- *   discard       there when the sandbox is to be removed once it stops
+ *   discard       there when the sandbox is to be removed once it stops, whatever it holds
  *
  * A status is believed only together with the lock: "running" without a held lock means that the
  * supervisor was killed. docs/formats/sandbox.md describes the files.
@@ -76,7 +76,8 @@
 	X(source, TEXT) \
 	X(target, TEXT) \
 	X(read_only, FLAG) \
-	X(squash, FLAG)
+	X(squash, FLAG) \
+	X(stage, FLAG) /* what the guest writes stays in the sandbox */
 
 struct record_mount {
 #define X(name, kind) RECORD_##kind name;
@@ -101,6 +102,7 @@ struct status {
 #undef X
 };
 
+bool record_has_staged(const struct record *r);
 void record_free(struct record *r);
 void status_free(struct status *s);
 static inline void cleanup_record(struct record *r)

@@ -120,8 +120,11 @@ static int set_option(struct record_mount *m, const char *option, size_t n, stru
 			"staged volumes (:stage) are not yet available in this version");
 	else if (n != 2 || memcmp(option, "rw", n) != 0)
 		return error_set(err, ERROR_USAGE,
-			"'%.*s' is no option of a volume: there is ro, rw and squash", (int)n, option);
-	return 0;
+			"'%.*s' is no option of a volume: there is ro, rw, squash and stage", (int)n, option);
+	return m->stage && m->read_only
+		       ? error_set(err, ERROR_USAGE,
+				 "either ro, nothing is written, or stage, what is written is kept apart")
+		       : 0;
 }
 
 static int parse(const char *text, struct record_mount *m, struct error *err)

@@ -13,7 +13,7 @@
 
 /* What stands for a volume: SOURCE:TARGET[:OPTION[,OPTION]...]. SOURCE is a path where it begins with "/",
  * "./",
- * "../" or "~", or is one of ".", ".."; otherwise a name. Options: ro, rw, squash. *m is the caller's:
+ * "../" or "~", or is one of ".", ".."; otherwise a name. Options: ro, rw, squash, stage. *m is the caller's:
  * record_mount_free(). A path is made absolute and must be there; "~" is $HOME. USAGE, NOT_FOUND,
  * UNAVAILABLE. */
 int volume_parse(const char *text, struct record_mount *m, struct error *err);

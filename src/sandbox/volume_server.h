@@ -20,7 +20,8 @@ enum volume_server_what {
 enum volume_server_flags {
 	VOLUME_SERVER_READ_ONLY = 1,
 	VOLUME_SERVER_SQUASH = 2, /* owners are not kept (NATIVE_SQUASH) */
-	VOLUME_SERVER_RESUME = 4  /* of START: there was another before */
+	VOLUME_SERVER_RESUME = 4, /* of START: there was another before */
+	VOLUME_SERVER_STAGED = 64 /* with READ_ONLY: the client sees the directory as it once saw it */
 };
 
 struct volume_server_request {

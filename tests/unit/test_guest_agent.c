@@ -169,7 +169,7 @@ static void host_send(
 
 static void host_request(struct host *h, uint32_t stream, uint16_t type, const char *path, uint32_t option)
 {
-	const struct message_request m = {.path = (char *)path, .option = option};
+	const struct message_request m = {.path = (char *)path, .option = option, .upper = UPPER_ROOT};
 	_cleanup_buffer_ struct buffer payload = {0};
 
 	message_request_encode(type, &m, &payload);
@@ -647,6 +647,36 @@ TEST(a_sandbox_that_keeps_nothing_has_an_empty_layer)
 	host_request(&h, 1, MESSAGE_UPPER, NULL, 0);
 	CHECK_INT(host_finish(&h, 1, &out), 0);
 	CHECK(out.size == sizeof zeroes && !memcmp(out.data, zeroes, sizeof zeroes));
+	host_close(&h);
+}
+
+TEST(what_is_at_a_path_is_removed_with_all_below_it_and_nothing_behind_a_link)
+{
+	struct host h;
+
+	host_open(&h);
+	CHECK(mkdir(in(&h, "tree"), 0755) == 0 && mkdir(in(&h, "tree/below"), 0755) == 0);
+	make_file(in(&h, "file"), 1);
+	make_file(in(&h, "tree/below/file"), 1);
+	CHECK(symlinkat("../file", open(in(&h, "tree"), O_RDONLY | O_CLOEXEC), "link") == 0);
+	host_request(&h, 1, MESSAGE_REMOVE, in(&h, "tree"), 0);
+	CHECK_INT(host_finish(&h, 1, NULL), 0);
+	CHECK(access(in(&h, "tree"), F_OK) < 0 && access(in(&h, "file"), F_OK) == 0);
+	host_request(&h, 2, MESSAGE_REMOVE, in(&h, "tree"), 0);
+	CHECK_INT(host_finish(&h, 2, NULL), 0); /* it is gone already */
+	host_close(&h);
+}
+
+TEST(what_is_staged_is_not_removed_below_its_overlay)
+{
+	const struct message_request m = {.path = (char *)".", .upper = 0};
+	_cleanup_buffer_ struct buffer payload = {0};
+	struct host h;
+
+	host_open(&h);
+	message_request_encode(MESSAGE_REMOVE, &m, &payload);
+	host_send(&h, 1, MESSAGE_REMOVE, 0, payload.data, payload.size);
+	CHECK_INT(host_finish(&h, 1, NULL), -ERROR_UNAVAILABLE);
 	host_close(&h);
 }
 

@@ -143,7 +143,7 @@ TEST(a_setup_out_of_bounds_is_refused)
 
 TEST(a_setup_with_mounts_out_of_bounds_is_refused)
 {
-	static struct message_mount relative[] = {{(char *)"work", 0}}, flags[] = {{(char *)"/work", 2}};
+	static struct message_mount relative[] = {{(char *)"work", 0}}, flags[] = {{(char *)"/work", 3}};
 	struct message_mount many[VOLUMES_MAX + 1];
 	struct message_setup m = sound_setup();
 
@@ -263,7 +263,7 @@ TEST(an_exec_with_a_megabyte_of_environment_fits_a_message)
 TEST(small_messages_are_read_as_written)
 {
 	struct message_resize resize = {50, 200};
-	struct message_exited exited = {3, 0, false}, killed = {0, 9, true};
+	struct message_exited exited = {3, 0, false, true}, killed = {0, 9, true, false};
 	struct message_shutdown shutdown = {10000, true};
 	_cleanup_buffer_ struct buffer a = {0}, b = {0}, c = {0}, d = {0};
 
@@ -279,7 +279,7 @@ TEST(small_messages_are_read_as_written)
 
 TEST(an_exit_status_out_of_range_is_refused)
 {
-	struct message_exited wide = {256, 0, false}, both = {1, 9, false};
+	struct message_exited wide = {256, 0, false, false}, both = {1, 9, false, false};
 	_cleanup_buffer_ struct buffer a = {0}, b = {0};
 	struct error err = {0};
 
@@ -321,8 +321,8 @@ static int decode_request(struct cursor in, struct error *err)
 TEST(requests_are_read_as_written)
 {
 	static const uint16_t types[] = {MESSAGE_GET, MESSAGE_PUT, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_STAT,
-		MESSAGE_LIST, MESSAGE_UPPER};
-	struct message_request m = {(char *)"/etc/passwd", 1};
+		MESSAGE_LIST, MESSAGE_UPPER, MESSAGE_REMOVE};
+	struct message_request m = {(char *)"/etc/passwd", 1, 31};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		_cleanup_buffer_ struct buffer out = {0};
@@ -335,9 +335,9 @@ TEST(requests_are_read_as_written)
 
 TEST(a_request_without_a_path_or_with_unknown_flags_is_refused)
 {
-	struct message_request empty = {(char *)"", 0}, flags = {(char *)"/x", 4},
-			       mode = {(char *)"/x", 010000};
-	_cleanup_buffer_ struct buffer a = {0}, b = {0}, c = {0};
+	struct message_request empty = {(char *)"", 0, 0}, flags = {(char *)"/x", 4, 0},
+			       mode = {(char *)"/x", 010000, 0}, upper = {(char *)"/x", 0, 32};
+	_cleanup_buffer_ struct buffer a = {0}, b = {0}, c = {0}, d = {0};
 	struct message_request m;
 	struct error err;
 
@@ -348,6 +348,9 @@ TEST(a_request_without_a_path_or_with_unknown_flags_is_refused)
 	message_request_encode(MESSAGE_WRITE, &mode, &c);
 	CHECK_ERROR(
 		message_request_decode(MESSAGE_WRITE, cursor_of(c.data, c.size), &m, &err), ERROR_INVALID);
+	message_request_encode(MESSAGE_REMOVE, &upper, &d);
+	CHECK_ERROR(
+		message_request_decode(MESSAGE_REMOVE, cursor_of(d.data, d.size), &m, &err), ERROR_INVALID);
 }
 
 TEST(every_message_has_its_name)

@@ -88,7 +88,7 @@ static char *layer_of(const struct place *p)
 	struct error err;
 	char owner[32], *text, *line;
 
-	CHECK_OK(upper_pack(p->root, collect, &tar, &err));
+	CHECK_OK(upper_pack(p->root, UPPER_LAYER, collect, &tar, &err));
 	text = tar_make_text(tar.data, tar.size, 1000);
 	CHECK(text);
 	snprintf(owner, sizeof owner, " %u:%u", geteuid(), getegid());
@@ -191,7 +191,45 @@ TEST(a_name_that_would_be_a_whiteout_is_refused)
 
 	place_open(&p);
 	put(p.root, ".wh.file", "");
-	CHECK_ERROR(upper_pack(p.root, collect, &tar, &err), ERROR_INVALID);
+	CHECK_ERROR(upper_pack(p.root, UPPER_LAYER, collect, &tar, &err), ERROR_INVALID);
+	place_close(&p);
+}
+
+TEST(as_it_is_any_name_goes)
+{
+	_cleanup_buffer_ struct buffer tar = {0};
+	_cleanup_free_ char *text = NULL;
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	CHECK(upper_is_empty(p.root) || geteuid() != 0);
+	put(p.root, ".wh.file", "");
+	CHECK(!upper_is_empty(p.root));
+	CHECK_OK(upper_pack(p.root, UPPER_AS_IT_IS, collect, &tar, &err));
+	text = tar_make_text(tar.data, tar.size, 1000);
+	CHECK(text && strstr(text, "file .wh.file 0644"));
+	place_close(&p);
+}
+
+TEST(as_it_is_what_was_removed_is_a_device_and_what_hides_bears_its_mark)
+{
+	_cleanup_buffer_ struct buffer tar = {0};
+	_cleanup_free_ char *text = NULL;
+	struct error err;
+	struct place p;
+
+	if (geteuid() != 0)
+		return;
+	place_open(&p);
+	make_directory(p.root, "d");
+	set_mark(p.root, "d", "trusted.overlay.opaque", "y");
+	set_mark(p.root, "d", "trusted.overlay.impure", "y");
+	CHECK(mknodat(p.root, "gone", S_IFCHR, 0) == 0);
+	CHECK_OK(upper_pack(p.root, UPPER_AS_IT_IS, collect, &tar, &err));
+	text = tar_make_text(tar.data, tar.size, 1000);
+	CHECK(text && strstr(text, "gone") && strstr(text, "trusted.overlay.opaque"));
+	CHECK(!strstr(text, "impure") && !strstr(text, ".wh."));
 	place_close(&p);
 }
 
@@ -228,7 +266,7 @@ TEST(a_tree_that_is_deeper_than_a_path_can_tell_is_a_limit)
 		at = below;
 	}
 	close(at);
-	CHECK_ERROR(upper_pack(p.root, collect, &tar, &err), ERROR_LIMIT);
+	CHECK_ERROR(upper_pack(p.root, UPPER_LAYER, collect, &tar, &err), ERROR_LIMIT);
 	place_close(&p);
 }
 

@@ -37,6 +37,9 @@
 #define FAR_AWAY    64   /* a descriptor number that is none of these */
 #define DESCRIPTORS 4096 /* files that a guest may have open, and those that are known */
 
+/* An overlay does not bear it that what lies below it changes. */
+#define STAGED_CACHE (365 * 24 * 3600 * NANOSECONDS_PER_SECOND)
+
 #define END_TIME MILLISECONDS(2000) /* for killed servers to be gone: one may hang in the kernel */
 
 struct keeper {
@@ -94,8 +97,9 @@ static void set_limits(void)
 
 static int serve(uint32_t flags)
 {
-	const struct fuse_options o = {
-		.name = "volume", .cache = NANOSECONDS_PER_SECOND, .keep_contents = true};
+	const struct fuse_options o = {.name = "volume",
+		.cache = flags & VOLUME_SERVER_STAGED ? STAGED_CACHE : NANOSECONDS_PER_SECOND,
+		.keep_contents = true};
 	struct fuse_server *server;
 	struct error err = {0};
 	struct vfs *fs;
@@ -171,7 +175,8 @@ static int answer(struct keeper *k)
 		return -1;
 	if (q.what == VOLUME_SERVER_ADD && count == 1 && k->count < VOLUMES_MAX) {
 		k->volumes[k->count].directory = fd;
-		k->volumes[k->count++].flags = q.flags & (VOLUME_SERVER_READ_ONLY | VOLUME_SERVER_SQUASH);
+		k->volumes[k->count++].flags =
+			q.flags & (VOLUME_SERVER_READ_ONLY | VOLUME_SERVER_SQUASH | VOLUME_SERVER_STAGED);
 		return 0;
 	}
 	if (count == 1)

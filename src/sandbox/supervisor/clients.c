@@ -237,6 +237,9 @@ static int client_open(struct client *c, const struct frame *f, struct error *er
 			err, ERROR_LIMIT, "more than %d streams on one connection", CLIENT_STREAMS_MAX);
 	if (s->phase != PHASE_RUNNING && f->type != CONTROL_STOP)
 		return error_set(err, ERROR_BUSY, "the sandbox is stopping");
+	if (s->upper_only && f->type != MESSAGE_UPPER && f->type != MESSAGE_REMOVE)
+		return error_set(
+			err, ERROR_UNAVAILABLE, "this machine knows nothing but the changes on a disk");
 	if (s->paused && (f->type < CONTROL_START || f->type == CONTROL_SPAWN))
 		return error_set(err, ERROR_BUSY, "the sandbox is paused: run 'monocore resume %s' first",
 			s->record.name);
@@ -251,6 +254,7 @@ static int client_open(struct client *c, const struct frame *f, struct error *er
 	case MESSAGE_STAT:
 	case MESSAGE_LIST:
 	case MESSAGE_UPPER:
+	case MESSAGE_REMOVE:
 	case MESSAGE_METRICS:
 		return client_pass_on(c, f, err);
 	case CONTROL_ATTACH:

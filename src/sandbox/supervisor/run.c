@@ -185,7 +185,9 @@ static int open_sandbox(struct supervisor *s, const struct supervise_options *op
 	if (s->directory.fd < 0)
 		return s->directory.fd;
 	s->directory.lock = options->lock;
-	return record_read(s->directory.fd, &s->record, err);
+	r = record_read(s->directory.fd, &s->record, err);
+	s->discard = r == 0 && s->record.discard && !record_has_staged(&s->record);
+	return r;
 }
 
 static void end_failed_start(struct supervisor *s, const struct error *why)
@@ -196,7 +198,7 @@ static void end_failed_start(struct supervisor *s, const struct error *why)
 	s->status.exit_status = (uint64_t)error_exit_status((int)why->code);
 	free(s->status.reason);
 	s->status.reason = strdup(why->text);
-	if (!s->record.discard)
+	if (!s->discard)
 		supervisor_set_state(s, "stopped", NULL);
 }
 

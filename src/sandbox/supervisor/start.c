@@ -31,7 +31,7 @@
 
 static int open_disk(struct supervisor *s, struct error *err)
 {
-	if (s->record.read_only)
+	if (s->record.read_only && !record_has_staged(&s->record))
 		return 0;
 	s->disk_fd = fs_open(s->directory.fd, "disk", O_RDWR | O_NOFOLLOW, 0, err);
 	return s->disk_fd < 0 ? s->disk_fd : 0;
@@ -146,6 +146,11 @@ static void uuid_text(char out[37])
 		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
+static uint32_t mount_flags(const struct record_mount *m)
+{
+	return (m->read_only ? MOUNT_READ_ONLY : 0u) | (m->stage ? MOUNT_STAGED : 0u);
+}
+
 static int send_setup(struct supervisor *s, struct error *err)
 {
 	_cleanup_free_ char *hosts = text_format(err,
@@ -162,7 +167,7 @@ static int send_setup(struct supervisor *s, struct error *err)
 		.boot_id = boot_id,
 		.root_type = (char *)(uintptr_t)s->root.form,
 		.disk = s->disk_fd >= 0,
-		.read_only = s->record.read_only,
+		.read_only = s->record.read_only && !s->upper_only,
 		.upper_only = s->upper_only,
 		.pids = (uint32_t)s->record.pids,
 		.hosts = hosts,
@@ -172,8 +177,8 @@ static int send_setup(struct supervisor *s, struct error *err)
 		.mount_count = s->volumes ? s->record.mount_count : 0};
 
 	for (uint32_t i = 0; i < m.mount_count; i++)
-		mounts[i] = (struct message_mount){
-			s->record.mounts[i].target, s->record.mounts[i].read_only ? MOUNT_READ_ONLY : 0};
+		mounts[i] =
+			(struct message_mount){s->record.mounts[i].target, mount_flags(&s->record.mounts[i])};
 	if (!hosts)
 		return -ERROR_NO_MEMORY;
 	if (getrandom(entropy, sizeof entropy, 0) != sizeof entropy)
@@ -339,24 +344,17 @@ static int run_main(struct supervisor *s, const struct control_attach *how, stru
 	return r;
 }
 
-/* Nobody else can connect, and the VM goes with the client. */
-static int tell_upper(struct supervisor *s, const struct control_attach *how, struct error *err)
+/* Nobody else can connect, and the VM goes with the client, who asks for what it wants. */
+static int open_upper(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
-	_cleanup_buffer_ struct buffer payload = {0};
-	const struct message_request m = {0};
-	struct stream *t;
-	int r = s->record.read_only ? error_set(err, ERROR_INVALID, "a sandbox that keeps no changes")
-				    : start_machine(s, how, err);
+	int r = start_machine(s, how, err);
 
+	if (r == 0 && s->disk_fd < 0)
+		r = error_set(err, ERROR_INVALID, "a sandbox that keeps no changes");
 	if (r < 0)
 		return r;
-	t = stream_open(s, s->clients, s->start_stream, MESSAGE_UPPER, err);
-	if (!t)
-		return -ERROR_NO_MEMORY;
-	message_request_encode(MESSAGE_UPPER, &m, &payload);
-	if (payload.failed || !peer_send(&s->agent, t->id, MESSAGE_UPPER, 0, payload.data, payload.size))
-		return error_set(err, ERROR_CLOSED, "ask the guest for the changes");
 	s->phase = PHASE_RUNNING;
+	peer_send_u32(&s->clients->peer, s->start_stream, MESSAGE_STARTED, 0, 0);
 	return 0;
 }
 
@@ -409,7 +407,7 @@ int supervisor_start(struct supervisor *s, struct error *err)
 		return r;
 	s->upper_only = how.flags & CONTROL_ATTACH_UPPER;
 	c->owner = s->upper_only || how.flags & CONTROL_ATTACH_OWNER;
-	r = s->upper_only ? tell_upper(s, &how, err) : start_sandbox(s, &how, err);
+	r = s->upper_only ? open_upper(s, &how, err) : start_sandbox(s, &how, err);
 	if (r < 0)
 		peer_send_error(&c->peer, s->start_stream, err);
 	return r;

@@ -56,7 +56,7 @@ int supervisor_set_state(struct supervisor *s, const char *state, struct error *
 	free(s->status.state);
 	s->status.state = copy;
 	s->status.pid = (uint64_t)getpid();
-	return status_write(s->directory.fd, &s->status, !s->record.discard, err);
+	return status_write(s->directory.fd, &s->status, !s->discard, err);
 }
 
 static void set_reason(struct supervisor *s, const char *reason)
@@ -80,7 +80,7 @@ static void shut_guest_down(struct supervisor *s)
 	_cleanup_buffer_ struct buffer payload = {0};
 
 	s->phase = PHASE_STOPPING;
-	if (s->record.discard || s->upper_only) {
+	if (s->discard || s->upper_only) {
 		vm_kill(s->vm);
 		return;
 	}
@@ -93,7 +93,7 @@ static void shut_guest_down(struct supervisor *s)
 
 static void kill_main(struct supervisor *s)
 {
-	if (s->record.discard || !s->main) {
+	if (s->discard || !s->main) {
 		shut_guest_down(s);
 		return;
 	}
@@ -139,6 +139,7 @@ void supervisor_main_exited(struct supervisor *s, const struct message_exited *m
 	s->status.exit_status = m->signal ? 128 + (m->signal & 127) : m->code & 255;
 	if (m->out_of_memory)
 		set_reason(s, "out of memory");
+	s->discard = s->record.discard && !m->staged;
 	shut_guest_down(s);
 }
 
@@ -224,7 +225,7 @@ void supervisor_vm_ended(struct supervisor *s)
 	s->phase = PHASE_ENDED;
 	s->status.finished = clock_realtime();
 	s->status.pid = 0;
-	if (!s->record.discard && supervisor_set_state(s, "stopped", &err) < 0)
+	if (!s->discard && supervisor_set_state(s, "stopped", &err) < 0)
 		log_error("write down the end of %s: %s", s->record.name, err.text);
 	tell_open_streams(s);
 }
@@ -258,7 +259,7 @@ void supervisor_cleanup(struct supervisor *s)
 			close(fd);
 	}
 	unlinkat(s->directory.fd, "control", 0);
-	if (s->record.discard && !s->upper_only &&
+	if (s->discard && !s->upper_only &&
 		directory_remove(&s->home, &s->directory, s->record.name, &err) < 0)
 		log_error("%s", err.text);
 	status_free(&s->status);

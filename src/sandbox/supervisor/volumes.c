@@ -25,8 +25,9 @@ CLEANUP_DEFINE(volumes, struct volumes, volumes_close);
 static int give_directory(
 	struct volumes *v, const struct home *home, const struct record_mount *m, struct error *err)
 {
-	const uint32_t flags =
-		(m->read_only ? VOLUME_SERVER_READ_ONLY : 0u) | (m->squash ? VOLUME_SERVER_SQUASH : 0u);
+	const uint32_t flags = (m->read_only ? VOLUME_SERVER_READ_ONLY : 0u) |
+			       (m->squash ? VOLUME_SERVER_SQUASH : 0u) |
+			       (m->stage ? VOLUME_SERVER_READ_ONLY | VOLUME_SERVER_STAGED : 0u);
 	_cleanup_fd_ int directory = volume_open(home, m, err);
 	int r = directory < 0 ? directory
 			      : keeper_add(&v->keeper, v->count, flags, &directory, 1, m->target, err);
