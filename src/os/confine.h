@@ -40,7 +40,7 @@ struct confine_spec {
 	const char *const *env;  /* NULL-terminated */
 	const struct process_fd
 		*fds;    /* 0, 1 and 2 are /dev/null where not named; everything else is closed */
-	size_t fd_count; /* at most 16; child numbers below 64 */
+	size_t fd_count; /* at most 32; child numbers below 64 */
 	const struct namespace_path *paths; /* read and execute; besides the program */
 	size_t path_count;
 	bool notify; /* opens for reading and writing wait for seccomp_answer() on confined.listener */

@@ -11,7 +11,7 @@
 
 /* What a guest loads. One that is missing from a kernel's modules is taken to be built in. */
 static const char *const wanted[] = {
-	"virtio_mmio", "virtio_console", "virtio_blk", "virtio_net", "erofs", "overlay", "fuse"};
+	"virtio_mmio", "virtio_console", "virtio_blk", "virtio_net", "erofs", "overlay", "fuse", "virtiofs"};
 
 #define DEPTH_MAX 16
 

@@ -60,6 +60,10 @@ int vm_start(const struct vm_engine *e, const struct vm_config *config, struct v
 	if (config->cpus < 1 || config->cpus > 64)
 		return error_set(
 			err, ERROR_USAGE, "start a VM with %u cpus: 1 to 64 are possible", config->cpus);
+	if (config->share_count > VM_SHARES_MAX)
+		return error_set(err, ERROR_LIMIT,
+			"start a VM with %zu file systems by virtiofs: %d are possible", config->share_count,
+			VM_SHARES_MAX);
 	return e->start(config, vm, err);
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +23,13 @@ struct vm_engine;
 
 enum vm_accelerator { VM_ACCELERATOR_AUTO, VM_ACCELERATOR_KVM, VM_ACCELERATOR_TCG };
 
+/* A file system that another process serves by vhost-user; the guest mounts it (virtiofs) by its tag. */
+struct vm_share {
+	const char *tag; /* 1 to 35 letters, digits and '-', unlike all others of the machine */
+	int fd; /* a stream socket that is connected to who serves it; borrowed until vm_start() returns */
+};
+#define VM_SHARES_MAX 16
+
 struct vm_config {
 	const char *home;       /* $MONOCORE_HOME, absolute: holds templates/ and kernels/ */
 	const char *agent_path; /* the static mcagent binary */
@@ -31,10 +39,14 @@ struct vm_config {
 	int disk_fd;            /* /dev/vdb, read-write, or -1: borrowed. The device exists either way */
 	int console_fd;         /* gets the serial console's bytes, or -1; borrowed */
 	enum vm_accelerator accelerator;
-	bool volumes;    /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
-	bool cold;       /* boot, do not clone a template */
-	bool unconfined; /* start even where the host cannot confine the engine's process */
-	unsigned id;     /* a small number unique among the running VMs of this user: root's uid per VM */
+	/* Their servers see all of the guest's memory. Such a machine boots, and the engine is qemu: others
+	 * are UNAVAILABLE. */
+	const struct vm_share *shares;
+	size_t share_count; /* at most VM_SHARES_MAX */
+	bool volumes;       /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
+	bool cold;          /* boot, do not clone a template */
+	bool unconfined;    /* start even where the host cannot confine the engine's process */
+	unsigned id;        /* a small number unique among the running VMs of this user: root's uid per VM */
 	const struct progress *progress; /* template making; may be NULL */
 };
 

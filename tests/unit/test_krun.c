@@ -389,6 +389,19 @@ TEST(a_paused_guest_stands_still_and_goes_on_when_resumed)
 	CHECK_ERROR(vm_pause(here.vm, &err), ERROR_CLOSED);
 }
 
+TEST(what_comes_by_virtiofs_is_refused)
+{
+	const struct vm_share share = {"volume0", -1};
+
+	set_up("good");
+	here.config.shares = &share;
+	here.config.share_count = 1;
+	CHECK_ERROR(start(), ERROR_UNAVAILABLE);
+	CHECK(strstr(err.text, "--engine qemu"));
+	here.config.share_count = VM_SHARES_MAX + 1;
+	CHECK_ERROR(start(), ERROR_LIMIT);
+}
+
 TEST(software_emulation_is_refused)
 {
 	set_up("good");

@@ -134,6 +134,9 @@ int krun_start(
 	_cleanup_free_ char *missing = NULL;
 	int r = 0;
 
+	if (config->share_count)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"libkrun has no vhost-user devices, by which virtiofs comes: use --engine qemu");
 	if (config->accelerator == VM_ACCELERATOR_TCG)
 		return error_set(err, ERROR_UNAVAILABLE,
 			"libkrun runs guests by KVM only: software emulation is to be had with --engine "

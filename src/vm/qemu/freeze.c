@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,8 @@ int recipe_make(const struct vm_config *config, struct recipe *p, struct error *
 		.memory = machine_memory(config->memory),
 		.disk = config->disk_fd >= 0,
 		.volumes = config->volumes,
+		.shares = config->shares,
+		.share_count = config->share_count,
 		.console = config->console_fd >= 0,
 		.tsc_khz = p->accelerator.tsc_khz};
 	if (r < 0)
@@ -109,6 +112,7 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 	/* What is behind the devices may differ between a template and its clones. */
 	machine.role = MACHINE_TEMPLATE;
 	machine.disk = machine.console = machine.volumes = false;
+	machine.share_count = 0;
 	if (r == 0)
 		arguments = machine_arguments(&machine, err);
 	if (!arguments)
@@ -126,11 +130,23 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 	return r;
 }
 
+/* Memory that servers of shares map as well: nobody who has it can cut it off under the others. */
+static int make_shared_memory(uint64_t size, struct error *err)
+{
+	_cleanup_fd_ int fd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return error_errno(err, errno, "make the guest's memory");
+	return TAKE_FD(fd);
+}
+
 int boot_machine(const struct recipe *p, struct template_draft *draft, struct qemu *q, uint8_t **hello,
 	size_t *hello_size, struct error *err)
 {
 	struct machine machine = p->machine;
 	_cleanup_free_ char *initrd = NULL;
+	_cleanup_fd_ int shared = -1;
 	struct qemu_spec spec = {.path = p->qemu,
 		.machine = &machine,
 		.kernel = p->boot.kernel.vmlinux,
@@ -145,6 +161,11 @@ int boot_machine(const struct recipe *p, struct template_draft *draft, struct qe
 	spec.initrd = initrd;
 	machine.role = draft ? MACHINE_TEMPLATE : MACHINE_COLD;
 	machine.volumes &= !draft;
+	machine.share_count = draft ? 0 : machine.share_count;
+	if (r == 0 && machine.share_count) {
+		spec.memory_fd = shared = make_shared_memory(machine.memory, err);
+		r = shared < 0 ? shared : 0;
+	}
 	for (int try = 0; r == 0; try++) {
 		r = qemu_start(&spec, clock_monotonic() + QMP_TIME, q, err);
 		if (r < 0)
@@ -155,7 +176,8 @@ int boot_machine(const struct recipe *p, struct template_draft *draft, struct qe
 			return 0;
 		r = qemu_explain_end(q, r, err);
 		qemu_end(q);
-		if (r != -ERROR_TIMEOUT || try + 1 == BOOT_TRIES)
+		/* What served the shares has ended with the machine. */
+		if (r != -ERROR_TIMEOUT || try + 1 == BOOT_TRIES || machine.share_count)
 			return error_prefix(err, "boot the guest");
 		log_warning("the guest hung while it booted; trying once more");
 		r = draft ? template_draft_restart(draft, err) : 0;

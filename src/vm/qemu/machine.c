@@ -13,7 +13,8 @@
 
 #define MIB               (1024ULL * 1024)
 #define QEMU_NAME         "qemu-system-x86_64"
-#define TRANSLATION_CACHE 256 /* MiB for TCG's code: reserved, touched as it fills */
+#define TRANSLATION_CACHE 256    /* MiB for TCG's code: reserved, touched as it fills */
+#define SHARE_QUEUE       "1024" /* requests of 1 MiB need 256 and a few */
 #define KERNEL_WORDS      "console=ttyS0 quiet reboot=t panic=-1"
 
 uint64_t machine_memory(uint64_t bytes)
@@ -58,11 +59,11 @@ static void add_memory(struct list *l, const struct machine *m)
 	add(l, "-m");
 	add(l, "%lluM", mib);
 	add(l, "-object");
-	if (m->role == MACHINE_COLD)
+	if (m->role == MACHINE_COLD && !m->share_count)
 		add(l, "memory-backend-ram,id=m,size=%lluM", mib);
 	else
 		add(l, "memory-backend-file,id=m,size=%lluM,mem-path=" MACHINE_MEMORY_PATH ",share=%s", mib,
-			m->role == MACHINE_TEMPLATE ? "on" : "off");
+			m->role == MACHINE_CLONE ? "off" : "on");
 }
 
 /* file.locking=off: the descriptors come from us, who hold the locks; QEMU would probe for them by opening
@@ -85,6 +86,17 @@ static void add_disk(struct list *l, const char *name, int fd, bool there, const
 	add(l, "virtio-blk-device,drive=%s,werror=report,rerror=report", name);
 }
 
+static void add_shares(struct list *l, const struct machine *m)
+{
+	for (unsigned i = 0; i < m->share_count; i++) {
+		add(l, "-chardev");
+		add(l, "socket,id=share%u,fd=%u", i, MACHINE_FD_SHARES + i);
+		add(l, "-device");
+		add(l, "vhost-user-fs-device,chardev=share%u,tag=%s,queue-size=" SHARE_QUEUE, i,
+			m->shares[i].tag);
+	}
+}
+
 static void add_devices(struct list *l, const struct machine *m)
 {
 	static const char *const fixed[] = {"-chardev", "socket,id=agent,fd=4", "-device",
@@ -104,6 +116,7 @@ static void add_devices(struct list *l, const struct machine *m)
 		add(l, "null,id=volumes");
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		add(l, "%s", fixed[i]);
+	add_shares(l, m);
 	add(l, "-chardev");
 	add(l, m->console ? "stdio,id=console,signal=off" : "null,id=console");
 	add(l, "-serial");

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "vm/vm.h"
 
 /* Descriptors of QEMU's process. */
 enum machine_fd {
@@ -28,11 +29,12 @@ enum machine_fd {
 #define MACHINE_FD_INITRD   8
 #define MACHINE_FD_STATE    9
 #define MACHINE_FD_VOLUMES  10
+#define MACHINE_FD_SHARES   11 /* and those behind it */
 #define MACHINE_KERNEL_PATH "/proc/self/fd/7"
 #define MACHINE_INITRD_PATH "/proc/self/fd/8"
 
 enum machine_role {
-	MACHINE_COLD,     /* boots, with private memory */
+	MACHINE_COLD, /* boots, with private memory, or, where it has shares, with a file that others map */
 	MACHINE_TEMPLATE, /* boots, and its memory is a file */
 	MACHINE_CLONE     /* waits for a saved state */
 };
@@ -45,6 +47,8 @@ struct machine {
 	bool disk;       /* /dev/vdb has a file behind it */
 	bool volumes;    /* the port of volumes has a socket behind it */
 	bool console;    /* the serial console goes to standard output */
+	const struct vm_share *shares;
+	size_t share_count; /* of MACHINE_COLD alone */
 	uint64_t tsc_khz;
 };
 

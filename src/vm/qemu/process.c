@@ -127,7 +127,7 @@ static uint64_t file_limit(const struct qemu_spec *s)
 
 /* The descriptors that QEMU gets, and the two that it gets for its kernel. */
 struct descriptors {
-	struct process_fd list[16];
+	struct process_fd list[16 + VM_SHARES_MAX];
 	size_t count;
 };
 
@@ -242,6 +242,8 @@ static int start_process(const struct qemu_spec *s, struct pairs *p, const struc
 	give(&d, kernel, MACHINE_FD_KERNEL);
 	give(&d, initrd, MACHINE_FD_INITRD);
 	give(&d, s->state_fd, MACHINE_FD_STATE);
+	for (int i = 0; i < (int)s->machine->share_count; i++)
+		give(&d, s->machine->shares[i].fd, MACHINE_FD_SHARES + i);
 	return r < 0 ? r : spawn(s, &d, a->count > 0, c, err);
 }
 

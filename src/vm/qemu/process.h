@@ -27,7 +27,7 @@ struct qemu_spec {
 	const char *path; /* of QEMU */
 	const struct machine *machine;
 	const char *kernel, *initrd; /* NULL for a clone */
-	int memory_fd;               /* -1 for a cold boot */
+	int memory_fd;               /* -1: it is private */
 	int state_fd;                /* of a clone, else -1: saved by xen-save-devices-state */
 	const struct vm_config *config;
 };
