@@ -123,7 +123,11 @@ void message_hello_free(struct message_hello *m);
 
 enum mount_flags {
 	MOUNT_READ_ONLY = 1,
-	MOUNT_STAGED = 2 /* read-only, and an overlay over it that takes what is written; alone */
+	MOUNT_STAGED =
+		2, /* read-only, and an overlay over it that takes what is written; not with READ_ONLY */
+	MOUNT_VIRTIOFS = 4, /* by virtiofs, under the tag of its place in the list (codec/volume.h) */
+	MOUNT_ROOT = 64 /* with MOUNT_VIRTIOFS: the sandbox's root, or with read_only what is below its upper;
+			 * path is "/" */
 };
 
 struct message_mount {
@@ -148,7 +152,7 @@ struct message_setup {
 	char *resolv_conf;
 	char **volumes;               /* directories made (with their parents) when the image lacks them */
 	struct message_mount *mounts; /* volumes of the host's, mounted in this order */
-	uint32_t mount_count;         /* at most VOLUMES_MAX */
+	uint32_t mount_count;         /* at most VOLUMES_MAX, and the root as the last */
 };
 void message_setup_encode(const struct message_setup *m, struct buffer *out);
 int message_setup_decode(struct cursor in, struct message_setup *m, struct error *err);

@@ -33,7 +33,7 @@ static void decode_mounts(struct cursor *in, struct message_setup *m)
 {
 	uint32_t n = cursor_u32(in);
 
-	if (in->failed || n > VOLUMES_MAX || !(m->mounts = calloc((size_t)n + 1, sizeof *m->mounts))) {
+	if (in->failed || n > VOLUMES_MAX + 1 || !(m->mounts = calloc((size_t)n + 1, sizeof *m->mounts))) {
 		in->failed = true;
 		return;
 	}
@@ -59,9 +59,23 @@ static bool has_form(const char *text, const char *form)
 
 static bool is_sound_mount(const struct message_mount *m)
 {
-	const uint32_t known = MOUNT_READ_ONLY | MOUNT_STAGED;
+	const uint32_t known = MOUNT_READ_ONLY | MOUNT_STAGED | MOUNT_VIRTIOFS | MOUNT_ROOT;
+	const uint32_t apart = MOUNT_READ_ONLY | MOUNT_STAGED;
 
-	return m->path[0] == '/' && !(m->flags & ~known) && (m->flags & known) != known;
+	if (m->flags & MOUNT_ROOT)
+		return m->flags == (MOUNT_ROOT | MOUNT_VIRTIOFS) && !strcmp(m->path, "/");
+	return m->path[0] == '/' && !(m->flags & ~known) && (m->flags & apart) != apart;
+}
+
+static bool mounts_are_sound(const struct message_setup *m)
+{
+	for (uint32_t i = 0; i < m->mount_count; i++) {
+		bool root = m->mounts[i].flags & MOUNT_ROOT;
+
+		if (!is_sound_mount(&m->mounts[i]) || (root ? i + 1 != m->mount_count : i == VOLUMES_MAX))
+			return false;
+	}
+	return true;
 }
 
 static bool is_sound(const struct message_setup *m)
@@ -78,9 +92,8 @@ static bool is_sound(const struct message_setup *m)
 	for (char **v = m->volumes; *v; v++)
 		if (**v != '/' || strlen(*v) > MESSAGE_PATH_MAX)
 			return false;
-	for (uint32_t i = 0; i < m->mount_count; i++)
-		if (!is_sound_mount(&m->mounts[i]))
-			return false;
+	if (!mounts_are_sound(m))
+		return false;
 	return has_form(m->machine_id, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") &&
 	       has_form(m->boot_id, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") &&
 	       (!strcmp(m->root_type, "erofs") || !strcmp(m->root_type, "ext4"));

@@ -22,6 +22,10 @@
 #define VOLUME_WINDOW      (2u << 20) /* bytes of DATA under way for a volume in each direction */
 #define VOLUMES_MAX        32u
 
+/* A file system that comes by virtiofs has this tag, with its place in SETUP's list. */
+#define VOLUME_TAG      "volume%u"
+#define VOLUME_TAG_SIZE 20
+
 #define VOLUME_MESSAGE_MAX \
 	((1u << 20) + 4096u)   /* bytes of a FUSE message: a write's data and what is around */
 #define VOLUME_REQUEST_MIN 40u /* struct fuse_in_header */

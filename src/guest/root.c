@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "guest/beneath.h"
 #include "guest/made.h"
+#include "guest/share.h"
 
 /* As docker and podman write layers: renamed directories are copied, never redirected, so that the upper is
  * a plain layer. */
@@ -23,8 +24,34 @@
 	"/work,redirect_dir=off,index=off," \
 	"metacopy=off"
 
+/* The root, or in a read-only sandbox what stands in the image's place, as the host serves it. */
+static int mount_share(const char *path, uint32_t place, bool read_only, struct error *err)
+{
+	_cleanup_fd_ int mount = share_open(place, read_only, err);
+
+	if (mount < 0)
+		return mount;
+	if (syscall(SYS_move_mount, mount, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_errno(err, errno, "mount the root (virtiofs)");
+	share_read_ahead(mount);
+	return 0;
+}
+
+/* The place in the list, or -1. */
+static int find_share(const struct message_setup *m)
+{
+	for (uint32_t i = 0; i < m->mount_count; i++)
+		if (m->mounts[i].flags & MOUNT_ROOT)
+			return (int)i;
+	return -1;
+}
+
 static int mount_image(const struct boot *b, const struct message_setup *m, struct error *err)
 {
+	int share = find_share(m);
+
+	if (share >= 0)
+		return mount_share(BOOT_IMAGE, (uint32_t)share, true, err);
 	if (mount(b->image, BOOT_IMAGE, m->root_type, MS_RDONLY, NULL) < 0)
 		return error_errno(err, errno, "mount the image (%s on %s)", m->root_type, b->image);
 	return 0;
@@ -95,27 +122,36 @@ static int switch_root(struct error *err)
 	return 0;
 }
 
-int root_set_up(struct boot *b, const struct message_setup *m, struct error *err)
+static int mount_overlay(struct boot *b, const struct message_setup *m, struct error *err)
 {
-	static const char *const moved[] = {"dev", "proc", "sys"};
 	bool disk = m->disk && !m->read_only;
 	const char *options = disk ? OVERLAY_OPTIONS(BOOT_DISK) : OVERLAY_OPTIONS(BOOT_MEMORY);
-	_cleanup_fd_ int root = -1;
 	int r = mount_image(b, m, err);
 
 	b->first = !disk;
-	if (r == 0 && m->disk)
-		r = mount_disk(b, 0, err);
 	if (r == 0 && disk)
 		r = make_upper(b, err);
 	if (r == 0 && !m->read_only)
 		r = open_upper(b, err);
 	if (r == 0)
 		r = adopt_root(b, err);
+	if (r == 0 && mount("overlay", BOOT_ROOT, "overlay", 0, options) < 0)
+		return error_errno(err, errno, "mount the root (overlay)");
+	return r;
+}
+
+int root_set_up(struct boot *b, const struct message_setup *m, struct error *err)
+{
+	static const char *const moved[] = {"dev", "proc", "sys"};
+	int share = find_share(m);
+	_cleanup_fd_ int root = -1;
+	int r = m->disk ? mount_disk(b, 0, err) : 0;
+
+	if (r == 0)
+		r = share >= 0 && !m->read_only ? mount_share(BOOT_ROOT, (uint32_t)share, false, err)
+						: mount_overlay(b, m, err);
 	if (r < 0)
 		return r;
-	if (mount("overlay", BOOT_ROOT, "overlay", 0, options) < 0)
-		return error_errno(err, errno, "mount the root (overlay)");
 	root = open(BOOT_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(moved); i++) {
 		char from[8] = "/";

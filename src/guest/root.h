@@ -6,6 +6,8 @@
  *   /run/disk    the sandbox's disk: upper/ and work/ of the overlay; or /run/memory, a tmpfs
  *   /run/root    both as overlay; /dev, /proc and /sys move into it, then it moves onto /
  *
+ * Or the host has made the union, which then comes whole by virtiofs; in a read-only sandbox as the image.
+ *
  * A read-only root has an upper in memory that holds nothing but mount points, and is mounted read-only when
  * these are there. Staged volumes (staged.h) have their uppers on the disk all the same.
  */

@@ -134,6 +134,18 @@ static int make_directories(const struct boot *b, const struct message_setup *m,
 	return 0;
 }
 
+/* The root, which is the last of the mounts where it is one, stands already. */
+static int mount_volumes(struct boot *b, const struct message_setup *m, struct error *err)
+{
+	uint32_t n = m->mount_count;
+
+	if (n && m->mounts[n - 1].flags & MOUNT_ROOT)
+		n--;
+	for (uint32_t i = 0; i < n; i++)
+		b->staged |= m->mounts[i].flags & MOUNT_STAGED ? 1u << i : 0;
+	return n ? volumes_mount(m->mounts, n, boot_storage(b), b->first, &b->volumes, err) : 0;
+}
+
 int setup(struct boot *b, const struct message_setup *m, struct error *err)
 {
 	int r = stir_entropy(b, m, err);
@@ -152,9 +164,7 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 		return r;
 	place_files(b, m);
 	r = make_directories(b, m, err);
-	for (uint32_t i = 0; i < m->mount_count; i++)
-		b->staged |= m->mounts[i].flags & MOUNT_STAGED ? 1u << i : 0;
-	if (r == 0 && m->mount_count)
-		r = volumes_mount(m->mounts, m->mount_count, boot_storage(b), b->first, &b->volumes, err);
+	if (r == 0)
+		r = mount_volumes(b, m, err);
 	return r < 0 ? r : root_protect(m, err);
 }

@@ -21,6 +21,7 @@
 #include "guest/beneath.h"
 #include "guest/device.h"
 #include "guest/made.h"
+#include "guest/share.h"
 #include "guest/staged.h"
 #include "guest/volume_relay.h"
 
@@ -111,19 +112,14 @@ static int cover(uint32_t number, int volume, int target, struct error *err)
 	return 0;
 }
 
-static int mount_one(struct volume_relay *relay, uint32_t number, const struct message_mount *mounts,
-	bool first, struct error *err)
+static int mount_fuse(struct volume_relay *relay, uint32_t number, const struct message_mount *m, int target,
+	struct error *err)
 {
-	const struct message_mount *m = &mounts[number];
-	_cleanup_fd_ int target =
-		beneath_make(AT_FDCWD, m->path, BENEATH_ROOT, maker_of(mounts, number, first));
 	_cleanup_fd_ int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC), mount = -1;
 	bool staged = m->flags & MOUNT_STAGED;
 	struct volume_mount v;
 	int volume, r;
 
-	if (target < 0)
-		return error_errno(err, errno, "make the volume's mount point %s", m->path);
 	if (fuse < 0)
 		return error_set(
 			err, ERROR_UNAVAILABLE, "the guest's kernel has no FUSE, which volumes need");
@@ -137,15 +133,54 @@ static int mount_one(struct volume_relay *relay, uint32_t number, const struct m
 	return r == 0 && staged ? cover(number, volume, target, err) : r;
 }
 
-static int mount_all(const struct message_mount *mounts, uint32_t count, bool first, struct error *err)
+static int mount_share(uint32_t number, const struct message_mount *m, int target, struct error *err)
 {
-	struct volume_relay *relay;
+	bool staged = m->flags & MOUNT_STAGED;
+	_cleanup_fd_ int mount = share_open(number, staged || m->flags & MOUNT_READ_ONLY, err);
+
+	if (mount < 0)
+		return mount;
+	if (move_onto(mount, target) < 0)
+		return error_errno(err, errno, "mount the volume on %s", m->path);
+	share_read_ahead(mount);
+	return staged ? cover(number, mount, target, err) : 0;
+}
+
+static int mount_one(struct volume_relay *relay, uint32_t number, const struct message_mount *mounts,
+	bool first, struct error *err)
+{
+	const struct message_mount *m = &mounts[number];
+	_cleanup_fd_ int target =
+		beneath_make(AT_FDCWD, m->path, BENEATH_ROOT, maker_of(mounts, number, first));
+
+	if (target < 0)
+		return error_errno(err, errno, "make the volume's mount point %s", m->path);
+	return m->flags & MOUNT_VIRTIOFS ? mount_share(number, m, target, err)
+					 : mount_fuse(relay, number, m, target, err);
+}
+
+static bool need_relay(const struct message_mount *mounts, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!(mounts[i].flags & MOUNT_VIRTIOFS))
+			return true;
+	return false;
+}
+
+static int start_relay(uint32_t count, struct volume_relay **relay, struct error *err)
+{
 	int port, r = device_find_port(VOLUMES_PORT_NAME, 0, &port, err);
 
 	if (r == 0)
-		r = volume_relay_new(port, count, &relay, err);
-	if (r == 0)
-		r = volume_relay_start(relay, err);
+		r = volume_relay_new(port, count, relay, err);
+	return r == 0 ? volume_relay_start(*relay, err) : r;
+}
+
+static int mount_all(const struct message_mount *mounts, uint32_t count, bool first, struct error *err)
+{
+	struct volume_relay *relay = NULL;
+	int r = need_relay(mounts, count) ? start_relay(count, &relay, err) : 0;
+
 	for (uint32_t i = 0; r == 0 && i < count; i++)
 		r = mount_one(relay, i, mounts, first, err);
 	return r;
@@ -178,6 +213,8 @@ static _Noreturn void run_relay(
 		_exit(1);
 	close(REPORT);
 	close(STORAGE);
+	if (!need_relay(mounts, count))
+		_exit(0);
 	for (;;)
 		pause();
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The volumes that SETUP names: directories of the host, mounted by FUSE. A process of the agent's own mounts
- * them, one upon the other where their paths have it so, and then relays (volume_relay.h) for as long as the
- * machine runs; the agent itself never enters a volume. It is no process of the sandbox: it is in another
- * cgroup, and TERM is not for it.
+ * The volumes that SETUP names: directories of the host, mounted by FUSE or virtiofs. A process of the
+ * agent's own mounts them, one upon the other where their paths have it so, and then, where there are some by
+ * FUSE, relays (volume_relay.h) for as long as the machine runs; the agent itself never enters a volume. It
+ * is no process of the sandbox: it is in another cgroup, and TERM is not for it.
  */
 #pragma once
 

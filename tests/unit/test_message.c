@@ -73,7 +73,8 @@ static const char entropy[SETUP_ENTROPY_MAX + 1] = "0123456789abcdef0123456789ab
 static struct message_setup sound_setup(void)
 {
 	static char *volumes[] = {(char *)"/data", (char *)"/var/lib/x", NULL};
-	static struct message_mount mounts[] = {{(char *)"/work", 0}, {(char *)"/src", MOUNT_READ_ONLY}};
+	static struct message_mount mounts[] = {
+		{(char *)"/work", 0}, {(char *)"/src", MOUNT_READ_ONLY | MOUNT_VIRTIOFS}};
 
 	return (struct message_setup){.entropy = (const uint8_t *)entropy,
 		.entropy_size = 32,
@@ -139,6 +140,39 @@ TEST(a_setup_out_of_bounds_is_refused)
 	m = sound_setup();
 	m.volumes = relative;
 	expect_setup_refused(&m);
+}
+
+TEST(a_setup_may_have_the_root_behind_all_volumes)
+{
+	struct message_mount mounts[VOLUMES_MAX + 1];
+	struct message_setup m = sound_setup();
+	_cleanup_buffer_ struct buffer out = {0};
+
+	for (size_t i = 0; i < VOLUMES_MAX; i++)
+		mounts[i] = (struct message_mount){(char *)"/work", 0};
+	mounts[VOLUMES_MAX] = (struct message_mount){(char *)"/", MOUNT_ROOT | MOUNT_VIRTIOFS};
+	m.mounts = mounts;
+	m.mount_count = VOLUMES_MAX + 1;
+	message_setup_encode(&m, &out);
+	expect_exact(decode_setup, &out);
+}
+
+TEST(a_setup_with_a_root_out_of_its_place_is_refused)
+{
+	static const struct message_mount wrong[] = {{(char *)"/", MOUNT_ROOT},
+		{(char *)"/", MOUNT_ROOT | MOUNT_VIRTIOFS | MOUNT_READ_ONLY},
+		{(char *)"/root", MOUNT_ROOT | MOUNT_VIRTIOFS}};
+	struct message_mount mounts[] = {{(char *)"/", MOUNT_ROOT | MOUNT_VIRTIOFS}, {(char *)"/work", 0}};
+	struct message_setup m = sound_setup();
+
+	m.mounts = mounts;
+	m.mount_count = 2;
+	expect_setup_refused(&m); /* it is not the last */
+	m.mount_count = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		mounts[0] = wrong[i];
+		expect_setup_refused(&m);
+	}
 }
 
 TEST(a_setup_with_mounts_out_of_bounds_is_refused)
