@@ -11,19 +11,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/text.h"
-#include "vfs/fuse/operations.h"
+#include "vfs/fuse/message.h"
+#include "vfs/fuse/session.h"
 
 #define THREADS_DEFAULT 8u
-#define HEADER_BYTES    sizeof(struct fuse_in_header)
 
 struct fuse_server {
 	struct fuse_session_data data;
 	struct fuse_session *session;
 	unsigned threads;
 	bool mounted;
-	int fd; /* of a connection, or -1 */
+	int fd; /* of a connection, which is the session's; or -1 */
 };
 
 /* ---- a client behind a socket: messages begin with their length -------------------------------------- */
@@ -37,87 +35,36 @@ static ssize_t read_fully(int fd, char *bytes, size_t size)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n <= 0)
 			return -1;
-		if (n == 0) { /* the end, without a complaint of libfuse */
-			errno = ENODEV;
-			return -1;
-		}
 		have += (size_t)n;
 	}
 	return (ssize_t)size;
 }
 
-/* Whether setuid and setgid bits have to go with this request (Linux 5.12, fuse_kernel.h: KILL_SUIDGID). */
-static bool says_drop(const struct fuse_in_header *h, const void *body, size_t size)
-{
-	const struct fuse_write_in *w = body;
-	const struct fuse_setattr_in *s = body;
-	const struct fuse_open_in *o = body;
-	const struct fuse_create_in *c = body;
-
-	switch (h->opcode) {
-	case FUSE_WRITE:
-		return size >= sizeof *w && w->write_flags & FUSE_WRITE_KILL_SUIDGID;
-	case FUSE_SETATTR:
-		return size >= sizeof *s && s->valid & FATTR_KILL_SUIDGID;
-	case FUSE_OPEN:
-		return size >= sizeof *o && o->open_flags & FUSE_OPEN_KILL_SUIDGID;
-	case FUSE_CREATE:
-		return size >= sizeof *c && c->open_flags & FUSE_OPEN_KILL_SUIDGID;
-	default:
-		return false;
-	}
-}
-
-static void look_into(struct fuse_session_data *data, const void *bytes, size_t size)
-{
-	const struct fuse_in_header *h = bytes;
-	const struct fuse_init_in *i = (const void *)(h + 1);
-
-	data->drop = says_drop(h, h + 1, size - sizeof *h);
-	if (h->opcode == FUSE_INIT && size >= sizeof *h + sizeof *i && i->flags & FUSE_HANDLE_KILLPRIV_V2)
-		data->init = h->unique;
-}
-
-/* libfuse's answer to FUSE_INIT is amended. */
-static void amend(struct fuse_session_data *data, const struct iovec *vectors, int count)
-{
-	const struct fuse_out_header *h = vectors[0].iov_base;
-	struct fuse_init_out *i;
-
-	if (!data->init || vectors[0].iov_len != sizeof *h || h->unique != data->init)
-		return;
-	data->init = 0;
-	if (h->error || count < 2 || vectors[1].iov_len < sizeof *i)
-		return;
-	i = vectors[1].iov_base;
-	i->flags |= FUSE_HANDLE_KILLPRIV_V2;
-	data->privileges = true;
-}
-
-static ssize_t receive(int fd, void *bytes, size_t room, void *context)
+/* The next message; -1: that was all. */
+static ssize_t receive(int fd, char *bytes)
 {
 	uint32_t size;
 
 	if (read_fully(fd, bytes, sizeof size) < 0)
 		return -1;
 	memcpy(&size, bytes, sizeof size);
-	if (size < HEADER_BYTES || size > room) {
-		errno = ENODEV; /* nothing behind this makes sense */
-		return -1;
-	}
-	if (read_fully(fd, (char *)bytes + sizeof size, size - sizeof size) < 0)
-		return -1;
-	look_into(context, bytes, size);
-	return (ssize_t)size;
+	if (size < sizeof(struct fuse_in_header) || size > FUSE_MESSAGE_MAX)
+		return -1; /* nothing behind this makes sense */
+	return read_fully(fd, bytes + sizeof size, size - sizeof size) < 0 ? -1 : (ssize_t)size;
 }
 
-static ssize_t send_all(int fd, struct iovec *vectors, int count, void *context)
+struct socket_call {
+	struct fuse_call call;
+	int fd;
+};
+
+static ssize_t send_all(struct fuse_call *call, struct iovec *vectors, int count)
 {
+	int fd = ((struct socket_call *)call)->fd;
 	ssize_t total = 0;
 
-	amend(context, vectors, count);
 	while (count > 0) {
 		ssize_t n = writev(fd, vectors, count);
 
@@ -139,44 +86,35 @@ static ssize_t send_all(int fd, struct iovec *vectors, int count, void *context)
 	return total;
 }
 
-/* ---- start ------------------------------------------------------------------------------------------ */
-
-static int make_arguments(const struct fuse_options *o, struct fuse_args *args, struct error *err)
+/* A stream's messages are read by one thread: each read takes a length, then the rest. */
+static int serve_socket(struct fuse_server *s, struct error *err)
 {
-	_cleanup_free_ char *options = text_format(err, "fsname=%s,subtype=monocore%s%s",
-		o->name ? o->name : "monocore", o->allow_other ? ",allow_other" : "",
-		o->own_permissions ? "" : ",default_permissions");
+	struct socket_call call = {.call.send = send_all, .fd = s->fd};
+	_cleanup_free_ char *bytes = malloc(FUSE_MESSAGE_MAX);
+	ssize_t n;
 
-	if (!options)
-		return -ERROR_NO_MEMORY;
-	for (char *c = options; *c; c++) /* in options commas part them */
-		if (*c == '\\')
-			*c = '/';
-	if (fuse_opt_add_arg(args, "monocore") < 0 || fuse_opt_add_arg(args, "-o") < 0 ||
-		fuse_opt_add_arg(args, options) < 0)
+	if (!bytes)
 		return error_no_memory(err, "FUSE");
+	while (!fuse_session_exited(s->session) && (n = receive(s->fd, bytes)) > 0)
+		fuse_session_serve(s->session, &call.call, bytes, (size_t)n);
 	return 0;
 }
 
-static int start(struct vfs *fs, const struct fuse_options *o, struct fuse_server **out, struct error *err)
+/* ---- start ------------------------------------------------------------------------------------------ */
+
+/* fd: a connection, which becomes the session's; or -1. */
+static int start(
+	struct vfs *fs, const struct fuse_options *o, int fd, struct fuse_server **out, struct error *err)
 {
 	_cleanup_(cleanup_fuse_server) struct fuse_server *s = calloc(1, sizeof *s);
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int r;
 
 	if (!s)
 		return error_no_memory(err, "FUSE");
-	s->fd = -1;
+	s->fd = fd;
 	s->threads = o->threads ? o->threads : THREADS_DEFAULT;
-	s->data = (struct fuse_session_data){.fs = fs,
-		.timeout = (double)o->cache / (double)NANOSECONDS_PER_SECOND,
-		.keep = o->keep_contents || (fs->read_only && o->cache > 0)};
-	r = make_arguments(o, &args, err);
-	if (r == 0)
-		s->session = fuse_session_new(&args, &fuse_requests, sizeof fuse_requests, &s->data);
-	fuse_opt_free_args(&args);
-	if (r == 0 && !s->session)
-		r = error_set(err, ERROR_SYSTEM, "start a FUSE session");
+	fuse_session_prepare(&s->data, fs, o);
+	r = fuse_session_make(&s->data, o, fd, &s->session, err);
 	if (r == 0)
 		*out = TAKE_PTR(s);
 	return r;
@@ -203,7 +141,7 @@ int fuse_server_mount(struct vfs *fs, const char *directory, const struct fuse_o
 	int r = check_directory(directory, err);
 
 	if (r == 0)
-		r = start(fs, options, &s, err);
+		r = start(fs, options, -1, &s, err);
 	if (r < 0)
 		return r;
 	if (fuse_session_mount(s->session, directory) < 0)
@@ -217,19 +155,11 @@ int fuse_server_mount(struct vfs *fs, const char *directory, const struct fuse_o
 int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *options, struct fuse_server **out,
 	struct error *err)
 {
-	static const struct fuse_custom_io io = {.read = receive, .writev = send_all};
-	_cleanup_(cleanup_fuse_server) struct fuse_server *s = NULL;
-	int r = start(fs, options, &s, err);
+	int r = start(fs, options, fd, out, err);
 
-	if (r < 0) {
+	if (r < 0)
 		close(fd);
-		return r;
-	}
-	s->fd = fd;
-	if (fuse_session_custom_io(s->session, &io, fd) < 0)
-		return error_set(err, ERROR_SYSTEM, "start a FUSE session");
-	*out = TAKE_PTR(s);
-	return 0;
+	return r;
 }
 
 /* ---- run and end ------------------------------------------------------------------------------------ */
@@ -239,18 +169,15 @@ int fuse_server_run(struct fuse_server *s, struct error *err)
 	struct fuse_loop_config *config;
 	int r;
 
-	/* A stream's messages are read by one thread: each read takes a length, then the rest. */
-	if (s->fd >= 0) {
-		r = fuse_session_loop(s->session);
-	} else {
-		config = fuse_loop_cfg_create();
-		if (!config)
-			return error_no_memory(err, "FUSE");
-		fuse_loop_cfg_set_max_threads(config, s->threads);
-		fuse_loop_cfg_set_idle_threads(config, s->threads);
-		r = fuse_session_loop_mt(s->session, config);
-		fuse_loop_cfg_destroy(config);
-	}
+	if (s->fd >= 0)
+		return serve_socket(s, err);
+	config = fuse_loop_cfg_create();
+	if (!config)
+		return error_no_memory(err, "FUSE");
+	fuse_loop_cfg_set_max_threads(config, s->threads);
+	fuse_loop_cfg_set_idle_threads(config, s->threads);
+	r = fuse_session_loop_mt(s->session, config);
+	fuse_loop_cfg_destroy(config);
 	return r < 0 ? error_errno(err, -r, "serve FUSE") : 0;
 }
 
@@ -278,7 +205,5 @@ void fuse_server_free(struct fuse_server *s)
 		fuse_session_unmount(s->session);
 	if (s->session)
 		fuse_session_destroy(s->session);
-	if (s->fd >= 0)
-		close(s->fd);
 	free(s);
 }

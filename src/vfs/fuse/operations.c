@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "vfs/fuse/session.h"
 
 #define DIRECTORY_BYTES_MAX (1u << 20)
 
@@ -97,7 +98,7 @@ static void drop_privileges(fuse_req_t request, uint64_t ino)
 
 	if (!data->privileges)
 		return;
-	if (data->drop)
+	if (fuse_call_drops())
 		vfs_setattr(data->fs, &who, ino, VFS_NO_HANDLE, &values, VFS_CLEAR_PRIVILEGES, &a);
 	else
 		vfs_removexattr(data->fs, ino, "security.capability");
@@ -190,7 +191,7 @@ static void on_setattr(
 					 .size = (uint64_t)s->st_size,
 					 .atime = {s->st_atim.tv_sec, (uint32_t)s->st_atim.tv_nsec},
 					 .mtime = {s->st_mtim.tv_sec, (uint32_t)s->st_mtim.tv_nsec}};
-	unsigned what = set_of(set) | (data_of(request)->drop ? VFS_CLEAR_PRIVILEGES : 0u);
+	unsigned what = set_of(set) | (fuse_call_drops() ? VFS_CLEAR_PRIVILEGES : 0u);
 	int r = vfs_setattr(fs_of(request), &who, ino, handle_of(info), &values, what, &a);
 	struct stat now;
 
@@ -198,7 +199,7 @@ static void on_setattr(
 		reply(request, r);
 		return;
 	}
-	if (what & VFS_SET_SIZE && !data_of(request)->drop)
+	if (what & VFS_SET_SIZE && !fuse_call_drops())
 		drop_privileges(request, ino);
 	now = stat_of(&a);
 	fuse_reply_attr(request, &now, data_of(request)->timeout);

@@ -14,10 +14,8 @@ struct fuse_session_data {
 	double timeout; /* seconds for which names and attributes may be kept */
 	/* Setuid and setgid bits and security.capability go with writes and truncations: here, where the
 	 * client's kernel can leave it to us, else it asks for the attribute before each write. libfuse 3.14
-	 * knows nothing of this; fuse.c looks into the messages, for which there has to be one thread. */
+	 * knows nothing of this; session.c looks into the messages. */
 	bool privileges; /* it is left to us */
-	bool drop;       /* the request that is being served says so of the bits */
-	uint64_t init;   /* the unique number of FUSE_INIT; 0: it did not offer it */
 	bool keep;       /* fuse_options.keep_contents, or what is served does not change */
 };
 
