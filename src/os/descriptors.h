@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#define DESCRIPTORS_MAX 4
+#define DESCRIPTORS_MAX 8
 
 /* Sends bytes and descriptors as one message. 0, or -1 with errno. */
 int descriptors_send(int socket, const void *bytes, size_t n, const int *fds, int count);
