@@ -140,6 +140,12 @@ struct monocore_sandbox_options {
 	 * makes at its first use. PATH is where it is in the sandbox. Options: ro, rw (the default), squash
 	 * (owners that are set inside are not kept). NULL-terminated; NULL: none */
 	const char *const *volumes;
+	/* How they come into the sandbox: "fuse" (NULL), or "virtiofs": faster, but the machine boots where
+	 * others are cloned, and only the engine qemu has it. */
+	const char *volume_driver;
+	/* "disk" (NULL): what the sandbox writes goes to a disk of its own; "overlay": into a directory of
+	 * this host, over virtiofs. */
+	const char *rootfs;
 };
 #define MONOCORE_SANDBOX_OPTIONS_INIT \
 	{ \

@@ -174,6 +174,12 @@ static int commit(struct monocore *mc, const char *sandbox, const char *image,
 		r = resolve_name(mc, image, &name, err);
 	if (r == 0)
 		r = find_sandbox(mc, sandbox, &d, &record, err);
+	if (r == 0 && record_has_overlay(&record))
+		r = error_set(err, ERROR_UNAVAILABLE,
+			"its root file system is an overlay of the host's (--rootfs overlay), whose changes "
+			"are not "
+			"told as a layer; use a sandbox with a disk, or copy out what is wanted with "
+			"'monocore cp'");
 	if (r == 0)
 		r = begin(mc, &record, &store, &c, err);
 	meter.commit = c;

@@ -63,6 +63,8 @@ static int create(
 		.env = o->env,
 		.labels = o->labels,
 		.volumes = o->volumes,
+		.volume_driver = o->volume_driver,
+		.rootfs = o->rootfs,
 		.cpus = o->cpus,
 		.memory = o->memory,
 		.disk = o->disk,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -172,11 +173,30 @@ static int set_mounts(
 	return result < 0 ? result : volume_check_targets(r->mounts, r->mount_count, err);
 }
 
+static bool wants_overlay(const struct provision_options *o)
+{
+	return o->rootfs && !strcmp(o->rootfs, RECORD_OVERLAY);
+}
+
+/* What the guest's file systems come by; check_drivers() has judged it. */
+static int set_drivers(struct record *r, const struct provision_options *o, struct error *err)
+{
+	enum volume_driver driver;
+	int result = volume_driver_parse(o->volume_driver, &driver, err);
+
+	if (result == 0)
+		result = set_text(
+			&r->volume_driver, driver == VOLUME_DRIVER_SERIAL ? "" : o->volume_driver, NULL, err);
+	return result < 0 ? result : set_text(&r->rootfs, wants_overlay(o) ? RECORD_OVERLAY : "", NULL, err);
+}
+
 static int fill_record(struct record *r, const struct provision_options *o, const struct image *image,
 	const char *id, struct error *err)
 {
 	int result = set_names(r, o, id, err);
 
+	if (result == 0)
+		result = set_drivers(r, o, err);
 	if (result == 0)
 		result = set_limits(r, o, err);
 	if (result == 0)
@@ -205,7 +225,9 @@ static int make_disk(const struct directory *d, const struct record *r, struct e
 	struct ext4_options options = {.size = r->disk, .journal = is_kept(r)};
 	_cleanup_fd_ int fd = -1;
 
-	if (r->read_only && !record_has_staged(r))
+	if (record_has_overlay(r) && mkdirat(d->fd, RECORD_OVERLAY, 0700) < 0)
+		return error_errno(err, errno, "make the sandbox's overlay");
+	if (!record_has_disk(r))
 		return 0;
 	fd = fs_open(d->fd, "disk", O_RDWR | O_CREAT | O_EXCL, 0600, err);
 	if (fd < 0)
@@ -251,6 +273,30 @@ static int fill_directory(const struct home *home, const struct provision_option
 	return r;
 }
 
+static int check_drivers(const struct provision_options *o, struct error *err)
+{
+	enum volume_driver driver;
+	int r = volume_driver_parse(o->volume_driver, &driver, err);
+
+	if (r < 0)
+		return r;
+	if (driver == VOLUME_DRIVER_NFS)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"volume driver nfs: not yet available in this version; fuse and virtiofs are");
+	if (o->rootfs && *o->rootfs && strcmp(o->rootfs, "disk") && !wants_overlay(o))
+		return error_set(err, ERROR_USAGE, "rootfs '%s': there is disk and overlay", o->rootfs);
+	if (wants_overlay(o) && o->disk)
+		return error_set(err, ERROR_USAGE,
+			"a size of the disk: with rootfs overlay there is none; what the sandbox writes goes "
+			"into a "
+			"directory of this host, and takes what that has");
+	if (o->engine && !strcmp(o->engine, "krun") && (wants_overlay(o) || driver == VOLUME_DRIVER_VIRTIOFS))
+		return error_set(err, ERROR_UNAVAILABLE,
+			"%s: the engine krun has no virtiofs of ours: use the engine qemu",
+			wants_overlay(o) ? "rootfs overlay" : "volume driver virtiofs");
+	return 0;
+}
+
 /* What makes no sense is said before an image is pulled. */
 static int check_volumes(const struct provision_options *o, struct error *err)
 {
@@ -278,6 +324,8 @@ int provision(const struct home *home, const struct provision_options *o, struct
 	int r = home_check_space(home, err);
 
 	*d = (struct directory)DIRECTORY_NONE;
+	if (r == 0)
+		r = check_drivers(o, err);
 	if (r == 0)
 		r = check_volumes(o, err);
 	if (r == 0)

@@ -14,7 +14,8 @@ struct provision_options {
 	const char *image, *platform;
 	struct command_wishes wishes;
 	const char *name, *workdir, *user, *hostname, *stop_signal,
-		*engine; /* NULL: the image's or a default */
+		*engine,                 /* NULL: the image's or a default */
+		*volume_driver, *rootfs; /* as in the record */
 	const char *const *env, *const *labels;
 	const char *const *volumes;        /* as volume_parse() has them */
 	uint64_t cpus, memory, disk, pids; /* 0: a default */

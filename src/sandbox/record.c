@@ -48,6 +48,16 @@ bool record_has_staged(const struct record *r)
 	return false;
 }
 
+bool record_has_overlay(const struct record *r)
+{
+	return r->rootfs && !strcmp(r->rootfs, RECORD_OVERLAY);
+}
+
+bool record_has_disk(const struct record *r)
+{
+	return record_has_staged(r) || (!r->read_only && !record_has_overlay(r));
+}
+
 void record_free(struct record *r)
 {
 	for (uint32_t i = 0; i < r->mount_count; i++)

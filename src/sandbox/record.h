@@ -6,6 +6,7 @@
  *   state.json    struct status: how it stands. Written by its supervisor
  *   lock          held (flock) by whoever works on it: its supervisor for as long as it runs
  *   disk          the ext4 of its upper, and of what is staged
+ *   overlay/      in place of its upper: upper/ and work/ of a root that is an overlay of the host's
  *   log/          its output (output.h)
  *   control       the supervisor's socket (control.h)
  *   discard       there when the sandbox is to be removed once it stops, whatever it holds
@@ -40,6 +41,8 @@
 	X(hostname, TEXT) \
 	X(machine_id, TEXT) \
 	X(engine, TEXT) \
+	X(volume_driver, TEXT) /* "" (FUSE over the port of volumes), "virtiofs" or "nfs" */ \
+	X(rootfs, TEXT)        /* "" (image and disk, joined by the guest's kernel) or "overlay" */ \
 	X(version, NUMBER) \
 	X(stop_signal, NUMBER) \
 	X(cpus, NUMBER) \
@@ -103,6 +106,14 @@ struct status {
 };
 
 bool record_has_staged(const struct record *r);
+
+/* Its root is an overlay that the host serves. */
+#define RECORD_OVERLAY "overlay"
+bool record_has_overlay(const struct record *r);
+
+/* Something of it is written to a disk. */
+bool record_has_disk(const struct record *r);
+
 void record_free(struct record *r);
 void status_free(struct status *s);
 static inline void cleanup_record(struct record *r)

@@ -162,6 +162,21 @@ int volume_parse(const char *text, struct record_mount *m, struct error *err)
 	return 0;
 }
 
+int volume_driver_parse(const char *text, enum volume_driver *driver, struct error *err)
+{
+	*driver = VOLUME_DRIVER_SERIAL;
+	if (!text || !*text || !strcmp(text, "fuse") || !strcmp(text, "serial"))
+		return 0;
+	if (!strcmp(text, "virtiofs"))
+		*driver = VOLUME_DRIVER_VIRTIOFS;
+	else if (!strcmp(text, "nfs"))
+		*driver = VOLUME_DRIVER_NFS;
+	else
+		return error_set(
+			err, ERROR_USAGE, "volume driver '%s': there is fuse, virtiofs and nfs", text);
+	return 0;
+}
+
 static int by_target(const void *a, const void *b)
 {
 	return strcmp(((const struct record_mount *)a)->target, ((const struct record_mount *)b)->target);

@@ -18,6 +18,16 @@
  * UNAVAILABLE. */
 int volume_parse(const char *text, struct record_mount *m, struct error *err);
 
+/* How volumes come into the sandbox. */
+enum volume_driver {
+	VOLUME_DRIVER_SERIAL, /* FUSE over the port of volumes (codec/volume.h) */
+	VOLUME_DRIVER_VIRTIOFS,
+	VOLUME_DRIVER_NFS
+};
+
+/* "virtiofs", "nfs", or, for the first, "fuse", "serial", "" or NULL; USAGE. */
+int volume_driver_parse(const char *text, enum volume_driver *driver, struct error *err);
+
 /* Judges all of a sandbox together and puts outer targets before inner ones. USAGE. */
 int volume_check_targets(struct record_mount *mounts, uint32_t count, struct error *err);
 

@@ -3,8 +3,8 @@
  * What mcrun and `mcfs volumes` agree on. mcfs is started before mcrun gives up the file system, and has one
  * end of a SOCK_SEQPACKET on descriptor 3. It is given the directories once, and starts a server for one of
  * them whenever it is asked to: a child with nothing but that directory and one end of a stream socket, on
- * which it speaks FUSE (docs/formats/volume.md) after one greeting. Both are of one build: structs travel as
- * they are.
+ * which it speaks FUSE (docs/formats/volume.md), or vhost-user, after one greeting. Both are of one build:
+ * structs travel as they are.
  */
 #pragma once
 
@@ -13,15 +13,18 @@
 #define VOLUME_SERVER_FD 3
 
 enum volume_server_what {
-	VOLUME_SERVER_ADD = 1,  /* with the descriptor of a directory: the next number, from 0 */
+	VOLUME_SERVER_ADD = 1,  /* with the descriptor of a directory, or what flags say: the next number */
 	VOLUME_SERVER_START = 2 /* number; answered by struct volume_server_started */
 };
 
 enum volume_server_flags {
 	VOLUME_SERVER_READ_ONLY = 1,
-	VOLUME_SERVER_SQUASH = 2, /* owners are not kept (NATIVE_SQUASH) */
-	VOLUME_SERVER_RESUME = 4, /* of START: there was another before */
-	VOLUME_SERVER_STAGED = 64 /* with READ_ONLY: the client sees the directory as it once saw it */
+	VOLUME_SERVER_SQUASH = 2,    /* owners are not kept (NATIVE_SQUASH) */
+	VOLUME_SERVER_RESUME = 4,    /* of START: there was another before */
+	VOLUME_SERVER_STAGED = 64,   /* with READ_ONLY: the client sees the directory as it once saw it */
+	VOLUME_SERVER_VIRTIOFS = 32, /* it speaks vhost-user */
+	VOLUME_SERVER_OVERLAY = 128  /* a second descriptor comes along, an image (EROFS): served are the
+				      * changes in the directory over it; read-only: the image alone */
 };
 
 struct volume_server_request {

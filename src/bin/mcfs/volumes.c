@@ -24,6 +24,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "bin/mcfs/confine.h"
+#include "bin/mcfs/overlay.h"
 #include "codec/volume.h"
 #include "os/descriptors.h"
 #include "os/landlock.h"
@@ -31,25 +32,26 @@
 #include "vfs/fuse/fuse.h"
 #include "vfs/native/native.h"
 #include "vfs/resume/resume.h"
+#include "vfs/virtiofs/virtiofs.h"
 
 #define DIRECTORY   3 /* of a server */
 #define CONNECTION  4
+#define IMAGE       5
 #define FAR_AWAY    64   /* a descriptor number that is none of these */
 #define DESCRIPTORS 4096 /* files that a guest may have open, and those that are known */
 
-/* An overlay does not bear it that what lies below it changes. */
-#define STAGED_CACHE (365 * 24 * 3600 * NANOSECONDS_PER_SECOND)
+#define FOREVER (365 * 24 * 3600 * NANOSECONDS_PER_SECOND)
 
 #define END_TIME MILLISECONDS(2000) /* for killed servers to be gone: one may hang in the kernel */
 
 struct keeper {
 	uint32_t count;
-	int children;                /* a signalfd */
-	pid_t pids[2 * VOLUMES_MAX]; /* of servers that have not been waited for; 0: none */
+	int children;                      /* a signalfd */
+	pid_t pids[2 * (VOLUMES_MAX + 1)]; /* of servers that have not been waited for; 0: none */
 	struct {
-		int directory;
+		int directory, image; /* image: or -1 */
 		uint32_t flags;
-	} volumes[VOLUMES_MAX];
+	} volumes[VOLUMES_MAX + 1];
 };
 
 /* ---- a server ------------------------------------------------------------------------------------------ */
@@ -59,14 +61,19 @@ static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
 	const struct native_options o = {.directory = DIRECTORY,
 		.owners = flags & VOLUME_SERVER_SQUASH ? NATIVE_SQUASH : NATIVE_OVERRIDE,
 		.read_only = flags & VOLUME_SERVER_READ_ONLY};
-	int r = native_new(&o, fs, err);
+	int r;
 
+	if (flags & VOLUME_SERVER_OVERLAY)
+		return mcfs_open_overlay(flags & VOLUME_SERVER_READ_ONLY ? -1 : DIRECTORY, IMAGE, fs, err);
+	r = native_new(&o, fs, err);
 	return r == 0 && flags & VOLUME_SERVER_RESUME ? resume_new(*fs, fs, err) : r;
 }
 
 static int prepare(uint32_t flags, struct vfs **fs, struct error *err)
 {
-	unsigned rights = LANDLOCK_READ | (flags & VOLUME_SERVER_READ_ONLY ? 0u : LANDLOCK_WRITE);
+	bool image_alone = flags & VOLUME_SERVER_OVERLAY && flags & VOLUME_SERVER_READ_ONLY;
+	unsigned rights =
+		image_alone ? 0u : LANDLOCK_READ | (flags & VOLUME_SERVER_READ_ONLY ? 0u : LANDLOCK_WRITE);
 	int directory = mcfs_isolate(DIRECTORY), r;
 
 	if (directory != DIRECTORY && (dup2(directory, DIRECTORY) < 0 || close(directory) < 0))
@@ -95,12 +102,38 @@ static void set_limits(void)
 	setrlimit(RLIMIT_NOFILE, &l);
 }
 
+static int serve_fuse(struct vfs *fs, const struct fuse_options *o)
+{
+	struct fuse_server *server;
+	struct error err;
+
+	return fuse_server_connect(fs, CONNECTION, o, &server, &err) == 0 &&
+			       fuse_server_run(server, &err) == 0
+		       ? 0
+		       : 1;
+}
+
+static int serve_virtiofs(struct vfs *fs, const struct fuse_options *o)
+{
+	struct virtiofs_server *server;
+	struct error err;
+
+	return virtiofs_server_new(fs, CONNECTION, o, &server, &err) == 0 &&
+			       virtiofs_server_run(server, &err) == 0
+		       ? 0
+		       : 1;
+}
+
+/* The guest's own overlay does not bear it that what lies below it changes; what is over an image nobody but
+ * the guest changes. */
+static uint64_t cache_of(uint32_t flags)
+{
+	return flags & (VOLUME_SERVER_STAGED | VOLUME_SERVER_OVERLAY) ? FOREVER : NANOSECONDS_PER_SECOND;
+}
+
 static int serve(uint32_t flags)
 {
-	const struct fuse_options o = {.name = "volume",
-		.cache = flags & VOLUME_SERVER_STAGED ? STAGED_CACHE : NANOSECONDS_PER_SECOND,
-		.keep_contents = true};
-	struct fuse_server *server;
+	const struct fuse_options o = {.name = "volume", .cache = cache_of(flags), .keep_contents = true};
 	struct error err = {0};
 	struct vfs *fs;
 
@@ -109,23 +142,33 @@ static int serve(uint32_t flags)
 	set_limits();
 	if (greet(prepare(flags, &fs, &err), &err) < 0)
 		return 1;
-	return fuse_server_connect(fs, CONNECTION, &o, &server, &err) == 0 &&
-			       fuse_server_run(server, &err) == 0
-		       ? 0
-		       : 1;
+	return flags & VOLUME_SERVER_VIRTIOFS ? serve_virtiofs(fs, &o) : serve_fuse(fs, &o);
 }
 
-static _Noreturn void become_server(int directory, int connection, uint32_t flags, pid_t parent)
+/* Its descriptors, and no others. */
+static bool keep_descriptors(int directory, int connection, int image)
 {
-	int far_directory = fcntl(directory, F_DUPFD_CLOEXEC, FAR_AWAY);
-	int far_connection = fcntl(connection, F_DUPFD_CLOEXEC, FAR_AWAY);
+	const int wanted[] = {directory, connection, image};
+	unsigned last = image < 0 ? CONNECTION : IMAGE;
+	int far[ARRAY_SIZE(wanted)];
+
+	for (unsigned i = 0; i + DIRECTORY <= last; i++)
+		if ((far[i] = fcntl(wanted[i], F_DUPFD_CLOEXEC, FAR_AWAY)) < 0)
+			return false;
+	for (unsigned i = 0; i + DIRECTORY <= last; i++)
+		if (dup2(far[i], (int)i + DIRECTORY) < 0)
+			return false;
+	return syscall(SYS_close_range, last + 1, ~0U, 0) == 0;
+}
+
+static _Noreturn void become_server(int directory, int connection, int image, uint32_t flags, pid_t parent)
+{
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || dup2(far_directory, DIRECTORY) < 0 ||
-		dup2(far_connection, CONNECTION) < 0 || syscall(SYS_close_range, CONNECTION + 1, ~0U, 0) < 0)
+	if (getppid() != parent || !keep_descriptors(directory, connection, image))
 		_exit(1);
 	_exit(serve(flags));
 }
@@ -154,7 +197,7 @@ static int start_server(struct keeper *k, const struct volume_server_request *q)
 	theirs = ends[1];
 	*pid = fork();
 	if (*pid == 0)
-		become_server(k->volumes[q->number].directory, theirs,
+		become_server(k->volumes[q->number].directory, theirs, k->volumes[q->number].image,
 			k->volumes[q->number].flags | (q->flags & VOLUME_SERVER_RESUME), self);
 	/* It has not been waited for: the pid is still its own. */
 	pid_fd = *pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *pid, 0);
@@ -168,19 +211,20 @@ static int start_server(struct keeper *k, const struct volume_server_request *q)
 static int answer(struct keeper *k)
 {
 	struct volume_server_request q;
-	int fd, count = 1;
-	ssize_t n = descriptors_receive(VOLUME_SERVER_FD, &q, sizeof q, &fd, &count);
+	int fds[2], count = 2;
+	ssize_t n = descriptors_receive(VOLUME_SERVER_FD, &q, sizeof q, fds, &count);
 
 	if (n != sizeof q)
 		return -1;
-	if (q.what == VOLUME_SERVER_ADD && count == 1 && k->count < VOLUMES_MAX) {
-		k->volumes[k->count].directory = fd;
-		k->volumes[k->count++].flags =
-			q.flags & (VOLUME_SERVER_READ_ONLY | VOLUME_SERVER_SQUASH | VOLUME_SERVER_STAGED);
+	if (q.what == VOLUME_SERVER_ADD && count == (q.flags & VOLUME_SERVER_OVERLAY ? 2 : 1) &&
+		k->count < ARRAY_SIZE(k->volumes)) {
+		k->volumes[k->count].directory = fds[0];
+		k->volumes[k->count].image = count == 2 ? fds[1] : -1;
+		k->volumes[k->count++].flags = q.flags & ~(uint32_t)VOLUME_SERVER_RESUME;
 		return 0;
 	}
-	if (count == 1)
-		close(fd);
+	for (int i = 0; i < count; i++)
+		close(fds[i]);
 	return q.what == VOLUME_SERVER_START && q.number < k->count ? start_server(k, &q) : -1;
 }
 

@@ -11,6 +11,7 @@
 
 static const char *const engines[] = {"auto", "qemu", "krun", NULL};
 static const char *const volume_drivers[] = {"fuse", "virtiofs", "nfs", NULL};
+static const char *const roots[] = {"disk", "overlay", NULL};
 static const char *const pull_choices[] = {"missing", "always", "never", NULL};
 
 #define FIELD(name) offsetof(struct tmp_options, name)
@@ -65,6 +66,9 @@ const struct option_spec tmp_option_rows[] = {
 		"mount a directory, such as ./src, or a volume by its name"},
 	{"volume-driver", 0, OPTION_CHOICE, "DRIVER", FIELD(volume_driver),
 		"how volumes come into the sandbox; default: fuse", volume_drivers},
+	{"rootfs", 0, OPTION_CHOICE, "KIND", FIELD(rootfs),
+		"where what it writes goes: disk, the default, or overlay, a directory of this host's",
+		roots},
 	{"port", 'p', OPTION_LATER, "[ADDRESS:]PORT:PORT", 0, "forward a port"},
 	{"reach", 0, OPTION_LATER, "SCOPE", 0, "what it may reach: none, local, public, any"},
 	{NULL},
@@ -187,10 +191,6 @@ static int check_values(const struct tmp_options *given, struct error *err)
 
 	if (given->pids == 0)
 		return error_set(err, ERROR_USAGE, "--pids: a sandbox needs at least one process");
-	if (given->volume_driver && strcmp(given->volume_driver, "fuse") != 0)
-		return error_set(err, ERROR_UNAVAILABLE,
-			"--volume-driver %s: not yet available in this version; fuse is",
-			given->volume_driver);
 	if (given->stop_signal)
 		return signal_parse(given->stop_signal, "--stop-signal", &number, err);
 	return 0;
@@ -214,6 +214,8 @@ static void copy_values(struct monocore_sandbox_options *o, const struct tmp_opt
 	o->pull = pull_policy(given->pull);
 	o->plain_http = given->plain_http;
 	o->engine = given->engine;
+	o->volume_driver = given->volume_driver;
+	o->rootfs = given->rootfs;
 	o->cpus = (unsigned)given->cpus;
 	o->memory = given->memory;
 	o->disk = given->disk;

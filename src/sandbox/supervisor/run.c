@@ -16,6 +16,7 @@
 /* What the guest's clock was set to at its start may have been old when it came, and clocks drift. */
 #define CLOCK_FIRST_MS 1000
 #define CLOCK_EVERY_MS 300000
+#define SHARES_LOST_MS 1000 /* for the machine to have ended as well: that ends the servers, too */
 
 static void on_agent(uv_poll_t *handle, int status, int events)
 {
@@ -73,6 +74,27 @@ static void on_volumes(uv_poll_t *handle, int status, int events)
 		else
 			supervisor_note(s, "%s", news.text);
 	supervisor_watch(s);
+}
+
+static void on_lost_share(uv_timer_t *timer)
+{
+	struct supervisor *s = timer->data;
+	bool runs = s->phase == PHASE_RUNNING || s->stop_step == STOP_ASKED || s->stop_step == STOP_KILLED;
+	struct error why;
+
+	if (runs && shares_lost(s->shares, &why))
+		supervisor_fail(s, &why);
+	supervisor_watch(s);
+}
+
+static void on_shares(uv_poll_t *handle, int status, int events)
+{
+	struct supervisor *s = handle->data;
+
+	(void)status;
+	(void)events;
+	uv_poll_stop(handle);
+	uv_timer_start(&s->shares_timer, on_lost_share, SHARES_LOST_MS, 0);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -143,6 +165,8 @@ int supervisor_loop(struct supervisor *s, struct error *err)
 	watch_fd(s, &s->console_poll, s->console.fd, on_console);
 	if (s->volumes)
 		watch_fd(s, &s->volumes_poll, volumes_news_fd(s->volumes), on_volumes);
+	if (s->shares)
+		watch_fd(s, &s->shares_poll, shares_watch_fd(s->shares), on_shares);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		uv_signal_init(&s->loop, &s->signals[i]);
 		s->signals[i].data = s;
@@ -220,7 +244,8 @@ int supervise(const struct supervise_options *options, struct error *err)
 		return error_set(err, ERROR_SYSTEM, "make an event loop");
 	uv_timer_init(&s.loop, &s.stop_timer);
 	uv_timer_init(&s.loop, &s.clock_timer);
-	s.stop_timer.data = s.clock_timer.data = &s;
+	uv_timer_init(&s.loop, &s.shares_timer);
+	s.stop_timer.data = s.clock_timer.data = s.shares_timer.data = &s;
 	if (!client_add(&s, options->client, err))
 		return -ERROR_LIMIT;
 	r = supervisor_start(&s, err);

@@ -31,7 +31,7 @@
 
 static int open_disk(struct supervisor *s, struct error *err)
 {
-	if (s->record.read_only && !record_has_staged(&s->record))
+	if (!record_has_disk(&s->record))
 		return 0;
 	s->disk_fd = fs_open(s->directory.fd, "disk", O_RDWR | O_NOFOLLOW, 0, err);
 	return s->disk_fd < 0 ? s->disk_fd : 0;
@@ -87,9 +87,17 @@ struct boot {
 static int boot(void *context, const struct root *root, struct error *err)
 {
 	struct boot *b = context;
+	struct supervisor *s = b->supervisor;
+	int r = 0;
 
 	b->config.image_fd = root->fd;
-	return vm_start(b->supervisor->engine, &b->config, &b->supervisor->vm, err);
+	if (!s->upper_only && !s->shares)
+		r = shares_open(&s->home, s->directory.fd, root->fd, &s->record, &s->shares, err);
+	b->config.shares = shares_list(s->shares, &b->config.share_count);
+	if (r == 0)
+		r = vm_start(s->engine, &b->config, &s->vm, err);
+	shares_connected(s->shares);
+	return r;
 }
 
 static int start_vm(struct supervisor *s, struct error *err)
@@ -131,6 +139,7 @@ static void stop_vm(struct supervisor *s)
 	peer_close(&s->agent);
 	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
+	shares_close(TAKE_PTR(s->shares));
 	console_close(&s->console);
 }
 
@@ -151,6 +160,22 @@ static uint32_t mount_flags(const struct record_mount *m)
 	return (m->read_only ? MOUNT_READ_ONLY : 0u) | (m->stage ? MOUNT_STAGED : 0u);
 }
 
+/* The volumes, and behind them the root, where it is one. */
+static uint32_t list_mounts(const struct supervisor *s, struct message_mount mounts[VOLUMES_MAX + 1])
+{
+	const uint32_t driver = s->volumes ? 0 : MOUNT_VIRTIOFS;
+	uint32_t n = 0;
+
+	if (s->upper_only)
+		return 0;
+	for (; n < s->record.mount_count; n++)
+		mounts[n] = (struct message_mount){
+			s->record.mounts[n].target, driver | mount_flags(&s->record.mounts[n])};
+	if (record_has_overlay(&s->record))
+		mounts[n++] = (struct message_mount){(char *)"/", MOUNT_VIRTIOFS | MOUNT_ROOT};
+	return n;
+}
+
 static int send_setup(struct supervisor *s, struct error *err)
 {
 	_cleanup_free_ char *hosts = text_format(err,
@@ -158,7 +183,7 @@ static int send_setup(struct supervisor *s, struct error *err)
 		s->record.hostname);
 	_cleanup_buffer_ struct buffer payload = {0};
 	uint8_t entropy[ENTROPY_SIZE];
-	struct message_mount mounts[VOLUMES_MAX];
+	struct message_mount mounts[VOLUMES_MAX + 1];
 	char boot_id[37];
 	struct message_setup m = {.entropy = entropy,
 		.entropy_size = sizeof entropy,
@@ -174,11 +199,8 @@ static int send_setup(struct supervisor *s, struct error *err)
 		.resolv_conf = (char *)"# this sandbox has no name server\n",
 		.volumes = s->record.volumes,
 		.mounts = mounts,
-		.mount_count = s->volumes ? s->record.mount_count : 0};
+		.mount_count = list_mounts(s, mounts)};
 
-	for (uint32_t i = 0; i < m.mount_count; i++)
-		mounts[i] =
-			(struct message_mount){s->record.mounts[i].target, mount_flags(&s->record.mounts[i])};
 	if (!hosts)
 		return -ERROR_NO_MEMORY;
 	if (getrandom(entropy, sizeof entropy, 0) != sizeof entropy)
@@ -230,6 +252,8 @@ static int next_message(
 
 		if (s->clients->owner && peer_is_gone(&s->clients->peer))
 			return error_set(err, ERROR_START, "nobody waits for the sandbox any more");
+		if (shares_lost(s->shares, err))
+			return -ERROR_CLOSED;
 		r = peer_wait(&s->agent, f, look < deadline ? look : deadline, err);
 	} while (r == -ERROR_TIMEOUT && clock_monotonic() < deadline);
 	if (r == -ERROR_INVALID)

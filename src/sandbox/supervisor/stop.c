@@ -249,6 +249,7 @@ void supervisor_cleanup(struct supervisor *s)
 	peer_close(&s->agent);
 	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
+	shares_close(TAKE_PTR(s->shares));
 	free_streams(s);
 	output_close(TAKE_PTR(s->output));
 	root_close(&s->root);

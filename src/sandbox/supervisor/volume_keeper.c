@@ -40,6 +40,12 @@ int keeper_start(struct keeper *k, struct error *err)
 	return r;
 }
 
+uint32_t keeper_flags(const struct record_mount *m)
+{
+	return (m->read_only ? VOLUME_SERVER_READ_ONLY : 0u) | (m->squash ? VOLUME_SERVER_SQUASH : 0u) |
+	       (m->stage ? VOLUME_SERVER_READ_ONLY | VOLUME_SERVER_STAGED : 0u);
+}
+
 int keeper_add(struct keeper *k, uint32_t number, uint32_t flags, const int *fds, int count,
 	const char *target, struct error *err)
 {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "sandbox/record.h"
 
 struct keeper {
 	pid_t pid; /* -1: it was not started */
@@ -16,6 +17,9 @@ struct keeper {
 #define KEEPER_NONE ((struct keeper){-1, -1})
 
 int keeper_start(struct keeper *k, struct error *err);
+
+/* Of enum volume_server_flags: what a volume asks for. */
+uint32_t keeper_flags(const struct record_mount *m);
 
 /* Gives it what the next server serves: number is the count of those before, flags enum volume_server_flags,
  * fds what these ask for. The descriptors stay the caller's. `target` is for the message. */

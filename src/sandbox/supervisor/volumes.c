@@ -25,12 +25,10 @@ CLEANUP_DEFINE(volumes, struct volumes, volumes_close);
 static int give_directory(
 	struct volumes *v, const struct home *home, const struct record_mount *m, struct error *err)
 {
-	const uint32_t flags = (m->read_only ? VOLUME_SERVER_READ_ONLY : 0u) |
-			       (m->squash ? VOLUME_SERVER_SQUASH : 0u) |
-			       (m->stage ? VOLUME_SERVER_READ_ONLY | VOLUME_SERVER_STAGED : 0u);
 	_cleanup_fd_ int directory = volume_open(home, m, err);
-	int r = directory < 0 ? directory
-			      : keeper_add(&v->keeper, v->count, flags, &directory, 1, m->target, err);
+	int r = directory < 0
+			? directory
+			: keeper_add(&v->keeper, v->count, keeper_flags(m), &directory, 1, m->target, err);
 
 	if (r < 0)
 		return r;
@@ -103,11 +101,13 @@ static struct volumes *new_volumes(struct error *err)
 int volumes_open(const struct home *home, const struct record *r, struct volumes **out, struct error *err)
 {
 	_cleanup_(cleanup_volumes) struct volumes *v = NULL;
+	enum volume_driver driver;
 	int result;
 
 	*out = NULL;
-	if (!r->mount_count)
-		return 0;
+	result = volume_driver_parse(r->volume_driver, &driver, err);
+	if (result < 0 || driver != VOLUME_DRIVER_SERIAL || !r->mount_count)
+		return result;
 	v = new_volumes(err);
 	if (!v)
 		return -ERROR_SYSTEM;

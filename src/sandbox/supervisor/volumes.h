@@ -21,7 +21,8 @@
 
 struct volumes;
 
-/* Opens the directories of the record's mounts and starts their servers. *volumes: NULL where it has none. */
+/* Opens the directories of the record's mounts and starts their servers. *volumes: NULL where it has none, or
+ * they come another way. */
 int volumes_open(
 	const struct home *home, const struct record *r, struct volumes **volumes, struct error *err);
 
