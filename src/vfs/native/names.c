@@ -86,6 +86,7 @@ static void pin_victim(const struct native_pin *directory, const char *name, str
 static void lost_name(const struct native_pin *directory, const char *name, const struct native_pin *victim)
 {
 	struct native *fs = directory->fs;
+	const struct native_index *index = &fs->options.index;
 	struct statx s;
 	bool gone;
 
@@ -99,6 +100,8 @@ static void lost_name(const struct native_pin *directory, const char *name, cons
 	if (gone)
 		native_orphan(fs, victim->inode);
 	native_unlock(fs);
+	if (gone && victim->inode->persistent && index->forget)
+		index->forget(index->context, &victim->inode->is);
 }
 
 static int remove_name(struct vfs *vfs, uint64_t parent, const char *name, int flags)

@@ -84,6 +84,8 @@ struct native_index {
 	/* 0, or -ENOENT. */
 	int (*load)(void *context, const struct native_identity *object, struct native_identity *parent,
 		char name[VFS_NAME_MAX + 1]);
+	/* The object has lost its last name; NULL: that need not be known. */
+	void (*forget)(void *context, const struct native_identity *object);
 };
 
 struct native_options {

@@ -343,6 +343,7 @@ void native_unput(
 	place_drop(fs, &inode->place);
 	inode->place = inode->other;
 	inode->other = NULL;
+	inode->indexed = false;
 }
 
 char *native_path(struct native *fs, const struct native_inode *inode, bool other, int *r)

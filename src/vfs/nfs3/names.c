@@ -84,13 +84,19 @@ static uint32_t remove_judged(
 	struct nfs3_request *q, const struct vfs_attributes *directory, const char *name, remove_call *call)
 {
 	_cleanup_object_ struct nfs3_object o = {0};
+	struct nfs3_handle handle;
 	uint32_t status = nfs3_may_change(q, directory);
 
 	if (status == NFS3_OK)
 		status = nfs3_find(q, directory->ino, name, &o);
 	if (status == NFS3_OK)
 		status = nfs3_may_remove(q, directory, &o.a);
-	return status == NFS3_OK ? nfs3_status(call(q->fs, directory->ino, name)) : status;
+	if (status == NFS3_OK)
+		status = nfs3_status(call(q->fs, directory->ino, name));
+	/* It may have been known by that name. */
+	if (status == NFS3_OK && o.a.links > 1 && !S_ISDIR(o.a.mode))
+		nfs3_make_handle(q->server, o.a.ino, &handle);
+	return status;
 }
 
 static uint32_t remove_locked(
@@ -177,6 +183,17 @@ static uint32_t rename_locked(struct nfs3_request *q, struct nfs3_object *from, 
 	return status;
 }
 
+/* Handles that lead to it, and to what is in it, go on leading there in another process, too: vfs_persist()
+ * is how the file system learns that somebody has one. */
+static void persist_anew(struct nfs3_request *q, uint64_t directory, const char *name)
+{
+	_cleanup_object_ struct nfs3_object o = {0};
+	struct nfs3_handle handle;
+
+	if (nfs3_find(q, directory, name, &o) == NFS3_OK)
+		nfs3_make_handle(q->server, o.a.ino, &handle);
+}
+
 void nfs3_rename(struct nfs3_request *q)
 {
 	_cleanup_object_ struct nfs3_object from = {0}, to = {0};
@@ -191,6 +208,8 @@ void nfs3_rename(struct nfs3_request *q)
 		status = nfs3_name(&q->a.to_name, new_name);
 	if (status == NFS3_OK)
 		status = rename_locked(q, &from, &to, name, new_name);
+	if (status == NFS3_OK)
+		persist_anew(q, to.a.ino, new_name);
 	if (status == NFS3_OK)
 		status = nfs3_sync_names(q, to.a.ino);
 	if (status == NFS3_OK && from.a.ino != to.a.ino)
