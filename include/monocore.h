@@ -547,6 +547,39 @@ struct monocore_fs_mount_options {
 MONOCORE_API int monocore_fs_mount(struct monocore *mc, const char *source, const char *directory,
 	const struct monocore_fs_mount_options *options, struct monocore_error *err);
 
+/* Serves a directory of this host, or an image, over NFSv3. On loopback connections of the calling user and
+ * of root are taken; whoever is at the other end is the calling user. */
+struct monocore_serve_options {
+	unsigned version;
+	const char *address; /* numeric; NULL: 127.0.0.1. Elsewhere all who know the export's name come in */
+	uint16_t port;       /* 0: any that is free */
+	const char *export; /* its name, which may be mounted often; NULL: one that cannot be guessed, once */
+	bool read_only;
+	bool async; /* names that are made, removed and changed are not on the disk when that is answered */
+};
+#define MONOCORE_SERVE_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+struct monocore_server;
+struct monocore_server_info {
+	char *address, *export; /* export: the path to mount, with its '/' */
+	uint16_t port;          /* of NFS and of MOUNT */
+	bool read_only;
+};
+
+/* A process of its own serves until monocore_server_end(), or until this process ends. Handles of an earlier
+ * server of the same source go on leading where they led. options may be NULL. BUSY: it is being served. */
+MONOCORE_API int monocore_fs_serve(struct monocore *mc, const char *source,
+	const struct monocore_serve_options *options, struct monocore_server **server,
+	struct monocore_error *err);
+MONOCORE_API const struct monocore_server_info *monocore_server_info(const struct monocore_server *server);
+/* A descriptor that becomes readable if the server ends by itself. */
+MONOCORE_API int monocore_server_fd(const struct monocore_server *server);
+/* Ends it, and frees the object in any case. SYSTEM: it had come to a bad end. */
+MONOCORE_API int monocore_server_end(struct monocore_server *server, struct monocore_error *err);
+
 struct monocore_image_problem {
 	const char *image;  /* that is not whole, in docker's form; or "" */
 	const char *digest; /* of what is wrong; or "" */

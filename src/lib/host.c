@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "lib/handle.h"
+#include "os/socket_owner.h"
 #include "sandbox/programs.h"
 #include "vm/kernel.h"
 #include "vm/vm.h"
@@ -15,6 +16,20 @@ struct doctor {
 	void (*tell)(void *context, const struct monocore_finding *finding);
 	void *context;
 };
+
+/* NFS over loopback asks whose each connection is. */
+static void examine_connections(const struct doctor *d)
+{
+	struct monocore_finding out = {
+		.topic = "connections", .text = "those over loopback tell whose they are"};
+	struct error err;
+
+	if (socket_owner_examine(&err) < 0) {
+		out.state = 1;
+		out.text = err.text;
+	}
+	d->tell(d->context, &out);
+}
 
 static void give_finding(void *context, const struct vm_finding *f)
 {
@@ -33,6 +48,7 @@ int monocore_doctor(struct monocore *mc, void (*tell)(void *context, const struc
 
 	if (vm_doctor(mc->home.path, agent, give_finding, &d, &err) < 0)
 		return give_error(error, &err);
+	examine_connections(&d);
 	return 0;
 }
 

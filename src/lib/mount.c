@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "lib/handle.h"
+#include "lib/mount.h"
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "os/fs.h"
@@ -71,21 +71,26 @@ static int start(const char *kind, const int *sources, size_t count, const char 
 	return wait_status(ours, directory, err);
 }
 
-static int mount_image(
-	struct monocore *mc, const char *name, const char *platform, const char *directory, struct error *err)
+int open_image_root(struct monocore *mc, const char *name, const char *platform, int *fd, struct error *err)
 {
 	struct image_options options = {.platform = platform, .progress = &mc->progress};
 	_cleanup_(cleanup_store) struct store *store = NULL;
 	_cleanup_(cleanup_image) struct image *image = NULL;
-	_cleanup_fd_ int root = -1;
 	int r = image_limits_parse(getenv(IMAGE_LIMITS_ENV), &options.limits, err);
 
 	if (r == 0)
 		r = store_open(mc->home.path, &store, err);
 	if (r == 0)
 		r = image_open(store, name, &options, &image, err);
-	if (r == 0)
-		r = image_open_root(store, image, "erofs", &root, err);
+	return r < 0 ? r : image_open_root(store, image, "erofs", fd, err);
+}
+
+static int mount_image(
+	struct monocore *mc, const char *name, const char *platform, const char *directory, struct error *err)
+{
+	_cleanup_fd_ int root = -1;
+	int r = open_image_root(mc, name, platform, &root, err);
+
 	return r < 0 ? r : start("erofs", &root, 1, directory, err);
 }
 

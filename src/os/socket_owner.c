@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -162,4 +163,44 @@ bool socket_owner_allows(void *policy, int fd)
 	if (socket_owner_of_peer(p->diag, fd, &owner, NULL) < 0)
 		return false;
 	return owner.uid == p->uid || (p->kernel && owner.uid == 0);
+}
+
+/* ---- trying ------------------------------------------------------------------------------------------ */
+
+/* A connection to ourselves; *ends are the caller's, also where it fails. */
+static int connect_to_self(int ends[3])
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof a;
+
+	ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (ends[0] < 0 || ends[1] < 0 || bind(ends[0], (struct sockaddr *)&a, sizeof a) < 0 ||
+		listen(ends[0], 1) < 0 || getsockname(ends[0], (struct sockaddr *)&a, &size) < 0 ||
+		connect(ends[1], (struct sockaddr *)&a, sizeof a) < 0)
+		return -1;
+	/* Somebody else may have been faster. */
+	ends[2] = accept4(ends[0], NULL, NULL, SOCK_CLOEXEC);
+	return ends[2];
+}
+
+int socket_owner_examine(struct error *err)
+{
+	int ends[3] = {-1, -1, -1}, r = 0;
+	_cleanup_fd_ int diag = -1;
+	struct socket_owner owner;
+	struct error why = {0};
+
+	if (connect_to_self(ends) < 0)
+		r = error_errno(err, errno, "try a connection over loopback");
+	else if (socket_owner_open(&diag, &why) < 0 || socket_owner_of_peer(diag, ends[2], &owner, &why) < 0)
+		r = error_set(err, ERROR_UNAVAILABLE,
+			"this kernel does not tell whose connections over loopback are (sock_diag; it needs "
+			"the "
+			"modules inet_diag and tcp_diag): %s",
+			why.text);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
+	return r;
 }

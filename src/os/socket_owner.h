@@ -25,6 +25,10 @@ struct socket_owner {
  * it. */
 int socket_owner_open(int *diag, struct error *err);
 
+/* Whether this kernel answers, tried with a connection of our own. UNAVAILABLE: it does not (a kernel without
+ * INET_DIAG, or a module, inet_diag and tcp_diag, that cannot be loaded). */
+int socket_owner_examine(struct error *err);
+
 /* fd: a connected TCP socket, IPv4 or IPv6. Errors: NOT_FOUND (the peer is not here, or gone), INVALID (no
  * TCP), SYSTEM. From one thread at a time. */
 int socket_owner_of_peer(int diag, int fd, struct socket_owner *owner, struct error *err);

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from harness import state, tap
+from harness.nfs import FSINFO, MOUNT, NFS, OK, Server, opaque
 from harness.program import DEBIAN, Monocore
 from harness.tap import equal, promise, true
 
@@ -87,6 +88,26 @@ def _():
         for path, mode in zip(folders, modes):
             os.chmod(path, mode)
     equal(owner.shell(name, 'echo well'), 'well')
+
+
+@promise('another user gets nothing of what is served over NFS on loopback, not even with the handle of its root')
+def _():
+    path = f'{OWNER.pw_dir}/served'
+    os.mkdir(path)
+    os.chown(path, OWNER.pw_uid, OWNER.pw_gid)
+    with Server(owner, '--export', 'served', path) as server, server.client(uid=OWNER.pw_uid) as client:
+        # This process is root: as the kernel's own client it may.
+        status, root = client.mount('/served')
+        equal((status, client.status(FSINFO, opaque(root))), (OK, OK))
+        calls = [client.record(program, procedure, arguments) for program, procedure, arguments in
+                 ((NFS, 0, b''), (MOUNT, 0, b''), (MOUNT, 1, opaque('/served')), (NFS, FSINFO, opaque(root)))]
+        got = attempt(f'import socket, struct\ngot = b""\nfor call in {calls!r}:\n'
+                      f'    s = socket.create_connection(("127.0.0.1", {server.port}), 10)\n'
+                      f'    try:\n        s.sendall(struct.pack(">I", 0x80000000 | len(call)) + call)\n'
+                      f'        got += s.recv(100)\n    except ConnectionError:\n        pass\nprint(got)')
+        equal(got, "b''")
+        equal(client.status(FSINFO, opaque(root)), OK)
+    os.rmdir(path)
 
 
 @promise('no secret stands in the arguments of a process or in a file that others can read')

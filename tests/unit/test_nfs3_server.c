@@ -737,6 +737,33 @@ TEST(other_names_mount_nothing_and_use_nothing_up)
 	CHECK_INT(mount_path(&p, EXPORT, &h), NFS3_OK);
 }
 
+TEST(a_directory_beneath_the_export_is_mounted_by_its_path)
+{
+	_cleanup_peer_ struct peer p;
+	struct nfs3_handle h, d, e;
+
+	peer_open(&p, &fixed);
+	d = make_directory(&p, p.root, "d", 0755);
+	e = make_directory(&p, d, "e", 0755);
+	create_file(&p, d, "f", 0644);
+	start_server(&p);
+	CHECK_INT(mount_path(&p, EXPORT "/d/none", &h), NFS3ERR_NOENT);
+	CHECK_INT(mount_path(&p, EXPORT "/d/f", &h), NFS3ERR_NOTDIR);
+	CHECK_INT(mount_path(&p, EXPORT "/d/f/e", &h), NFS3ERR_NOTDIR);
+	CHECK_INT(mount_path(&p, EXPORT "/..", &h), NFS3ERR_INVAL);
+	CHECK_INT(mount_path(&p, EXPORT "/d/../d", &h), NFS3ERR_INVAL);
+	CHECK_INT(mount_path(&p, EXPORT "d", &h), NFS3ERR_ACCES);
+	CHECK_INT(mount_path(&p, EXPORT "//d/e/", &h), NFS3_OK);
+	CHECK(same_handle(h, e));
+	CHECK_INT(mount_path(&p, EXPORT "/d", &h), NFS3ERR_ACCES); /* it is used up */
+	p.options.export_stays = true;
+	start_server(&p);
+	CHECK_INT(mount_path(&p, EXPORT "/d", &h), NFS3_OK);
+	CHECK(same_handle(h, d));
+	CHECK_INT(mount_path(&p, EXPORT "/", &h), NFS3_OK);
+	CHECK(same_handle(h, p.root));
+}
+
 TEST(a_mount_that_comes_again_gets_its_answer_again)
 {
 	_cleanup_peer_ struct peer p;

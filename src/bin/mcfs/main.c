@@ -8,11 +8,12 @@
  *     mcfs overlay DIRECTORY      the union of directories of the host, as the user sees them
  *     mcfs overlay-ro DIRECTORY   the same, read-only
  *     mcfs volumes                serves the volumes of a sandbox (volumes.c)
+ *     mcfs nfs                    serves a directory or an image over NFS (nfs.c)
  *
- * But for volumes, descriptor 3 is what is served, 4 a pipe to whoever started it, which hears "ok" once the
- * mount stands, or what is wrong; from 5 on are the lower directories of a union, the topmost first. A child
- * does the serving and gives up everything else first; the parent, which reads nothing of anybody's, waits
- * for its end and takes the mount away, so that a child that is killed leaves none.
+ * But for the last two, descriptor 3 is what is served, 4 a pipe to whoever started it, which hears "ok" once
+ * the mount stands, or what is wrong; from 5 on are the lower directories of a union, the topmost first. A
+ * child does the serving and gives up everything else first; the parent, which reads nothing of anybody's,
+ * waits for its end and takes the mount away, so that a child that is killed leaves none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,9 +28,11 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "bin/mcfs/confine.h"
+#include "bin/mcfs/nfs.h"
 #include "bin/mcfs/volumes.h"
 #include "os/fs.h"
 #include "os/landlock.h"
+#include "sandbox/nfs_server.h"
 #include "vfs/erofs/erofs.h"
 #include "vfs/fuse/fuse.h"
 #include "vfs/native/native.h"
@@ -190,6 +193,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 2 && !strcmp(argv[1], "volumes"))
 		return mcfs_volumes();
+	if (argc == 2 && !strcmp(argv[1], "nfs") && fcntl(NFS_SERVER_CONTROL, F_GETFD) >= 0)
+		return mcfs_nfs();
 	if (argc != 3 || fcntl(SOURCE, F_GETFD) < 0 || fcntl(STATUS, F_GETFD) < 0) {
 		fprintf(stderr, "mcfs is started by monocore\n");
 		return 2;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bin/monocore/fs.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
 
@@ -50,11 +51,11 @@ static const struct command mount_command = {
 	.words = WORDS_FILES,
 };
 
-static const struct command *const children[] = {&mount_command, NULL};
+static const struct command *const children[] = {&mount_command, &fs_serve_command, NULL};
 
 const struct command fs_command = {
 	.name = "fs",
-	.summary = "try the file systems of monocore",
+	.summary = "mount and serve directories by the file systems of monocore",
 	.children = children,
 	.group = GROUP_HOST,
 };

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/text.h"
 #include "codec/rpc.h"
@@ -133,18 +134,92 @@ static void answer_nfs(struct nfs3_server *s, const struct rpc_call *call, struc
 
 /* ---- MOUNT (appendix I) ----------------------------------------------------------------------------- */
 
-static bool is_export(const struct nfs3_server *s, const struct xdr_bytes *path)
+/* Whether the path begins with the export's; *rest is what is behind it. */
+static bool is_export(const struct nfs3_server *s, const struct xdr_bytes *path, struct xdr_bytes *rest)
 {
-	return path->size == strlen(s->export) && hmac_equal(path->data, s->export, path->size);
+	uint32_t n = (uint32_t)strlen(s->export);
+
+	if (path->size < n || !hmac_equal(path->data, s->export, n))
+		return false;
+	*rest = (struct xdr_bytes){path->data + n, path->size - n};
+	return rest->size == 0 || rest->data[0] == '/';
 }
 
-static uint32_t mount(struct nfs3_server *s, const struct xdr_bytes *path, struct nfs3_handle *handle)
+/* Takes the first name of the path; an empty one at its end. */
+static uint32_t next_name(struct xdr_bytes *path, char name[VFS_NAME_MAX + 1])
 {
-	if (!is_export(s, path))
+	struct xdr_bytes part = {path->data, 0};
+
+	while (path->size && path->data[0] == '/') {
+		path->data++;
+		path->size--;
+	}
+	for (part.data = path->data; part.size < path->size && part.data[part.size] != '/';)
+		part.size++;
+	path->data += part.size;
+	path->size -= part.size;
+	name[0] = '\0';
+	return part.size ? nfs3_name(&part, name) : NFS3_OK;
+}
+
+/* The handle of the directory at a path from the root. Links are not followed. */
+static uint32_t walk_to(struct nfs3_request *q, struct xdr_bytes path, struct nfs3_handle *handle)
+{
+	_cleanup_object_ struct nfs3_object at = {0}; /* the root is looked up at all times */
+	char name[VFS_NAME_MAX + 1];
+	uint32_t status = nfs3_status(vfs_getattr(q->fs, VFS_ROOT, VFS_NO_HANDLE, &at.a));
+
+	while (status == NFS3_OK && (status = next_name(&path, name)) == NFS3_OK && name[0]) {
+		struct nfs3_object next = {0};
+
+		status = S_ISDIR(at.a.mode) ? nfs3_may(q, &at.a, VFS_EXECUTE) : NFS3ERR_NOTDIR;
+		if (status == NFS3_OK)
+			status = nfs3_find(q, at.a.ino, name, &next);
+		nfs3_object_put(&at);
+		at = next;
+	}
+	if (status == NFS3_OK && !S_ISDIR(at.a.mode))
+		status = NFS3ERR_NOTDIR;
+	return status == NFS3_OK ? nfs3_make_handle(q->server, at.a.ino, handle) : status;
+}
+
+/* What mountstat3 has, with the same numbers. */
+static uint32_t mount_status(uint32_t status)
+{
+	switch (status) {
+	case NFS3_OK:
+	case NFS3ERR_NOENT:
+	case NFS3ERR_IO:
+	case NFS3ERR_ACCES:
+	case NFS3ERR_NOTDIR:
+	case NFS3ERR_INVAL:
+	case NFS3ERR_NAMETOOLONG:
+		return status;
+	default:
+		return NFS3ERR_SERVERFAULT;
+	}
+}
+
+/* The export's name is used up by the first mount that succeeds. */
+static uint32_t mount(struct nfs3_server *s, const struct rpc_call *call, const struct xdr_bytes *path,
+	struct nfs3_handle *handle)
+{
+	_cleanup_free_ struct nfs3_request *q = calloc(1, sizeof *q);
+	bool once = !s->options.export_stays;
+	struct xdr_bytes rest;
+	uint32_t status;
+
+	if (!is_export(s, path, &rest) || (once && s->mounted))
 		return NFS3ERR_ACCES;
-	if (atomic_exchange(&s->mounted, true) && !s->options.export_stays)
+	if (!q)
+		return NFS3ERR_SERVERFAULT;
+	q->server = s;
+	q->fs = s->fs;
+	q->who = map_caller(&s->options, &call->credential);
+	status = walk_to(q, rest, handle);
+	if (status == NFS3_OK && atomic_exchange(&s->mounted, true) && once)
 		return NFS3ERR_ACCES;
-	return nfs3_make_handle(s, VFS_ROOT, handle);
+	return mount_status(status);
 }
 
 static void answer_mount(
@@ -164,7 +239,7 @@ static void answer_mount(
 	}
 	rpc_reply_accepted(out, call->xid, RPC_SUCCESS, 0, 0);
 	if (call->procedure == MOUNT3_MNT) {
-		status = mount(s, &path, &handle);
+		status = mount(s, call, &path, &handle);
 		mount3_code_mounted(&results, &status, &handle, &flavor);
 	} else if (call->procedure == MOUNT3_DUMP || call->procedure == MOUNT3_EXPORT) {
 		/* What is exported is known to whom it is for, and to nobody else. */

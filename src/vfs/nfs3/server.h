@@ -5,9 +5,10 @@
  *
  * The client is hostile. Handles are what vfs_persist() gives and a MAC under the mount's key, so that no
  * handle is worth anything that this server, or one before it with the same key, has not given out. MOUNT
- * gives the root's for a name that the export was given, once. There is no portmapper, and nothing lists
- * exports or clients. Permissions are judged here, by mode bits, for the caller that a call is mapped to;
- * what the call itself says of its user is believed only where the options say so.
+ * gives the root's, or that of a directory beneath it, for a name that the export was given, once. There is
+ * no portmapper, and nothing lists exports or clients. Permissions are judged here, by mode bits, for the
+ * caller that a call is mapped to; what the call itself says of its user is believed only where the options
+ * say so.
  *
  * What POSIX allows to the owner of an open file NFS can only allow to the owner of the file: it reads and
  * writes whatever the mode is; and who may execute a file may read it (RFC 1813, 4.4).
@@ -41,7 +42,7 @@ struct nfs3_options {
 	uint64_t
 		start; /* random, another one at each start: clients send again what they had not committed */
 	uint64_t fsid;
-	const char *export; /* the path that MNT must name: random; copied */
+	const char *export; /* the path that MNT must name, or begin with: random; copied */
 	bool export_stays;  /* it may be mounted more than once */
 	enum nfs3_ids ids;
 	uint32_t uid, gid; /* NFS3_IDS_FIXED */
