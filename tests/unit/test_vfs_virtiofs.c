@@ -95,7 +95,7 @@ static bool takes_long(const char *promise)
 VFS_PROMISES(X)
 #undef X
 
-#define X(name) {.name = #name "_in_a_directory", .run = name##_in_a_directory},
+#define X(promise) {.name = #promise "_in_a_directory", .run = promise##_in_a_directory},
 static struct test in_a_directory[] = {VFS_PROMISES(X)};
 #undef X
 #define X(name) #name,
