@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What comes into a sandbox by virtiofs: volumes, and a root that the host makes of an image and a directory."""
+import contextlib
+import functools
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+
+from harness import state, tap
+from harness.program import DEBIAN, Monocore, send, supervisor_of
+from harness.tap import contains, equal, promise, true, until
+
+mc = Monocore()
+folder = tempfile.mkdtemp(prefix='mc-virtiofs-')
+VIRTIOFS = ('--volume-driver', 'virtiofs')
+BOOT = 120  # seconds for a command that boots a machine
+
+
+def directory(name):
+    path = f'{folder}/{name}'
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def write(path, text):
+    with open(path, 'w') as f:
+        f.write(text)
+
+
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
+def comm(pid):
+    with contextlib.suppress(OSError):
+        return read(f'/proc/{pid}/comm').strip()
+
+
+def servers(name):
+    """Process ids of a sandbox's servers, oldest first: the order of their paths in the sandbox, and the root's."""
+    return sorted(pid for pid in state.descendants(supervisor_of(mc, name)) if comm(pid) == 'mcfs-volume')
+
+
+def detached(*options, command=('sleep', 'infinity')):
+    return mc('tmp', '-d', *options, DEBIAN, '--', *command, timeout=BOOT).ok().out.strip()
+
+
+@functools.cache
+def shared():
+    """One machine for what does it no harm: /a and /b can be written, /ro cannot."""
+    for name in 'a', 'b', 'ro':
+        directory(name)
+    write(f'{folder}/ro/file', 'as it was')
+    return detached(*VIRTIOFS, '-v', f'{folder}/a:/a', '-v', f'{folder}/b:/b', '-v', f'{folder}/ro:/ro:ro')
+
+
+@promise('a directory is read and written from both sides: contents, names, links, attributes, times, mapped files')
+def _():
+    name, a = shared(), directory('a')
+    write(f'{a}/from-host', 'hello\n')
+    equal(mc.shell(name, 'cd /a; cat from-host; mkdir -p d/e; echo inside >d/e/file; ln -s file d/e/link; ln d/e/file hard; '
+                   'mv d/e/file d/renamed; rm from-host; mkfifo fifo; ls; stat -c %h hard; mount | grep -c "on /a type virtiofs"'),
+          'hello\nd\nfifo\nhard\n2\n1')
+    equal((read(f'{a}/d/renamed'), os.readlink(f'{a}/d/e/link'), os.stat(f'{a}/hard').st_nlink), ('inside\n', 'file', 2))
+    true(not os.path.exists(f'{a}/from-host'), 'it was removed')
+    mc('exec', name, 'python3', '-c', 'import mmap, os\nos.setxattr("/a/hard", "user.x", b"y")\n'
+       'fd = os.open("/a/mapped", os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 1 << 20)\nm = mmap.mmap(fd, 1 << 20)\n'
+       'm[5000:5006] = b"mapped"\nm.flush()\nos.utime("/a/hard", ns=(1, 1123456789))\n'
+       'open("/a/sparse", "w").truncate(1 << 32)\nopen("/a/n" + "a" * 254, "w")').ok()
+    equal((os.getxattr(f'{a}/hard', 'user.x'), os.stat(f'{a}/hard').st_mtime_ns), (b'y', 1123456789))
+    with open(f'{a}/mapped', 'rb') as f:
+        equal(f.read()[5000:5006], b'mapped')
+    equal((os.stat(f'{a}/sparse').st_size, os.stat(f'{a}/sparse').st_blocks < 100), (1 << 32, True))
+
+
+@promise('much data goes both ways unchanged')
+def _():
+    name, a = shared(), directory('a')
+    mc.shell(name, 'head -c 24M /dev/urandom >/a/big; cp /a/big /b/copy; dd if=/a/big of=/b/direct bs=1M iflag=direct oflag=direct 2>&1')
+    sums = [line.split()[0] for line in mc.shell(name, 'sha256sum /a/big /b/copy /b/direct').splitlines()]
+    here = [line.split()[0] for line in subprocess.run(['sha256sum', f'{a}/big', f'{folder}/b/copy', f'{folder}/b/direct'],
+                                                      check=True, capture_output=True, text=True).stdout.splitlines()]
+    equal((len(set(sums)), sums), (1, here))
+
+
+@promise('a read-only volume cannot be changed: it is the host that refuses')
+def _():
+    # Root of the guest takes its kernel's word back, which alone would not be enough.
+    answer = mc('exec', shared(), 'sh', '-c', 'cat /ro/file; echo x >/ro/file; mount -o remount,rw /ro; mount | grep "on /ro"; '
+                'echo x >/ro/file; echo x >/ro/new; rm -f /ro/file; mkdir /ro/d; chmod 777 /ro/file')
+    equal((read(f'{folder}/ro/file'), os.listdir(f'{folder}/ro')), ('as it was', ['file']))
+    contains(answer.out, 'as it was')
+    contains(answer.out, '(rw')
+    equal(answer.err.count('Read-only file system'), 6, answer.err)
+
+
+@promise('owners, modes and devices are kept for sandboxes, and none of it takes effect here')
+def _():
+    d = directory('b')
+    equal(mc.shell(shared(), 'mkdir /b/own; cd /b/own; echo x >file; chown 1000:1001 file; chmod 6755 file; mknod null c 1 3; '
+                   'stat -c "%n %F %u:%g %a" *; echo a >null; cat null'),
+          'file regular file 1000:1001 6755\nnull character special file 0:0 644')
+    for name in os.listdir(f'{d}/own'):
+        s = os.lstat(f'{d}/own/{name}')
+        equal((s.st_uid, s.st_mode & 0o7000, stat.S_ISREG(s.st_mode)), (os.getuid(), 0, True), name)
+
+
+@promise('links lead nowhere out of a directory, and rm -rf touches nothing else')
+def _():
+    a, outside = directory('a/rm'), directory('outside')
+    write(f'{outside}/precious', 'gold')
+    os.makedirs(f'{a}/sub')
+    for link, target in (('abs', outside), ('rel', '../../outside'), ('sub/up', '../../../outside'), ('file', f'{outside}/precious')):
+        os.symlink(target, f'{a}/{link}')
+    answer = mc('exec', shared(), 'sh', '-c', 'cd /a/rm; cat abs/precious rel/precious sub/up/precious file; ls ../..; '
+                'cat ../../outside/precious; rm -rf /a/rm/*; ls -A /a/rm')
+    true('gold' not in answer.out and 'gold' not in answer.err, str(answer))
+    equal((os.listdir(a), read(f'{outside}/precious')), ([], 'gold'))
+
+
+@promise('a volume that nobody answers stops neither others nor exec and log')
+def _():
+    name = shared()
+    mc.shell(name, 'for i in a b; do echo x >/$i/file; done')
+    stopped = servers(name)[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        time.sleep(1.1)  # what the kernel knows is used up
+        waiting = mc.start('exec', name, 'cat', '/a/file')
+        flood = mc.start('exec', name, 'sh', '-c', 'head -c 16M /dev/zero >/a/flood; echo done')
+        equal(mc.shell(name, 'cat /b/file /ro/file; echo y >/b/more; cat /b/more; echo well'), 'x\nas it wasy\nwell')
+        mc('log', name).ok()
+        equal((waiting.poll(), flood.poll()), (None, None))
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    equal((waiting.communicate(timeout=20)[0], flood.communicate(timeout=60)[0]), (b'x\n', b'done\n'))
+    equal(os.path.getsize(f'{folder}/a/flood'), 16 << 20)
+
+
+@promise('a server that ends ends the sandbox, which says so and leaves nothing')
+def _():
+    name = shared()
+    supervisor, seen = supervisor_of(mc, name), servers(name)
+    equal(len(seen), 3)
+    waiting = mc.start('exec', name, 'sh', '-c', 'while :; do echo x >/a/x; done')
+    send(seen[0])
+    until(lambda: not state.alive(supervisor), 'the sandbox ends', 10)
+    waiting.communicate(timeout=10)
+    true(waiting.returncode != 0, 'so does an exec')
+    equal([pid for pid in seen if state.alive(pid)], [])
+    row = mc('inspect', name).ok().json()[0]
+    equal((row['status']['state'], row['volume_driver']), ('stopped', 'virtiofs'))
+    contains(row['status']['reason'], 'the server of the volume /a ended')
+    contains(mc('log', '--stream', 'system', name).ok().out, 'the server of the volume /a ended')
+    mc('rm', name).ok()
+    shared.cache_clear()
+
+
+@promise('nothing runs on when the supervisor is killed; a directory that has gone is an error that names it')
+def _():
+    d = directory('again')
+    name = detached(*VIRTIOFS, '-v', f'{d}:/again')
+    supervisor = supervisor_of(mc, name)
+    everybody = state.descendants(supervisor)
+    true(servers(name)[0] in everybody and state.engines(supervisor)[0] in everybody, 'they are below it')
+    send(supervisor)
+    until(lambda: not [pid for pid in everybody if state.alive(pid)], 'all end with it', 10)
+    os.rename(d, d + '-moved')
+    contains(mc('restart', name, timeout=BOOT).err, d)
+    mc('rm', name).ok()
+
+
+WORK = r'''
+set -e
+# Over, and away with, what the image has.
+echo changed >>/etc/issue
+rm /etc/debian_version
+rm -rf /usr/share/lintian
+mkdir /usr/share/lintian
+echo mine >/usr/share/lintian/only
+mv /usr/share/bash-completion /usr/share/moved
+ln /etc/passwd /etc/passwd.link
+echo "u:x:1234:1234::/home/u:/bin/sh" >>/etc/passwd.link
+chown 33:44 /etc/hostname.new 2>/dev/null || { echo >/etc/hostname.new; chown 33:44 /etc/hostname.new; }
+# A package: dpkg's own ways to write, rename and sync.
+mkdir -p /tmp/p/DEBIAN /tmp/p/usr/bin /tmp/p/etc
+printf 'Package: mine\nVersion: 1\nArchitecture: all\nMaintainer: m <m@m>\nDescription: d\n' >/tmp/p/DEBIAN/control
+cp /usr/bin/id /tmp/p/usr/bin/mine
+chmod 4755 /tmp/p/usr/bin/mine
+echo conf >/tmp/p/etc/mine.conf
+echo /etc/mine.conf >/tmp/p/DEBIAN/conffiles
+dpkg-deb --build /tmp/p /tmp/mine.deb >/dev/null
+dpkg -i /tmp/mine.deb >/dev/null
+rm -r /tmp/p
+mkdir /many
+i=0; while [ $i -lt 300 ]; do echo $i >/many/f$i; i=$((i + 1)); done
+'''
+
+LOOK = r'''
+tail -n 1 /etc/issue; ls /usr/share/lintian; find /usr/share/moved | wc -l; ls -d /usr/share/bash-completion /etc/debian_version
+tail -n 1 /etc/passwd | cut -d: -f1; stat -c %h /etc/passwd; stat -c %u:%g /etc/hostname.new; stat -c %a:%u /usr/bin/mine
+setpriv --reuid 1234 --clear-groups /usr/bin/mine -u; dpkg -s mine | grep Status; cat /many/f* | wc -l
+find /usr/share -xdev -type f -name 'only' | wc -l
+'''
+
+
+def look(name):
+    answer = mc('exec', name, 'sh', '-c', LOOK)
+    equal(answer.err.count('No such file'), 2, answer.err)
+    lines = answer.ok().out.splitlines()
+    equal(lines[:2] + lines[3:], ['changed', 'only', 'u', '2', '33:44', '4755:0', '0', 'Status: install ok installed', '300', '1'])
+    true(int(lines[2]) > 50, 'what was renamed is whole')
+
+
+@promise('a root of an image and a directory bears all work, and keeps it when the sandbox starts again', limit=300)
+def _():
+    v = directory('with')
+    name = detached('--rootfs', 'overlay', '-v', f'{v}:/with')
+    try:
+        equal(mc.shell(name, 'stat -f -c %T /; echo y >/with/x; cat /with/x'), 'fuseblk\ny')
+        mc('exec', name, 'sh', '-c', WORK, timeout=120).ok()
+        look(name)
+        write(f'{folder}/in', 'copied in')
+        mc('cp', f'{folder}/in', f'{name}:/root/in').ok()
+        mc('commit', name, 'overlay:test').ok(1).says('--rootfs overlay', name)
+        mc('stop', '-t', '1', name, timeout=60).ok()
+        mc('restart', name, timeout=BOOT).ok()
+        look(name)
+        mc('cp', f'{name}:/root/in', f'{folder}/out').ok()
+        equal(read(f'{folder}/out'), 'copied in')
+        row = mc('inspect', name).ok().json()[0]
+        home = f'{mc.home}/sandboxes/{row["id"]}'
+        equal((row['rootfs'], os.path.exists(f'{home}/disk'), os.path.isdir(f'{home}/overlay/upper/many')), ('overlay', False, True))
+        # Nothing of it means anything here.
+        for at, _, files in os.walk(f'{home}/overlay'):
+            for file in files:
+                s = os.lstat(f'{at}/{file}')
+                equal((s.st_uid, s.st_mode & 0o7000), (os.getuid(), 0), file)
+                true(stat.S_ISREG(s.st_mode) or stat.S_ISLNK(s.st_mode), f'{at}/{file}')
+        root = servers(name)[-1]
+        send(root)
+        until(lambda: mc.row(name)['state'] == 'stopped', 'it ends with the server of its root', 10)
+        contains(mc('inspect', name).json()[0]['status']['reason'], 'root file system')
+    finally:
+        mc('rm', '-f', name)
+    true(not os.path.exists(home), 'and is gone with the sandbox')
+
+
+@promise('a read-only root by the host is the image, and cannot be written; a throw-away one leaves nothing')
+def _():
+    before = os.listdir(f'{mc.home}/sandboxes')
+    answer = mc('tmp', '--rootfs', 'overlay', '--read-only', DEBIAN, '--', 'sh', '-c',
+                'cat /etc/debian_version; echo x >/etc/x; rm -f /bin/true; mount -o remount,rw /; echo x >/usr/x; echo y >/tmp/y; cat /tmp/y',
+                timeout=BOOT)
+    contains(answer.err, 'Read-only file system')
+    equal(answer.out.splitlines()[-1], 'y')
+    equal(os.listdir(f'{mc.home}/sandboxes'), before)
+
+
+@promise('what does not go together is refused in one line')
+def _():
+    d = directory('refused')
+    for words, says in ((('--rootfs', 'overlay', '--disk', '1G'), 'directory of this host'),
+                        (('--rootfs', 'overlay', '--engine', 'krun'), 'qemu'),
+                        ((*VIRTIOFS, '--engine', 'krun', '-v', f'{d}:/v'), 'qemu'),
+                        ((*VIRTIOFS, *(w for i in range(17) for w in ('-v', f'{d}:/v{i}'))), 'virtiofs')):
+        mc('tmp', *words, DEBIAN, 'true').ok(125).says(says)
+    equal(mc.names(), [])
+
+
+def finish():
+    lines = mc.clean()
+    subprocess.run(['rm', '-rf', folder], check=False)
+    return lines
+
+
+tap.main(finish)
