@@ -134,8 +134,8 @@ struct monocore_sandbox_options {
 	bool unconfined;         /* start even where the host cannot confine the engine */
 	enum monocore_pull pull; /* of an image that a registry has */
 	bool plain_http;         /* allowed to that registry */
-	/* Volumes: "SOURCE:PATH[:OPTION[,OPTION]...]". SOURCE is a directory of this host, where it begins
-	 * with
+	/* Volumes: "SOURCE:PATH[:OPTION[,OPTION]...]". SOURCE is a directory or file of this host, where it
+	 * begins with
 	 * "/", "./", "../" or "~" (or is "." or ".."), else the name of a volume that monocore keeps and
 	 * makes at its first use. PATH is where it is in the sandbox. Options: ro, rw (the default), squash
 	 * (owners that are set inside are not kept). NULL-terminated; NULL: none */

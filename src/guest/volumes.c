@@ -18,11 +18,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "guest/beneath.h"
 #include "guest/device.h"
-#include "guest/made.h"
 #include "guest/share.h"
 #include "guest/staged.h"
+#include "guest/volume_place.h"
 #include "guest/volume_relay.h"
 
 #define MOUNT_TIME \
@@ -38,15 +37,16 @@ static int configure(int fs, unsigned command, const char *key, const char *valu
 }
 
 /* The file system, not yet anywhere: the kernel sends its first message and does not wait for the answer. */
-static int make_mount(int fuse, bool read_only)
+static int make_mount(int fuse, uint32_t flags)
 {
+	bool read_only = flags & (MOUNT_READ_ONLY | MOUNT_STAGED);
 	_cleanup_fd_ int fs = (int)syscall(SYS_fsopen, "fuse", FSOPEN_CLOEXEC);
 	char number[16];
 
 	snprintf(number, sizeof number, "%d", fuse);
 	if (fs < 0 || configure(fs, FSCONFIG_SET_STRING, "source", "monocore") < 0 ||
 		configure(fs, FSCONFIG_SET_STRING, "fd", number) < 0 ||
-		configure(fs, FSCONFIG_SET_STRING, "rootmode", "40000") < 0 ||
+		configure(fs, FSCONFIG_SET_STRING, "rootmode", flags & MOUNT_FILE ? "100644" : "40000") < 0 ||
 		configure(fs, FSCONFIG_SET_STRING, "user_id", "0") < 0 ||
 		configure(fs, FSCONFIG_SET_STRING, "group_id", "0") < 0 ||
 		configure(fs, FSCONFIG_SET_FLAG, "allow_other", NULL) < 0 ||
@@ -75,20 +75,6 @@ static int open_readahead(int mount)
 		return -1;
 	snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", s.device_major, s.device_minor);
 	return open(path, O_WRONLY | O_CLOEXEC);
-}
-
-/* What is made in another volume is the host's, and bears no mark; in a staged one it is the sandbox's. */
-static beneath_maker *maker_of(const struct message_mount *mounts, uint32_t number, bool first)
-{
-	const struct message_mount *around = NULL;
-
-	for (uint32_t i = 0; i < number; i++) {
-		size_t n = strlen(mounts[i].path);
-
-		if (!strncmp(mounts[number].path, mounts[i].path, n) && mounts[number].path[n] == '/')
-			around = &mounts[i];
-	}
-	return around && !(around->flags & MOUNT_STAGED) ? mkdirat : made_maker(first);
 }
 
 static int move_onto(int mount, int target)
@@ -123,7 +109,7 @@ static int mount_fuse(struct volume_relay *relay, uint32_t number, const struct 
 	if (fuse < 0)
 		return error_set(
 			err, ERROR_UNAVAILABLE, "the guest's kernel has no FUSE, which volumes need");
-	mount = make_mount(fuse, staged || m->flags & MOUNT_READ_ONLY);
+	mount = make_mount(fuse, m->flags);
 	if (mount < 0 || move_onto(mount, target) < 0)
 		return error_errno(err, errno, "mount the volume on %s", m->path);
 	v.readahead = open_readahead(mount);
@@ -150,8 +136,7 @@ static int mount_one(struct volume_relay *relay, uint32_t number, const struct m
 	bool first, struct error *err)
 {
 	const struct message_mount *m = &mounts[number];
-	_cleanup_fd_ int target =
-		beneath_make(AT_FDCWD, m->path, BENEATH_ROOT, maker_of(mounts, number, first));
+	_cleanup_fd_ int target = volume_place(mounts, number, first);
 
 	if (target < 0)
 		return error_errno(err, errno, "make the volume's mount point %s", m->path);

@@ -10,12 +10,15 @@
 #include <unistd.h>
 
 /* Bits that came after the headers of Debian 12: by ABI, see landlock.rst. */
-#define FS_ABI_1              ((1ULL << 13) - 1)
-#define FS_REFER              (1ULL << 13) /* ABI 2 */
-#define FS_TRUNCATE           (1ULL << 14) /* ABI 3 */
-#define FS_IOCTL_DEVICE       (1ULL << 15) /* ABI 5 */
-#define NET_BIND_CONNECT      3ULL         /* ABI 4: TCP */
-#define SCOPE_ABSTRACT_SIGNAL 3ULL         /* ABI 6: abstract unix sockets, signals */
+#define FS_ABI_1        ((1ULL << 13) - 1)
+#define FS_REFER        (1ULL << 13) /* ABI 2 */
+#define FS_TRUNCATE     (1ULL << 14) /* ABI 3 */
+#define FS_IOCTL_DEVICE (1ULL << 15) /* ABI 5 */
+#define FS_OF_FILES \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | \
+		FS_TRUNCATE | FS_IOCTL_DEVICE)
+#define NET_BIND_CONNECT      3ULL /* ABI 4: TCP */
+#define SCOPE_ABSTRACT_SIGNAL 3ULL /* ABI 6: abstract unix sockets, signals */
 
 struct ruleset_attributes {
 	uint64_t fs, net, scoped;
@@ -78,7 +81,7 @@ int landlock_allow(int rules, const char *path, unsigned rights)
 		a.allowed_access |= write_rights();
 	r = fstat(a.parent_fd, &st);
 	if (r == 0 && !S_ISDIR(st.st_mode)) /* a rule for a file with a directory's right is EINVAL */
-		a.allowed_access &= ~(uint64_t)LANDLOCK_ACCESS_FS_READ_DIR;
+		a.allowed_access &= FS_OF_FILES;
 	if (r == 0)
 		r = (int)syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &a, 0u);
 	close(a.parent_fd);

@@ -23,7 +23,8 @@ int landlock_abi(void);
  * outside are out of reach, too, where the kernel can do it (ABI 6). */
 int landlock_new(int abi, bool alone);
 
-/* Allows `rights` on path and, where it is a directory, on all beneath it. */
+/* Allows `rights` on path and, where it is a directory, on all beneath it; of a file what makes sense there.
+ */
 int landlock_allow(int rules, const char *path, unsigned rights);
 
 /* Binds the calling thread and its children, for good. Needs no_new_privs. */

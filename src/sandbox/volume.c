@@ -41,7 +41,14 @@ static int expand_home(const char *source, char **path, struct error *err)
 	return *path ? 0 : -ERROR_NO_MEMORY;
 }
 
-/* As realpath(3): a later start finds the same directory, whatever the working directory is then. */
+static int check_kind(const struct stat *s, const char *path, struct error *err)
+{
+	if (S_ISDIR(s->st_mode) || S_ISREG(s->st_mode))
+		return 0;
+	return error_set(err, ERROR_INVALID, "%s is neither a directory nor a regular file", path);
+}
+
+/* As realpath(3): a later start finds the same object, whatever the working directory is then. */
 static int absolute_source(const char *source, char **path, struct error *err)
 {
 	_cleanup_free_ char *expanded = NULL;
@@ -54,10 +61,7 @@ static int absolute_source(const char *source, char **path, struct error *err)
 		return error_set(err, ERROR_NOT_FOUND, "%s is not there: make it first", source);
 	if (!*path || stat(*path, &s) < 0)
 		return error_errno(err, errno, "%s", source);
-	if (!S_ISDIR(s.st_mode))
-		return error_set(err, ERROR_INVALID,
-			"%s is not a directory: a volume is one; mount the directory that holds it", source);
-	return 0;
+	return check_kind(&s, source, err);
 }
 
 static int set_source(struct record_mount *m, const char *source, struct error *err)
@@ -192,6 +196,7 @@ static bool is_at_or_below(const char *path, const char *directory)
 int volume_check_targets(struct record_mount *mounts, uint32_t count, struct error *err)
 {
 	static const char *const taken[] = {"/proc", "/sys", "/dev"};
+	static const char *const users[] = {"/etc", "/etc/passwd", "/etc/group"};
 
 	if (count)
 		qsort(mounts, count, sizeof *mounts, by_target);
@@ -199,10 +204,12 @@ int volume_check_targets(struct record_mount *mounts, uint32_t count, struct err
 		if (i && !strcmp(mounts[i].target, mounts[i - 1].target))
 			return error_set(err, ERROR_USAGE, "there are two volumes for %s", mounts[i].target);
 		/* The agent reads users there, and waits for no volume. */
-		if (!strcmp(mounts[i].target, "/etc"))
-			return error_set(err, ERROR_USAGE,
-				"volume /etc: the sandbox's users and hosts are there; mount what you need "
-				"below it");
+		for (size_t u = 0; u < ARRAY_SIZE(users); u++)
+			if (!strcmp(mounts[i].target, users[u]))
+				return error_set(err, ERROR_USAGE,
+					"volume %s: the sandbox's users are looked up there; mount what you "
+					"need elsewhere",
+					users[u]);
 		for (size_t t = 0; t < ARRAY_SIZE(taken); t++)
 			if (is_at_or_below(mounts[i].target, taken[t]))
 				return error_set(err, ERROR_USAGE, "volume %s: %s is the sandbox's kernel's",
@@ -257,21 +264,16 @@ static int is_above(const struct stat *what, int fd, struct error *err)
 	return 0;
 }
 
-/* A guest must not be able to write what the host reads next. */
-static int check_apart(const struct home *home, const char *path, int fd, struct error *err)
+/* A guest must not be able to write what the host reads next: `path`, which is in `directory` or is that, is
+ * not monocore's own. */
+static int check_outside(const struct home *home, const char *path, int directory, struct error *err)
 {
-	struct stat ours, theirs;
+	struct stat ours;
 	int r;
 
-	if (fstat(home->fd, &ours) < 0 || fstat(fd, &theirs) < 0)
-		return error_errno(err, errno, "look at %s", path);
-	r = is_above(&theirs, home->fd, err);
-	if (r > 0)
-		return error_set(err, ERROR_DENIED,
-			"%s is or holds %s, where monocore keeps its own: it cannot be a volume", path,
-			home->path);
-	if (r == 0)
-		r = is_above(&ours, fd, err);
+	if (fstat(home->fd, &ours) < 0)
+		return error_errno(err, errno, "look at %s", home->path);
+	r = is_above(&ours, directory, err);
 	return r > 0 ? error_set(err, ERROR_DENIED,
 			       "%s lies in %s, where monocore keeps its own: it cannot be "
 			       "a volume",
@@ -279,18 +281,67 @@ static int check_apart(const struct home *home, const char *path, int fd, struct
 		     : r;
 }
 
+static int check_apart(const struct home *home, const char *path, int fd, struct error *err)
+{
+	struct stat theirs;
+	int r;
+
+	if (fstat(fd, &theirs) < 0)
+		return error_errno(err, errno, "look at %s", path);
+	r = is_above(&theirs, home->fd, err);
+	if (r > 0)
+		return error_set(err, ERROR_DENIED,
+			"%s is or holds %s, where monocore keeps its own: it cannot be a volume", path,
+			home->path);
+	return r < 0 ? r : check_outside(home, path, fd, err);
+}
+
+static int open_directory(const struct home *home, const char *path, struct error *err)
+{
+	_cleanup_fd_ int fd = fs_open(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0, err);
+	int r = fd < 0 ? fd : check_apart(home, path, fd, err);
+
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+/* By the directory that it is in, which is the one that is judged. */
+static int open_file(const struct home *home, const char *path, struct error *err)
+{
+	const char *name = strrchr(path, '/') + 1;
+	_cleanup_free_ char *parent = text_format(err, "%.*s", (int)(name - path), path);
+	_cleanup_fd_ int directory = -1, fd = -1;
+	struct stat s;
+	int r;
+
+	if (!parent)
+		return -ERROR_NO_MEMORY;
+	directory = r = fs_open(AT_FDCWD, parent, O_PATH | O_DIRECTORY, 0, err);
+	if (r >= 0)
+		r = check_outside(home, path, directory, err);
+	if (r >= 0)
+		fd = r = fs_open(directory, name, O_PATH | O_NOFOLLOW, 0, err);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &s) < 0)
+		return error_errno(err, errno, "look at %s", path);
+	r = check_kind(&s, path, err);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
 int volume_open(const struct home *home, const struct record_mount *m, struct error *err)
 {
-	_cleanup_fd_ int fd = -1;
-	int r;
+	struct stat s;
+	int fd;
 
 	if (!strcmp(m->type, "volume"))
 		return open_named(home, m->source, err);
-	fd = fs_open(AT_FDCWD, m->source, O_PATH | O_DIRECTORY, 0, err);
-	if (fd < 0)
-		return error_prefix(err, "volume %s", m->target);
-	r = check_apart(home, m->source, fd, err);
-	return r < 0 ? r : TAKE_FD(fd);
+	if (stat(m->source, &s) < 0 || S_ISDIR(s.st_mode) || *m->source != '/')
+		fd = open_directory(home, m->source, err);
+	else if (m->stage)
+		fd = error_set(err, ERROR_USAGE, "%s is a file: only a directory can be staged", m->source);
+	else
+		fd = open_file(home, m->source, err);
+	return fd < 0 ? error_prefix(err, "volume %s", m->target) : fd;
 }
 
 /* ---- named ones ------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Volumes as the host has them: what a --volume says, which directory that is, and the named ones, in
+ * Volumes as the host has them: what a --volume says, which directory or file that is, and the named ones, in
  * $MONOCORE_HOME/volumes/NAME.
  */
 #pragma once
@@ -31,8 +31,8 @@ int volume_driver_parse(const char *text, enum volume_driver *driver, struct err
 /* Judges all of a sandbox together and puts outer targets before inner ones. USAGE. */
 int volume_check_targets(struct record_mount *mounts, uint32_t count, struct error *err);
 
-/* The directory behind it, O_PATH; a named volume that is not there is made. DENIED: it is, or holds, or lies
- * in $MONOCORE_HOME. */
+/* The directory or the regular file behind it, O_PATH; a named volume that is not there is made. DENIED: it
+ * is, or holds, or lies in $MONOCORE_HOME. */
 int volume_open(const struct home *home, const struct record_mount *m, struct error *err);
 
 /* Held for sharing while a sandbox with named volumes is made known, alone while one is removed. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What mcrun and `mcfs volumes` agree on. mcfs is started before mcrun gives up the file system, and has one
- * end of a SOCK_SEQPACKET on descriptor 3. It is given the directories once, and starts a server for one of
- * them whenever it is asked to: a child with nothing but that directory and one end of a stream socket, on
- * which it speaks FUSE (docs/formats/volume.md), or vhost-user, after one greeting. Both are of one build:
- * structs travel as they are.
+ * end of a SOCK_SEQPACKET on descriptor 3. It is given the directories (or regular files) once, and starts a
+ * server for one of them whenever it is asked to: a child with nothing but that and one end of a stream
+ * socket, on which it speaks FUSE (docs/formats/volume.md), or vhost-user, after one greeting. Both are of
+ * one build: structs travel as they are.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #define VOLUME_SERVER_FD 3
 
 enum volume_server_what {
-	VOLUME_SERVER_ADD = 1,  /* with the descriptor of a directory, or what flags say: the next number */
+	VOLUME_SERVER_ADD = 1,  /* with a descriptor of it, or what flags say: the next number */
 	VOLUME_SERVER_START = 2 /* number; answered by struct volume_server_started */
 };
 

@@ -184,20 +184,68 @@ def _():
 def _():
     d = directory('refused')
     write(f'{d}/file', '')
+    os.mkfifo(f'{d}/fifo')
     os.makedirs(mc.home, exist_ok=True)
     os.symlink(mc.home, f'{d}/link')
     for volume, status, says in (
-            (f'{d}/none:/vol', 125, f'{d}/none'), (f'{d}/file:/vol', 125, 'not a directory'),
+            (f'{d}/none:/vol', 125, f'{d}/none'), (f'{d}/fifo:/vol', 125, 'neither a directory nor a regular file'),
+            (f'{mc.home}/monocore.db:/vol', 125, 'cannot be a volume'), (f'{d}/file:/etc/passwd', 125, 'users'),
             (f'{mc.home}:/vol', 125, 'cannot be a volume'), (f'{os.path.dirname(mc.home)}:/vol', 125, 'cannot be a volume'),
             (f'{mc.home}/store:/vol', 125, 'cannot be a volume'), (f'{d}/link:/vol', 125, 'cannot be a volume'),
             ('/:/vol', 125, 'cannot be a volume'), (f'{d}:vol', 125, 'no absolute path'), (f'{d}:/', 125, 'root'),
-            (f'{d}:/a/../b', 125, '..'), (f'{d}:/proc/x', 125, 'kernel'), (f'{d}:/etc', 125, 'below it'), (f'{d}:/vol:wild', 125, 'wild'),
+            (f'{d}:/a/../b', 125, '..'), (f'{d}:/proc/x', 125, 'kernel'), (f'{d}:/etc', 125, 'users'), (f'{d}:/vol:wild', 125, 'wild'),
             (f'{d}:/vol:stage', 125, 'not yet available'), (f'{d}', 125, 'SOURCE:PATH'), ('-x:/vol', 125, '-x'),
             ('a/b:/vol', 125, './a/b'), ('x' * 64 + ':/vol', 125, 'name')):
         run(volume, line='true').ok(status).says(says)
     run(f'{d}:/vol', f'{d}:/vol/', line='true').ok(125).says('two volumes', '/vol')
     mc('tmp', '--volume-driver', 'nfs', '-v', f'{d}:/vol', DEBIAN, 'true').ok(125).says('not yet available')
+    contains(run(f'{d}/file:/usr', line='true').ok(125).err, '/usr: Is a directory')
+    contains(mc('tmp', '--volume-driver', 'virtiofs', '-v', f'{d}/file:/x', DEBIAN, 'true').ok(125).err, 'by the driver fuse alone')
+    contains(run(f'{d}:/etc/os-release', line='true').ok(125).err, '/etc/os-release: Not a directory')
     equal(mc.names(), [])
+
+
+FILE = r'''
+cat /etc/app.json /made/here/x; echo inside >>/etc/app.json; cat /etc/app.json
+chown 5:6 /etc/app.json; chmod 4750 /etc/app.json; stat -c '%u:%g %a %F' /etc/app.json
+echo x >/made/here/x && echo written
+rm /etc/app.json 2>&1; mv /made/here/x /made/here/y 2>&1; ls /etc/app.json/.. 2>&1; mkdir /etc/app.json/d 2>&1; echo; ls /made/here
+'''
+
+
+@promise('a single file is a volume, where it has a name in the image and where it has none')
+def _():
+    d = directory('single')
+    write(f'{d}/app', 'first\n')
+    write(f'{d}/ro', 'only read\n')
+    write(f'{d}/beside', 'gold')
+    with mc.sandbox('-v', f'{d}/app:/etc/app.json', '-v', f'{d}/ro:/made/here/x:ro', '-v', f'{d}:/outer',
+                    '-v', f'{d}/app:/outer/made/file', '-v', f'{d}/ro:/etc/hostname') as name:
+        out = mc('exec', name, 'sh', '-c', FILE).out.split('\n')
+        equal(out[:5], ['first', 'only read', 'first', 'inside', '5:6 4750 regular file'])
+        for line, error in zip(out[5:9], ('busy', 'busy', 'Not a directory', 'Not a directory')):
+            contains(line, error)
+        equal(out[9:], ['', 'x', ''])
+        equal((read(f'{d}/app'), read(f'{d}/ro')), ('first\ninside\n', 'only read\n'))
+        equal((stat.S_IMODE(os.stat(f'{d}/app').st_mode) & 0o7000, os.stat(f'{d}/app').st_uid), (0, os.getuid()))
+        equal((os.listdir(f'{d}/made'), os.listxattr(f'{d}/made/file')), (['file'], []))
+        equal(mc.shell(name, 'cat /etc/hostname'), 'only read')
+        for pid in servers(name):
+            send(pid)
+        write(f'{d}/app', 'again\n')
+        until(lambda: mc.shell(name, 'cat /etc/app.json /outer/made/file') == 'again\nagain', 'it is seen', 5)
+        write(f'{d}/new', 'another\n')
+        os.rename(f'{d}/new', f'{d}/app')
+        time.sleep(1.1)
+        for pid in servers(name):
+            send(pid)
+        equal(mc.shell(name, 'cat /etc/app.json'), 'again')
+        mc('commit', name, 'volumes:file', timeout=90).ok()
+        mc('stop', '-t', '1', name).ok()
+        mc('restart', name).ok()
+        equal(mc.shell(name, 'cat /etc/app.json'), 'another')
+    equal(mc('tmp', 'volumes:file', 'sh', '-c', 'ls /made /etc/app.json; cat /etc/hostname').out.count('only'), 0)
+    mc('rmi', 'volumes:file').ok()
 
 
 @promise('a change on the host is seen within a second: contents, new names and removed ones')

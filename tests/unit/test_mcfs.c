@@ -60,9 +60,9 @@ static void set_up(void)
 
 /* Runs `attempt` as a server would run, with a descriptor of the directory; its answer is a bit for each
  * thing that it could do. 255: it could not be confined. */
-static int confined(unsigned rights, int (*attempt)(int directory))
+static int confined_to(const char *served, unsigned rights, int (*attempt)(int directory))
 {
-	int directory = open(in_folder("served"), O_PATH | O_DIRECTORY | O_CLOEXEC), status = -1;
+	int directory = open(in_folder(served), O_PATH | O_CLOEXEC), status = -1;
 	struct error err;
 	pid_t pid = fork();
 
@@ -75,6 +75,11 @@ static int confined(unsigned rights, int (*attempt)(int directory))
 	close(directory);
 	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+static int confined(unsigned rights, int (*attempt)(int directory))
+{
+	return confined_to("served", rights, attempt);
 }
 
 static bool can_open(int at, const char *path, int flags)
@@ -154,6 +159,37 @@ TEST(what_is_served_read_only_can_be_read)
 	set_up();
 	CHECK_INT(confined(LANDLOCK_READ, use_what_is_served), 32);
 	CHECK(is_as_it_was("served/file"));
+}
+
+static bool can_reopen(int file, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+	return can_open(AT_FDCWD, path, flags);
+}
+
+static int use_a_file(int file)
+{
+	return (can_reopen(file, O_RDONLY) ? 1 : 0) | (can_reopen(file, O_RDWR) ? 2 : 0) |
+	       (can_reopen(file, O_WRONLY | O_TRUNC) ? 4 : 0) |
+	       (can_open(AT_FDCWD, in_folder("served/file"), O_RDONLY) &&
+				       can_open(AT_FDCWD, in_folder("served/other"), O_RDONLY)
+			       ? 8
+			       : 0) |
+	       (can_open(AT_FDCWD, in_folder("outside/file"), O_RDONLY) ? 16 : 0) |
+	       (can_open(file, "../other", O_RDONLY) ? 32 : 0) |
+	       (unlinkat(AT_FDCWD, in_folder("served/other"), 0) == 0 ? 64 : 0);
+}
+
+TEST(a_file_that_is_served_is_all_that_can_be_opened)
+{
+	set_up();
+	make_file("served/other");
+	CHECK_INT(confined_to("served/file", LANDLOCK_READ, use_a_file), 1);
+	CHECK(is_as_it_was("served/file"));
+	CHECK_INT(confined_to("served/file", LANDLOCK_READ | LANDLOCK_WRITE, use_a_file), 7);
+	CHECK(is_as_it_was("served/other"));
 }
 
 TEST(nothing_else_can_be_opened_or_removed)

@@ -74,7 +74,7 @@ static struct message_setup sound_setup(void)
 {
 	static char *volumes[] = {(char *)"/data", (char *)"/var/lib/x", NULL};
 	static struct message_mount mounts[] = {
-		{(char *)"/work", 0}, {(char *)"/src", MOUNT_READ_ONLY | MOUNT_VIRTIOFS}};
+		{(char *)"/work", MOUNT_FILE}, {(char *)"/src", MOUNT_READ_ONLY | MOUNT_VIRTIOFS}};
 
 	return (struct message_setup){.entropy = (const uint8_t *)entropy,
 		.entropy_size = 32,
@@ -177,7 +177,9 @@ TEST(a_setup_with_a_root_out_of_its_place_is_refused)
 
 TEST(a_setup_with_mounts_out_of_bounds_is_refused)
 {
-	static struct message_mount relative[] = {{(char *)"work", 0}}, flags[] = {{(char *)"/work", 3}};
+	static struct message_mount relative[] = {{(char *)"work", 0}}, flags[] = {{(char *)"/work", 3}},
+				    unknown[] = {{(char *)"/work", 1u << 31}},
+				    file[] = {{(char *)"/work", MOUNT_FILE | MOUNT_STAGED}};
 	struct message_mount many[VOLUMES_MAX + 1];
 	struct message_setup m = sound_setup();
 
@@ -185,6 +187,10 @@ TEST(a_setup_with_mounts_out_of_bounds_is_refused)
 	m.mounts = relative;
 	expect_setup_refused(&m);
 	m.mounts = flags;
+	expect_setup_refused(&m);
+	m.mounts = unknown;
+	expect_setup_refused(&m);
+	m.mounts = file;
 	expect_setup_refused(&m);
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
 		many[i] = (struct message_mount){(char *)"/work", 0};

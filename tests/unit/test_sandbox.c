@@ -23,6 +23,7 @@
 #include "sandbox/output_format.h"
 #include "sandbox/peer.h"
 #include "sandbox/record.h"
+#include "sandbox/volume.h"
 
 /* A home of its own for one test. */
 struct place {
@@ -277,6 +278,57 @@ static void check_command(
 	CHECK_OK(command_resolve(config, wishes, &argv, &err));
 	line = command_line(argv, &err);
 	CHECK_TEXT(line, expected);
+}
+
+/* Whether `path` can be a volume; what it is then. */
+static int volume_of(struct place *p, const char *path, mode_t *type, struct error *err)
+{
+	_cleanup_free_ char *text = text_format(NULL, "%s:/target", path);
+	struct record_mount m;
+	struct stat s;
+	int r = volume_parse(text, &m, err), fd;
+
+	if (r < 0)
+		return r;
+	fd = r = volume_open(&p->home, &m, err);
+	record_mount_free(&m);
+	if (r < 0)
+		return r;
+	CHECK(fstat(fd, &s) == 0 && close(fd) == 0);
+	*type = s.st_mode & S_IFMT;
+	return 0;
+}
+
+TEST(a_file_can_be_a_volume_but_none_of_monocores_own)
+{
+	char folder[] = "/tmp/monocore-test-XXXXXX", file[96], ours[96], link[96], fifo[96];
+	struct error err;
+	struct place p;
+	mode_t type;
+
+	place_open(&p);
+	CHECK(mkdtemp(folder));
+	snprintf(file, sizeof file, "%s/file", folder);
+	snprintf(link, sizeof link, "%s/link", folder);
+	snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+	snprintf(ours, sizeof ours, "%s/monocore.db", p.path);
+	CHECK(mknod(file, S_IFREG | 0644, 0) == 0 && mknod(ours, S_IFREG | 0644, 0) == 0);
+	CHECK(mkfifo(fifo, 0644) == 0 && symlink(ours, link) == 0);
+	CHECK_OK(volume_of(&p, file, &type, &err));
+	CHECK_INT(type, S_IFREG);
+	CHECK_OK(volume_of(&p, folder, &type, &err));
+	CHECK_INT(type, S_IFDIR);
+	CHECK_ERROR(volume_of(&p, ours, &type, &err), ERROR_DENIED);
+	CHECK_ERROR(volume_of(&p, link, &type, &err), ERROR_DENIED);
+	CHECK_ERROR(volume_of(&p, fifo, &type, &err), ERROR_INVALID);
+	CHECK_ERROR(volume_of(&p, p.path, &type, &err), ERROR_DENIED);
+	/* A home may lie beside it. */
+	snprintf(file, sizeof file, "%s-file", p.path);
+	CHECK(mknod(file, S_IFREG | 0644, 0) == 0);
+	CHECK_OK(volume_of(&p, file, &type, &err));
+	CHECK(unlink(file) == 0);
+	CHECK_OK(fs_remove_tree(AT_FDCWD, folder, &err));
+	place_close(&p);
 }
 
 TEST(commands_follow_the_rules_of_docker_run)

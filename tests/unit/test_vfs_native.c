@@ -488,6 +488,104 @@ TEST(without_user_xattrs_other_owners_are_refused_or_squashed)
 	place_close(&p);
 }
 
+/* ---- one file --------------------------------------------------------------------------------------------
+ */
+
+static struct vfs *serve_file(const struct place *p, const char *name, bool read_only)
+{
+	_cleanup_fd_ int fd = openat(p->inside, name, O_PATH | O_CLOEXEC);
+	const struct native_options o = {.directory = fd, .owners = NATIVE_OVERRIDE, .read_only = read_only};
+	struct vfs *fs;
+	struct error err;
+
+	CHECK(fd >= 0);
+	CHECK_OK(native_new(&o, &fs, &err));
+	return fs;
+}
+
+static void write_root(struct vfs *fs, unsigned flags, const char *text)
+{
+	vfs_handle handle;
+
+	CHECK_CALL(vfs_open(fs, VFS_ROOT, VFS_WRITE | flags, &handle));
+	CHECK_INT(vfs_write(fs, VFS_ROOT, handle, text, strlen(text), 0), (int64_t)strlen(text));
+	vfs_release(fs, VFS_ROOT, handle);
+}
+
+static void check_root(struct vfs *fs, const char *text)
+{
+	char bytes[64];
+	int64_t n = vfs_read(fs, VFS_ROOT, VFS_NO_HANDLE, bytes, sizeof bytes, 0);
+
+	CHECK_INT(n, (int64_t)strlen(text));
+	CHECK(!memcmp(bytes, text, (size_t)n));
+}
+
+TEST(a_root_that_is_a_file_is_read_and_written_and_nothing_is_in_it)
+{
+	const struct vfs_caller root = {0};
+	struct vfs_attributes a;
+	struct vfs *fs;
+	vfs_handle handle;
+	struct place p;
+
+	place_open(&p, (struct native_options){0});
+	put_file(p.inside, "file", "as it was");
+	fs = serve_file(&p, "file", false);
+	CHECK_CALL(vfs_getattr(fs, VFS_ROOT, VFS_NO_HANDLE, &a));
+	CHECK(S_ISREG(a.mode) && a.ino == VFS_ROOT && a.size == 9);
+	check_root(fs, "as it was");
+	write_root(fs, VFS_TRUNCATE, "new");
+	write_root(fs, VFS_APPEND, "er");
+	check_root(fs, "newer");
+	a = set(fs, VFS_ROOT, VFS_SET_UID | VFS_SET_GID | VFS_SET_MODE, 04711, 5, 6);
+	CHECK(a.mode == (S_IFREG | 04711) && a.uid == 5 && a.gid == 6);
+	CHECK_TEXT(override_of(&p, "file"), "5:6:4711:file");
+	CHECK_INT(host_mode(&p, "file"), S_IFREG | 0711);
+	CHECK_ERRNO(vfs_lookup(fs, VFS_ROOT, "file", &a), ENOTDIR);
+	CHECK_ERRNO(vfs_lookup(fs, VFS_ROOT, "..", &a), EINVAL);
+	CHECK_ERRNO(vfs_opendir(fs, VFS_ROOT, &handle), ENOTDIR);
+	CHECK_ERRNO(vfs_readdir(fs, VFS_ROOT, VFS_NO_HANDLE, 0, false, NULL, NULL), ENOTDIR);
+	CHECK_ERRNO(vfs_mkdir(fs, &root, VFS_ROOT, "d", 0755, &a), ENOTDIR);
+	CHECK_ERRNO(vfs_create(fs, &root, VFS_ROOT, "f", 0644, VFS_WRITE, &a, &handle), ENOTDIR);
+	CHECK_ERRNO(vfs_symlink(fs, &root, VFS_ROOT, "s", "/etc", &a), ENOTDIR);
+	CHECK_ERRNO(vfs_link(fs, VFS_ROOT, VFS_ROOT, "l", &a), ENOTDIR);
+	CHECK_ERRNO(vfs_unlink(fs, VFS_ROOT, "file"), ENOTDIR);
+	CHECK_ERRNO(vfs_rename(fs, VFS_ROOT, "file", VFS_ROOT, "other", 0), ENOTDIR);
+	CHECK_CALL(vfs_getattr(fs, VFS_ROOT, VFS_NO_HANDLE, &a));
+	vfs_destroy(fs);
+	place_close(&p);
+}
+
+TEST(a_root_that_is_a_file_stays_the_one_that_was_opened)
+{
+	const struct vfs_attributes values = {.size = 0};
+	const struct vfs_caller root = {0};
+	struct vfs_attributes a;
+	struct vfs *fs, *same;
+	vfs_handle handle;
+	struct place p;
+
+	place_open(&p, (struct native_options){0});
+	put_file(p.inside, "file", "first");
+	fs = serve_file(&p, "file", false);
+	same = serve_file(&p, "file", true);
+	put_file(p.inside, "file", "written"); /* into it */
+	check_root(fs, "written");
+	put_file(p.inside, "other", "another");
+	CHECK(renameat(p.inside, "other", p.inside, "file") == 0);
+	let_confirmations_expire();
+	check_root(fs, "written");
+	write_root(fs, 0, "W");
+	check_root(same, "Written");
+	CHECK_ERRNO(vfs_open(same, VFS_ROOT, VFS_WRITE, &handle), EROFS);
+	CHECK_ERRNO(vfs_setattr(same, &root, VFS_ROOT, VFS_NO_HANDLE, &values, VFS_SET_SIZE, &a), EROFS);
+	check_root(same, "Written");
+	vfs_destroy(fs);
+	vfs_destroy(same);
+	place_close(&p);
+}
+
 /* ---- what host processes do meanwhile --------------------------------------------------------------------
  */
 

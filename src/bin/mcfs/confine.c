@@ -41,8 +41,8 @@ static int enter_namespaces(uid_t uid, gid_t gid)
 	return write_file("/proc/self/gid_map", groups);
 }
 
-/* A mount of its own of the directory, found again in the new namespace by its path. From its root ".." leads
- * nowhere. What is mounted in it comes along, since we may not uncover what is below. */
+/* A mount of its own of the directory (or file), found again in the new namespace by its path. From its root
+ * ".." leads nowhere. What is mounted in it comes along, since we may not uncover what is below. */
 static int clone_mount(int directory)
 {
 	char link[32], path[PATH_MAX];
@@ -55,7 +55,7 @@ static int clone_mount(int directory)
 	if (n <= 0)
 		return -1;
 	path[n] = 0;
-	again = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	again = open(path, O_PATH | O_CLOEXEC);
 	if (again < 0 || fstat(again, &theirs) < 0 || fstat(directory, &ours) < 0 ||
 		ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
 		return -1;

@@ -6,7 +6,7 @@
 #include "base/error.h"
 
 struct mcfs_tree {
-	int directory;   /* a descriptor */
+	int directory;   /* a descriptor; a file's, too */
 	unsigned rights; /* landlock's; 0: none */
 };
 

@@ -63,7 +63,7 @@ const struct option_spec tmp_option_rows[] = {
 	{"unconfined", 0, OPTION_FLAG, NULL, FIELD(unconfined),
 		"start even where this host cannot confine the engine"},
 	{"volume", 'v', OPTION_LIST, "SOURCE:PATH[:ro]", FIELD(volumes),
-		"mount a directory, such as ./src, or a volume by its name"},
+		"mount a directory or file, such as ./src, or a volume by its name"},
 	{"volume-driver", 0, OPTION_CHOICE, "DRIVER", FIELD(volume_driver),
 		"how volumes come into the sandbox; default: fuse", volume_drivers},
 	{"rootfs", 0, OPTION_CHOICE, "KIND", FIELD(rootfs),

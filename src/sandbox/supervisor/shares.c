@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -136,7 +137,11 @@ static int add_volume(struct shares *s, const struct home *home, const struct re
 	struct error *err)
 {
 	_cleanup_fd_ int directory = volume_open(home, m, err);
+	struct stat of;
 
+	if (directory >= 0 && fstat(directory, &of) == 0 && !S_ISDIR(of.st_mode))
+		return error_set(err, ERROR_INVALID,
+			"volume %s: a file comes by the driver fuse alone, which is the default", m->target);
 	return directory < 0 ? directory : add(s, place, m->target, keeper_flags(m), &directory, 1, err);
 }
 

@@ -163,14 +163,16 @@ static uint32_t mount_flags(const struct record_mount *m)
 /* The volumes, and behind them the root, where it is one. */
 static uint32_t list_mounts(const struct supervisor *s, struct message_mount mounts[VOLUMES_MAX + 1])
 {
-	const uint32_t driver = s->volumes ? 0 : MOUNT_VIRTIOFS;
 	uint32_t n = 0;
 
 	if (s->upper_only)
 		return 0;
-	for (; n < s->record.mount_count; n++)
-		mounts[n] = (struct message_mount){
-			s->record.mounts[n].target, driver | mount_flags(&s->record.mounts[n])};
+	for (; n < s->record.mount_count; n++) {
+		const struct record_mount *m = &s->record.mounts[n];
+		uint32_t more = s->volumes ? volumes_flags(s->volumes, n) : MOUNT_VIRTIOFS;
+
+		mounts[n] = (struct message_mount){m->target, mount_flags(m) | more};
+	}
 	if (record_has_overlay(&s->record))
 		mounts[n++] = (struct message_mount){(char *)"/", MOUNT_VIRTIOFS | MOUNT_ROOT};
 	return n;

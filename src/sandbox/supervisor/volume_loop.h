@@ -32,7 +32,8 @@ struct server {
 
 struct volumes {
 	uint32_t count;
-	char **targets; /* mount points, for messages */
+	char **targets;              /* mount points, for messages */
+	uint32_t flags[VOLUMES_MAX]; /* volumes_flags() */
 	struct keeper keeper;
 	int wake;         /* eventfd: the loop is to look at what is below */
 	_Atomic int port; /* -1: not connected */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,16 +23,21 @@
 
 CLEANUP_DEFINE(volumes, struct volumes, volumes_close);
 
-static int give_directory(
+static int give_source(
 	struct volumes *v, const struct home *home, const struct record_mount *m, struct error *err)
 {
-	_cleanup_fd_ int directory = volume_open(home, m, err);
-	int r = directory < 0
-			? directory
-			: keeper_add(&v->keeper, v->count, keeper_flags(m), &directory, 1, m->target, err);
+	_cleanup_fd_ int source = volume_open(home, m, err);
+	struct stat s;
+	int r;
 
+	if (source < 0)
+		return source;
+	if (fstat(source, &s) < 0)
+		return error_errno(err, errno, "look at the volume %s", m->target);
+	r = keeper_add(&v->keeper, v->count, keeper_flags(m), &source, 1, m->target, err);
 	if (r < 0)
 		return r;
+	v->flags[v->count] = S_ISREG(s.st_mode) ? MOUNT_FILE : 0;
 	v->servers[v->count] = (struct server){.state = SERVER_NONE, .fd = -1, .pid_fd = -1};
 	volume_loop_ask(v, v->count);
 	v->count++;
@@ -113,7 +119,7 @@ int volumes_open(const struct home *home, const struct record *r, struct volumes
 		return -ERROR_SYSTEM;
 	result = keeper_start(&v->keeper, err);
 	for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
-		result = give_directory(v, home, &r->mounts[i], err);
+		result = give_source(v, home, &r->mounts[i], err);
 	if (result == 0)
 		result = volume_mux_new(v->count, &v->mux, err);
 	if (result == 0)
@@ -151,6 +157,11 @@ int volumes_serve(struct volumes *v, int port, struct error *err)
 	v->port = port;
 	r = start_thread(v, err);
 	return r < 0 ? r : await(v, err);
+}
+
+uint32_t volumes_flags(const struct volumes *v, uint32_t number)
+{
+	return v->flags[number];
 }
 
 int volumes_news_fd(const struct volumes *v)

@@ -31,6 +31,9 @@ int volumes_open(
  * thread: a VM is started by clone(2), which threads do not bear. NULL is fine. */
 int volumes_serve(struct volumes *volumes, int port, struct error *err);
 
+/* What the guest is to know of the record's mount `number` that is not in the record: enum mount_flags. */
+uint32_t volumes_flags(const struct volumes *volumes, uint32_t number);
+
 /* A descriptor that is readable when there is news; -1 for NULL. */
 int volumes_news_fd(const struct volumes *volumes);
 

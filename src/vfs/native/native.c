@@ -154,6 +154,8 @@ static int check_system(struct native *fs, struct error *err)
 	if (lstat(path, &s) < 0 || !S_ISLNK(s.st_mode))
 		return error_set(err, ERROR_UNAVAILABLE, "serve a directory: there is no /proc/self/fd here");
 	fd = native_open_beneath(fs, fs->root_fd, ".", O_PATH, 0);
+	if (fd == -ENOTDIR) /* the root is a file */
+		return 0;
 	if (fd == -ENOSYS)
 		return error_set(
 			err, ERROR_UNAVAILABLE, "serve a directory: this kernel has no openat2 (Linux 5.6)");
@@ -161,6 +163,20 @@ static int check_system(struct native *fs, struct error *err)
 		return error_errno(err, -fd, "serve a directory");
 	close(fd);
 	return 0;
+}
+
+static int open_root(int directory, struct error *err)
+{
+	struct stat s;
+	int fd;
+
+	if (fstat(directory, &s) == 0 && S_ISREG(s.st_mode))
+		fd = fcntl(directory, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOTDIR)
+		return error_set(err, ERROR_INVALID, "serve a directory: it is none");
+	return fd < 0 ? error_errno(err, errno, "serve a directory") : fd;
 }
 
 int native_new(const struct native_options *options, struct vfs **out, struct error *err)
@@ -172,11 +188,9 @@ int native_new(const struct native_options *options, struct vfs **out, struct er
 
 	if (!fs)
 		return error_no_memory(err, "serve a directory");
-	fs->root_fd = openat(options->directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fs->root_fd < 0 && errno == ENOTDIR)
-		return error_set(err, ERROR_INVALID, "serve a directory: it is none");
-	if (fs->root_fd < 0)
-		return error_errno(err, errno, "serve a directory");
+	fs->root_fd = r = open_root(options->directory, err);
+	if (r < 0)
+		return r;
 	r = native_statx(fs->root_fd, &s);
 	if (r < 0)
 		return error_errno(err, -r, "serve a directory");

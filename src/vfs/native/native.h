@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A directory of this host as a file system (vfs/vfs.h), for clients that nobody trusts. Linux 5.8 or newer,
- * as an ordinary user or as root, with /proc mounted.
+ * as an ordinary user or as root, with /proc mounted. Or a single regular file, which then is the root: the
+ * one that was opened, whatever its name means later; there is nothing to look up in it (-ENOTDIR).
  *
  * Beneath. Every object is opened by openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS,
  * RESOLVE_NO_MAGICLINKS and (unless `mounts`) RESOLVE_NO_XDEV, as O_PATH first; it is opened for reading and
@@ -89,7 +90,7 @@ struct native_index {
 };
 
 struct native_options {
-	int directory; /* an open descriptor; borrowed until native_new() returns */
+	int directory; /* an open descriptor, or a regular file's; borrowed until native_new() returns */
 	enum native_owners owners;
 	uint32_t uid, gid; /* whom the serving user is shown as */
 	bool host_ids;     /* NATIVE_OVERRIDE: owners without the xattr are shown as they are */
@@ -109,6 +110,6 @@ struct native_options {
 	struct native_index index; /* all NULL: none */
 };
 
-/* Errors: SYSTEM, DENIED, INVALID (no directory), UNAVAILABLE (no /proc, a kernel without openat2),
- * NO_MEMORY. */
+/* Errors: SYSTEM, DENIED, INVALID (neither directory nor file), UNAVAILABLE (no /proc, a kernel without
+ * openat2), NO_MEMORY. */
 int native_new(const struct native_options *options, struct vfs **fs, struct error *err);
