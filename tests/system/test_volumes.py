@@ -187,9 +187,10 @@ def _():
     os.mkfifo(f'{d}/fifo')
     os.makedirs(mc.home, exist_ok=True)
     os.symlink(mc.home, f'{d}/link')
+    write(f'{mc.home}/mine', '')
     for volume, status, says in (
             (f'{d}/none:/vol', 125, f'{d}/none'), (f'{d}/fifo:/vol', 125, 'neither a directory nor a regular file'),
-            (f'{mc.home}/monocore.db:/vol', 125, 'cannot be a volume'), (f'{d}/file:/etc/passwd', 125, 'users'),
+            (f'{mc.home}/mine:/vol', 125, 'cannot be a volume'), (f'{d}/file:/etc/passwd', 125, 'users'),
             (f'{mc.home}:/vol', 125, 'cannot be a volume'), (f'{os.path.dirname(mc.home)}:/vol', 125, 'cannot be a volume'),
             (f'{mc.home}/store:/vol', 125, 'cannot be a volume'), (f'{d}/link:/vol', 125, 'cannot be a volume'),
             ('/:/vol', 125, 'cannot be a volume'), (f'{d}:vol', 125, 'no absolute path'), (f'{d}:/', 125, 'root'),
@@ -203,6 +204,7 @@ def _():
     contains(mc('tmp', '--volume-driver', 'virtiofs', '-v', f'{d}/file:/x', DEBIAN, 'true').ok(125).err, 'by the driver fuse alone')
     contains(run(f'{d}:/etc/os-release', line='true').ok(125).err, '/etc/os-release: Not a directory')
     until(lambda: mc.names() == [], 'nothing is left')
+    os.unlink(f'{mc.home}/mine')
 
 
 FILE = r'''
