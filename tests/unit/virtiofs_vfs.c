@@ -49,6 +49,8 @@ static uint32_t write_request(struct client *c, struct front_slot *s, const stru
 	uint32_t size = sizeof h;
 
 	for (int i = 0; i < 3; i++) {
+		if (!a->in_size[i])
+			continue;
 		memcpy(s->request + size, a->in[i], a->in_size[i]);
 		size += (uint32_t)a->in_size[i];
 	}

@@ -67,7 +67,7 @@ static ssize_t send_answer(int fd, struct iovec *vectors, int count, void *conte
 
 	(void)fd;
 	if (!current || h->unique != current->unique) {
-		errno = ENOSYS; /* nobody takes what was not asked for */
+		errno = ENOENT; /* nobody takes what was not asked for, nor libfuse's complaint */
 		return -1;
 	}
 	if (current->init)

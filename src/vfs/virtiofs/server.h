@@ -37,7 +37,9 @@ void virtiofs_wake(struct virtiofs_server *s); /* a worker */
 /* Takes one message of QEMU's and does what it says: 1; 0 at the end; INVALID. */
 int front_end_serve(struct virtiofs_server *s, struct error *err);
 
-/* Serves requests until the end. */
+/* Serves requests. */
 struct worker;
-int worker_new(struct virtiofs_server *s, struct worker **worker, struct error *err); /* starts a thread */
-void worker_join(struct worker *w);
+struct worker *worker_new(struct virtiofs_server *s); /* NULL: no memory */
+void worker_free(struct worker *w);
+void worker_look(struct worker *w); /* once, what waits in any queue */
+void *worker_run(void *worker);     /* until the end: a thread */

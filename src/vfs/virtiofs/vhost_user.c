@@ -86,7 +86,8 @@ static bool fds_are_right(const struct kind *kind, const struct header *h, const
 	case AT_MOST_ONE:
 		return m->fd_count == (m->number & VHOST_NO_FD ? 0 : 1);
 	case ONE_PER_REGION:
-		return m->table.count <= VHOST_REGIONS_MAX && m->fd_count == (int)m->table.count &&
+		return m->table.count && m->table.count <= VHOST_REGIONS_MAX &&
+		       m->fd_count == (int)m->table.count &&
 		       h->size >= VHOST_TABLE_SIZE + m->table.count * sizeof(struct vhost_region);
 	case NO_FDS:
 	default:

@@ -92,22 +92,47 @@ void virtiofs_wake(struct virtiofs_server *s)
 	add(s->wake);
 }
 
+struct crew {
+	unsigned count;
+	struct worker *workers[THREADS_MAX];
+	pthread_t threads[THREADS_MAX];
+};
+
+static int hire(struct virtiofs_server *s, struct crew *crew, struct error *err)
+{
+	for (; crew->count < s->threads; crew->count++) {
+		struct worker *w = worker_new(s);
+
+		if (w && pthread_create(&crew->threads[crew->count], NULL, worker_run, w) == 0) {
+			crew->workers[crew->count] = w;
+			continue;
+		}
+		if (w)
+			worker_free(w);
+		return error_no_memory(err, "virtiofs: start a thread");
+	}
+	return 0;
+}
+
+static void dismiss(struct virtiofs_server *s, struct crew *crew)
+{
+	add(s->end);
+	for (unsigned i = 0; i < crew->count; i++) {
+		pthread_join(crew->threads[i], NULL);
+		worker_free(crew->workers[i]);
+	}
+}
+
 int virtiofs_server_run(struct virtiofs_server *s, struct error *err)
 {
-	struct worker *workers[THREADS_MAX];
-	unsigned count = 0;
-	int r = 0;
+	struct crew crew = {0};
+	int r = hire(s, &crew, err);
 
-	while (r == 0 && count < s->threads) {
-		r = worker_new(s, &workers[count], err);
-		count += r == 0;
-	}
 	if (r == 0)
 		while ((r = front_end_serve(s, err)) > 0)
 			;
-	add(s->end);
-	for (unsigned i = 0; i < count; i++)
-		worker_join(workers[i]);
+	shutdown(s->fd, SHUT_RDWR); /* QEMU is told before the last request is done */
+	dismiss(s, &crew);
 	return r;
 }
 

@@ -23,7 +23,6 @@ struct guest_call {
 
 struct worker {
 	struct virtiofs_server *server;
-	pthread_t thread;
 	struct job job;
 	uint8_t *message; /* FUSE_MESSAGE_MAX */
 };
@@ -75,7 +74,7 @@ static ssize_t put_answer(struct fuse_call *call, struct iovec *vectors, int cou
 	for (int i = 0; i < count; i++)
 		size += vectors[i].iov_len;
 	if (size > g->chain->writable_bytes) {
-		errno = E2BIG;
+		errno = ENOENT; /* libfuse complains of all others on standard error */
 		return -1;
 	}
 	for (int i = 0; i < count; i++)
@@ -123,13 +122,28 @@ static void serve_message(
 	pthread_rwlock_unlock(&s->lock);
 }
 
+/* What had no room in the answer, or was not served at all, must not look like one that went well. */
+static void answer_the_rest(struct guest_call *g, const uint8_t *message, size_t size)
+{
+	const struct fuse_in_header *h = (const void *)message;
+	struct fuse_out_header out = {.len = sizeof out, .error = -EIO};
+	struct iovec vector = {.iov_base = &out, .iov_len = sizeof out};
+
+	if (g->written || size < sizeof *h || !fuse_message_is_answered(h->opcode))
+		return;
+	out.unique = h->unique;
+	put_answer(&g->call, &vector, 1);
+}
+
 static uint32_t serve_job(struct worker *w)
 {
 	const struct chain *c = &w->job.chain;
 	struct guest_call g = {.call.send = put_answer, .chain = c};
-
 	/* Longer ones are no message, and nor is what is left when they are cut. */
-	serve_message(w->server, &g, w->message, gather(c, w->message, FUSE_MESSAGE_MAX));
+	size_t size = gather(c, w->message, FUSE_MESSAGE_MAX);
+
+	serve_message(w->server, &g, w->message, size);
+	answer_the_rest(&g, w->message, size);
 	return (uint32_t)g.written;
 }
 
@@ -144,50 +158,47 @@ static void serve_queue(struct worker *w, struct queue *q)
 	}
 }
 
-static void *work(void *context)
+void worker_look(struct worker *w)
+{
+	for (unsigned i = 0; i < VIRTIOFS_QUEUES_MAX; i++)
+		serve_queue(w, &w->server->queues[i]);
+}
+
+void *worker_run(void *context)
 {
 	struct worker *w = context;
-	struct virtiofs_server *s = w->server;
 	struct epoll_event e;
 
 	for (;;) {
-		int n = epoll_wait(s->events, &e, 1, -1);
+		int n = epoll_wait(w->server->events, &e, 1, -1);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0 || e.data.u32 == EVENT_END)
 			return NULL;
-		if (e.data.u32 < VIRTIOFS_QUEUES_MAX)
-			serve_queue(w, &s->queues[e.data.u32]);
-		for (unsigned i = 0; i < VIRTIOFS_QUEUES_MAX && e.data.u32 == EVENT_WAKE; i++)
-			serve_queue(w, &s->queues[i]);
+		if (e.data.u32 == EVENT_WAKE)
+			worker_look(w);
+		else
+			serve_queue(w, &w->server->queues[e.data.u32]);
 	}
 }
 
-static void free_worker(struct worker *w)
-{
-	free(w->message);
-	free(w);
-}
-
-int worker_new(struct virtiofs_server *s, struct worker **out, struct error *err)
+struct worker *worker_new(struct virtiofs_server *s)
 {
 	struct worker *w = calloc(1, sizeof *w);
 
 	if (!w)
-		return error_no_memory(err, "virtiofs");
+		return NULL;
 	w->server = s;
 	w->message = malloc(FUSE_MESSAGE_MAX);
-	if (!w->message || pthread_create(&w->thread, NULL, work, w)) {
-		free_worker(w);
-		return error_no_memory(err, "virtiofs: start a thread");
-	}
-	*out = w;
-	return 0;
+	if (w->message)
+		return w;
+	free(w);
+	return NULL;
 }
 
-void worker_join(struct worker *w)
+void worker_free(struct worker *w)
 {
-	pthread_join(w->thread, NULL);
-	free_worker(w);
+	free(w->message);
+	free(w);
 }
