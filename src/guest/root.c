@@ -5,14 +5,18 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "guest/beneath.h"
 #include "guest/made.h"
 #include "guest/share.h"
@@ -202,13 +206,30 @@ int root_protect(const struct message_setup *m, struct error *err)
 	return r;
 }
 
-void root_freeze(int disk)
+/* In a process that may be left waiting. */
+void root_sync(uint64_t deadline)
 {
-	/* The disk first: a file system that the sandbox has mounted may never answer. Then those, which may
-	 * lie on the disk. */
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		sync();
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
+		if (clock_monotonic() > deadline) {
+			kill(pid, SIGKILL);
+			return;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+void root_freeze(int disk, uint64_t deadline)
+{
+	/* The disk first, then those, which may lie on the disk. */
 	if (disk >= 0)
 		syncfs(disk);
-	sync();
+	root_sync(deadline);
 	if (disk >= 0)
 		ioctl(disk, FIFREEZE, 0);
 }

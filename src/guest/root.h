@@ -27,5 +27,10 @@ int root_set_up_upper(struct boot *b, struct error *err);
 /* After SETUP's directories and files are in place. */
 int root_protect(const struct message_setup *m, struct error *err);
 
-/* Puts the disk into a state that its next mount need not repair. Nothing can be written afterwards. */
-void root_freeze(int disk);
+/* Writes out what is changed in all file systems, waiting no longer than until `deadline`
+ * (clock_monotonic()): one that the sandbox has mounted, or that the host serves, may never answer. */
+void root_sync(uint64_t deadline);
+
+/* The same, and puts the disk into a state that its next mount need not repair. Nothing can be written
+ * afterwards. */
+void root_freeze(int disk, uint64_t deadline);

@@ -96,6 +96,6 @@ void shutdown_step(struct agent *a)
 	}
 	end_volumes(a);
 	flush_port(a);
-	root_freeze(a->boot.disk_mount);
+	root_freeze(a->boot.disk_mount, clock_monotonic() + SYNC_WAIT);
 	agent_reset();
 }

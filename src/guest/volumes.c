@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "guest/device.h"
+#include "guest/root.h"
 #include "guest/share.h"
 #include "guest/staged.h"
 #include "guest/volume_place.h"
@@ -238,27 +238,9 @@ int volumes_mount(const struct message_mount *mounts, uint32_t count, int storag
 	return r;
 }
 
-/* In a process that may be left waiting. */
-static void sync_until(uint64_t deadline)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		sync();
-		_exit(0);
-	}
-	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
-		if (clock_monotonic() > deadline) {
-			kill(pid, SIGKILL);
-			return;
-		}
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	}
-}
-
 void volumes_end(pid_t pid, uint64_t deadline)
 {
-	sync_until(deadline);
+	root_sync(deadline);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;

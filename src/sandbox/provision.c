@@ -19,6 +19,7 @@
 #include "oci/limits.h"
 #include "os/fs.h"
 #include "sandbox/volume.h"
+#include "vm/vm.h"
 
 #define MEMORY_DEFAULT (512ULL << 20)
 #define MEMORY_MIN     (128ULL << 20)
@@ -273,6 +274,21 @@ static int fill_directory(const struct home *home, const struct provision_option
 	return r;
 }
 
+/* By virtiofs, which the engine qemu alone has. */
+static int check_shares(const struct provision_options *o, bool volumes, struct error *err)
+{
+	size_t n = (volumes ? text_list_size((char *const *)o->volumes) : 0) + wants_overlay(o);
+
+	if (n > VM_SHARES_MAX)
+		return error_set(err, ERROR_LIMIT,
+			"%zu volumes by virtiofs: a sandbox can have %d, of which rootfs overlay is one", n,
+			VM_SHARES_MAX);
+	if (n && o->engine && !strcmp(o->engine, "krun"))
+		return error_set(err, ERROR_UNAVAILABLE,
+			"the engine krun has no virtiofs of ours: use the engine qemu");
+	return 0;
+}
+
 static int check_drivers(const struct provision_options *o, struct error *err)
 {
 	enum volume_driver driver;
@@ -287,14 +303,9 @@ static int check_drivers(const struct provision_options *o, struct error *err)
 		return error_set(err, ERROR_USAGE, "rootfs '%s': there is disk and overlay", o->rootfs);
 	if (wants_overlay(o) && o->disk)
 		return error_set(err, ERROR_USAGE,
-			"a size of the disk: with rootfs overlay there is none; what the sandbox writes goes "
-			"into a "
-			"directory of this host, and takes what that has");
-	if (o->engine && !strcmp(o->engine, "krun") && (wants_overlay(o) || driver == VOLUME_DRIVER_VIRTIOFS))
-		return error_set(err, ERROR_UNAVAILABLE,
-			"%s: the engine krun has no virtiofs of ours: use the engine qemu",
-			wants_overlay(o) ? "rootfs overlay" : "volume driver virtiofs");
-	return 0;
+			"a size of the disk: with rootfs overlay there is none; what is written goes into a "
+			"directory of this host");
+	return check_shares(o, driver == VOLUME_DRIVER_VIRTIOFS, err);
 }
 
 /* What makes no sense is said before an image is pulled. */

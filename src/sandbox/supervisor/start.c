@@ -319,13 +319,22 @@ static bool template_is_to_blame(const struct supervisor *s, int r)
 	       (r == -ERROR_TIMEOUT || r == -ERROR_CLOSED || r == -ERROR_INVALID || r == -ERROR_CORRUPT);
 }
 
+/* vm_start() tries again by itself where the machine is all that is to be started again. */
+static bool hung_with_shares(const struct supervisor *s, int r)
+{
+	return s->shares && !s->vm && r == -ERROR_TIMEOUT;
+}
+
 static int bring_up_twice(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
 	int r = bring_up(s, how, err);
+	bool template = r < 0 && template_is_to_blame(s, r);
 
-	if (r < 0 && template_is_to_blame(s, r)) {
-		supervisor_note(s, "the clone did not come up (%s): its template is made anew", err->text);
-		vm_template_discard(s->vm, NULL);
+	if (template || hung_with_shares(s, r)) {
+		supervisor_note(s, "the guest did not come up (%s): %s", err->text,
+			template ? "its template is made anew" : "it is booted once more");
+		if (template)
+			vm_template_discard(s->vm, NULL);
 		stop_vm(s);
 		if (s->main)
 			stream_close(s, s->main);
