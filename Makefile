@@ -43,9 +43,10 @@ demo: ## run Python from a Debian image in a microVM, setting up all it needs
 test: setup ## run all tests, real VMs included
 	@tests/run
 
-bench: setup ## measure starts beside plain QEMU, pulls beside skopeo, umoci and podman
+bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman, file systems beside others
 	@tests/bench/bench.py
 	@tests/bench/images.py
+	@tests/bench/filesystems.py
 
 soak: setup ## start, use, kill and remove sandboxes for MINUTES (default 10) and look for leaks
 	@tests/run --soak $(or $(MINUTES),10)
