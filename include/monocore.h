@@ -138,7 +138,8 @@ struct monocore_sandbox_options {
 	 * begins with
 	 * "/", "./", "../" or "~" (or is "." or ".."), else the name of a volume that monocore keeps and
 	 * makes at its first use. PATH is where it is in the sandbox. Options: ro, rw (the default), squash
-	 * (owners that are set inside are not kept). NULL-terminated; NULL: none */
+	 * (owners that are set inside are not kept), nocopy (a new volume of monocore's is not filled with
+	 * what the image has at PATH). NULL-terminated; NULL: none */
 	const char *const *volumes;
 	/* How they come into the sandbox: "fuse" (NULL), or "virtiofs": faster, but the machine boots where
 	 * others are cloned, and only the engine qemu has it. */

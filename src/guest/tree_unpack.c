@@ -28,13 +28,15 @@ struct late_time {
 struct tree_unpack {
 	int directory;
 	enum beneath how;
-	bool keep_owners, keep_directories;
+	bool keep_owners, keep_directories, alone;
 	struct tar_reader *reader;
 	struct buffer path;                /* of the entry at hand, beneath `directory`; "" that itself */
 	char leaf[BENEATH_LEAF_SIZE];      /* its last name */
 	int parent;                        /* where that stands; -1: nothing is to be made */
 	char temporary[REPLACE_NAME_SIZE]; /* "": nothing is half written */
-	int file;                          /* that is being written, or -1 */
+	int file;                          /* that is being written, or -1; */
+	struct stat made;                  /* as it was made, */
+	uint64_t end;                      /* and how far it was written */
 	struct late_time *times;
 	size_t time_count, time_room, times_size;
 };
@@ -60,6 +62,7 @@ int tree_unpack_new(
 	u->parent = u->file = -1;
 	u->keep_owners = flags & PUT_KEEP_OWNERS;
 	u->keep_directories = flags & PUT_KEEP_DIRECTORIES;
+	u->alone = flags & TREE_UNPACK_ALONE;
 	u->directory = beneath_open(root, path, O_PATH | O_DIRECTORY, 0, BENEATH_ROOT);
 	if (u->directory < 0)
 		error_errno(err, errno, "open the directory '%s'", path);
@@ -195,13 +198,16 @@ static struct timespec entry_time(const struct tar_entry *e)
 	return (struct timespec){.tv_sec = (time_t)e->mtime, .tv_nsec = e->mtime_nanoseconds};
 }
 
-/* Owner first, since a change of it takes setuid bits and capabilities away. */
-static int set_metadata(struct tree_unpack *u, int fd, const struct tar_entry *e, struct error *err)
+/* Owner first, since a change of it takes setuid bits and capabilities away. `now`: what it has. */
+static int set_metadata(
+	struct tree_unpack *u, int fd, const struct stat *now, const struct tar_entry *e, struct error *err)
 {
 	const struct timespec times[2] = {entry_time(e), entry_time(e)};
+	bool given = u->keep_owners && (now->st_uid != e->uid || now->st_gid != e->gid);
 	int r;
 
-	if ((u->keep_owners && fchown(fd, e->uid, e->gid) < 0) || fchmod(fd, (mode_t)e->mode) < 0)
+	if ((given && fchown(fd, e->uid, e->gid) < 0) ||
+		((given || (now->st_mode & 07777) != e->mode) && fchmod(fd, (mode_t)e->mode) < 0))
 		return error_errno(err, errno, "set owner and mode of '%s'", entry_path(u));
 	r = attributes_write(fd, e, err);
 	if (r < 0)
@@ -209,6 +215,12 @@ static int set_metadata(struct tree_unpack *u, int fd, const struct tar_entry *e
 	if (e->type == TAR_DIRECTORY)
 		return remember_time(u, entry_time(e), err);
 	return futimens(fd, times) < 0 ? error_errno(err, errno, "set the time of '%s'", entry_path(u)) : 0;
+}
+
+/* Where others may look, nobody does before it is whole and has its owner. */
+static mode_t first_mode(const struct tree_unpack *u, const struct tar_entry *e, mode_t otherwise)
+{
+	return u->alone ? (mode_t)e->mode & 0777 : otherwise;
 }
 
 /* The directory that is there under the entry's name, opened; -1: none is. */
@@ -222,14 +234,23 @@ static int find_directory(const struct tree_unpack *u)
 	return fd;
 }
 
+static int set_of_directory(struct tree_unpack *u, int fd, const struct tar_entry *e, struct error *err)
+{
+	struct stat now;
+
+	if (fstat(fd, &now) < 0)
+		return error_errno(err, errno, "look at '%s'", entry_path(u));
+	return set_metadata(u, fd, &now, e, err);
+}
+
 static int make_directory(struct tree_unpack *u, const struct tar_entry *e, struct error *err)
 {
 	_cleanup_fd_ int there = find_directory(u), fd = -1;
 	int r;
 
 	if (there >= 0)
-		return u->keep_owners ? set_metadata(u, there, e, err) : 0;
-	if (mkdirat(u->parent, u->leaf, 0700) < 0) {
+		return u->keep_owners ? set_of_directory(u, there, e, err) : 0;
+	if (mkdirat(u->parent, u->leaf, first_mode(u, e, 0700)) < 0) {
 		if (errno != EEXIST)
 			return error_errno(err, errno, "make the directory '%s'", entry_path(u));
 		if (u->keep_directories)
@@ -245,27 +266,45 @@ static int make_directory(struct tree_unpack *u, const struct tar_entry *e, stru
 	fd = openat(u->parent, u->leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, errno, "make the directory '%s'", entry_path(u));
-	return set_metadata(u, fd, e, err);
+	return set_of_directory(u, fd, e, err);
+}
+
+/* The name under which something is made that commit() gives its own name; kept until then. */
+static int begin_name(const struct tree_unpack *u, char name[REPLACE_NAME_SIZE], struct error *err)
+{
+	name[0] = '\0';
+	return u->alone ? 0 : replace_name(name, err);
+}
+
+static const char *made_name(const struct tree_unpack *u, const char *name)
+{
+	return *name ? name : u->leaf;
 }
 
 static int commit(struct tree_unpack *u, struct error *err)
 {
-	int r = replace_commit(u->parent, u->temporary, u->leaf, !u->keep_directories, entry_path(u), err);
+	int r;
+
+	if (!u->temporary[0])
+		return 0;
+	r = replace_commit(u->parent, u->temporary, u->leaf, !u->keep_directories, entry_path(u), err);
 
 	if (r == 0)
 		u->temporary[0] = '\0';
 	return r;
 }
 
-static int begin_file(struct tree_unpack *u, struct error *err)
+static int begin_file(struct tree_unpack *u, const struct tar_entry *e, struct error *err)
 {
 	char name[REPLACE_NAME_SIZE];
-	int r = replace_name(name, err);
+	int r = begin_name(u, name, err);
 
 	if (r < 0)
 		return r;
-	u->file = openat(u->parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (u->file < 0)
+	u->end = 0;
+	u->file = openat(u->parent, made_name(u, name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		first_mode(u, e, 0600));
+	if (u->file < 0 || fstat(u->file, &u->made) < 0)
 		return error_errno(err, errno, "write '%s'", entry_path(u));
 	memcpy(u->temporary, name, sizeof name);
 	return 0;
@@ -276,9 +315,9 @@ static int end_file(struct tree_unpack *u, const struct tar_entry *e, struct err
 	int r;
 
 	/* Also sets the end of a file that ends in a hole. */
-	if (e->size > INT64_MAX || ftruncate(u->file, (off_t)e->size) < 0)
+	if (e->size > INT64_MAX || (u->end != e->size && ftruncate(u->file, (off_t)e->size) < 0))
 		return error_errno(err, e->size > INT64_MAX ? EFBIG : errno, "write '%s'", entry_path(u));
-	r = set_metadata(u, u->file, e, err);
+	r = set_metadata(u, u->file, &u->made, e, err);
 	if (r == 0 && close(TAKE_FD(u->file)) < 0)
 		r = error_errno(err, errno, "write '%s'", entry_path(u));
 	return r < 0 ? r : commit(u, err);
@@ -297,10 +336,10 @@ static int make_hard_link(struct tree_unpack *u, const struct tar_entry *e, stru
 	from = open_parent(u, &target, false, leaf, err);
 	if (from < 0)
 		return error_prefix(err, "the hard link '%s'", entry_path(u));
-	r = replace_name(name, err);
+	r = begin_name(u, name, err);
 	if (r < 0)
 		return r;
-	if (linkat(from, leaf, u->parent, name, 0) < 0)
+	if (linkat(from, leaf, u->parent, made_name(u, name), 0) < 0)
 		return error_errno(err, errno, "make the hard link '%s' to '%s'", entry_path(u), target.data);
 	memcpy(u->temporary, name, sizeof name);
 	return commit(u, err);
@@ -327,15 +366,16 @@ static int make_other(struct tree_unpack *u, const struct tar_entry *e, struct e
 {
 	const struct timespec times[2] = {entry_time(e), entry_time(e)};
 	char name[REPLACE_NAME_SIZE];
-	int r = replace_name(name, err);
+	int r = begin_name(u, name, err);
 
 	if (r < 0)
 		return r;
-	if (make_node(u, e, name) < 0)
+	if (make_node(u, e, made_name(u, name)) < 0)
 		return error_errno(err, errno, "make '%s'", entry_path(u));
 	memcpy(u->temporary, name, sizeof name);
-	if ((u->keep_owners && fchownat(u->parent, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0) ||
-		utimensat(u->parent, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+	if ((u->keep_owners &&
+		    fchownat(u->parent, made_name(u, name), e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0) ||
+		utimensat(u->parent, made_name(u, name), times, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_errno(err, errno, "set owner and time of '%s'", entry_path(u));
 	return commit(u, err);
 }
@@ -363,7 +403,7 @@ static int begin_entry(struct tree_unpack *u, const struct tar_entry *e, struct 
 			"'%s' is a directory in the sandbox, and what was sent for it is none",
 			entry_path(u));
 	if (e->type == TAR_FILE)
-		return begin_file(u, err);
+		return begin_file(u, e, err);
 	return e->type == TAR_HARD_LINK ? make_hard_link(u, e, err) : make_other(u, e, err);
 }
 
@@ -378,6 +418,8 @@ static int write_data(struct tree_unpack *u, const struct tar_data *d, struct er
 			return error_errno(err, errno, "write '%s'", entry_path(u));
 		at += n > 0 ? (size_t)n : 0;
 	}
+	if (u->end < d->offset + at)
+		u->end = d->offset + at;
 	return 0;
 }
 

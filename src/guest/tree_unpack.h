@@ -24,6 +24,10 @@
 
 struct tree_unpack;
 
+/* Beside enum put_flags: the directory is empty, nobody else is in it, and it is of no use until all is
+ * there. Everything is made under its own name and with its own mode, which takes fewer calls. */
+#define TREE_UNPACK_ALONE (1u << 31)
+
 /* Unpacks into `path` below the root `root`, which is borrowed. */
 int tree_unpack_new(
 	int root, const char *path, uint32_t flags, struct tree_unpack **unpack, struct error *err);

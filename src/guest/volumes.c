@@ -17,16 +17,19 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "guest/beneath.h"
 #include "guest/device.h"
 #include "guest/root.h"
 #include "guest/share.h"
 #include "guest/staged.h"
+#include "guest/volume_fill.h"
 #include "guest/volume_place.h"
 #include "guest/volume_relay.h"
 
 #define MOUNT_TIME \
 	MILLISECONDS(60000) /* a volume may be mounted in another, which a slow host answers for \
 			     */
+#define FILL_TIME       MILLISECONDS(600000)
 #define STATX_DONT_SYNC 0x4000
 #define REPORT          3 /* descriptor of the pipe to the agent */
 #define STORAGE         4 /* of the directory for what is staged */
@@ -144,6 +147,30 @@ static int mount_one(struct volume_relay *relay, uint32_t number, const struct m
 					 : mount_fuse(relay, number, m, target, err);
 }
 
+/* The root as it is below all volumes. */
+static int open_root(void)
+{
+	return (int)syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+static int fill_one(int root, const struct message_mount *m, struct error *err)
+{
+	_cleanup_fd_ int to = beneath_open(AT_FDCWD, m->path, O_RDONLY | O_DIRECTORY, 0, BENEATH_ROOT);
+	int r = root < 0 || to < 0 ? error_errno(err, errno, "open it") : volume_fill(root, m->path, to, err);
+
+	return r < 0 ? error_prefix(
+			       err, "fill the volume %s from the image (nocopy leaves it empty)", m->path)
+		     : 0;
+}
+
+static bool any_has(const struct message_mount *mounts, uint32_t count, uint32_t flag)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (mounts[i].flags & flag)
+			return true;
+	return false;
+}
+
 static bool need_relay(const struct message_mount *mounts, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -163,11 +190,15 @@ static int start_relay(uint32_t count, struct volume_relay **relay, struct error
 
 static int mount_all(const struct message_mount *mounts, uint32_t count, bool first, struct error *err)
 {
+	_cleanup_fd_ int root = any_has(mounts, count, MOUNT_FILL) ? open_root() : -1;
 	struct volume_relay *relay = NULL;
 	int r = need_relay(mounts, count) ? start_relay(count, &relay, err) : 0;
 
-	for (uint32_t i = 0; r == 0 && i < count; i++)
+	for (uint32_t i = 0; r == 0 && i < count; i++) {
 		r = mount_one(relay, i, mounts, first, err);
+		if (r == 0 && mounts[i].flags & MOUNT_FILL)
+			r = fill_one(root, &mounts[i], err);
+	}
 	return r;
 }
 
@@ -204,10 +235,10 @@ static _Noreturn void run_relay(
 		pause();
 }
 
-static int await_report(int report, struct error *err)
+static int await_report(int report, uint64_t time, struct error *err)
 {
 	struct pollfd p = {.fd = report, .events = POLLIN};
-	uint64_t deadline = clock_monotonic() + MOUNT_TIME;
+	uint64_t deadline = clock_monotonic() + time;
 	struct error said;
 	int n;
 
@@ -233,7 +264,9 @@ int volumes_mount(const struct message_mount *mounts, uint32_t count, int storag
 	if (*pid == 0)
 		run_relay(mounts, count, storage, first, ends[1]);
 	close(ends[1]);
-	r = *pid < 0 ? error_errno(err, errno, "start the volumes' process") : await_report(ends[0], err);
+	r = *pid < 0
+		    ? error_errno(err, errno, "start the volumes' process")
+		    : await_report(ends[0], any_has(mounts, count, MOUNT_FILL) ? FILL_TIME : MOUNT_TIME, err);
 	close(ends[0]);
 	return r;
 }

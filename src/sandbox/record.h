@@ -80,7 +80,8 @@
 	X(target, TEXT) \
 	X(read_only, FLAG) \
 	X(squash, FLAG) \
-	X(stage, FLAG) /* what the guest writes stays in the sandbox */
+	X(stage, FLAG)  /* what the guest writes stays in the sandbox */ \
+	X(nocopy, FLAG) /* a new one is not filled from the image */
 
 struct record_mount {
 #define X(name, kind) RECORD_##kind name;

@@ -15,6 +15,7 @@
 #include "os/fs.h"
 #include "sandbox/directory.h"
 #include "sandbox/records.h"
+#include "sandbox/volume_fill.h"
 
 #define VOLUMES "volumes"
 #define LOCK    ".lock"
@@ -71,6 +72,8 @@ static int set_source(struct record_mount *m, const char *source, struct error *
 	m->type = text_copy(path ? "bind" : "volume", err);
 	if (!m->type)
 		return -ERROR_NO_MEMORY;
+	if (path && m->nocopy)
+		return error_set(err, ERROR_USAGE, "nocopy is for volumes that have names");
 	if (path)
 		return absolute_source(source, &m->source, err);
 	if (!sandbox_name_valid(source))
@@ -119,12 +122,15 @@ static int set_option(struct record_mount *m, const char *option, size_t n, stru
 		m->read_only = true;
 	else if (n == 6 && !memcmp(option, "squash", n))
 		m->squash = true;
+	else if (n == 6 && !memcmp(option, "nocopy", n))
+		m->nocopy = true;
 	else if (n == 5 && !memcmp(option, "stage", n))
 		return error_set(err, ERROR_UNAVAILABLE,
 			"staged volumes (:stage) are not yet available in this version");
 	else if (n != 2 || memcmp(option, "rw", n) != 0)
 		return error_set(err, ERROR_USAGE,
-			"'%.*s' is no option of a volume: there is ro, rw, squash and stage", (int)n, option);
+			"'%.*s' is no option of a volume: there is ro, rw, squash, stage and nocopy", (int)n,
+			option);
 	return m->stage && m->read_only
 		       ? error_set(err, ERROR_USAGE,
 				 "either ro, nothing is written, or stage, what is written is kept apart")
@@ -221,7 +227,7 @@ int volume_check_targets(struct record_mount *mounts, uint32_t count, struct err
 /* ---- its directory --------------------------------------------------------------------------------------
  */
 
-static int open_volumes(const struct home *home, int *fd, struct error *err)
+int volume_directory(const struct home *home, int *fd, struct error *err)
 {
 	if (mkdirat(home->fd, VOLUMES, 0700) < 0 && errno != EEXIST)
 		return error_errno(err, errno, "make %s/" VOLUMES, home->path);
@@ -232,11 +238,11 @@ static int open_volumes(const struct home *home, int *fd, struct error *err)
 static int open_named(const struct home *home, const char *name, struct error *err)
 {
 	_cleanup_fd_ int volumes = -1;
-	int r = sandbox_name_valid(name) ? open_volumes(home, &volumes, err)
+	int r = sandbox_name_valid(name) ? volume_directory(home, &volumes, err)
 					 : error_set(err, ERROR_INVALID, "'%s' is not a volume's name", name);
 
-	if (r == 0 && mkdirat(volumes, name, 0700) < 0 && errno != EEXIST)
-		r = error_errno(err, errno, "make the volume %s", name);
+	if (r == 0)
+		r = volume_fill_make(volumes, name, err);
 	return r < 0 ? r : fs_open(volumes, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, err);
 }
 
@@ -350,7 +356,7 @@ int volume_open(const struct home *home, const struct record_mount *m, struct er
 int volume_lock(const struct home *home, bool alone, int *lock, struct error *err)
 {
 	_cleanup_fd_ int volumes = -1;
-	int r = open_volumes(home, &volumes, err);
+	int r = volume_directory(home, &volumes, err);
 
 	return r < 0 ? r
 		     : fs_lock(volumes, LOCK, alone ? FS_LOCK_EXCLUSIVE : FS_LOCK_SHARED, true, lock, err);
@@ -365,7 +371,7 @@ int volume_list(const struct home *home, char ***names, struct error *err)
 {
 	struct dirent *entry;
 	DIR *list;
-	int fd, r = open_volumes(home, &fd, err);
+	int fd, r = volume_directory(home, &fd, err);
 
 	if (r < 0)
 		return r;
@@ -410,7 +416,7 @@ static int remove_unused(const struct home *home, const char *name, struct error
 {
 	_cleanup_text_list_ char **users = NULL;
 	_cleanup_fd_ int volumes = -1;
-	int r = open_volumes(home, &volumes, err);
+	int r = volume_directory(home, &volumes, err);
 
 	if (r == 0 && faccessat(volumes, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		r = error_set(err, ERROR_NOT_FOUND, "there is no volume '%s'", name);
@@ -419,7 +425,11 @@ static int remove_unused(const struct home *home, const char *name, struct error
 	if (r == 0 && users)
 		r = error_set(err, ERROR_BUSY, "volume '%s' is in use by the sandbox %s%s: remove that first",
 			name, users[0], users[1] ? " and others" : "");
-	return r < 0 ? r : fs_remove_tree(volumes, name, err);
+	if (r == 0)
+		r = fs_remove_tree(volumes, name, err);
+	if (r == 0)
+		volume_fill_forget(volumes, name);
+	return r;
 }
 
 int volume_remove(const struct home *home, const char *name, struct error *err)

@@ -35,6 +35,9 @@ int volume_check_targets(struct record_mount *mounts, uint32_t count, struct err
  * is, or holds, or lies in $MONOCORE_HOME. */
 int volume_open(const struct home *home, const struct record_mount *m, struct error *err);
 
+/* Opens the directory of all volumes that have names, which is made where it is missing. */
+int volume_directory(const struct home *home, int *fd, struct error *err);
+
 /* Held for sharing while a sandbox with named volumes is made known, alone while one is removed. */
 int volume_lock(const struct home *home, bool alone, int *lock, struct error *err);
 

@@ -163,7 +163,7 @@ def _():
     equal(run('keep:/data', line='ls -A /data; echo kept >/data/file').ok().out, '')
     equal(run('keep:/other', line='cat /other/file').ok().out, 'kept\n')
     path = f'{mc.home}/volumes/keep'
-    equal((stat.S_IMODE(os.stat(path).st_mode), read(f'{path}/file')), (0o700, 'kept\n'))
+    equal((stat.S_IMODE(os.stat(path).st_mode), read(f'{path}/file')), (0o755, 'kept\n'))
     row = mc('volume', 'inspect', 'keep').ok().json()[0]
     equal((row['name'], row['directory'], row['sandboxes']), ('keep', path, []))
     equal(mc('volume', 'inspect', 'none').ok(1).json(), [])
@@ -174,10 +174,52 @@ def _():
         mc('stop', name).ok()
         mc('volume', 'rm', 'keep').ok(1).says('in use', name)
         shown = mc('inspect', name).ok().json()[0]['mounts']
-        equal(shown, [{'type': 'volume', 'source': 'keep', 'target': '/data', 'read_only': False, 'squash': False}])
+        equal(shown, [{'type': 'volume', 'source': 'keep', 'target': '/data', 'read_only': False, 'squash': False,
+                       'stage': False, 'nocopy': False}])
     equal(mc('volume', 'rm', 'keep').ok().out, 'keep\n')
     equal(mc('volume', 'ls', '-q').ok().out, '')
     mc('volume', 'rm', 'keep').ok(1).says("'keep'")
+
+
+FILL = r'''
+mkdir -p /srv/db/sub; echo seed >/srv/db/seed; ln /srv/db/seed /srv/db/sub/same; ln -s ../seed /srv/db/sub/link
+chown 1000:1001 /srv/db /srv/db/seed; chmod 2750 /srv/db; chmod 4751 /srv/db/seed; mknod /srv/db/null c 1 3
+touch -d @1.5 /srv/db/seed; touch -d @2 /srv/db/sub /srv/db; ln -s db /srv/way; seq 300 | (cd /var/lib/misc; xargs touch)
+'''
+SHOWN = 'cd {}; find . -printf "%P %y %m %U:%G %n %T@ %l\\n" | sort; cat seed'
+
+
+@promise('a new volume is filled with what the image has there, once and whole, by one of those that start with it', limit=180)
+def _():
+    with mc.sandbox('--name', 'seed') as name:
+        mc.shell(name, FILL)
+        mc('commit', name, 'volumes:seed', timeout=90).ok()
+    def tmp(*words, **options):
+        return mc('tmp', *words, **options)
+    image = tmp('volumes:seed', 'sh', '-c', SHOWN.format('/srv/db')).ok().out
+    contains(image, 'seed f 4751 1000:1001 2 1.5')
+    equal(tmp('-v', 'empty:/srv/db:nocopy', 'volumes:seed', 'ls', '-A', '/srv/db').ok().out, '')
+    equal(tmp('-v', 'empty:/srv/db', 'volumes:seed', 'ls', '-A', '/srv/db').ok().out, '')
+    equal(tmp('-v', 'db:/srv/db:ro', 'volumes:seed', 'ls', '-A', '/srv/db').ok().out, '')
+    equal(tmp('-v', 'db:/srv/way', '-v', 'none:/no/such', 'volumes:seed', 'sh', '-c', SHOWN.format('/srv/way/')).ok().out, image)
+    equal(tmp('-v', 'db:/x', '-v', 'none:/n', 'volumes:seed', 'sh', '-c', 'rm /x/seed; ls /x; stat -c "%a %u" /n; ls -A /n').ok().out,
+          'null\nsub\n755 0\n')
+    equal(tmp('-v', 'db:/srv/db', 'volumes:seed', 'ls', '/srv/db').ok().out, 'null\nsub\n')
+    tmp('-v', f'{directory("bind")}:/x:nocopy', 'volumes:seed', 'true').ok(125).says('nocopy')
+    # Killed in the middle, and started twice at once.
+    half = mc.start('tmp', '-v', 'big:/var/lib/misc', 'volumes:seed', 'true')
+    until(lambda: os.path.isdir(f'{mc.home}/volumes/big') and len(os.listdir(f'{mc.home}/volumes/big')) > 20, 'it is being filled')
+    for pid in mc.supervisors():
+        if 'big' in str(os.listdir(f'{mc.home}/volumes')) and pid in state.descendants(half.pid):
+            send(pid)
+    half.kill()
+    half.communicate()
+    count = ('sh', '-c', 'ls /var/lib/misc | wc -l; touch /var/lib/misc/more')
+    both = [mc.start('tmp', '-v', 'big:/var/lib/misc', 'volumes:seed', *count) for _ in range(2)]
+    equal(sorted(p.communicate(timeout=120)[0] for p in both)[0], b'300\n')
+    equal(len(os.listdir(f'{mc.home}/volumes/big')), 301)
+    equal([n for n in os.listdir(f'{mc.home}/volumes') if n.startswith('.new')], [])
+    mc('rmi', 'volumes:seed').ok()
 
 
 @promise('what makes no sense, or would give monocore\'s own away, is refused in one line')

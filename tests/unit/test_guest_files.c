@@ -21,6 +21,7 @@
 #include "guest/tree_pack.h"
 #include "guest/tree_unpack.h"
 #include "guest/usage_text.h"
+#include "guest/volume_fill.h"
 #include "guest/write_file.h"
 
 /* A root with a `target`, beneath which all must happen, and an `outside` with a file that nothing may touch.
@@ -248,6 +249,106 @@ TEST(the_root_of_what_is_packed_is_called_as_it_was_asked_for)
 	CHECK_ERROR(tree_pack(p.root, "/target/none", collect, NULL, &err), ERROR_NOT_FOUND);
 	CHECK(strstr(err.text, "/target/none"));
 	CHECK_ERROR(tree_pack(p.root, "/target/d/x/", collect, NULL, &err), ERROR_SYSTEM);
+	place_close(&p);
+}
+
+/* What a sandbox's root has for a volume: modes, links, a hole, times of long ago. */
+static void make_image(const struct place *p)
+{
+	const struct timespec long_ago[2] = {{100, 1}, {200, 2}};
+	int fd;
+
+	CHECK(mkdirat(p->root, "image", 0755) == 0 && mkdirat(p->root, "image/data", 0755) == 0);
+	CHECK(mkdirat(p->root, "image/data/deep", 01777) == 0 && mkdirat(p->root, "image/other", 0755) == 0);
+	put(p->root, "image/data/file", "contents");
+	put(p->root, "image/data/deep/run", "#!");
+	put(p->root, "image/data/empty", "");
+	CHECK(fchmodat(p->root, "image/data/deep/run", 04751, 0) == 0);
+	CHECK(fchmodat(p->root, "image/data/file", 0400, 0) == 0);
+	CHECK(linkat(p->root, "image/data/file", p->root, "image/data/deep/same", 0) == 0);
+	CHECK(symlinkat("/etc/passwd", p->root, "image/data/link") == 0);
+	CHECK(symlinkat("data", p->root, "image/way") == 0);
+	CHECK(mknodat(p->root, "image/data/pipe", S_IFIFO | 0640, 0) == 0);
+	fd = openat(p->root, "image/data/sparse", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && ftruncate(fd, 1 << 20) == 0 && pwrite(fd, "x", 1, 300000) == 1 && close(fd) == 0);
+	if (geteuid() == 0)
+		CHECK(fchownat(p->root, "image/data/deep/run", 5, 6, 0) == 0 &&
+			fchmodat(p->root, "image/data/deep/run", 04751, 0) == 0 &&
+			fchownat(p->root, "image/data", 7, 8, 0) == 0);
+	CHECK(fchmodat(p->root, "image/data", 02750, 0) == 0);
+	CHECK(utimensat(p->root, "image/data/deep/run", long_ago, 0) == 0);
+	CHECK(utimensat(p->root, "image/data/deep", long_ago, 0) == 0);
+	CHECK(utimensat(p->root, "image/data", long_ago, 0) == 0);
+}
+
+static int fill(const struct place *p, const char *path, struct error *err)
+{
+	_cleanup_fd_ int image = openat(p->root, "image", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int to = openat(p->root, "target", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return volume_fill(image, path, to, err);
+}
+
+static void check_same(const struct place *p, const char *from, const char *to)
+{
+	struct stat a = stat_at(p->root, from), b = stat_at(p->root, to);
+
+	CHECK_INT(b.st_mode, a.st_mode);
+	CHECK(a.st_uid == b.st_uid && a.st_gid == b.st_gid && a.st_nlink == b.st_nlink);
+	CHECK(S_ISDIR(a.st_mode) || a.st_size == b.st_size);
+	CHECK(a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec);
+}
+
+TEST(a_new_volume_is_filled_with_all_that_the_image_has_there)
+{
+	static const char *const names[] = {
+		"", "/deep", "/deep/run", "/deep/same", "/file", "/empty", "/link", "/pipe", "/sparse"};
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	make_image(&p);
+	CHECK_OK(fill(&p, "/way", &err));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char from[64], to[64];
+
+		snprintf(from, sizeof from, "image/data%s", names[i]);
+		snprintf(to, sizeof to, "target%s", names[i]);
+		check_same(&p, from, to);
+	}
+	CHECK_TEXT(text_at(p.root, "target/file"), "contents");
+	CHECK_INT(stat_at(p.root, "target/file").st_ino, stat_at(p.root, "target/deep/same").st_ino);
+	CHECK_INT(count_names(p.root, "target"), 6);
+	place_close(&p);
+}
+
+TEST(where_the_image_has_no_directory_a_new_volume_is_empty)
+{
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	make_image(&p);
+	CHECK(fchmodat(p.root, "target", 0700, 0) == 0);
+	CHECK_OK(fill(&p, "/none/there", &err));
+	CHECK_INT(stat_at(p.root, "target").st_mode, S_IFDIR | 0755);
+	CHECK_OK(fill(&p, "/data/file", &err));
+	CHECK_OK(fill(&p, "/other", &err));
+	CHECK_INT(count_names(p.root, "target"), 0);
+	place_close(&p);
+}
+
+/* What was there is not written over: a copy that was broken off begins anew in an empty directory. */
+TEST(a_volume_that_has_something_is_not_filled)
+{
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	make_image(&p);
+	put(p.root, "target/file", "mine");
+	CHECK(fill(&p, "/data", &err) < 0);
+	CHECK_TEXT(text_at(p.root, "target/file"), "mine");
 	place_close(&p);
 }
 

@@ -24,6 +24,7 @@
 #include "sandbox/peer.h"
 #include "sandbox/record.h"
 #include "sandbox/volume.h"
+#include "sandbox/volume_fill.h"
 
 /* A home of its own for one test. */
 struct place {
@@ -328,6 +329,124 @@ TEST(a_file_can_be_a_volume_but_none_of_monocores_own)
 	CHECK_OK(volume_of(&p, file, &type, &err));
 	CHECK(unlink(file) == 0);
 	CHECK_OK(fs_remove_tree(AT_FDCWD, folder, &err));
+	place_close(&p);
+}
+
+/* A sandbox with volumes as they are typed, from `volumes` to NULL. */
+static void make_record(struct place *p, struct record *r, const char *const *volumes)
+{
+	struct error err;
+
+	*r = (struct record){.version = RECORD_VERSION};
+	r->mounts = calloc(4, sizeof *r->mounts);
+	for (; *volumes; volumes++) {
+		int fd;
+
+		CHECK_OK(volume_parse(*volumes, &r->mounts[r->mount_count], &err));
+		fd = volume_open(&p->home, &r->mounts[r->mount_count++], &err);
+		CHECK(fd >= 0 && close(fd) == 0);
+	}
+}
+
+/* Begins a start with one volume: whether the guest is to fill it. */
+static bool begin(struct place *p, const char *volume, struct volume_fills **fills)
+{
+	_cleanup_record_ struct record r;
+	struct error err;
+
+	make_record(p, &r, (const char *const[]){volume, NULL});
+	CHECK_OK(volume_fills_open(&p->home, &r, fills, &err));
+	CHECK(volume_fills_has(*fills, 0) == volume_fills_any(*fills));
+	return volume_fills_has(*fills, 0);
+}
+
+static void put_in_volume(struct place *p, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/volumes/%s", p->path, name);
+	CHECK(mknod(path, S_IFREG | 0644, 0) == 0);
+}
+
+static bool is_in_volume(struct place *p, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/volumes/%s", p->path, name);
+	return access(path, F_OK) == 0;
+}
+
+TEST(a_new_volume_is_filled_once_and_half_a_copy_is_made_anew)
+{
+	struct volume_fills *f;
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	CHECK(begin(&p, "data:/x", &f));
+	put_in_volume(&p, "data/half");
+	volume_fills_close(f); /* the start has failed, or mcrun was killed */
+	CHECK(begin(&p, "data:/x", &f));
+	CHECK(!is_in_volume(&p, "data/half"));
+	put_in_volume(&p, "data/whole");
+	CHECK_OK(volume_fills_done(f, &err));
+	volume_fills_close(f);
+	CHECK(!begin(&p, "data:/x", &f) && !f);
+	CHECK(is_in_volume(&p, "data/whole"));
+	CHECK_OK(volume_remove(&p.home, "data", &err));
+	CHECK(begin(&p, "data:/x", &f)); /* another of that name */
+	volume_fills_close(f);
+	CHECK_OK(volume_remove(&p.home, "data", &err));
+	CHECK(!is_in_volume(&p, ".new-data"));
+	place_close(&p);
+}
+
+TEST(a_new_volume_is_filled_by_one_sandbox_at_a_time)
+{
+	static const char *const both[] = {"other:/a", "data:/b", "data:/c", NULL};
+	_cleanup_record_ struct record r;
+	struct volume_fills *f, *second;
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	CHECK(begin(&p, "data:/x", &f));
+	make_record(&p, &r, both);
+	CHECK_ERROR(volume_fills_open(&p.home, &r, &second, &err), ERROR_BUSY);
+	CHECK(!second);
+	CHECK(begin(&p, "other:/y", &second)); /* it was let go of */
+	volume_fills_close(second);
+	CHECK_OK(volume_fills_done(f, &err));
+	CHECK_OK(volume_fills_open(&p.home, &r, &second, &err));
+	CHECK(volume_fills_has(second, 0) && !volume_fills_has(second, 1) && !volume_fills_has(second, 2));
+	volume_fills_close(second);
+	volume_fills_close(f);
+	place_close(&p);
+}
+
+TEST(a_new_volume_that_is_not_to_be_filled_is_not)
+{
+	struct volume_fills *f;
+	struct error err;
+	struct place p;
+
+	place_open(&p);
+	CHECK(!begin(&p, "ro:/x:ro", &f)); /* it stays new */
+	CHECK_OK(volume_fills_done(f, &err));
+	volume_fills_close(f);
+	CHECK(begin(&p, "ro:/x", &f));
+	volume_fills_close(f);
+	CHECK(!begin(&p, "none:/x:nocopy", &f));
+	CHECK_OK(volume_fills_done(f, &err));
+	volume_fills_close(f);
+	CHECK(!begin(&p, "none:/x", &f) && !f);
+	CHECK(!begin(&p, "put:/x:ro", &f));
+	volume_fills_close(f);
+	put_in_volume(&p, "put/mine"); /* by hand, before its first start */
+	CHECK(!begin(&p, "put:/x", &f));
+	CHECK_OK(volume_fills_done(f, &err));
+	volume_fills_close(f);
+	CHECK(is_in_volume(&p, "put/mine"));
 	place_close(&p);
 }
 

@@ -25,6 +25,8 @@
 #define ENTROPY_SIZE  256
 #define CLONE_TIME    (30 * NANOSECONDS_PER_SECOND)
 #define BOOT_TIME     (120 * NANOSECONDS_PER_SECOND)
+#define FILL_TIME     (600 * NANOSECONDS_PER_SECOND) /* for a guest that fills volumes */
+#define LOCKED_MS     100
 #define LOOK_TIME     MILLISECONDS(250) /* between looks whether the client is still there */
 #define LAST_WORDS_MS 1000
 #define SLOTS_MAX     4096
@@ -100,6 +102,24 @@ static int boot(void *context, const struct root *root, struct error *err)
 	return r;
 }
 
+static bool is_given_up(const struct supervisor *s)
+{
+	return s->clients->owner && peer_is_gone(&s->clients->peer);
+}
+
+/* Who fills a volume is done soon. */
+static int lock_new_volumes(struct supervisor *s, struct error *err)
+{
+	uint64_t deadline = clock_monotonic() + FILL_TIME;
+	int r = volume_fills_open(&s->home, &s->record, &s->fills, err);
+
+	while (r == -ERROR_BUSY && clock_monotonic() < deadline && !is_given_up(s)) {
+		poll(NULL, 0, LOCKED_MS);
+		r = volume_fills_open(&s->home, &s->record, &s->fills, err);
+	}
+	return r;
+}
+
 static int start_vm(struct supervisor *s, struct error *err)
 {
 	const struct progress progress = {.report = report_start, .context = s};
@@ -121,6 +141,8 @@ static int start_vm(struct supervisor *s, struct error *err)
 		r = console_open(&s->console, &console, err);
 	b.config.console_fd = console;
 	if (r == 0 && !s->upper_only)
+		r = lock_new_volumes(s, err);
+	if (r == 0 && !s->upper_only)
 		r = volumes_open(&s->home, &s->record, &s->volumes, err);
 	b.config.volumes = s->volumes != NULL;
 	if (r == 0)
@@ -140,6 +162,7 @@ static void stop_vm(struct supervisor *s)
 	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
 	shares_close(TAKE_PTR(s->shares));
+	volume_fills_close(TAKE_PTR(s->fills));
 	console_close(&s->console);
 }
 
@@ -169,7 +192,8 @@ static uint32_t list_mounts(const struct supervisor *s, struct message_mount mou
 		return 0;
 	for (; n < s->record.mount_count; n++) {
 		const struct record_mount *m = &s->record.mounts[n];
-		uint32_t more = s->volumes ? volumes_flags(s->volumes, n) : MOUNT_VIRTIOFS;
+		uint32_t more = (s->volumes ? volumes_flags(s->volumes, n) : MOUNT_VIRTIOFS) |
+				(volume_fills_has(s->fills, n) ? MOUNT_FILL : 0u);
 
 		mounts[n] = (struct message_mount){m->target, mount_flags(m) | more};
 	}
@@ -252,7 +276,7 @@ static int next_message(
 	do {
 		uint64_t look = clock_monotonic() + LOOK_TIME;
 
-		if (s->clients->owner && peer_is_gone(&s->clients->peer))
+		if (is_given_up(s))
 			return error_set(err, ERROR_START, "nobody waits for the sandbox any more");
 		if (shares_lost(s->shares, err))
 			return -ERROR_CLOSED;
@@ -299,6 +323,13 @@ static int explain_lost(struct supervisor *s, int r, struct error *err)
 	return r;
 }
 
+static uint64_t ready_time(const struct supervisor *s)
+{
+	if (volume_fills_any(s->fills))
+		return FILL_TIME;
+	return vm_is_clone(s->vm) ? CLONE_TIME : BOOT_TIME;
+}
+
 static int bring_up(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
 	int r = start_vm(s, err);
@@ -308,7 +339,11 @@ static int bring_up(struct supervisor *s, const struct control_attach *how, stru
 	if (r == 0 && !s->upper_only)
 		r = send_main(s, how, err);
 	if (r == 0)
-		r = await(s, MESSAGE_READY, 0, vm_is_clone(s->vm) ? CLONE_TIME : BOOT_TIME, err);
+		r = await(s, MESSAGE_READY, 0, ready_time(s), err);
+	if (r == 0)
+		r = volume_fills_done(s->fills, err);
+	if (r == 0)
+		volume_fills_close(TAKE_PTR(s->fills));
 	return r == -ERROR_CLOSED && s->vm ? explain_lost(s, r, err) : r;
 }
 

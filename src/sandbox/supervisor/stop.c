@@ -250,6 +250,7 @@ void supervisor_cleanup(struct supervisor *s)
 	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
 	shares_close(TAKE_PTR(s->shares));
+	volume_fills_close(TAKE_PTR(s->fills));
 	free_streams(s);
 	output_close(TAKE_PTR(s->output));
 	root_close(&s->root);

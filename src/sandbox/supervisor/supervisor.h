@@ -41,6 +41,7 @@
 #include "sandbox/supervisor/root.h"
 #include "sandbox/supervisor/shares.h"
 #include "sandbox/supervisor/volumes.h"
+#include "sandbox/volume_fill.h"
 #include "vm/vm.h"
 
 #define CLIENTS_MAX        64
@@ -109,9 +110,10 @@ struct supervisor {
 
 	const struct vm_engine *engine;
 	struct vm *vm;
-	struct volumes *volumes; /* by the port of volumes; NULL: none */
-	struct shares *shares;   /* by virtiofs; NULL: none */
-	struct peer agent;       /* its fd is the VM's, never closed by the peer */
+	struct volume_fills *fills; /* new volumes, until READY; NULL: none */
+	struct volumes *volumes;    /* by the port of volumes; NULL: none */
+	struct shares *shares;      /* by virtiofs; NULL: none */
+	struct peer agent;          /* its fd is the VM's, never closed by the peer */
 	struct output_writer *output;
 	uint64_t lost_output; /* bytes that the log could not take */
 
