@@ -19,6 +19,7 @@
 #define TABLE_AT         (FRONT_SLOT_BYTES - 4096u) /* of a slot's indirect table, behind its request */
 #define HEADER_IN        40u
 #define HEADER_OUT       16u
+#define APART            4096u
 #define ANSWER_TIME      20000 /* ms */
 
 struct header {
@@ -248,9 +249,12 @@ uint64_t front_address(const struct front *f, const void *p)
 
 static struct front_slot *free_slot(struct front *f)
 {
-	for (size_t i = 0; i < FRONT_SLOTS; i++)
-		if (!f->slots[i].taken)
-			return &f->slots[i];
+	for (unsigned i = 0; i < FRONT_SLOTS; i++) {
+		struct front_slot *s = &f->slots[f->next++ % FRONT_SLOTS];
+
+		if (!s->taken)
+			return s;
+	}
 	return NULL;
 }
 
@@ -275,13 +279,17 @@ void front_give(struct front *f, struct front_slot *s)
 	pthread_mutex_unlock(&f->lock);
 }
 
-/* A header, half of what follows, and the rest. */
-static uint16_t fill(struct front *f, struct vring_desc *d, uint16_t n, const uint8_t *at, uint32_t size,
-	uint32_t header, uint16_t flags)
+static uint32_t half_of(uint32_t size, uint32_t header)
 {
-	uint32_t parts[3] = {size < header ? size : header, 0, 0};
+	return size < header ? 0 : (size - header) / 2;
+}
 
-	parts[1] = (size - parts[0]) / 2;
+/* A header, half of what follows, and the rest, which may lie apart from it. */
+static uint16_t fill(struct front *f, struct vring_desc *d, uint16_t n, const uint8_t *at, uint32_t size,
+	uint32_t header, uint32_t apart, uint16_t flags)
+{
+	uint32_t parts[3] = {size < header ? size : header, half_of(size, header), 0};
+
 	parts[2] = size - parts[0] - parts[1];
 	for (int i = 0; i < 3; i++) {
 		if (!parts[i])
@@ -290,10 +298,24 @@ static uint16_t fill(struct front *f, struct vring_desc *d, uint16_t n, const ui
 			.len = parts[i],
 			.flags = flags | VRING_DESC_F_NEXT,
 			.next = (uint16_t)(n + 1)};
-		at += parts[i];
+		at += parts[i] + (i == 1 ? apart : 0);
 		n++;
 	}
 	return n;
+}
+
+/* The answers of every third slot come in two pieces. */
+static uint32_t apart_of(const struct front *f, const struct front_slot *s)
+{
+	return (s - f->slots) % 3 ? 0 : APART;
+}
+
+static void join(const struct front *f, struct front_slot *s, uint32_t answer)
+{
+	uint32_t half = half_of(answer, HEADER_OUT), at = HEADER_OUT + half;
+
+	if (half && apart_of(f, s))
+		memmove(s->answer + at, s->answer + at + APART, answer - at);
 }
 
 static void describe(struct front *f, uint32_t queue, struct front_slot *s, uint32_t request, uint32_t answer)
@@ -303,8 +325,8 @@ static void describe(struct front *f, uint32_t queue, struct front_slot *s, uint
 	bool indirect = (s - f->slots) % 2;
 	struct vring_desc *d = indirect ? (struct vring_desc *)(s->request + TABLE_AT) : own;
 
-	n = fill(f, d, 0, s->request, request, HEADER_IN, 0);
-	n = fill(f, d, n, s->answer, answer, HEADER_OUT, VRING_DESC_F_WRITE);
+	n = fill(f, d, 0, s->request, request, HEADER_IN, 0, 0);
+	n = fill(f, d, n, s->answer, answer, HEADER_OUT, apart_of(f, s), VRING_DESC_F_WRITE);
 	d[n - 1].flags &= (uint16_t)~VRING_DESC_F_NEXT;
 	if (indirect)
 		*own = (struct vring_desc){.addr = front_address(f, d),
@@ -333,11 +355,12 @@ void front_offer(struct front *f, uint32_t queue, uint16_t head)
 
 void front_submit(struct front *f, uint32_t queue, struct front_slot *s, uint32_t request, uint32_t answer)
 {
-	CHECK(request <= TABLE_AT && answer <= FRONT_SLOT_BYTES);
+	CHECK(request <= TABLE_AT && answer <= FRONT_SLOT_BYTES - APART);
 	pthread_mutex_lock(&f->lock);
 	describe(f, queue, s, request, answer);
 	front_offer(f, queue, (uint16_t)((s - f->slots) * DESCRIPTORS_EACH));
 	while (!s->done)
 		pthread_cond_wait(&f->change, &f->lock);
 	pthread_mutex_unlock(&f->lock);
+	join(f, s, answer);
 }

@@ -44,6 +44,7 @@ struct front {
 	uint8_t *memory;
 	struct front_queue queues[FRONT_QUEUES];
 	struct front_slot slots[FRONT_SLOTS];
+	unsigned next; /* slot: each makes chains of another form */
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	pthread_t reaper;

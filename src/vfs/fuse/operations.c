@@ -334,12 +334,15 @@ static void on_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 static void on_read(
 	fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	_cleanup_free_ void *bytes = NULL;
+	_cleanup_free_ void *own = NULL;
+	void *bytes;
 	int64_t n;
 
 	size = size < VFS_IO_MAX ? size : VFS_IO_MAX;
-	bytes = offset < 0 ? NULL : malloc(size ? size : 1);
-	if (!bytes) {
+	bytes = fuse_call_room(size);
+	if (!bytes)
+		bytes = own = malloc(size ? size : 1);
+	if (!bytes || offset < 0) {
 		reply(request, offset < 0 ? -EINVAL : -ENOMEM);
 		return;
 	}

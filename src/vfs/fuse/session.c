@@ -18,6 +18,11 @@ bool fuse_call_drops(void)
 	return current && current->drop;
 }
 
+void *fuse_call_room(size_t size)
+{
+	return current && current->room ? current->room(current, size) : NULL;
+}
+
 /* Whether setuid and setgid bits have to go with this request (Linux 5.12, fuse_kernel.h: KILL_SUIDGID). */
 static bool says_drop(const struct fuse_in_header *h)
 {

@@ -17,6 +17,9 @@ struct fuse_call {
 	/* Sends an answer; as writev(2), but what is too large is refused as a whole. May change the vectors.
 	 */
 	ssize_t (*send)(struct fuse_call *call, struct iovec *vectors, int count);
+	/* Where a body of that size can be made in its place, to be sent from there alone; NULL. The client
+	 * may see and change what lies there. Itself NULL: there is no such place. */
+	void *(*room)(struct fuse_call *call, size_t size);
 
 	/* fuse_session_serve()'s: */
 	uint64_t unique;
@@ -37,3 +40,5 @@ void fuse_session_serve(struct fuse_session *session, struct fuse_call *call, co
 
 /* Whether the request that this thread serves says that setuid and setgid bits go. */
 bool fuse_call_drops(void);
+/* The call's room(); NULL. */
+void *fuse_call_room(size_t size);

@@ -142,6 +142,20 @@ static const struct region *region_of(const struct guest_memory *m, uint64_t add
 	return NULL;
 }
 
+static int append(struct iovec *vectors, unsigned *count, unsigned room, uint8_t *bytes, size_t n)
+{
+	struct iovec *last = *count ? &vectors[*count - 1] : NULL;
+
+	if (last && (uint8_t *)last->iov_base + last->iov_len == bytes) {
+		last->iov_len += n;
+		return 0;
+	}
+	if (*count == room)
+		return -1;
+	vectors[(*count)++] = (struct iovec){.iov_base = bytes, .iov_len = n};
+	return 0;
+}
+
 int guest_memory_vectors(const struct guest_memory *m, uint64_t address, uint64_t size, struct iovec *vectors,
 	unsigned *count, unsigned room)
 {
@@ -149,11 +163,11 @@ int guest_memory_vectors(const struct guest_memory *m, uint64_t address, uint64_
 		uint64_t n;
 		const struct region *r = region_of(m, address, &n);
 
-		if (!r || *count == room)
+		if (!r)
 			return -1;
 		n = n < size ? n : size;
-		vectors[(*count)++] =
-			(struct iovec){.iov_base = r->bytes + (address - r->guest), .iov_len = (size_t)n};
+		if (append(vectors, count, room, r->bytes + (address - r->guest), (size_t)n) < 0)
+			return -1;
 		address += n; /* no region wraps around */
 		size -= n;
 	}

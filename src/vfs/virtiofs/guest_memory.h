@@ -28,7 +28,7 @@ void *guest_memory_at(const struct guest_memory *m, uint64_t address, uint64_t s
 /* The same by addresses of QEMU's. */
 void *guest_memory_at_user(const struct guest_memory *m, uint64_t address, uint64_t size);
 
-/* Appends to vectors where bytes of the guest's are, which may lie in regions one behind the other. *count is
- * raised, up to room; -1. */
+/* Appends to vectors where bytes of the guest's are, which may lie in regions one behind the other; what lies
+ * side by side here becomes one vector. *count is raised, up to room; -1. */
 int guest_memory_vectors(const struct guest_memory *m, uint64_t address, uint64_t size, struct iovec *vectors,
 	unsigned *count, unsigned room);

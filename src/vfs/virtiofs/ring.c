@@ -61,22 +61,15 @@ static struct vring_desc read_descriptor(const struct table *t, uint32_t i)
 
 static int add(struct chain *c, const struct guest_memory *m, const struct vring_desc *d)
 {
-	unsigned before = c->readable + c->writable, count = before;
-
 	if (d->flags & VRING_DESC_F_WRITE) {
 		c->writable_bytes += d->len;
-	} else {
-		if (c->writable)
-			return -1;
-		c->readable_bytes += d->len;
+		return guest_memory_vectors(m, d->addr, d->len, c->vectors + c->readable, &c->writable,
+			CHAIN_VECTORS_MAX - c->readable);
 	}
-	if (guest_memory_vectors(m, d->addr, d->len, c->vectors, &count, CHAIN_VECTORS_MAX) < 0)
+	if (c->writable_bytes)
 		return -1;
-	if (d->flags & VRING_DESC_F_WRITE)
-		c->writable += count - before;
-	else
-		c->readable += count - before;
-	return 0;
+	c->readable_bytes += d->len;
+	return guest_memory_vectors(m, d->addr, d->len, c->vectors, &c->readable, CHAIN_VECTORS_MAX);
 }
 
 static int enter(struct table *t, const struct guest_memory *m, const struct vring_desc *d)

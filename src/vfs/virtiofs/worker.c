@@ -58,11 +58,28 @@ static void put(struct place *p, const uint8_t *bytes, size_t size)
 			*p = (struct place){.vector = p->vector + 1};
 			continue;
 		}
-		memcpy((uint8_t *)p->vector->iov_base + p->used, bytes, n);
+		if ((uint8_t *)p->vector->iov_base + p->used != bytes) /* find_room() */
+			memcpy((uint8_t *)p->vector->iov_base + p->used, bytes, n);
 		p->used += n;
 		bytes += n;
 		size -= n;
 	}
+}
+
+/* Where that many bytes of an answer's body lie side by side; they are put there before the header is. */
+static void *find_room(struct fuse_call *call, size_t size)
+{
+	const struct chain *c = ((struct guest_call *)call)->chain;
+	size_t skip = sizeof(struct fuse_out_header);
+
+	for (unsigned i = c->readable; i < c->readable + c->writable; i++) {
+		const struct iovec *v = &c->vectors[i];
+
+		if (skip < v->iov_len)
+			return size <= v->iov_len - skip ? (uint8_t *)v->iov_base + skip : NULL;
+		skip -= v->iov_len;
+	}
+	return NULL;
 }
 
 static ssize_t put_answer(struct fuse_call *call, struct iovec *vectors, int count)
@@ -138,7 +155,7 @@ static void answer_the_rest(struct guest_call *g, const uint8_t *message, size_t
 static uint32_t serve_job(struct worker *w)
 {
 	const struct chain *c = &w->job.chain;
-	struct guest_call g = {.call.send = put_answer, .chain = c};
+	struct guest_call g = {.call = {.send = put_answer, .room = find_room}, .chain = c};
 	/* Longer ones are no message, and nor is what is left when they are cut. */
 	size_t size = gather(c, w->message, FUSE_MESSAGE_MAX);
 
