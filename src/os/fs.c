@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/fs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -144,47 +143,6 @@ int fs_write_atomic(int dirfd, const char *name, const void *data, size_t n, mod
 	if (r < 0)
 		unlinkat(dirfd, temporary, 0);
 	return r;
-}
-
-static int remove_children(int dirfd, const char *name, struct error *err)
-{
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct dirent *entry;
-	DIR *directory;
-	int r = 0;
-
-	if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
-		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : error_errno(err, errno, "open %s", name);
-	if (faccessat(fd, ".", W_OK | X_OK, 0) < 0)
-		fchmod(fd, 0700);
-	directory = fdopendir(fd);
-	if (!directory) {
-		close(fd);
-		return error_errno(err, ENOMEM, "read %s", name);
-	}
-	while (r == 0 && (entry = readdir(directory)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			r = fs_remove_tree(fd, entry->d_name, err);
-	closedir(directory);
-	return r;
-}
-
-int fs_remove_tree(int dirfd, const char *name, struct error *err)
-{
-	int r;
-
-	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return error_errno(err, errno, "remove %s", name);
-	r = remove_children(dirfd, name, err);
-	if (r < 0)
-		return error_prefix(err, "remove %s", name);
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return error_errno(err, errno, "remove %s", name);
-	return 0;
 }
 
 static bool names_file(int dirfd, const char *name, int fd)

@@ -32,7 +32,7 @@ int fs_write_all(int fd, const void *data, size_t n, const char *name, struct er
  * Readers see the old bytes or the new ones, after a power cut too. The mode is set whatever the umask is. */
 int fs_write_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode, struct error *err);
 
-/* Removes a file or a whole tree without following links. What is not there is no error. */
+/* Removes a file or a whole tree, however deep, without following links. What is not there is no error. */
 int fs_remove_tree(int dirfd, const char *name, struct error *err);
 
 enum fs_lock_mode { FS_LOCK_SHARED, FS_LOCK_EXCLUSIVE };

@@ -116,6 +116,46 @@ TEST(a_tree_is_removed_without_following_links_even_where_it_cannot_be_written)
 	place_close(&other);
 }
 
+/* Directories in each other, with a file in each, below names that are in the way. */
+static void make_deep(int at, const char *name, unsigned levels)
+{
+	int fd;
+
+	CHECK(mkdirat(at, name, 0700) == 0);
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY);
+	CHECK(mkdirat(fd, "0", 0700) == 0 && mkdirat(fd, "0/full", 0700) == 0);
+	close(openat(fd, "1", O_CREAT | O_WRONLY, 0600));
+	while (levels--) {
+		int below;
+
+		CHECK(mkdirat(fd, "d", 0700) == 0);
+		close(openat(fd, "f", O_CREAT | O_WRONLY, 0600));
+		below = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+		if (levels % 100 == 0)
+			CHECK(fchmod(fd, 0500) == 0);
+		close(fd);
+		fd = below;
+	}
+	close(fd);
+}
+
+TEST(a_tree_is_removed_however_deep_with_few_descriptors)
+{
+	struct rlimit before, few = {80, 80};
+	struct place p;
+	struct error err;
+
+	place_open(&p);
+	make_deep(p.fd, "deep", 3000);
+	CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	few.rlim_max = before.rlim_max;
+	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	CHECK_OK(fs_remove_tree(p.fd, "deep", &err));
+	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	CHECK(faccessat(p.fd, "deep", F_OK, 0) < 0);
+	place_close(&p);
+}
+
 TEST(a_lock_excludes_and_dies_with_its_process)
 {
 	struct place p;
