@@ -23,8 +23,9 @@ enum volume_server_flags {
 	VOLUME_SERVER_RESUME = 4,    /* of START: there was another before */
 	VOLUME_SERVER_STAGED = 64,   /* with READ_ONLY: the client sees the directory as it once saw it */
 	VOLUME_SERVER_VIRTIOFS = 32, /* it speaks vhost-user */
-	VOLUME_SERVER_OVERLAY = 128  /* a second descriptor comes along, an image (EROFS): served are the
+	VOLUME_SERVER_OVERLAY = 128, /* a second descriptor comes along, an image (EROFS): served are the
 				      * changes in the directory over it; read-only: the image alone */
+	VOLUME_SERVER_UNSYNCED = 256 /* of an OVERLAY: nobody would look for it after a power cut */
 };
 
 struct volume_server_request {

@@ -222,7 +222,7 @@ def _():
     v = directory('with')
     name = detached('--rootfs', 'overlay', '-v', f'{v}:/with')
     try:
-        equal(mc.shell(name, 'stat -f -c %T /; echo y >/with/x; cat /with/x'), 'fuseblk\ny')
+        equal(mc.shell(name, 'stat -f -c %T /; stat -c %Y:%a:%u / /usr | uniq | wc -l; echo y >/with/x; cat /with/x'), 'fuseblk\n1\ny')
         mc('exec', name, 'sh', '-c', WORK, timeout=120).ok()
         look(name)
         write(f'{folder}/in', 'copied in')

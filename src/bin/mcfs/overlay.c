@@ -57,10 +57,11 @@ static int open_upper(int directory, struct vfs *image, struct overlay_options *
 	return 0;
 }
 
-int mcfs_open_overlay(int directory, int image, struct vfs **fs, struct error *err)
+int mcfs_open_overlay(int directory, int image, bool unsynced, struct vfs **fs, struct error *err)
 {
 	struct overlay_layer lower = {.directory = VFS_ROOT};
-	struct overlay_options o = {.lowers = &lower, .lower_count = 1, .form = OVERLAY_OCI};
+	struct overlay_options o = {
+		.lowers = &lower, .lower_count = 1, .form = OVERLAY_OCI, .unsynced = unsynced};
 	int r = erofs_new(image, &lower.fs, err);
 
 	if (r == 0 && directory >= 0)

@@ -64,7 +64,8 @@ static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
 	int r;
 
 	if (flags & VOLUME_SERVER_OVERLAY)
-		return mcfs_open_overlay(flags & VOLUME_SERVER_READ_ONLY ? -1 : DIRECTORY, IMAGE, fs, err);
+		return mcfs_open_overlay(flags & VOLUME_SERVER_READ_ONLY ? -1 : DIRECTORY, IMAGE,
+			flags & VOLUME_SERVER_UNSYNCED, fs, err);
 	r = native_new(&o, fs, err);
 	return r == 0 && flags & VOLUME_SERVER_RESUME ? resume_new(*fs, fs, err) : r;
 }

@@ -147,7 +147,8 @@ static int add_volume(struct shares *s, const struct home *home, const struct re
 
 static int add_root(struct shares *s, int directory, int image, const struct record *r, struct error *err)
 {
-	const uint32_t flags = VOLUME_SERVER_OVERLAY | (r->read_only ? VOLUME_SERVER_READ_ONLY : 0u);
+	const uint32_t flags = VOLUME_SERVER_OVERLAY | (r->read_only ? VOLUME_SERVER_READ_ONLY : 0u) |
+			       (r->discard ? VOLUME_SERVER_UNSYNCED : 0u);
 	_cleanup_fd_ int changes =
 		fs_open(directory, RECORD_OVERLAY, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, err);
 
