@@ -48,7 +48,7 @@ bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman
 	@tests/bench/images.py
 	@tests/bench/filesystems.py
 
-soak: setup ## start, use, kill and remove sandboxes for MINUTES (default 10) and look for leaks
+soak: setup ## use sandboxes and file systems for MINUTES (default 10), look for leaks and what differs
 	@tests/run --soak $(or $(MINUTES),10)
 
 lint: packages ## check format, layers, sizes and scripts

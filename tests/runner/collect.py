@@ -129,9 +129,11 @@ def system(where, root):
 
 
 def soak(where, minutes):
-    for path in ('build/stage', 'build/images', 'tests'):
+    for path in ('build/stage', 'build/images', 'build/release/tests/unit/fsx', 'build/release/tests/unit/soak_vfs', 'tests'):
         where.copy(path)
     env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
            'MC_SOURCES': where.sources, 'MC_SOAK_MINUTES': str(minutes)}
     path = f'{where.sources}/tests/system/soak.py'
-    return [Job('system/soak', ['python3', '-B', path], minutes * 60 + 300, env, leaves=left_processes)]
+    files = f'{where.sources}/build/release/tests/unit/soak_vfs'
+    return [Job('system/soak', ['python3', '-B', path], minutes * 60 + 300, env, leaves=left_processes),
+            Job('unit/soak_vfs', [files], minutes * 60 + 900, env, leaves=left_processes)]

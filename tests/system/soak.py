@@ -4,12 +4,15 @@
 it is no part of `make test`. MC_SEED repeats a run."""
 import os
 import random
+import shutil
+import tempfile
 import time
 
 from harness import state, tap
-from harness.program import DEBIAN, Monocore, send
+from harness.program import DEBIAN, SOURCES, Monocore, send, supervisor_of
 from harness.tap import equal, promise, true, until
 
+BUILD = os.environ.get('MC_BUILD') or f'{SOURCES}/build/release'
 mc = Monocore()
 minutes = float(os.environ.get('MC_SOAK_MINUTES') or 10)
 seed = int(os.environ.get('MC_SEED') or random.randrange(1 << 32))
@@ -45,11 +48,26 @@ def background():
             mc('resume', name).ok()
 
 
+def volume():
+    """Random operations on a file of a volume, whose server is killed now and then."""
+    with tempfile.TemporaryDirectory(prefix='mc-soak-') as path:
+        shutil.copy(f'{BUILD}/tests/unit/fsx', path)
+        with mc.sandbox('-v', f'{path}:/vol') as name:
+            number = str(chance.randrange(1 << 32))
+            process = mc.start('exec', name, '/vol/fsx', '/vol/file', number, '2000')
+            while process.poll() is None:
+                time.sleep(chance.uniform(0, 3))
+                for pid in state.volume_servers(supervisor_of(mc, name)):
+                    send(pid)
+            out, err = process.communicate()
+            equal(out.decode(), '2000 operations\n', f'seed {number}: {err.decode()}')
+
+
 @promise(f'{minutes:g} minutes of use leave nothing behind', limit=int(minutes * 60) + 240)
 def _():
     deadline, rounds = time.monotonic() + minutes * 60, 0
     while time.monotonic() < deadline:
-        chance.choice((foreground, killed, background))()
+        chance.choice((foreground, killed, background, volume))()
         rounds += 1
         if rounds % 20 == 0:
             mc('ps').ok()

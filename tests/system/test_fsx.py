@@ -26,17 +26,6 @@ def volume(name):
     return path
 
 
-def servers(name):
-    """Process ids of the servers of a sandbox's volumes."""
-    def comm(pid):
-        try:
-            with open(f'/proc/{pid}/comm') as f:
-                return f.read().strip()
-        except OSError:
-            return ''
-    return [pid for pid in state.descendants(supervisor_of(mc, name)) if comm(pid) == 'mcfs-volume']
-
-
 def start(name, operations):
     """All seeds at once."""
     return [mc.start('exec', name, '/vol/fsx', f'/vol/file{seed}', str(seed), operations) for seed in SEEDS]
@@ -44,11 +33,11 @@ def start(name, operations):
 
 def finish_all(runs, operations):
     for run in runs:
-        out, err = run.communicate(timeout=100)
+        out, err = run.communicate(timeout=170)
         equal(out.decode(), f'{operations} operations\n', err.decode())
 
 
-@promise('a file on a volume is what a buffer is, after 2,000 random operations from each of three seeds')
+@promise('a file on a volume is what a buffer is, after 2,000 random operations from each of three seeds', limit=180)
 def _():
     path = volume('still')
     with mc.sandbox('-v', f'{path}:/vol') as name:
@@ -56,13 +45,13 @@ def _():
     equal(os.listdir(path), ['fsx'])
 
 
-@promise('so it is after 500, though the server is killed all the time', limit=120)
+@promise('so it is after 500, though the server is killed all the time', limit=180)
 def _():
     path, kills = volume('killed'), 0
     with mc.sandbox('-v', f'{path}:/vol') as name:
         runs = start(name, '500')
         while any(run.poll() is None for run in runs) and kills < 100:
-            for pid in servers(name):
+            for pid in state.volume_servers(supervisor_of(mc, name)):
                 send(pid)
                 kills += 1
             time.sleep(0.5)

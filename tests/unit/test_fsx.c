@@ -5,243 +5,45 @@
  * unions whose lower has the file. And that what fsx finds nothing in has been looked at: file systems that
  * lose something once.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "fsx_path.h"
+#include "fsx_systems.h"
 #include "fsx_vfs.h"
 #include "fuse_mount.h"
-#include "os/fs.h"
-#include "vfs/memory/memory.h"
-#include "vfs/native/native.h"
-#include "vfs/overlay/overlay.h"
-#include "vfs/resume/resume.h"
 #include "vfs_make.h"
 
 #define OPERATIONS 20000u
 #define SEEDS      3u
-#define START      200000u
 
-static struct error err;
-static char start[START];
-
-static void fill_start(void)
+static void run_all_seeds(const char *system)
 {
-	for (size_t i = 0; i < sizeof start; i++)
-		start[i] = (char)(i * 2654435761u >> 24);
-}
-
-/* ---- directories of this host ----------------------------------------------------------------------- */
-
-struct place {
-	char path[64];
-	int lower, upper; /* directories in it */
-	enum native_owners owners;
-};
-
-static int make_directory(const struct place *p, const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", p->path, name);
-	CHECK(mkdir(path, 0755) == 0);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CHECK(fd >= 0);
-	return fd;
-}
-
-static void place_open(struct place *p, enum native_owners owners)
-{
-	_cleanup_fd_ int fd = -1;
-
-	*p = (struct place){.path = "/tmp/monocore-test-XXXXXX", .owners = owners};
-	CHECK(mkdtemp(p->path));
-	p->lower = make_directory(p, "lower");
-	p->upper = make_directory(p, "upper");
-	CHECK(mkdirat(p->upper, "tree", 0755) == 0 && mkdirat(p->upper, "work", 0755) == 0);
-	fd = openat(p->lower, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	CHECK_INT(write(fd, start, sizeof start), sizeof start);
-}
-
-static void place_close(struct place *p)
-{
-	close(p->lower);
-	close(p->upper);
-	CHECK_OK(fs_remove_tree(AT_FDCWD, p->path, &err));
-}
-
-static struct vfs *make_native(int directory, enum native_owners owners)
-{
-	const struct native_options options = {
-		.directory = directory, .owners = owners, .uid = geteuid(), .gid = getegid()};
-	struct vfs *fs = NULL;
-
-	return native_new(&options, &fs, &err) < 0 ? NULL : fs;
-}
-
-static struct vfs *make_memory(void)
-{
-	const struct memory_options options = {.uid = geteuid(), .gid = getegid()};
-	struct vfs *fs = NULL;
-
-	return memory_new(&options, &fs, &err) < 0 ? NULL : fs;
-}
-
-/* With the file in its lower. The union is all that anybody knows of the layers, which end with the process.
- */
-static struct vfs *make_union(struct vfs *lower, struct vfs *upper, uint64_t tree, uint64_t work)
-{
-	const struct overlay_layer layer = {lower, VFS_ROOT};
-	const struct overlay_options options = {
-		.lowers = &layer, .lower_count = 1, .upper = {upper, tree}, .work = work};
-	struct vfs *fs = NULL;
-
-	return overlay_new(&options, &fs, &err) < 0 ? NULL : fs;
-}
-
-/* ---- unions by their calls --------------------------------------------------------------------------- */
-
-static void run_on_union(struct vfs *lower, struct vfs *upper, uint32_t seed)
-{
-	const struct fsx_options options = {
-		.seed = seed, .operations = OPERATIONS, .start = start, .start_size = START};
-	_cleanup_vfs_ struct vfs *fs = make_union(lower, upper, vfs_make_directory(upper, VFS_ROOT, "t"),
-		vfs_make_directory(upper, VFS_ROOT, "w"));
-
-	CHECK(fs != NULL);
-	fsx_vfs(fs, "file", true, &options);
+	for (uint32_t seed = 1; seed <= SEEDS; seed++)
+		fsx_on(system, seed, OPERATIONS);
 }
 
 TEST(a_file_of_a_lower_in_memory_is_what_a_plain_buffer_is)
 {
-	fill_start();
-	for (uint32_t seed = 1; seed <= SEEDS; seed++) {
-		_cleanup_vfs_ struct vfs *lower = make_memory(), *upper = make_memory();
-
-		CHECK_INT(vfs_write(lower, vfs_make_file(lower, VFS_ROOT, "file"), VFS_NO_HANDLE, start,
-				  START, 0),
-			START);
-		run_on_union(lower, upper, seed);
-	}
+	run_all_seeds("union");
 }
 
 TEST(a_file_of_a_lower_on_the_host_is_what_a_plain_buffer_is)
 {
-	fill_start();
-	for (uint32_t seed = 1; seed <= SEEDS; seed++) {
-		struct place p;
-
-		place_open(&p, seed == 1 ? NATIVE_PLAIN : NATIVE_OVERRIDE);
-		{
-			_cleanup_vfs_ struct vfs *lower = make_native(p.lower, p.owners),
-						 *upper = make_native(p.upper, p.owners);
-
-			run_on_union(lower, upper, seed);
-		}
-		place_close(&p);
-	}
-}
-
-/* ---- through FUSE ------------------------------------------------------------------------------------- */
-
-static struct vfs *serve_memory(const void *context, bool again)
-{
-	(void)context;
-	(void)again;
-	return make_memory();
-}
-
-static struct vfs *serve_native(const void *context, bool again)
-{
-	const struct place *p = context;
-	struct vfs *fs = make_native(p->upper, p->owners), *resumed;
-
-	if (!fs || !again)
-		return fs;
-	return resume_new(fs, &resumed, &err) < 0 ? NULL : resumed;
-}
-
-static struct vfs *serve_union(const void *context, bool again)
-{
-	const struct place *p = context;
-	struct vfs *lower = make_native(p->lower, p->owners), *upper = make_native(p->upper, p->owners);
-	struct vfs_attributes tree, work;
-
-	(void)again;
-	if (!lower || !upper || vfs_lookup(upper, VFS_ROOT, "tree", &tree) < 0 ||
-		vfs_lookup(upper, VFS_ROOT, "work", &work) < 0)
-		return NULL;
-	return make_union(lower, upper, tree.ino, work.ino);
-}
-
-static void run_on_path(const char *directory, struct fsx_options options)
-{
-	struct fsx_report report;
-	char path[128];
-
-	snprintf(path, sizeof path, "%s/file", directory);
-	if (!fsx_path(path, FSX_PATH_HOLES | FSX_PATH_MAPS, &options, &report))
-		test_fail(__FILE__, __LINE__, "%s", report.text);
-}
-
-static void run_through_fuse(fuse_mount_make *make, const void *context, const struct fuse_options *fuse,
-	struct fsx_options options)
-{
-	struct fuse_mount mount;
-
-	fuse_mount_open(&mount, make, context, fuse);
-	run_on_path(mount.path, options);
-	fuse_mount_close(&mount);
+	run_all_seeds("union of directories");
 }
 
 TEST(a_file_through_fuse_is_what_a_plain_buffer_is)
 {
-	const struct fuse_options uncached = {0}, cached = {.cache = NANOSECONDS_PER_SECOND},
-				  kept = {.cache = NANOSECONDS_PER_SECOND, .keep_contents = true},
-				  *all[SEEDS] = {&uncached, &cached, &kept};
-
-	for (uint32_t seed = 1; seed <= SEEDS; seed++)
-		run_through_fuse(serve_memory, NULL, all[seed - 1],
-			(struct fsx_options){.seed = seed, .operations = OPERATIONS});
+	run_all_seeds("fuse");
 }
 
 TEST(a_file_of_a_lower_through_fuse_is_what_a_plain_buffer_is)
 {
-	const struct fuse_options fuse = {.cache = NANOSECONDS_PER_SECOND, .keep_contents = true};
-
-	fill_start();
-	for (uint32_t seed = 1; seed <= SEEDS; seed++) {
-		struct place p;
-
-		place_open(&p, NATIVE_PLAIN);
-		run_through_fuse(serve_union, &p, &fuse,
-			(struct fsx_options){
-				.seed = seed, .operations = OPERATIONS, .start = start, .start_size = START});
-		place_close(&p);
-	}
+	run_all_seeds("union of directories by fuse");
 }
 
 TEST(a_file_behind_a_socket_outlives_servers_that_are_killed)
 {
-	const struct fuse_options fuse = {.cache = NANOSECONDS_PER_SECOND};
-	static const unsigned kills[SEEDS] = {0, 1000, 97};
-
-	for (uint32_t seed = 1; seed <= SEEDS; seed++) {
-		struct fuse_mount mount;
-		struct place p;
-
-		place_open(&p, NATIVE_OVERRIDE);
-		fuse_mount_open_relayed(&mount, serve_native, &p, &fuse, kills[seed - 1]);
-		run_on_path(mount.path, (struct fsx_options){.seed = seed, .operations = OPERATIONS});
-		fuse_mount_close(&mount);
-		place_close(&p);
-	}
+	run_all_seeds("socket, with servers that are killed");
 }
 
 /* ---- file systems that do wrong now and then
@@ -340,7 +142,7 @@ static int spoils_what_it_opens(struct vfs *fs, uint64_t ino, unsigned flags, vf
 static void finds(struct vfs_operations wrong, uint32_t seed)
 {
 	const struct fsx_options options = {.seed = seed, .operations = OPERATIONS};
-	_cleanup_vfs_ struct vfs *fs = make_memory();
+	_cleanup_vfs_ struct vfs *fs = fsx_new_memory();
 	struct fsx_report report;
 	char told[64];
 	bool good;
@@ -356,7 +158,7 @@ static void finds(struct vfs_operations wrong, uint32_t seed)
 
 static struct vfs_operations as_it_is(void)
 {
-	_cleanup_vfs_ struct vfs *fs = make_memory();
+	_cleanup_vfs_ struct vfs *fs = fsx_new_memory();
 
 	right = fs->operations;
 	return *right;
@@ -384,7 +186,7 @@ FINDS(rename, loses_a_rename)
 static struct vfs *serve_what_loses_a_byte(const void *context, bool again)
 {
 	static struct vfs_operations wrong;
-	struct vfs *fs = make_memory();
+	struct vfs *fs = fsx_new_memory();
 
 	(void)context;
 	(void)again;

@@ -61,6 +61,11 @@ def engines(supervisor):
     return [pid for pid in descendants(supervisor) if 'qemu-system' in (command(pid) or [''])[0]]
 
 
+def volume_servers(supervisor):
+    """Process ids of the servers of a sandbox's volumes."""
+    return [pid for pid in descendants(supervisor) if _read(f'/proc/{pid}/comm') == b'mcfs-volume\n']
+
+
 def _entries(path):
     try:
         return sorted(os.listdir(path))
