@@ -139,7 +139,8 @@ struct monocore_sandbox_options {
 	 * "/", "./", "../" or "~" (or is "." or ".."), else the name of a volume that monocore keeps and
 	 * makes at its first use. PATH is where it is in the sandbox. Options: ro, rw (the default), squash
 	 * (owners that are set inside are not kept), nocopy (a new volume of monocore's is not filled with
-	 * what the image has at PATH). NULL-terminated; NULL: none */
+	 * what the image has at PATH), stage (what is written stays in the sandbox until
+	 * monocore_volume_apply()). NULL-terminated; NULL: none */
 	const char *const *volumes;
 	/* How they come into the sandbox: "fuse" (NULL), or "virtiofs": faster, but the machine boots where
 	 * others are cloned, and only the engine qemu has it. */
@@ -231,6 +232,52 @@ MONOCORE_API void monocore_volumes_free(struct monocore_volume_info *list, size_
 
 /* With all that is in it. One that a sandbox mounts, running or not, is BUSY. */
 MONOCORE_API int monocore_volume_remove(struct monocore *mc, const char *name, struct monocore_error *err);
+
+/* ---- staged volumes: what a sandbox writes to them stays in it until it is applied to the host ------- */
+
+struct monocore_volume_facts {
+	uint32_t mode; /* st_mode, with the type; 0: there is nothing */
+	uint32_t uid, gid;
+	uint64_t size;
+};
+
+struct monocore_volume_change {
+	char kind;  /* 'A' added, 'M' modified, 'D' deleted, 'T' of another type */
+	char *path; /* as the sandbox sees it */
+	struct monocore_volume_facts before, after; /* on the host now, and in the sandbox */
+	bool contents;    /* of a file, too, not only its mode, owner or attributes */
+	bool conflict;    /* the host has changed it since the sandbox may have seen it */
+	const char *mark; /* why it is worth a look before it is applied: "run by git"; "": nothing known */
+};
+MONOCORE_API void monocore_volume_changes_free(struct monocore_volume_change *list, size_t count);
+
+/* Every change in the staged volumes of a sandbox, running or stopped, by their paths: deletions one by one.
+ * What is now as the host has it is none. sandbox NULL: the only one with staged volumes. paths: as the
+ * sandbox sees them, or relative to its only staged volume, each with all below it; NULL-terminated, NULL:
+ * everything. *list is the caller's. BUSY: it is being read. */
+MONOCORE_API int monocore_volume_diff(struct monocore *mc, const char *sandbox, const char *const *paths,
+	struct monocore_volume_change **list, size_t *count, struct monocore_error *err);
+
+struct monocore_volume_apply_options {
+	unsigned version;
+	bool force; /* conflicts, too: what the host has is lost */
+};
+#define MONOCORE_VOLUME_APPLY_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* Makes the changes on the host, each file as a whole, beneath the volume's directory; *list are those that
+ * were made. Whatever stops it, the same again does the rest. Conflicts are BUSY, and then nothing is
+ * applied. A throw-away sandbox that has stopped is removed once nothing is staged in it. */
+MONOCORE_API int monocore_volume_apply(struct monocore *mc, const char *sandbox, const char *const *paths,
+	const struct monocore_volume_apply_options *options, struct monocore_volume_change **list,
+	size_t *count, struct monocore_error *err);
+
+/* Forgets the changes: the sandbox has there what the host has. A throw-away sandbox that has stopped is
+ * removed once nothing is staged in it. */
+MONOCORE_API int monocore_volume_discard(
+	struct monocore *mc, const char *sandbox, const char *const *paths, struct monocore_error *err);
 
 enum monocore_state {
 	MONOCORE_CREATED,

@@ -125,8 +125,7 @@ static int set_option(struct record_mount *m, const char *option, size_t n, stru
 	else if (n == 6 && !memcmp(option, "nocopy", n))
 		m->nocopy = true;
 	else if (n == 5 && !memcmp(option, "stage", n))
-		return error_set(err, ERROR_UNAVAILABLE,
-			"staged volumes (:stage) are not yet available in this version");
+		m->stage = true;
 	else if (n != 2 || memcmp(option, "rw", n) != 0)
 		return error_set(err, ERROR_USAGE,
 			"'%.*s' is no option of a volume: there is ro, rw, squash, stage and nocopy", (int)n,

@@ -61,8 +61,7 @@ def _():
     for verb in ('init', 'up', 'build', 'serve', 'deploy', 'snapshot', 'clean'):
         answer = mc(verb, 'something', '--with', 'options').says('not yet available', verb)
         true(answer.status != 0, answer)
-    for option in (('-v', '.:/x:stage'), ('-p', '8080:80'), ('--port', '8080:80'),
-                   ('--reach', 'none')):
+    for option in (('-p', '8080:80'), ('--port', '8080:80'), ('--reach', 'none')):
         true(mc('tmp', *option, DEBIAN, '--', 'true').says('not yet available').status != 0, option)
     true(mc('-c', 'monocore.yaml', 'ps').says('not yet available').status != 0, '-c')
     mc('self', 'upgrade').says('not yet available')

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "bin/monocore/output.h"
@@ -33,6 +34,43 @@ static int start_detached(struct cli *cli, const char *name)
 	progress_clear(cli->progress);
 	printf("%s\n", name);
 	return output_finish();
+}
+
+/* Of "SOURCE:PATH:OPTION,OPTION" one is "stage". */
+static bool is_staged(const char *volume)
+{
+	const char *colon = strchr(volume, ':'), *at = colon ? strchr(colon + 1, ':') : NULL;
+
+	while (at) {
+		size_t n = strcspn(++at, ",");
+
+		if (n == 5 && !memcmp(at, "stage", n))
+			return true;
+		at = at[n] ? at + n : NULL;
+	}
+	return false;
+}
+
+/* The sandbox goes when it has ended, unless something is staged in it. */
+static void tell_staged(struct cli *cli, const char *name, const struct monocore_sandbox_options *o)
+{
+	struct monocore_error ignored;
+	bool staged = false;
+	char *json;
+	int status;
+
+	for (const char *const *v = o->volumes; v && *v; v++)
+		staged |= is_staged(*v);
+	if (!staged)
+		return;
+	monocore_wait(cli->mc, name, &status, &ignored);
+	if (monocore_inspect(cli->mc, name, &json, &ignored) < 0)
+		return;
+	monocore_free(json);
+	complain("monocore: what it has written to staged volumes is kept: see it with 'monocore volume diff "
+		 "%s', "
+		 "then 'monocore volume apply %s' or 'monocore volume discard %s'",
+		name, name, name);
 }
 
 static int start_attached(struct cli *cli, const char *name, const struct streams *streams)
@@ -81,6 +119,8 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	if (monocore_create(cli->mc, &sandbox.options, &name, &failure) < 0)
 		return fail_start(cli, &failure);
 	status = o->detach ? start_detached(cli, name) : start_attached(cli, name, &streams);
+	if (!o->detach)
+		tell_staged(cli, name, &sandbox.options);
 	monocore_free(name);
 	return status;
 }
@@ -114,7 +154,9 @@ const struct command tmp_command = {
 		"volume ls') and filled with what the image has at PATH, but with :nocopy. Files that the "
 		"sandbox makes belong to you here; owners, modes and devices "
 		"that it "
-		"sets are kept beside them and shown to sandboxes. :ro makes it read-only; :squash keeps no "
+		"sets are kept beside them and shown to sandboxes. :ro makes it read-only; with :stage what "
+		"is "
+		"written stays in the sandbox until 'monocore volume apply'; :squash keeps no "
 		"owners, "
 		"for file systems that cannot.\n\n"
 		"Where standard input and output are terminals, the command gets a terminal.\n\n"
