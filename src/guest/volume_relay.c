@@ -12,11 +12,20 @@
 #include "base/cleanup.h"
 #include "codec/volume.h"
 
-#define PIECE     (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
-#define READ_SIZE 65536                        /* it gives 4 KiB at a time */
-#define TAKEN_SAY (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
-#define STACK     65536
-#define READAHEAD "1024" /* KiB */
+#define PIECE        (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
+#define READ_SIZE    65536                        /* it gives 4 KiB at a time */
+#define TAKEN_SAY    (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
+#define STACK        65536
+#define READAHEAD    "1024"     /* KiB */
+#define NOTICES_MAX  (4u << 20) /* bytes that wait for the kernel */
+#define REPLY_UNIQUE 8          /* where a reply has the number of its request */
+
+/* What the host says unasked, of what the kernel keeps. */
+struct notice {
+	struct notice *next;
+	uint32_t size;
+	uint8_t bytes[];
+};
 
 struct volume {
 	struct volume_relay *relay;
@@ -29,7 +38,11 @@ struct volume {
 	uint8_t *up;   /* room for a header and a message */
 	uint8_t *down; /* a reply that comes in pieces, `capacity` bytes */
 	uint32_t down_size, capacity;
-	uint32_t taken; /* bytes dealt with that the host has not heard of */
+	uint32_t taken;               /* bytes dealt with that the host has not heard of */
+	struct notice *first, **last; /* for the kernel, by a thread of their own */
+	uint32_t notices;             /* bytes of them */
+	pthread_cond_t noticed;
+	bool notifying; /* there is the thread */
 };
 
 struct volume_relay {
@@ -73,6 +86,20 @@ static void say(struct volume *v, enum volume_frame_type type, uint32_t value)
 	volume_frame_encode(&(struct volume_frame){length, v->number, (uint16_t)type}, bytes);
 	volume_u32_encode(value, bytes + VOLUME_HEADER_SIZE);
 	write_port(v->relay, bytes, VOLUME_HEADER_SIZE + length);
+}
+
+static int start_thread(void *(*run)(void *), void *context, struct error *err)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	int r;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(&thread, &attributes, run, context);
+	pthread_attr_destroy(&attributes);
+	return r ? error_errno(err, r, "start a thread") : 0;
 }
 
 /* ---- from the kernel to the host: a thread for each volume ------------------------------------------- */
@@ -123,6 +150,7 @@ static void *serve_kernel(void *context)
 	if (!v->over)
 		say(v, VOLUME_END, 0); /* it was unmounted */
 	v->over = true;
+	pthread_cond_signal(&v->noticed);
 	close(TAKE_FD(v->fuse));
 	pthread_mutex_unlock(&v->mutex);
 	return NULL;
@@ -140,11 +168,69 @@ static void raise_readahead(struct volume *v)
 	close(TAKE_FD(v->readahead));
 }
 
+/* The kernel waits for locks, which who waits for a reply may hold: it is never to wait for us meanwhile. */
+static void *serve_notices(void *context)
+{
+	struct volume *v = context;
+	int fuse;
+
+	pthread_mutex_lock(&v->mutex);
+	fuse = v->fuse < 0 ? -1 : dup(v->fuse); /* that stays itself until the end of a write */
+	while (fuse >= 0 && !v->over) {
+		struct notice *n = v->first;
+
+		if (!n) {
+			pthread_cond_wait(&v->noticed, &v->mutex);
+			continue;
+		}
+		v->first = n->next;
+		v->notices -= n->size;
+		pthread_mutex_unlock(&v->mutex);
+		if (write(fuse, n->bytes, n->size) < 0) /* it keeps nothing of it */
+			errno = 0;
+		free(n);
+		pthread_mutex_lock(&v->mutex);
+	}
+	pthread_mutex_unlock(&v->mutex);
+	close(fuse);
+	return NULL;
+}
+
+/* The mutex is held. What is one too many is lost: what the kernel keeps is not good for ever. */
+static void queue_notice(struct volume *v)
+{
+	struct notice *n = v->notices < NOTICES_MAX ? malloc(sizeof *n + v->down_size) : NULL;
+
+	if (!v->notifying)
+		v->notifying = start_thread(serve_notices, v, NULL) == 0;
+	if (!n)
+		return;
+	n->size = v->down_size;
+	n->next = NULL;
+	memcpy(n->bytes, v->down, n->size);
+	if (!v->first)
+		v->last = &v->first;
+	*v->last = n;
+	v->last = &n->next;
+	v->notices += n->size;
+	pthread_cond_signal(&v->noticed);
+}
+
+/* Notices bear the number of no request (Linux, include/uapi/linux/fuse.h: fuse_out_header.unique). */
+static bool is_notice(const struct volume *v)
+{
+	static const uint8_t none[8];
+
+	return !memcmp(v->down + REPLY_UNIQUE, none, sizeof none);
+}
+
 static void give_reply(struct volume *v)
 {
 	pthread_mutex_lock(&v->mutex);
 	/* One for a request that was given up meanwhile is refused, and nobody misses it. */
-	if (v->fuse >= 0 && write(v->fuse, v->down, v->down_size) < 0)
+	if (is_notice(v))
+		queue_notice(v);
+	else if (v->fuse >= 0 && write(v->fuse, v->down, v->down_size) < 0)
 		errno = 0;
 	pthread_mutex_unlock(&v->mutex);
 	raise_readahead(v);
@@ -222,6 +308,7 @@ static void end_volume(struct volume *v)
 	pthread_mutex_lock(&v->mutex);
 	v->over = true;
 	pthread_cond_signal(&v->more);
+	pthread_cond_signal(&v->noticed);
 	pthread_mutex_unlock(&v->mutex);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", v->mount);
 	umount2(path, MNT_FORCE);
@@ -317,20 +404,6 @@ static void *serve_host(void *relay)
 
 /* ---- start --------------------------------------------------------------------------------------------- */
 
-static int start_thread(void *(*run)(void *), void *context, struct error *err)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attributes, run, context);
-	pthread_attr_destroy(&attributes);
-	return r ? error_errno(err, r, "start a thread") : 0;
-}
-
 int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, struct error *err)
 {
 	struct volume_relay *r = calloc(1, sizeof *r);
@@ -353,6 +426,7 @@ int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, stru
 			.credit = VOLUME_WINDOW};
 		pthread_mutex_init(&v->mutex, NULL);
 		pthread_cond_init(&v->more, NULL);
+		pthread_cond_init(&v->noticed, NULL);
 	}
 	*relay = r;
 	return 0;

@@ -74,10 +74,7 @@ static const int denied[] = {
 	SYS_unshare,
 	SYS_setns,
 	SYS_mknodat,
-	SYS_name_to_handle_at,
 	SYS_open_by_handle_at,
-	SYS_fanotify_init,
-	SYS_fanotify_mark,
 	/* locks, which it would share with whoever gave it the descriptor */
 	SYS_flock,
 	/* large doors into the kernel */
@@ -132,6 +129,13 @@ static const int denied[] = {
 	SYS_ioperm,
 	SYS_modify_ldt,
 #endif
+};
+
+/* What happens in a directory, for those who serve one. */
+static const int denied_watching[] = {
+	SYS_name_to_handle_at,
+	SYS_fanotify_init,
+	SYS_fanotify_mark,
 };
 
 /* Names, owners and times of files, which landlock (ABI 2) leaves to the files' owner. */
@@ -233,7 +237,7 @@ static void notify_writers(struct seccomp_filter *f, int number, unsigned flags_
 	emit_return(f, SECCOMP_RET_ALLOW);
 }
 
-static void build(struct seccomp_filter *f, pid_t self, bool notify, bool files)
+static void build(struct seccomp_filter *f, pid_t self, bool notify, bool watch, bool files)
 {
 	/* Signals can be sent, and typed, by these as well. */
 	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW,
@@ -252,6 +256,8 @@ static void build(struct seccomp_filter *f, pid_t self, bool notify, bool files)
 #endif
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		deny_call(f, denied[i], DENY(EPERM));
+	for (size_t i = 0; !watch && i < ARRAY_SIZE(denied_watching); i++)
+		deny_call(f, denied_watching[i], DENY(EPERM));
 	for (size_t i = 0; !files && i < ARRAY_SIZE(denied_files); i++)
 		deny_call(f, denied_files[i], DENY(EPERM));
 	if (notify)
@@ -273,12 +279,12 @@ static void build(struct seccomp_filter *f, pid_t self, bool notify, bool files)
 
 void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
 {
-	build(f, self, notify, false);
+	build(f, self, notify, false, false);
 }
 
-void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self)
+void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self, bool write)
 {
-	build(f, self, false, true);
+	build(f, self, false, true, write);
 }
 
 int seccomp_filter_enter(const struct seccomp_filter *f, int *listener)

@@ -28,9 +28,9 @@ struct seccomp_filter {
  * wait for seccomp_answer() in the parent, and fail once nobody answers. */
 void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify);
 
-/* The same for a process whose work it is to change files (landlock tells which): names, owners, modes, times
- * and attributes may be set. */
-void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self);
+/* The same for a process that serves files (landlock tells which): it may watch directories and, with
+ * `write`, set names, owners, modes, times and attributes. */
+void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self, bool write);
 
 /* Installs it in the calling thread, which has no_new_privs. *listener (where notify was set) gets the
  * descriptor of the notifications. Async-signal-safe; -1 with errno. */

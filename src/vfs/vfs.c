@@ -309,6 +309,16 @@ int vfs_removexattr(struct vfs *fs, uint64_t ino, const char *name)
 	return fs->operations->removexattr ? fs->operations->removexattr(fs, ino, name) : -EOPNOTSUPP;
 }
 
+int vfs_watch(struct vfs *fs, const struct vfs_watcher *watcher)
+{
+	return fs->operations->watch ? fs->operations->watch(fs, watcher) : -ENOSYS;
+}
+
+bool vfs_watched(struct vfs *fs, uint64_t ino)
+{
+	return fs->operations->watched && fs->operations->watched(fs, ino);
+}
+
 int vfs_statfs(struct vfs *fs, struct vfs_statistics *out)
 {
 	return fs->operations->statfs(fs, out);

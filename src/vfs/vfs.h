@@ -50,6 +50,7 @@ struct vfs_attributes {
 	uint32_t block_size;   /* a good size for reads and writes */
 	struct vfs_time atime, mtime, ctime, btime;
 	uint64_t change; /* grows with every change of the object: NFS's change attribute */
+	bool told;       /* the watcher (vfs_watch()) hears of it when others change these or the contents */
 };
 
 struct vfs_caller {
@@ -120,6 +121,17 @@ typedef int vfs_entry_call(void *context, const struct vfs_entry *entry);
 typedef uint64_t vfs_handle;
 #define VFS_NO_HANDLE UINT64_MAX
 
+/* Who hears of what others than this file system's callers change, so that clients may keep what they know.
+ * Called by a thread of the file system's, within half a second of the change, never from within a call. */
+struct vfs_watcher {
+	void *context;
+	/* It leads to something else now, to something new, or nowhere; the directory's attributes are
+	 * others. */
+	void (*name)(void *context, uint64_t parent, const char *name);
+	/* Its attributes are others; and its contents. */
+	void (*object)(void *context, uint64_t ino, bool contents);
+};
+
 struct vfs_operations {
 	const char *name; /* "native" */
 	void (*destroy)(struct vfs *fs);
@@ -171,6 +183,9 @@ struct vfs_operations {
 	int (*removexattr)(struct vfs *fs, uint64_t ino, const char *name);
 
 	int (*statfs)(struct vfs *fs, struct vfs_statistics *out);
+
+	int (*watch)(struct vfs *fs, const struct vfs_watcher *watcher);
+	bool (*watched)(struct vfs *fs, uint64_t ino);
 
 	/* For handles that outlive the process (NFS): bytes that stand for an object and lead to it again,
 	 * also in another process; resolve() counts as a lookup. -ESTALE where the object is gone. */
@@ -255,6 +270,11 @@ int64_t vfs_listxattr(struct vfs *fs, uint64_t ino, char *names, size_t size);
 int vfs_removexattr(struct vfs *fs, uint64_t ino, const char *name);
 
 int vfs_statfs(struct vfs *fs, struct vfs_statistics *out);
+
+/* Once, before the first lookup. *watcher is copied. -ENOSYS or another: changes by others are not told. */
+int vfs_watch(struct vfs *fs, const struct vfs_watcher *watcher);
+/* Whether the watcher hears of names that come and go in this directory, which was looked into. */
+bool vfs_watched(struct vfs *fs, uint64_t ino);
 
 int vfs_persist(struct vfs *fs, uint64_t ino, uint8_t bytes[VFS_PERSISTENT_MAX], size_t *size);
 int vfs_resolve(struct vfs *fs, const uint8_t *bytes, size_t size, struct vfs_attributes *out);

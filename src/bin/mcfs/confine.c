@@ -130,10 +130,7 @@ int mcfs_confine(const struct mcfs_tree *trees, size_t count, struct error *err)
 		return r;
 	for (size_t i = 0; i < count; i++)
 		rights |= trees[i].rights;
-	if (rights & LANDLOCK_WRITE)
-		seccomp_filter_build_files(&filter, getpid());
-	else
-		seccomp_filter_build(&filter, getpid(), false);
+	seccomp_filter_build_files(&filter, getpid(), rights & LANDLOCK_WRITE);
 	if (filter.overflow || seccomp_filter_enter(&filter, NULL) < 0)
 		return error_set(err, ERROR_SYSTEM, "install the filter of system calls");
 	return 0;

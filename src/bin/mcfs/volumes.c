@@ -41,6 +41,8 @@
 #define DESCRIPTORS 4096 /* files that a guest may have open, and those that are known */
 
 #define FOREVER (365 * 24 * 3600 * NANOSECONDS_PER_SECOND)
+/* For which a guest keeps what it is told changes of: one that gets lost shows by then. */
+#define TOLD_CACHE (300 * NANOSECONDS_PER_SECOND)
 
 #define END_TIME MILLISECONDS(2000) /* for killed servers to be gone: one may hang in the kernel */
 
@@ -134,7 +136,12 @@ static uint64_t cache_of(uint32_t flags)
 
 static int serve(uint32_t flags)
 {
-	const struct fuse_options o = {.name = "volume", .cache = cache_of(flags), .keep_contents = true};
+	uint64_t cache = cache_of(flags);
+	const struct fuse_options o = {.name = "volume",
+		.cache = cache,
+		.told_cache = cache > TOLD_CACHE ? cache : TOLD_CACHE,
+		.keep_contents = true,
+		.no_open = true};
 	struct error err = {0};
 	struct vfs *fs;
 

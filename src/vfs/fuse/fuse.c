@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +12,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "vfs/fuse/message.h"
 #include "vfs/fuse/session.h"
 
 #define THREADS_DEFAULT 8u
 
 struct fuse_server {
-	struct fuse_session_data data;
+	struct fuse_session_data data; /* the first member */
 	struct fuse_session *session;
+	pthread_mutex_t sending; /* messages to a connection come one after the other */
 	unsigned threads;
 	bool mounted;
 	int fd; /* of a connection, which is the session's; or -1 */
@@ -55,14 +58,8 @@ static ssize_t receive(int fd, char *bytes)
 	return read_fully(fd, bytes + sizeof size, size - sizeof size) < 0 ? -1 : (ssize_t)size;
 }
 
-struct socket_call {
-	struct fuse_call call;
-	int fd;
-};
-
-static ssize_t send_all(struct fuse_call *call, struct iovec *vectors, int count)
+static ssize_t write_fully(int fd, struct iovec *vectors, int count)
 {
-	int fd = ((struct socket_call *)call)->fd;
 	ssize_t total = 0;
 
 	while (count > 0) {
@@ -86,10 +83,63 @@ static ssize_t send_all(struct fuse_call *call, struct iovec *vectors, int count
 	return total;
 }
 
+static ssize_t send_whole(struct fuse_server *s, struct iovec *vectors, int count)
+{
+	ssize_t n;
+
+	pthread_mutex_lock(&s->sending);
+	n = write_fully(s->fd, vectors, count);
+	pthread_mutex_unlock(&s->sending);
+	return n;
+}
+
+/* ---- what others do ----------------------------------------------------------------------------------- */
+
+static ssize_t send_notice(struct fuse_session_data *data, struct iovec *vectors, int count)
+{
+	return send_whole((struct fuse_server *)data, vectors, count);
+}
+
+static void tell_name(void *context, uint64_t parent, const char *name)
+{
+	const struct fuse_server *s = context;
+
+	fuse_lowlevel_notify_inval_entry(s->session, parent, name, strlen(name));
+}
+
+static void tell_object(void *context, uint64_t ino, bool contents)
+{
+	const struct fuse_server *s = context;
+
+	fuse_lowlevel_notify_inval_inode(s->session, ino, contents ? 0 : -1, 0);
+}
+
+/* Without it, what the client keeps is good for a moment. */
+static void watch(struct fuse_server *s, const struct fuse_options *o)
+{
+	const struct vfs_watcher watcher = {.context = s, .name = tell_name, .object = tell_object};
+
+	s->data.notice = send_notice;
+	if (o->told_cache && vfs_watch(s->data.fs, &watcher) == 0)
+		s->data.told_timeout = (double)o->told_cache / (double)NANOSECONDS_PER_SECOND;
+}
+
+/* ---- requests ----------------------------------------------------------------------------------------- */
+
+struct socket_call {
+	struct fuse_call call;
+	struct fuse_server *server;
+};
+
+static ssize_t send_answer(struct fuse_call *call, struct iovec *vectors, int count)
+{
+	return send_whole(((struct socket_call *)call)->server, vectors, count);
+}
+
 /* A stream's messages are read by one thread: each read takes a length, then the rest. */
 static int serve_socket(struct fuse_server *s, struct error *err)
 {
-	struct socket_call call = {.call.send = send_all, .fd = s->fd};
+	struct socket_call call = {.call.send = send_answer, .server = s};
 	_cleanup_free_ char *bytes = malloc(FUSE_MESSAGE_MAX);
 	ssize_t n;
 
@@ -113,6 +163,7 @@ static int start(
 		return error_no_memory(err, "FUSE");
 	s->fd = fd;
 	s->threads = o->threads ? o->threads : THREADS_DEFAULT;
+	pthread_mutex_init(&s->sending, NULL);
 	fuse_session_prepare(&s->data, fs, o);
 	r = fuse_session_make(&s->data, o, fd, &s->session, err);
 	if (r == 0)
@@ -148,6 +199,7 @@ int fuse_server_mount(struct vfs *fs, const char *directory, const struct fuse_o
 		return error_set(
 			err, ERROR_DENIED, "mount on %s: FUSE refused (is fusermount3 there?)", directory);
 	s->mounted = true;
+	watch(s, options);
 	*out = TAKE_PTR(s);
 	return 0;
 }
@@ -159,6 +211,8 @@ int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *optio
 
 	if (r < 0)
 		close(fd);
+	if (r == 0)
+		watch(*out, options);
 	return r;
 }
 

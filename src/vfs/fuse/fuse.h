@@ -19,6 +19,10 @@ struct fuse_server;
 struct fuse_options {
 	const char *name;     /* shown as the mount's source; NULL: "monocore" */
 	uint64_t cache;       /* nanoseconds for which clients may keep names and attributes */
+	uint64_t told_cache;  /* the same, where the file system tells what others change (vfs_watch()), and
+			       * the  client is told; 0: it is not asked to */
+	bool no_open;         /* the client opens files without asking: it gets no handles, and errors of
+			       * opening come with the first read or write */
 	bool allow_other;     /* users but the one who mounts may use it */
 	bool keep_contents;   /* what clients have cached of a file outlives its opening, for as long as its
 			       * time   and size are the same */

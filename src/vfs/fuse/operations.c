@@ -38,9 +38,9 @@ static void reply(fuse_req_t request, int r)
 	fuse_reply_err(request, r < 0 ? -r : 0);
 }
 
-static vfs_handle handle_of(const struct fuse_file_info *info)
+static vfs_handle handle_of(fuse_req_t request, const struct fuse_file_info *info)
 {
-	return info ? info->fh : VFS_NO_HANDLE;
+	return info && !data_of(request)->no_open ? info->fh : VFS_NO_HANDLE;
 }
 
 static struct timespec time_of(struct vfs_time t)
@@ -64,17 +64,31 @@ static struct stat stat_of(const struct vfs_attributes *a)
 		.st_ctim = time_of(a->ctime)};
 }
 
-static struct fuse_entry_param entry_of(fuse_req_t request, const struct vfs_attributes *a)
+static double attribute_timeout(fuse_req_t request, const struct vfs_attributes *a)
+{
+	const struct fuse_session_data *data = data_of(request);
+
+	return a->told ? data->told_timeout : data->timeout;
+}
+
+static double name_timeout(fuse_req_t request, uint64_t parent)
+{
+	const struct fuse_session_data *data = data_of(request);
+
+	return vfs_watched(data->fs, parent) ? data->told_timeout : data->timeout;
+}
+
+static struct fuse_entry_param entry_of(fuse_req_t request, uint64_t parent, const struct vfs_attributes *a)
 {
 	return (struct fuse_entry_param){.ino = a->ino,
 		.generation = a->generation,
 		.attr = stat_of(a),
-		.attr_timeout = data_of(request)->timeout,
-		.entry_timeout = data_of(request)->timeout};
+		.attr_timeout = attribute_timeout(request, a),
+		.entry_timeout = name_timeout(request, parent)};
 }
 
 /* Whoever went away before the answer keeps nothing. */
-static void reply_entry(fuse_req_t request, int r, const struct vfs_attributes *a)
+static void reply_entry(fuse_req_t request, uint64_t parent, int r, const struct vfs_attributes *a)
 {
 	struct vfs *fs = fs_of(request);
 	struct fuse_entry_param e;
@@ -83,7 +97,7 @@ static void reply_entry(fuse_req_t request, int r, const struct vfs_attributes *
 		reply(request, r);
 		return;
 	}
-	e = entry_of(request, a);
+	e = entry_of(request, parent, a);
 	if (fuse_reply_entry(request, &e) < 0)
 		vfs_forget(fs, a->ino, 1);
 }
@@ -106,16 +120,22 @@ static void drop_privileges(fuse_req_t request, uint64_t ino)
 
 /* ---- objects ---------------------------------------------------------------------------------------- */
 
-static void on_init(void *data, struct fuse_conn_info *c)
+static void on_init(void *context, struct fuse_conn_info *c)
 {
-	(void)data;
+	const struct fuse_session_data *data = context;
+
 	c->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 	/* The kernel would write back late and in small pieces: measured four times slower over a serial
 	 * port. */
 	c->want &= ~(unsigned)FUSE_CAP_WRITEBACK_CACHE;
 	c->want |= c->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
 					FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_EXPORT_SUPPORT |
-					FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_ATOMIC_O_TRUNC);
+					FUSE_CAP_CACHE_SYMLINKS);
+	/* Who does not open cannot truncate by it. */
+	if (data->no_open)
+		c->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
+	else
+		c->want |= c->capable & FUSE_CAP_ATOMIC_O_TRUNC;
 	c->max_write = VFS_IO_MAX;
 	c->max_readahead = VFS_IO_MAX;
 	c->time_gran = 1;
@@ -124,14 +144,14 @@ static void on_init(void *data, struct fuse_conn_info *c)
 /* A name that is not there is remembered, too: number 0. */
 static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	struct fuse_entry_param none = {.entry_timeout = data_of(request)->timeout};
 	struct vfs_attributes a;
 	int r = vfs_lookup(fs_of(request), parent, name, &a);
+	struct fuse_entry_param none = {.entry_timeout = name_timeout(request, parent)};
 
 	if (r == -ENOENT && none.entry_timeout > 0)
 		fuse_reply_entry(request, &none);
 	else
-		reply_entry(request, r, &a);
+		reply_entry(request, parent, r, &a);
 }
 
 static void on_forget(fuse_req_t request, fuse_ino_t ino, uint64_t times)
@@ -151,14 +171,14 @@ static void on_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 {
 	struct vfs_attributes a;
 	struct stat s;
-	int r = vfs_getattr(fs_of(request), ino, handle_of(info), &a);
+	int r = vfs_getattr(fs_of(request), ino, handle_of(request, info), &a);
 
 	if (r < 0) {
 		reply(request, r);
 		return;
 	}
 	s = stat_of(&a);
-	fuse_reply_attr(request, &s, data_of(request)->timeout);
+	fuse_reply_attr(request, &s, attribute_timeout(request, &a));
 }
 
 static unsigned set_of(int set)
@@ -192,7 +212,7 @@ static void on_setattr(
 					 .atime = {s->st_atim.tv_sec, (uint32_t)s->st_atim.tv_nsec},
 					 .mtime = {s->st_mtim.tv_sec, (uint32_t)s->st_mtim.tv_nsec}};
 	unsigned what = set_of(set) | (fuse_call_drops() ? VFS_CLEAR_PRIVILEGES : 0u);
-	int r = vfs_setattr(fs_of(request), &who, ino, handle_of(info), &values, what, &a);
+	int r = vfs_setattr(fs_of(request), &who, ino, handle_of(request, info), &values, what, &a);
 	struct stat now;
 
 	if (r < 0) {
@@ -202,7 +222,7 @@ static void on_setattr(
 	if (what & VFS_SET_SIZE && !fuse_call_drops())
 		drop_privileges(request, ino);
 	now = stat_of(&a);
-	fuse_reply_attr(request, &now, data_of(request)->timeout);
+	fuse_reply_attr(request, &now, attribute_timeout(request, &a));
 }
 
 static void on_readlink(fuse_req_t request, fuse_ino_t ino)
@@ -223,7 +243,7 @@ static void on_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 	const struct vfs_caller who = caller_of(request);
 	struct vfs_attributes a;
 
-	reply_entry(request,
+	reply_entry(request, parent,
 		vfs_mknod(fs_of(request), &who, parent, name, mode, major(device), minor(device), &a), &a);
 }
 
@@ -232,7 +252,7 @@ static void on_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 	const struct vfs_caller who = caller_of(request);
 	struct vfs_attributes a;
 
-	reply_entry(request, vfs_mkdir(fs_of(request), &who, parent, name, mode, &a), &a);
+	reply_entry(request, parent, vfs_mkdir(fs_of(request), &who, parent, name, mode, &a), &a);
 }
 
 static void on_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
@@ -240,14 +260,14 @@ static void on_symlink(fuse_req_t request, const char *target, fuse_ino_t parent
 	const struct vfs_caller who = caller_of(request);
 	struct vfs_attributes a;
 
-	reply_entry(request, vfs_symlink(fs_of(request), &who, parent, name, target, &a), &a);
+	reply_entry(request, parent, vfs_symlink(fs_of(request), &who, parent, name, target, &a), &a);
 }
 
 static void on_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct vfs_attributes a;
 
-	reply_entry(request, vfs_link(fs_of(request), ino, parent, name, &a), &a);
+	reply_entry(request, parent, vfs_link(fs_of(request), ino, parent, name, &a), &a);
 }
 
 static void on_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
@@ -304,9 +324,15 @@ static void on_create(
 	}
 	if (info->flags & O_TRUNC && a.size == 0)
 		drop_privileges(request, a.ino);
-	e = entry_of(request, &a);
-	if (fuse_reply_create(request, &e, info) < 0) {
+	if (data_of(request)->no_open) {
 		vfs_release(fs, a.ino, info->fh);
+		info->fh = VFS_NO_HANDLE;
+	}
+	info->keep_cache = data_of(request)->keep;
+	e = entry_of(request, parent, &a);
+	if (fuse_reply_create(request, &e, info) < 0) {
+		if (info->fh != VFS_NO_HANDLE)
+			vfs_release(fs, a.ino, info->fh);
 		vfs_forget(fs, a.ino, 1);
 	}
 }
@@ -314,8 +340,13 @@ static void on_create(
 static void on_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	struct vfs *fs = fs_of(request);
-	int r = vfs_open(fs, ino, open_flags(info->flags), &info->fh);
+	int r;
 
+	if (data_of(request)->no_open) { /* the kernel asks no more: it opens and closes by itself */
+		reply(request, -ENOSYS);
+		return;
+	}
+	r = vfs_open(fs, ino, open_flags(info->flags), &info->fh);
 	info->keep_cache = data_of(request)->keep;
 	if (r == 0 && info->flags & O_TRUNC)
 		drop_privileges(request, ino);
@@ -327,7 +358,8 @@ static void on_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *i
 
 static void on_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
 {
-	vfs_release(fs_of(request), ino, info->fh);
+	if (handle_of(request, info) != VFS_NO_HANDLE)
+		vfs_release(fs_of(request), ino, info->fh);
 	reply(request, 0);
 }
 
@@ -346,7 +378,7 @@ static void on_read(
 		reply(request, offset < 0 ? -EINVAL : -ENOMEM);
 		return;
 	}
-	n = vfs_read(fs_of(request), ino, handle_of(info), bytes, size, (uint64_t)offset);
+	n = vfs_read(fs_of(request), ino, handle_of(request, info), bytes, size, (uint64_t)offset);
 	if (n < 0)
 		reply(request, (int)n);
 	else
@@ -356,9 +388,9 @@ static void on_read(
 static void on_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
 	struct fuse_file_info *info)
 {
-	int64_t n = offset < 0
-			    ? -EINVAL
-			    : vfs_write(fs_of(request), ino, handle_of(info), bytes, size, (uint64_t)offset);
+	int64_t n = offset < 0 ? -EINVAL
+			       : vfs_write(fs_of(request), ino, handle_of(request, info), bytes, size,
+					 (uint64_t)offset);
 
 	if (n > 0)
 		drop_privileges(request, ino);
@@ -370,7 +402,7 @@ static void on_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 
 static void on_fsync(fuse_req_t request, fuse_ino_t ino, int data_only, struct fuse_file_info *info)
 {
-	reply(request, vfs_fsync(fs_of(request), ino, handle_of(info), data_only));
+	reply(request, vfs_fsync(fs_of(request), ino, handle_of(request, info), data_only));
 }
 
 static void on_fallocate(
@@ -385,8 +417,8 @@ static void on_fallocate(
 	else if (offset < 0 || length <= 0)
 		reply(request, -EINVAL);
 	else
-		reply(request, vfs_allocate(fs_of(request), ino, handle_of(info), ours, (uint64_t)offset,
-				       (uint64_t)length));
+		reply(request, vfs_allocate(fs_of(request), ino, handle_of(request, info), ours,
+				       (uint64_t)offset, (uint64_t)length));
 }
 
 static void on_lseek(
@@ -394,7 +426,7 @@ static void on_lseek(
 {
 	int64_t n = offset < 0 || (whence != SEEK_DATA && whence != SEEK_HOLE)
 			    ? -EINVAL
-			    : vfs_seek(fs_of(request), ino, handle_of(info), (uint64_t)offset,
+			    : vfs_seek(fs_of(request), ino, handle_of(request, info), (uint64_t)offset,
 				      whence == SEEK_DATA ? VFS_SEEK_DATA : VFS_SEEK_HOLE);
 
 	if (n < 0)
@@ -408,8 +440,13 @@ static void on_lseek(
 static void on_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	struct vfs *fs = fs_of(request);
-	int r = vfs_opendir(fs, ino, &info->fh);
+	int r;
 
+	if (data_of(request)->no_open) {
+		reply(request, -ENOSYS);
+		return;
+	}
+	r = vfs_opendir(fs, ino, &info->fh);
 	info->cache_readdir = info->keep_cache = data_of(request)->keep;
 	if (r < 0)
 		reply(request, r);
@@ -419,12 +456,14 @@ static void on_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 
 static void on_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
 {
-	vfs_releasedir(fs_of(request), ino, info->fh);
+	if (handle_of(request, info) != VFS_NO_HANDLE)
+		vfs_releasedir(fs_of(request), ino, info->fh);
 	reply(request, 0);
 }
 
 struct listing {
 	fuse_req_t request;
+	uint64_t directory;
 	char *bytes;
 	size_t room, size;
 	bool plus;
@@ -442,7 +481,7 @@ static int take_entry(void *context, const struct vfs_entry *e)
 	memcpy(name, e->name, e->name_size);
 	name[e->name_size] = 0;
 	if (l->plus && e->attributes)
-		p = entry_of(l->request, e->attributes);
+		p = entry_of(l->request, l->directory, e->attributes);
 	n = l->plus ? fuse_add_direntry_plus(
 			      l->request, l->bytes + l->size, l->room - l->size, name, &p, (off_t)e->cookie)
 		    : fuse_add_direntry(l->request, l->bytes + l->size, l->room - l->size, name, &p.attr,
@@ -456,13 +495,14 @@ static int take_entry(void *context, const struct vfs_entry *e)
 static void list(
 	fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *info, bool plus)
 {
-	struct listing l = {.request = request, .plus = plus};
+	struct listing l = {.request = request, .directory = ino, .plus = plus};
 	_cleanup_free_ char *bytes = NULL;
 	int r;
 
 	l.room = size < DIRECTORY_BYTES_MAX ? size : DIRECTORY_BYTES_MAX;
 	l.bytes = bytes = malloc(l.room ? l.room : 1);
-	r = bytes ? vfs_readdir(fs_of(request), ino, handle_of(info), (uint64_t)offset, plus, take_entry, &l)
+	r = bytes ? vfs_readdir(fs_of(request), ino, handle_of(request, info), (uint64_t)offset, plus,
+			    take_entry, &l)
 		  : -ENOMEM;
 	/* What was taken is looked up, and must arrive. */
 	if (r < 0 && l.size == 0)

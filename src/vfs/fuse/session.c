@@ -69,14 +69,17 @@ static void amend(struct fuse_session_data *data, const struct iovec *vectors, i
 static ssize_t send_answer(int fd, struct iovec *vectors, int count, void *context)
 {
 	const struct fuse_out_header *h = vectors[0].iov_base;
+	struct fuse_session_data *data = context;
 
 	(void)fd;
+	if (!current && !h->unique && data->notice)
+		return data->notice(data, vectors, count);
 	if (!current || h->unique != current->unique) {
 		errno = ENOENT; /* nobody takes what was not asked for, nor libfuse's complaint */
 		return -1;
 	}
 	if (current->init)
-		amend(context, vectors, count);
+		amend(data, vectors, count);
 	return current->send(current, vectors, count);
 }
 
@@ -131,6 +134,8 @@ void fuse_session_prepare(struct fuse_session_data *data, struct vfs *fs, const 
 {
 	*data = (struct fuse_session_data){.fs = fs,
 		.timeout = (double)o->cache / (double)NANOSECONDS_PER_SECOND,
+		.told_timeout = (double)o->cache / (double)NANOSECONDS_PER_SECOND,
+		.no_open = o->no_open,
 		.keep = o->keep_contents || (fs->read_only && o->cache > 0)};
 }
 

@@ -195,6 +195,7 @@ static int list(const struct native_pin *pin, struct native_listing *listing, in
 {
 	int r;
 
+	native_watch_directory(pin->fs, pin->inode, pin->fd);
 	for (; cookie < COOKIE_DOTDOT; cookie++)
 		if (give_dots(pin, cookie, take, context))
 			return 0;

@@ -12,7 +12,9 @@ int native_looked_up(const struct native_pin *directory, struct native_inode *in
 	const struct statx *s, struct vfs_attributes *out)
 {
 	struct native *fs = directory->fs;
-	int r = native_attributes(fs, inode, fd, s, out);
+	/* What it was before it was watched may have changed. */
+	bool again = native_watch_directory(fs, inode, fd);
+	int r = native_attributes(fs, inode, fd, again ? NULL : s, out);
 
 	native_lock(fs);
 	if (r == 0) {
@@ -33,8 +35,10 @@ int native_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct vfs
 	struct native_inode *inode;
 	struct statx s;
 
-	if (r == 0)
-		r = native_look(&directory, name, &s, &inode, &fd);
+	if (r < 0)
+		return r;
+	native_watch_directory(directory.fs, directory.inode, directory.fd);
+	r = native_look(&directory, name, &s, &inode, &fd);
 	return r < 0 ? r : native_looked_up(&directory, inode, fd, &s, out);
 }
 

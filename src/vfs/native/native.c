@@ -43,6 +43,7 @@ static void native_destroy(struct vfs *vfs)
 {
 	struct native *fs = native_of(vfs);
 
+	native_watcher_free(fs);
 	native_opens_free(fs);
 	native_lock(fs);
 	native_table_free(fs);
@@ -88,6 +89,8 @@ static const struct vfs_operations operations = {
 	.listxattr = native_listxattr,
 	.removexattr = native_removexattr,
 	.statfs = native_statfs,
+	.watch = native_watch,
+	.watched = native_watched,
 	.persist = native_persist,
 	.resolve = native_resolve,
 };

@@ -51,10 +51,13 @@
  * The `change` attribute is the ctime in nanoseconds, and one more for each change by this file system, since
  * the kernel's clock is coarse.
  *
+ * What others do (vfs_watch()) is told by fanotify(7), where Linux is 5.13 or newer and the host's file
+ * system has handles: see watch.c.
+ *
  * Threads, forks. Calls may come from any thread. native_new() is to be called in the process that serves.
  * System calls used: openat2, openat, statx, getdents64, *at() calls, xattr calls by /proc/self/fd/N,
- * pread64, pwrite64, lseek, fallocate, ftruncate, fsync, fdatasync, fstatfs, dup, close; with kernel_handles
- * name_to_handle_at and open_by_handle_at.
+ * pread64, pwrite64, lseek, fallocate, ftruncate, fsync, fdatasync, fstatfs, dup, close; for vfs_watch()
+ * fanotify_init, fanotify_mark and name_to_handle_at; with kernel_handles that and open_by_handle_at.
  */
 #pragma once
 

@@ -55,6 +55,7 @@ struct native_inode {
 	struct native_place *place, *other; /* last seen, and another name; NULL: not known */
 	struct native_descriptor *descriptor;
 	struct native_open *opens;
+	struct native_watch *watch; /* of a directory: what happens in it is told */
 	struct native_inode *next_by_identity, *next_by_number;
 };
 
@@ -93,6 +94,7 @@ struct native {
 	struct native_open **opens;
 	uint32_t *sequences; /* of each slot in `opens` */
 	uint32_t opens_size, opens_hint, opens_count;
+	struct native_watcher *watcher; /* watch.c; NULL: nobody is told */
 };
 
 static inline struct native *native_of(struct vfs *fs)
@@ -222,6 +224,18 @@ struct native_open *native_open_find(
 	struct native *fs, const struct native_inode *inode, vfs_handle id, bool directory);
 void native_open_release(struct native *fs, struct native_open *open); /* a reference; the lock is held */
 void native_opens_free(struct native *fs);
+
+/* ---- watch.c ------------------------------------------------------------------------------------------- */
+
+int native_watch(struct vfs *fs, const struct vfs_watcher *watcher);
+bool native_watched(struct vfs *fs, uint64_t ino);
+void native_watcher_free(struct native *fs);
+/* fd is a directory's: from now on it is watched, where that is possible. True: it was not before. */
+bool native_watch_directory(struct native *fs, struct native_inode *inode, int fd);
+/* Whether changes of the object, which has so many names, are told. */
+bool native_is_told(struct native *fs, const struct native_inode *inode, uint32_t links);
+/* The lock is held: the inode is going. */
+void native_watch_leave(struct native *fs, struct native_inode *inode);
 
 /* ---- the calls ----------------------------------------------------------------------------------------- */
 

@@ -190,7 +190,8 @@ int native_attributes(struct native *fs, struct native_inode *inode, int fd, con
 		.ctime = time_of(&s.stx_ctime),
 		.btime = s.stx_mask & STATX_BTIME ? time_of(&s.stx_btime) : (struct vfs_time){0},
 		.change = (uint64_t)s.stx_ctime.tv_sec * 1000000000u + s.stx_ctime.tv_nsec +
-			  atomic_load(&inode->changes)};
+			  atomic_load(&inode->changes),
+		.told = native_is_told(fs, inode, s.stx_nlink)};
 	return 0;
 }
 

@@ -225,6 +225,7 @@ static void place_free(struct native_place **place, struct native_inode **releas
 
 static void inode_free(struct native *fs, struct native_inode *inode, struct native_inode **released)
 {
+	native_watch_leave(fs, inode);
 	place_free(&inode->place, released);
 	place_free(&inode->other, released);
 	link_out(fs, inode);

@@ -258,6 +258,23 @@ static int resume_resolve(struct vfs *fs, const uint8_t *bytes, size_t size, str
 	return vfs_resolve(inner(fs), bytes, size, out);
 }
 
+static int resume_watch(struct vfs *fs, const struct vfs_watcher *watcher)
+{
+	int r = vfs_watch(inner(fs), watcher);
+
+	/* The client keeps what an earlier process has told it: all directories are looked up, and so watched. */
+	if (r == 0) {
+		of(fs)->tree = resume_tree_new(of(fs)->fs);
+		of(fs)->walked = clock_monotonic();
+	}
+	return r;
+}
+
+static bool resume_watched(struct vfs *fs, uint64_t ino)
+{
+	return vfs_watched(inner(fs), ino);
+}
+
 static const struct vfs_operations operations = {
 	.name = "resume",
 	.destroy = resume_destroy,
@@ -290,6 +307,8 @@ static const struct vfs_operations operations = {
 	.listxattr = resume_listxattr,
 	.removexattr = resume_removexattr,
 	.statfs = resume_statfs,
+	.watch = resume_watch,
+	.watched = resume_watched,
 	.persist = resume_persist,
 	.resolve = resume_resolve,
 };
