@@ -309,6 +309,38 @@ def _():
         true(time.monotonic() - changed < 2.5, f'{time.monotonic() - changed:.2f} s')
 
 
+@promise('what is known of a volume is kept until somebody changes it: the host is asked once, by servers that follow, too')
+def _():
+    d = directory('kept')
+    for i in range(50):
+        write(f'{d}/f{i}', f'{i}\n')
+    os.mkdir(f'{d}/sub')
+    look = 'cat /vol/f*; ls -l /vol /vol/sub; ! test -e /vol/none'
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        for _ in range(3):  # after what was read at first it asks for the time of that once
+            before = mc.shell(name, look)
+        server, = servers(name)
+        os.kill(server, signal.SIGSTOP)
+        time.sleep(2.1)
+        try:
+            equal(mc.shell(name, look, timeout=20), before, 'nobody was there to ask')
+        finally:
+            os.kill(server, signal.SIGCONT)
+        for kill in (False, True):
+            if kill:
+                send(server)
+                until(lambda: servers(name) not in ([], [server]), 'another server')
+                time.sleep(0.5)
+            os.rename(f'{d}/f1', f'{d}/sub/moved{kill}')
+            write(f'{d}/f2', f'other{kill}')
+            os.chmod(f'{d}/f3', 0o600 if kill else 0o640)
+            write(f'{d}/none{kill}', '')
+            write(f'{d}/f1', 'new')
+            until(lambda: mc.shell(name, f'ls /vol/sub; cat /vol/f2; stat -c %a /vol/f3; cat /vol/f1; test -e /vol/none{kill}; echo $?')
+                  == '\n'.join([f'moved{k}' for k in (False, True)[:kill + 1]] + [f'other{kill}' + ('600' if kill else '640'), 'new0']),
+                  'what was changed', 5)
+
+
 @promise('a volume that nobody answers stops neither others nor exec, log and stop')
 def _():
     paths = [directory(f'stall-{i}') for i in 'abc']
