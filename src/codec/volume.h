@@ -31,6 +31,10 @@
 #define VOLUME_REQUEST_MIN 40u /* struct fuse_in_header */
 #define VOLUME_REPLY_MIN   16u /* struct fuse_out_header */
 
+/* The host's own kind of notice (fuse_out_header.unique is 0, .error this): attributes that the kernel is about
+ * to ask for. Behind the header: u64 node, struct fuse_attr_out. The relay keeps it from the kernel. */
+#define VOLUME_AHEAD 1000
+
 enum volume_frame_type {
 	VOLUME_DATA = 1,   /* the next bytes of the volume's FUSE messages */
 	VOLUME_CREDIT = 2, /* u32: so many bytes of DATA have been dealt with */

@@ -15,6 +15,7 @@
 #define AHEADS      64u
 #define PENDING     64u
 
+#define UNIQUE_STEP  2u                /* between the numbers of requests: Linux, fs/fuse/dev.c */
 #define NAMES_MAX    8192u             /* of a directory */
 #define AHEAD_TIME   MILLISECONDS(250) /* what is told ahead is asked for at once */
 #define ABSENT_VALID 1u                /* seconds for which the kernel keeps that a name is not there */
@@ -86,7 +87,7 @@ static struct ahead *ahead_at(struct known *k, uint64_t node)
 
 static struct pending *pending_at(struct known *k, uint64_t unique)
 {
-	return &k->pending[unique / FUSE_REQ_ID_STEP % PENDING];
+	return &k->pending[unique / UNIQUE_STEP % PENDING];
 }
 
 static struct directory *find_directory(struct known *k, uint64_t node, uint64_t now)
@@ -319,8 +320,8 @@ static bool answer(const struct request *q, int error, const void *body, size_t 
 	return true;
 }
 
-static bool answer_lookup(struct known *k, const struct request *q, uint64_t now,
-	uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+static bool answer_lookup(
+	struct known *k, const struct request *q, uint64_t now, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
 {
 	const struct fuse_entry_out absent = {.entry_valid = ABSENT_VALID};
 	const struct directory *d = find_directory(k, q->head.nodeid, now);
@@ -330,8 +331,8 @@ static bool answer_lookup(struct known *k, const struct request *q, uint64_t now
 	return name && !may_be_there(d, name, n) && answer(q, 0, &absent, sizeof absent, reply, size);
 }
 
-static bool answer_getxattr(struct known *k, const struct request *q, uint64_t now,
-	uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+static bool answer_getxattr(
+	struct known *k, const struct request *q, uint64_t now, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
 {
 	const struct object *o = object_at(k, q->head.nodeid);
 	size_t n;
@@ -344,8 +345,8 @@ static bool answer_getxattr(struct known *k, const struct request *q, uint64_t n
 }
 
 /* Of an open file it may be another's. */
-static bool answer_getattr(struct known *k, const struct request *q, uint64_t now,
-	uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+static bool answer_getattr(
+	struct known *k, const struct request *q, uint64_t now, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
 {
 	const struct ahead *a = ahead_at(k, q->head.nodeid);
 
@@ -367,6 +368,8 @@ bool known_answer(struct known *k, const uint8_t *request, size_t n, uint64_t no
 		return true;
 	if (q.head.opcode == FUSE_GETXATTR && answer_getxattr(k, &q, now, reply, size))
 		return true;
+	if (q.head.opcode == FUSE_IOCTL) /* as libfuse says where there are none */
+		return answer(&q, -ENOSYS, NULL, 0, reply, size);
 	if (q.head.opcode == FUSE_GETATTR && answer_getattr(k, &q, now, reply, size))
 		return true;
 	note(k, &q);

@@ -5,10 +5,12 @@
  *   - names in a directory that was just made here: what was not put there since is not there;
  *   - extended attributes of an object that was just made here: it has none. None called "system." has any;
  *   - attributes of a directory in which the kernel has just made or removed something, and so forgot them:
- *     the host tells them ahead of its reply (codec/volume.h: VOLUME_AHEAD).
+ *     the host tells them ahead of its reply (codec/volume.h: VOLUME_AHEAD);
+ *   - ioctls, of which files on volumes have none.
  *
  * All is good for as long as the host says that names and attributes are, and no longer than until a request
- * or a notice says otherwise. What has no room is forgotten: it is asked for. No I/O and no lock: the caller's.
+ * or a notice says otherwise. What has no room is forgotten: it is asked for. No I/O and no lock: the
+ * caller's.
  *
  * Source of the messages: Linux 6.1, include/uapi/linux/fuse.h.
  */

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "codec/volume.h"
+#include "guest/volume_known.h"
 
 #define PIECE        (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
 #define READ_SIZE    65536                        /* it gives 4 KiB at a time */
@@ -35,8 +37,9 @@ struct volume {
 	pthread_cond_t more;
 	uint32_t credit; /* bytes that may be sent */
 	bool over;
-	uint8_t *up;   /* room for a header and a message */
-	uint8_t *down; /* a reply that comes in pieces, `capacity` bytes */
+	struct known *known; /* what the host need not be asked; NULL: nothing */
+	uint8_t *up;         /* room for a header and a message */
+	uint8_t *down;       /* a reply that comes in pieces, `capacity` bytes */
 	uint32_t down_size, capacity;
 	uint32_t taken;               /* bytes dealt with that the host has not heard of */
 	struct notice *first, **last; /* for the kernel, by a thread of their own */
@@ -133,6 +136,20 @@ static bool send_request(struct volume *v, uint32_t size)
 	return true;
 }
 
+static bool answer_here(struct volume *v, uint32_t size)
+{
+	uint8_t reply[KNOWN_REPLY_MAX];
+	bool known = false;
+	size_t n;
+
+	pthread_mutex_lock(&v->mutex);
+	if (v->known &&
+		known_answer(v->known, v->up + VOLUME_HEADER_SIZE, size, clock_monotonic(), reply, &n))
+		known = write(v->fuse, reply, n) >= 0 || errno == ENOENT; /* whoever asked has gone */
+	pthread_mutex_unlock(&v->mutex);
+	return known;
+}
+
 static void *serve_kernel(void *context)
 {
 	struct volume *v = context;
@@ -142,6 +159,8 @@ static void *serve_kernel(void *context)
 
 		/* ENOENT: whoever asked has gone meanwhile. */
 		if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT))
+			continue;
+		if (n > 0 && answer_here(v, (uint32_t)n))
 			continue;
 		if (n <= 0 || !send_request(v, (uint32_t)n))
 			break;
@@ -228,7 +247,9 @@ static void give_reply(struct volume *v)
 {
 	pthread_mutex_lock(&v->mutex);
 	/* One for a request that was given up meanwhile is refused, and nobody misses it. */
-	if (is_notice(v))
+	if (v->known && known_heard(v->known, v->down, v->down_size, clock_monotonic()))
+		;
+	else if (is_notice(v))
 		queue_notice(v);
 	else if (v->fuse >= 0 && write(v->fuse, v->down, v->down_size) < 0)
 		errno = 0;
@@ -445,6 +466,7 @@ int volume_relay_add(
 	v->up = malloc(VOLUME_HEADER_SIZE + VOLUME_MESSAGE_MAX);
 	if (!v->up)
 		return error_no_memory(err, "serve a volume");
+	v->known = known_new();
 	v->fuse = mount->fuse;
 	v->mount = mount->mount;
 	v->readahead = mount->readahead;

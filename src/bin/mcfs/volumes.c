@@ -141,7 +141,8 @@ static int serve(uint32_t flags)
 		.cache = cache,
 		.told_cache = cache > TOLD_CACHE ? cache : TOLD_CACHE,
 		.keep_contents = true,
-		.no_open = true};
+		.no_open = true,
+		.ahead = true};
 	struct error err = {0};
 	struct vfs *fs;
 

@@ -17,11 +17,15 @@
 #include "vfs/fuse/session.h"
 
 #define THREADS_DEFAULT 8u
+#define AHEAD_MAX       512u
+#define VECTORS_MAX     8
 
 struct fuse_server {
 	struct fuse_session_data data; /* the first member */
 	struct fuse_session *session;
 	pthread_mutex_t sending; /* messages to a connection come one after the other */
+	char ahead[AHEAD_MAX];   /* goes before the next answer */
+	size_t ahead_size;
 	unsigned threads;
 	bool mounted;
 	int fd; /* of a connection, which is the session's; or -1 */
@@ -131,9 +135,31 @@ struct socket_call {
 	struct fuse_server *server;
 };
 
+static void keep_ahead(struct fuse_session_data *data, const void *message, size_t size)
+{
+	struct fuse_server *s = (struct fuse_server *)data;
+
+	if (size > sizeof s->ahead - s->ahead_size)
+		return;
+	memcpy(s->ahead + s->ahead_size, message, size);
+	s->ahead_size += size;
+}
+
+/* Requests are served by one thread: what was told ahead is this one's. */
 static ssize_t send_answer(struct fuse_call *call, struct iovec *vectors, int count)
 {
-	return send_whole(((struct socket_call *)call)->server, vectors, count);
+	struct fuse_server *s = ((struct socket_call *)call)->server;
+	struct iovec all[VECTORS_MAX];
+	ssize_t n;
+
+	if (!s->ahead_size || count >= VECTORS_MAX)
+		return send_whole(s, vectors, count);
+	all[0] = (struct iovec){.iov_base = s->ahead, .iov_len = s->ahead_size};
+	memcpy(all + 1, vectors, (size_t)count * sizeof *vectors);
+	n = send_whole(s, all, count + 1);
+	n = n < 0 ? n : n - (ssize_t)s->ahead_size;
+	s->ahead_size = 0;
+	return n;
 }
 
 /* A stream's messages are read by one thread: each read takes a length, then the rest. */
@@ -211,6 +237,8 @@ int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *optio
 
 	if (r < 0)
 		close(fd);
+	if (r == 0 && options->ahead)
+		(*out)->data.ahead = keep_ahead;
 	if (r == 0)
 		watch(*out, options);
 	return r;

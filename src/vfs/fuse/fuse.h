@@ -27,7 +27,8 @@ struct fuse_options {
 	bool keep_contents;   /* what clients have cached of a file outlives its opening, for as long as its
 			       * time   and size are the same */
 	bool own_permissions; /* the client's kernel judges no permission */
-	unsigned threads;     /* 0: 8 */
+	bool ahead;       /* the client is the relay of volumes, and takes VOLUME_AHEAD (codec/volume.h) */
+	unsigned threads; /* 0: 8 */
 };
 
 /* Mounts fs on a directory. Nothing answers until fuse_server_run(). fs is borrowed until fuse_server_free().

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "vfs/fuse/ahead.h"
 #include "vfs/fuse/session.h"
 
 #define DIRECTORY_BYTES_MAX (1u << 20)
@@ -85,6 +86,13 @@ static struct fuse_entry_param entry_of(fuse_req_t request, uint64_t parent, con
 		.attr = stat_of(a),
 		.attr_timeout = attribute_timeout(request, a),
 		.entry_timeout = name_timeout(request, parent)};
+}
+
+/* The directory was changed, unless the call failed. */
+static void changed(fuse_req_t request, int r, uint64_t directory)
+{
+	if (r == 0)
+		fuse_tell_ahead(data_of(request), directory);
 }
 
 /* Whoever went away before the answer keeps nothing. */
@@ -242,42 +250,55 @@ static void on_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 {
 	const struct vfs_caller who = caller_of(request);
 	struct vfs_attributes a;
+	int r = vfs_mknod(fs_of(request), &who, parent, name, mode, major(device), minor(device), &a);
 
-	reply_entry(request, parent,
-		vfs_mknod(fs_of(request), &who, parent, name, mode, major(device), minor(device), &a), &a);
+	changed(request, r, parent);
+	reply_entry(request, parent, r, &a);
 }
 
 static void on_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	const struct vfs_caller who = caller_of(request);
 	struct vfs_attributes a;
+	int r = vfs_mkdir(fs_of(request), &who, parent, name, mode, &a);
 
-	reply_entry(request, parent, vfs_mkdir(fs_of(request), &who, parent, name, mode, &a), &a);
+	changed(request, r, parent);
+	reply_entry(request, parent, r, &a);
 }
 
 static void on_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
 {
 	const struct vfs_caller who = caller_of(request);
 	struct vfs_attributes a;
+	int r = vfs_symlink(fs_of(request), &who, parent, name, target, &a);
 
-	reply_entry(request, parent, vfs_symlink(fs_of(request), &who, parent, name, target, &a), &a);
+	changed(request, r, parent);
+	reply_entry(request, parent, r, &a);
 }
 
 static void on_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct vfs_attributes a;
+	int r = vfs_link(fs_of(request), ino, parent, name, &a);
 
-	reply_entry(request, parent, vfs_link(fs_of(request), ino, parent, name, &a), &a);
+	changed(request, r, parent);
+	reply_entry(request, parent, r, &a);
 }
 
 static void on_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	reply(request, vfs_unlink(fs_of(request), parent, name));
+	int r = vfs_unlink(fs_of(request), parent, name);
+
+	changed(request, r, parent);
+	reply(request, r);
 }
 
 static void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	reply(request, vfs_rmdir(fs_of(request), parent, name));
+	int r = vfs_rmdir(fs_of(request), parent, name);
+
+	changed(request, r, parent);
+	reply(request, r);
 }
 
 static void on_rename(fuse_req_t request, fuse_ino_t from, const char *name, fuse_ino_t to,
@@ -285,11 +306,14 @@ static void on_rename(fuse_req_t request, fuse_ino_t from, const char *name, fus
 {
 	unsigned ours = (flags & RENAME_NOREPLACE ? VFS_NO_REPLACE : 0u) |
 			(flags & RENAME_EXCHANGE ? VFS_EXCHANGE : 0u);
+	int r = flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)
+			? -EINVAL
+			: vfs_rename(fs_of(request), from, name, to, new_name, ours);
 
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
-		reply(request, -EINVAL);
-	else
-		reply(request, vfs_rename(fs_of(request), from, name, to, new_name, ours));
+	changed(request, r, from);
+	if (to != from)
+		changed(request, r, to);
+	reply(request, r);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------ */
@@ -329,6 +353,7 @@ static void on_create(
 		info->fh = VFS_NO_HANDLE;
 	}
 	info->keep_cache = data_of(request)->keep;
+	changed(request, 0, parent);
 	e = entry_of(request, parent, &a);
 	if (fuse_reply_create(request, &e, info) < 0) {
 		if (info->fh != VFS_NO_HANDLE)

@@ -22,6 +22,8 @@ struct fuse_session_data {
 	bool keep;       /* fuse_options.keep_contents, or what is served does not change */
 	/* Sends what the client did not ask for; as writev(2). NULL: it is told nothing. */
 	ssize_t (*notice)(struct fuse_session_data *data, struct iovec *vectors, int count);
+	/* Keeps such a message for the next reply, before which it goes. NULL: the client wants none. */
+	void (*ahead)(struct fuse_session_data *data, const void *message, size_t size);
 };
 
 extern const struct fuse_lowlevel_ops fuse_requests;

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client's kernel forgets a directory's attributes when it has made or removed something in it, and asks
+ * for them with the next step into it. A client that says so (fuse_options.ahead) gets them before the reply,
+ * in a message of our own: docs/formats/volume.md.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "vfs/fuse/operations.h"
+
+/* To be called before the reply to a request that has changed the directory. */
+void fuse_tell_ahead(struct fuse_session_data *data, uint64_t directory);
