@@ -31,9 +31,10 @@
 #define VOLUME_REQUEST_MIN 40u /* struct fuse_in_header */
 #define VOLUME_REPLY_MIN   16u /* struct fuse_out_header */
 
-/* The host's own kind of notice (fuse_out_header.unique is 0, .error this): attributes that the kernel is about
- * to ask for. Behind the header: u64 node, struct fuse_attr_out. The relay keeps it from the kernel. */
-#define VOLUME_AHEAD 1000
+/* The host's own kinds of notice (fuse_out_header.unique is 0, .error one of these), which the relay keeps from
+ * the kernel. Behind the header: u64 node and, of what the kernel is about to ask for, */
+#define VOLUME_AHEAD 1000 /* struct fuse_attr_out: its attributes */
+#define VOLUME_BARE  1001 /* u64 seconds: for so long it has no extended attributes */
 
 enum volume_frame_type {
 	VOLUME_DATA = 1,   /* the next bytes of the volume's FUSE messages */

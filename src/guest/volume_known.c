@@ -11,7 +11,7 @@
 
 /* Tables in which a number has one place: who comes later takes it. */
 #define DIRECTORIES 256u
-#define OBJECTS     1024u
+#define OBJECTS     4096u
 #define AHEADS      64u
 #define PENDING     64u
 
@@ -441,6 +441,16 @@ static void hear_ahead(struct known *k, const struct fuse_out_header *h, const u
 	*ahead_at(k, a.node) = a;
 }
 
+static void hear_bare(struct known *k, const struct fuse_out_header *h, const uint8_t *body, uint64_t now)
+{
+	uint64_t said[2]; /* node, seconds */
+
+	if (h->len != sizeof *h + sizeof said)
+		return;
+	memcpy(said, body, sizeof said);
+	*object_at(k, said[0]) = (struct object){said[0], expiry(now, said[1])};
+}
+
 bool known_heard(struct known *k, const uint8_t *message, size_t n, uint64_t now)
 {
 	struct fuse_out_header h;
@@ -454,10 +464,11 @@ bool known_heard(struct known *k, const uint8_t *message, size_t n, uint64_t now
 		hear_reply(k, &h, message + sizeof h, now);
 		return false;
 	}
-	if (h.error != VOLUME_AHEAD) {
+	if (h.error == VOLUME_AHEAD)
+		hear_ahead(k, &h, message + sizeof h, now);
+	else if (h.error == VOLUME_BARE)
+		hear_bare(k, &h, message + sizeof h, now);
+	else
 		hear_notice(k, &h, message + sizeof h);
-		return false;
-	}
-	hear_ahead(k, &h, message + sizeof h, now);
-	return true;
+	return h.error == VOLUME_AHEAD || h.error == VOLUME_BARE;
 }

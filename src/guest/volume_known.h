@@ -3,9 +3,10 @@
  * What the relay can answer the kernel without asking the host, which takes a third of the time or less:
  *
  *   - names in a directory that was just made here: what was not put there since is not there;
- *   - extended attributes of an object that was just made here: it has none. None called "system." has any;
+ *   - extended attributes of an object that was just made here, or of which the host says that it has none
+ *     (codec/volume.h: VOLUME_BARE). "system." ones nothing has;
  *   - attributes of a directory in which the kernel has just made or removed something, and so forgot them:
- *     the host tells them ahead of its reply (codec/volume.h: VOLUME_AHEAD);
+ *     the host tells them ahead of its reply (VOLUME_AHEAD);
  *   - ioctls, of which files on volumes have none.
  *
  * All is good for as long as the host says that names and attributes are, and no longer than until a request

@@ -203,6 +203,20 @@ TEST(a_new_object_has_no_attributes_until_it_gets_one)
 	known_free(k);
 }
 
+TEST(an_object_that_is_said_to_be_bare_is_until_it_gets_an_attribute)
+{
+	const uint64_t bare[] = {PARENT, VALID};
+	const struct fuse_notify_inval_inode_out inode = {.ino = PARENT};
+	struct known *k = known_new();
+
+	CHECK(hear(k, 0, VOLUME_BARE, bare, sizeof bare));
+	CHECK_INT(attribute(k, NOW, PARENT, "security.selinux").head.error, -ENODATA);
+	CHECK(!attribute(k, NOW + (VALID + 1) * SECOND, PARENT, "security.selinux").here);
+	CHECK(!hear(k, 0, FUSE_NOTIFY_INVAL_INODE, &inode, sizeof inode));
+	CHECK(!attribute(k, NOW, PARENT, "security.selinux").here);
+	known_free(k);
+}
+
 TEST(what_could_not_be_made_teaches_nothing)
 {
 	struct known *k = known_new();

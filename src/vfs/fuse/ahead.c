@@ -7,10 +7,15 @@
 #include "codec/volume.h"
 
 /* Linux, include/uapi/linux/fuse.h; the number of no request. */
-struct message {
+struct ahead {
 	struct fuse_out_header head;
 	uint64_t node;
 	struct fuse_attr_out attributes;
+};
+
+struct bare {
+	struct fuse_out_header head;
+	uint64_t node, seconds;
 };
 
 static struct fuse_attr attributes_of(const struct vfs_attributes *a)
@@ -34,12 +39,24 @@ static struct fuse_attr attributes_of(const struct vfs_attributes *a)
 
 void fuse_tell_ahead(struct fuse_session_data *data, uint64_t directory)
 {
-	struct message m = {.head = {.len = sizeof m, .error = VOLUME_AHEAD}, .node = directory};
+	struct ahead m = {.head = {.len = sizeof m, .error = VOLUME_AHEAD}, .node = directory};
 	struct vfs_attributes a;
 
 	if (!data->ahead || vfs_getattr(data->fs, directory, VFS_NO_HANDLE, &a) < 0)
 		return;
 	m.attributes.attr_valid = (uint64_t)(a.told ? data->told_timeout : data->timeout);
 	m.attributes.attr = attributes_of(&a);
+	data->ahead(data, &m, sizeof m);
+}
+
+void fuse_tell_bare(struct fuse_session_data *data, uint64_t ino)
+{
+	struct bare m = {.head = {.len = sizeof m, .error = VOLUME_BARE}, .node = ino};
+	struct vfs_attributes a;
+
+	if (!data->ahead || vfs_listxattr(data->fs, ino, NULL, 0) != 0 ||
+		vfs_getattr(data->fs, ino, VFS_NO_HANDLE, &a) < 0)
+		return;
+	m.seconds = (uint64_t)(a.told ? data->told_timeout : data->timeout);
 	data->ahead(data, &m, sizeof m);
 }

@@ -109,6 +109,8 @@ static void tell_name(void *context, uint64_t parent, const char *name)
 	const struct fuse_server *s = context;
 
 	fuse_lowlevel_notify_inval_entry(s->session, parent, name, strlen(name));
+	/* Of a name that the kernel does not keep it hears nothing by that, but it may keep the listing. */
+	fuse_lowlevel_notify_inval_inode(s->session, parent, 0, 0);
 }
 
 static void tell_object(void *context, uint64_t ino, bool contents)

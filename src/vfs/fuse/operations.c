@@ -588,6 +588,8 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t ino, const char *name, si
 	size = size < VFS_XATTR_VALUE_MAX ? size : VFS_XATTR_VALUE_MAX;
 	value = malloc(size ? size : 1);
 	n = value ? vfs_getxattr(fs_of(request), ino, name, value, size) : -ENOMEM;
+	if (n == -ENODATA)
+		fuse_tell_bare(data_of(request), ino);
 	if (n < 0)
 		reply(request, (int)n);
 	else if (size == 0)
