@@ -83,9 +83,14 @@ static bool mounts_are_sound(const struct message_setup *m)
 	return true;
 }
 
+static bool has_root(const struct message_setup *m)
+{
+	return m->mount_count && m->mounts[m->mount_count - 1].flags & MOUNT_ROOT;
+}
+
 static bool is_sound(const struct message_setup *m)
 {
-	if (m->upper_only && !m->disk)
+	if (m->upper_only && !m->disk && !has_root(m))
 		return false;
 	if (m->entropy_size < SETUP_ENTROPY_MIN || m->entropy_size > SETUP_ENTROPY_MAX)
 		return false;

@@ -80,9 +80,11 @@ static int make_upper(struct boot *b, struct error *err)
 	return 0;
 }
 
-static int open_upper(struct boot *b, struct error *err)
+static int open_upper(struct boot *b, int at, bool may_lack, struct error *err)
 {
-	b->upper = openat(boot_storage(b), "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	b->upper = openat(at, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (b->upper < 0 && errno == ENOENT && may_lack)
+		return 0;
 	return b->upper < 0 ? error_errno(err, errno, "open the directory of the sandbox's changes") : 0;
 }
 
@@ -136,7 +138,7 @@ static int mount_overlay(struct boot *b, const struct message_setup *m, struct e
 	if (r == 0 && disk)
 		r = make_upper(b, err);
 	if (r == 0 && !m->read_only)
-		r = open_upper(b, err);
+		r = open_upper(b, boot_storage(b), false, err);
 	if (r == 0)
 		r = adopt_root(b, err);
 	if (r == 0 && mount("overlay", BOOT_ROOT, "overlay", 0, options) < 0)
@@ -168,13 +170,16 @@ int root_set_up(struct boot *b, const struct message_setup *m, struct error *err
 
 /* The mount replays the journal of a disk that was not left in peace, and writes nothing else. One that was
  * never started has no upper directory. */
-int root_set_up_upper(struct boot *b, struct error *err)
+int root_set_up_upper(struct boot *b, const struct message_setup *m, struct error *err)
 {
-	int r = mount_disk(b, MS_RDONLY, err);
+	int share = find_share(m), r = m->disk ? mount_disk(b, MS_RDONLY, err) : 0;
+	_cleanup_fd_ int shared = -1;
 
-	if (r == 0 && faccessat(b->disk_mount, "upper", F_OK, 0) < 0 && errno == ENOENT)
-		return 0;
-	return r < 0 ? r : open_upper(b, err);
+	if (r == 0 && share >= 0) {
+		r = mount_share(BOOT_IMAGE, (uint32_t)share, true, err);
+		shared = open(BOOT_IMAGE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	return r < 0 ? r : open_upper(b, share >= 0 ? shared : b->disk_mount, true, err);
 }
 
 /* Binds a directory of the root over itself: it does not follow when the root becomes read-only. */

@@ -19,10 +19,9 @@
 
 int root_set_up(struct boot *b, const struct message_setup *m, struct error *err);
 
-/* In place of root_set_up() where nothing but the changes on the disk is asked for: the disk alone,
- * read-only.
- */
-int root_set_up_upper(struct boot *b, struct error *err);
+/* In place of root_set_up() where nothing but the changes is asked for: the disk, or the directory that the
+ * host has served as the root's upper, alone, read-only. */
+int root_set_up_upper(struct boot *b, const struct message_setup *m, struct error *err);
 
 /* After SETUP's directories and files are in place. */
 int root_protect(const struct message_setup *m, struct error *err);

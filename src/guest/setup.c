@@ -153,7 +153,7 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	if (r == 0)
 		r = clock_set(m->realtime, err);
 	if (r == 0 && m->upper_only)
-		return root_set_up_upper(b, err);
+		return root_set_up_upper(b, m, err);
 	if (r == 0)
 		r = write_identity(b, m, err);
 	if (r == 0)

@@ -153,6 +153,11 @@ static int read_changes(struct monocore *mc, struct directory *d, const struct r
 	struct upper u;
 	int r = upper_open(&u, mc, d, record, err);
 
+	if (r == 0 && u.running && record_has_overlay(record))
+		r = error_set(err, ERROR_UNAVAILABLE,
+			"the host has its changes (--rootfs overlay) and reads them once it has stopped: run "
+			"'monocore stop %s' first",
+			record->name);
 	if (r == 0)
 		r = upper_read(&u, UPPER_ROOT, freeze, take_piece, meter, err);
 	upper_close(&u);
@@ -174,12 +179,6 @@ static int commit(struct monocore *mc, const char *sandbox, const char *image,
 		r = resolve_name(mc, image, &name, err);
 	if (r == 0)
 		r = find_sandbox(mc, sandbox, &d, &record, err);
-	if (r == 0 && record_has_overlay(&record))
-		r = error_set(err, ERROR_UNAVAILABLE,
-			"its root file system is an overlay of the host's (--rootfs overlay), whose changes "
-			"are not "
-			"told as a layer; use a sandbox with a disk, or copy out what is wanted with "
-			"'monocore cp'");
 	if (r == 0)
 		r = begin(mc, &record, &store, &c, err);
 	meter.commit = c;

@@ -63,7 +63,7 @@ int upper_open(struct upper *u, struct monocore *mc, struct directory *d, const 
 	u->running = r == -ERROR_BUSY;
 	if (u->running)
 		r = connect_sandbox(d, record, &u->peer, err);
-	else if (r == 0 && !record_has_disk(record))
+	else if (r == 0 && record->read_only && !record_has_staged(record))
 		u->has_no_disk = true;
 	else if (r == 0)
 		r = start_machine(u, err);

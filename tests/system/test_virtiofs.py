@@ -46,8 +46,8 @@ def servers(name):
     return sorted(pid for pid in state.descendants(supervisor_of(mc, name)) if comm(pid) == 'mcfs-volume')
 
 
-def detached(*options, command=('sleep', 'infinity')):
-    return mc('tmp', '-d', *options, DEBIAN, '--', *command, timeout=BOOT).ok().out.strip()
+def detached(*options, image=DEBIAN):
+    return mc('tmp', '-d', *options, image, '--', 'sleep', 'infinity', timeout=BOOT).ok().out.strip()
 
 
 @functools.cache
@@ -198,7 +198,7 @@ dpkg-deb --build /tmp/p /tmp/mine.deb >/dev/null
 dpkg -i /tmp/mine.deb >/dev/null
 rm -r /tmp/p
 mkdir /many
-i=0; while [ $i -lt 300 ]; do echo $i >/many/f$i; i=$((i + 1)); done
+i=0; while [ $i -lt 100 ]; do echo $i >/many/f$i; i=$((i + 1)); done
 '''
 
 LOOK = r'''
@@ -213,7 +213,7 @@ def look(name):
     answer = mc('exec', name, 'sh', '-c', LOOK)
     equal(answer.err.count('No such file'), 2, answer.err)
     lines = answer.ok().out.splitlines()
-    equal(lines[:2] + lines[3:], ['changed', 'only', 'u', '2', '33:44', '4755:0', '0', 'Status: install ok installed', '300', '1'])
+    equal(lines[:2] + lines[3:], ['changed', 'only', 'u', '2', '33:44', '4755:0', '0', 'Status: install ok installed', '100', '1'])
     true(int(lines[2]) > 50, 'what was renamed is whole')
 
 
@@ -227,8 +227,9 @@ def _():
         look(name)
         write(f'{folder}/in', 'copied in')
         mc('cp', f'{folder}/in', f'{name}:/root/in').ok()
-        mc('commit', name, 'overlay:test').ok(1).says('--rootfs overlay', name)
+        mc('commit', name, 'overlay:test').ok(1).says('--rootfs overlay', f'monocore stop {name}')
         mc('stop', '-t', '1', name, timeout=60).ok()
+        mc('commit', name, 'overlay:test', timeout=BOOT).ok()
         mc('restart', name, timeout=BOOT).ok()
         look(name)
         mc('cp', f'{name}:/root/in', f'{folder}/out').ok()
@@ -249,6 +250,14 @@ def _():
     finally:
         mc('rm', '-f', name)
     true(not os.path.exists(home), 'and is gone with the sandbox')
+    # Its changes are a layer of an image now, which a sandbox with a disk has as well.
+    with_disk = detached(image='overlay:test')
+    try:
+        equal(mc.shell(with_disk, 'cat /root/in; ls -A /with; ls -A / | grep "^[.]wh"; ls /usr/share/lintian; stat -c %a:%u /usr/bin/mine; '
+                       'ls -d /usr/share/bash-completion /etc/debian_version 2>&1 | grep -c "No such"'), 'copied inonly\n4755:0\n2')
+    finally:
+        mc('rm', '-f', with_disk)
+        mc('rmi', 'overlay:test')
 
 
 @promise('a read-only root by the host is the image, and cannot be written; a throw-away one leaves nothing')

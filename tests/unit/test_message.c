@@ -155,6 +155,12 @@ TEST(a_setup_may_have_the_root_behind_all_volumes)
 	m.mount_count = VOLUMES_MAX + 1;
 	message_setup_encode(&m, &out);
 	expect_exact(decode_setup, &out);
+	/* It may be all that the changes are read from. */
+	m.disk = false;
+	m.upper_only = true;
+	buffer_free(&out);
+	message_setup_encode(&m, &out);
+	expect_exact(decode_setup, &out);
 }
 
 TEST(a_setup_with_a_root_out_of_its_place_is_refused)

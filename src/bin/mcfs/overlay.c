@@ -37,6 +37,18 @@ static int adopt_root(struct vfs *image, struct vfs *upper, uint64_t directory, 
 	return r < 0 ? error_errno(err, -r, "take over the owner and the mode of the image's root") : 0;
 }
 
+/* As the kernel's overlayfs marks what is removed, so that a guest can read the upper directory as that of
+ * its own disk; where the host's file system has no xattrs for that, as layers do. */
+static enum overlay_form choose_form(struct vfs *upper, uint64_t directory)
+{
+	static const char name[] = "user.monocore";
+
+	if (vfs_setxattr(upper, directory, name, "", 0, 0) < 0)
+		return OVERLAY_OCI;
+	vfs_removexattr(upper, directory, name);
+	return OVERLAY_KERNEL;
+}
+
 static int open_upper(int directory, struct vfs *image, struct overlay_options *o, struct error *err)
 {
 	const struct native_options n = {.directory = directory, .owners = NATIVE_OVERRIDE};
@@ -54,14 +66,14 @@ static int open_upper(int directory, struct vfs *image, struct overlay_options *
 		return r;
 	o->upper.directory = upper.ino;
 	o->work = work.ino;
+	o->form = choose_form(o->upper.fs, upper.ino);
 	return 0;
 }
 
 int mcfs_open_overlay(int directory, int image, bool unsynced, struct vfs **fs, struct error *err)
 {
 	struct overlay_layer lower = {.directory = VFS_ROOT};
-	struct overlay_options o = {
-		.lowers = &lower, .lower_count = 1, .form = OVERLAY_OCI, .unsynced = unsynced};
+	struct overlay_options o = {.lowers = &lower, .lower_count = 1, .unsynced = unsynced};
 	int r = erofs_new(image, &lower.fs, err);
 
 	if (r == 0 && directory >= 0)

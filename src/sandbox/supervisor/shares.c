@@ -152,8 +152,11 @@ static int add_root(struct shares *s, int directory, int image, const struct rec
 	_cleanup_fd_ int changes =
 		fs_open(directory, RECORD_OVERLAY, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, err);
 
-	return changes < 0 ? changes
-			   : add(s, r->mount_count, "/", flags, (const int[]){changes, image}, 2, err);
+	if (changes < 0)
+		return changes;
+	if (image < 0)
+		return add(s, 0, "/", VOLUME_SERVER_READ_ONLY, &changes, 1, err);
+	return add(s, r->mount_count, "/", flags, (const int[]){changes, image}, 2, err);
 }
 
 static int add_all(struct shares *s, const struct home *home, int directory, int image,
@@ -174,7 +177,7 @@ int shares_open(const struct home *home, int directory, int image, const struct 
 	_cleanup_(cleanup_shares) struct shares *s = NULL;
 	enum volume_driver driver;
 	int result = volume_driver_parse(r->volume_driver, &driver, err);
-	bool volumes = driver == VOLUME_DRIVER_VIRTIOFS && r->mount_count;
+	bool volumes = driver == VOLUME_DRIVER_VIRTIOFS && r->mount_count && image >= 0;
 
 	*shares = NULL;
 	if (result < 0 || (!volumes && !record_has_overlay(r)))

@@ -17,7 +17,8 @@
 struct shares;
 
 /* Starts the servers. `directory` is the sandbox's, `image` its image as EROFS. *shares: NULL where it has
- * none. Returns when all are ready; the error names the volume. */
+ * none. Returns when all are ready; the error names the volume. -1 for `image`: of a machine that only reads
+ * what was changed, which in place of a root has the directory with that, read-only. */
 int shares_open(const struct home *home, int directory, int image, const struct record *r,
 	struct shares **shares, struct error *err);
 

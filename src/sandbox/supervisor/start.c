@@ -93,8 +93,9 @@ static int boot(void *context, const struct root *root, struct error *err)
 	int r = 0;
 
 	b->config.image_fd = root->fd;
-	if (!s->upper_only && !s->shares)
-		r = shares_open(&s->home, s->directory.fd, root->fd, &s->record, &s->shares, err);
+	if (!s->shares)
+		r = shares_open(&s->home, s->directory.fd, s->upper_only ? -1 : root->fd, &s->record,
+			&s->shares, err);
 	b->config.shares = shares_list(s->shares, &b->config.share_count);
 	if (r == 0)
 		r = vm_start(s->engine, &b->config, &s->vm, err);
@@ -188,9 +189,7 @@ static uint32_t list_mounts(const struct supervisor *s, struct message_mount mou
 {
 	uint32_t n = 0;
 
-	if (s->upper_only)
-		return 0;
-	for (; n < s->record.mount_count; n++) {
+	for (; !s->upper_only && n < s->record.mount_count; n++) {
 		const struct record_mount *m = &s->record.mounts[n];
 		uint32_t more = (s->volumes ? volumes_flags(s->volumes, n) : MOUNT_VIRTIOFS) |
 				(volume_fills_has(s->fills, n) ? MOUNT_FILL : 0u);
@@ -419,7 +418,7 @@ static int open_upper(struct supervisor *s, const struct control_attach *how, st
 {
 	int r = start_machine(s, how, err);
 
-	if (r == 0 && s->disk_fd < 0)
+	if (r == 0 && s->disk_fd < 0 && !s->shares)
 		r = error_set(err, ERROR_INVALID, "a sandbox that keeps no changes");
 	if (r < 0)
 		return r;
