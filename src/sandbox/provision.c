@@ -259,7 +259,7 @@ static int fill_directory(const struct home *home, const struct provision_option
 		r = set_mounts(&record, home, o, err);
 	if (r == 0)
 		r = make_disk(d, &record, err);
-	if (r == 0 && !is_kept(&record))
+	if (r == 0 && record.discard)
 		r = mark_discard(d, err);
 	if (r == 0)
 		r = record_write(d->fd, &record, is_kept(&record), err);

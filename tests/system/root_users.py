@@ -24,7 +24,7 @@ def as_user(entry, **env):
 
 
 owner, other = as_user(OWNER), as_user(OTHER)
-name = owner('tmp', '-d', '-v', 'shared:/data', '-e', f'SECRET={SECRET}', DEBIAN, '--', 'sh', '-c', f'echo {SECRET}; exec sleep infinity',
+name = owner('tmp', '-d', '-v', 'shared:/data', '-v', 'staged:/staged:stage', '-e', f'SECRET={SECRET}', DEBIAN, '--', 'sh', '-c', f'echo {SECRET}; exec sleep infinity',
              timeout=90).ok().out.strip()
 (boss,) = owner.supervisors()
 pids = [boss] + state.descendants(boss)  # with the server of the volume
@@ -49,7 +49,8 @@ def _():
 @promise('another user cannot name the home as his own')
 def _():
     stranger = Monocore(owner.home, other.before, HOME=OTHER.pw_dir)
-    for words in (('ps', '-a'), ('exec', name, 'id'), ('rm', '-f', name), ('log', name)):
+    for words in (('ps', '-a'), ('exec', name, 'id'), ('rm', '-f', name), ('log', name), ('volume', 'diff', name),
+                  ('volume', 'apply', name), ('volume', 'discard', name)):
         answer = stranger(*words)
         equal((answer.status, answer.out), (1, ''))
         answer.says(owner.home)

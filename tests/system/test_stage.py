@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from harness import tap
-from harness.program import DEBIAN, PREFIX, SOURCES, Monocore
+from harness.program import DEBIAN, PREFIX, SOURCES, Monocore, supervisor_of
 from harness.tap import contains, equal, promise, true
 
 AGENTS = os.environ.get('MC_HOSTILE') or f'{SOURCES}/build/release/tests/hostile'
@@ -137,6 +137,20 @@ def _():
     tap.until(lambda: (mc.row('back') or {}).get('state') == 'stopped', 'it stops and stays', 20)
     mc('volume', 'discard', 'back', '/app/c').ok()
     equal((os.path.exists(f'{d}/c'), mc.names()), (False, []))
+
+
+@promise('what was staged outlives whoever is killed: the command line, the supervisor')
+def _():
+    d = project('outlives')
+    for victim in ('command line', 'supervisor'):
+        p = mc.start('tmp', '--name', 'victim', '-v', f'{d}:/app:stage', DEBIAN, '--', 'sh', '-c', 'echo x >/app/x; sync; touch /tmp/synced; sleep 100')
+        tap.until(lambda: mc('exec', 'victim', '--', 'test', '-e', '/tmp/synced').status == 0, 'it has written', 40)
+        os.kill(p.pid if victim == 'command line' else supervisor_of(mc, 'victim'), signal.SIGKILL)
+        p.communicate(timeout=20)
+        tap.until(lambda: (mc.row('victim') or {}).get('state') == 'stopped', f'without its {victim} it stops, and stays', 20)
+        equal(changes('victim'), {'x': 'A'}, victim)
+        mc('volume', 'discard', 'victim').ok()
+        equal((mc.names(), os.path.exists(f'{d}/x')), ([], False))
 
 
 HOSTILE = r'''

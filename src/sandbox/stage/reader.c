@@ -28,8 +28,8 @@ struct stage_reader {
 	struct buffer link;
 	struct level *levels; /* the root is the first */
 	size_t depth, room;
-	struct map files; /* paths, for hard links */
-	size_t files_size;
+	struct map files;  /* paths, for hard links */
+	size_t paths_size; /* of all entries */
 	uint64_t count;
 	bool is_directory; /* the entry at hand */
 };
@@ -192,15 +192,6 @@ static bool has_mark(const struct tar_entry *t, const char *name, const char *va
 	return false;
 }
 
-static int remember_file(struct stage_reader *r, struct error *err)
-{
-	r->files_size += r->path.size;
-	if (r->files_size > STAGE_PATHS_MAX)
-		return error_set(
-			err, ERROR_LIMIT, "the paths of the files have over %u bytes", STAGE_PATHS_MAX);
-	return map_set(&r->files, r->path.data, r->path.size, r, NULL, err);
-}
-
 /* A link and its target, which was told before. */
 static int take_link(struct stage_reader *r, struct stage_entry *e, struct error *err)
 {
@@ -222,6 +213,17 @@ static int take_root(struct stage_reader *r, const struct tar_entry *t, struct e
 		       : error_set(err, ERROR_INVALID, "the root comes out of order");
 }
 
+/* Whoever takes the entries may keep all their paths. */
+static int count(struct stage_reader *r, size_t path, struct error *err)
+{
+	r->paths_size += path;
+	if (r->count > STAGE_ENTRIES_MAX)
+		return error_set(err, ERROR_LIMIT, "over %u entries", STAGE_ENTRIES_MAX);
+	if (r->paths_size > STAGE_PATHS_MAX)
+		return error_set(err, ERROR_LIMIT, "the paths have over %u bytes", STAGE_PATHS_MAX);
+	return 0;
+}
+
 static int take_entry(struct stage_reader *r, struct error *err)
 {
 	const struct tar_entry *t = tar_reader_entry(r->tar);
@@ -230,8 +232,8 @@ static int take_entry(struct stage_reader *r, struct error *err)
 	_cleanup_buffer_ struct buffer fresh = {0};
 	int result = tidy(t->path, &fresh, err);
 
-	if (result == 0 && r->count > STAGE_ENTRIES_MAX)
-		result = error_set(err, ERROR_LIMIT, "over %u entries", STAGE_ENTRIES_MAX);
+	if (result == 0)
+		result = count(r, fresh.size, err);
 	if (result < 0)
 		return result;
 	e.path = "";
@@ -247,7 +249,7 @@ static int take_entry(struct stage_reader *r, struct error *err)
 	if (result == 0 && t->type == TAR_HARD_LINK)
 		result = take_link(r, &e, err);
 	if (result == 0 && t->type == TAR_FILE)
-		result = remember_file(r, err);
+		result = map_set(&r->files, r->path.data, r->path.size, r, NULL, err);
 	if (result == 0)
 		result = r->calls->entry(r->context, &e, err);
 	r->is_directory = t->type == TAR_DIRECTORY && *e.path;

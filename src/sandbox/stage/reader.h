@@ -41,7 +41,7 @@ struct stage_reader *stage_reader_new(const struct stage_calls *calls, void *con
 void stage_reader_free(struct stage_reader *r);
 
 /* The next bytes of the archive. LIMIT: more than STAGE_ENTRIES_MAX entries, or STAGE_PATHS_MAX bytes of
- * paths of files. */
+ * their paths. */
 #define STAGE_ENTRIES_MAX 2000000u
 #define STAGE_PATHS_MAX   (256u << 20)
 int stage_reader_feed(struct stage_reader *r, const void *bytes, size_t n, struct error *err);

@@ -211,12 +211,14 @@ static int open_sandbox(struct supervisor *s, const struct supervise_options *op
 	s->directory.lock = options->lock;
 	r = record_read(s->directory.fd, &s->record, err);
 	s->discard = r == 0 && s->record.discard && !record_has_staged(&s->record);
+	s->fresh = faccessat(s->directory.fd, "state.json", F_OK, 0) < 0;
 	return r;
 }
 
 static void end_failed_start(struct supervisor *s, const struct error *why)
 {
 	supervisor_note(s, "%s", why->text);
+	s->discard = s->record.discard && (s->discard || s->fresh);
 	s->phase = PHASE_ENDED;
 	s->status.finished = s->status.started;
 	s->status.exit_status = (uint64_t)error_exit_status((int)why->code);

@@ -447,6 +447,8 @@ static int start_sandbox(struct supervisor *s, const struct control_attach *how,
 	int r;
 
 	s->status.started = clock_realtime();
+	if (!s->discard) /* from now on something may be staged in it */
+		unlinkat(s->directory.fd, "discard", 0);
 	r = supervisor_set_state(s, "starting", err);
 	if (r == 0)
 		r = output_open(s->directory.fd, &s->output, err);

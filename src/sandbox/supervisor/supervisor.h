@@ -127,6 +127,7 @@ struct supervisor {
 	enum stop_step stop_step;
 	bool main_exited, paused;
 	bool discard;    /* nobody wants its disk once it has stopped */
+	bool fresh;      /* it was never started */
 	bool upper_only; /* a VM that tells the changes of a stopped sandbox: nothing is run or written down
 			  */
 };
