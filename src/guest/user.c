@@ -11,10 +11,13 @@
 
 #define FILE_MOST (4 * 1024 * 1024) /* bytes of /etc/passwd or /etc/group that are looked at */
 
-/* A file that is missing, no regular file or unreadable counts as empty: numbers need none. */
+/* A file that is missing, no regular file or unreadable counts as empty: numbers need none. So does one on
+ * another mount, a volume or what the sandbox has mounted there: the agent would wait for whoever serves it.
+ */
 static void read_file(const char *path, struct buffer *out)
 {
-	_cleanup_fd_ int fd = beneath_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, BENEATH_ROOT);
+	_cleanup_fd_ int fd =
+		beneath_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, BENEATH_MOUNT);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))

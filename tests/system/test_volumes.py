@@ -219,7 +219,6 @@ def _():
     equal(sorted(p.communicate(timeout=120)[0] for p in both)[0], b'300\n')
     equal(len(os.listdir(f'{mc.home}/volumes/big')), 301)
     equal([n for n in os.listdir(f'{mc.home}/volumes') if n.startswith('.new')], [])
-    mc('rmi', 'volumes:seed').ok()
 
 
 @promise('what makes no sense, or would give monocore\'s own away, is refused in one line')
@@ -289,7 +288,6 @@ def _():
         mc('restart', name).ok()
         equal(mc.shell(name, 'cat /etc/app.json'), 'another')
     equal(mc('tmp', 'volumes:file', 'sh', '-c', 'ls /made /etc/app.json; cat /etc/hostname').out.count('only'), 0)
-    mc('rmi', 'volumes:file').ok()
 
 
 @promise('a change on the host is seen within a second: contents, new names and removed ones')
@@ -346,7 +344,7 @@ def _():
     paths = [directory(f'stall-{i}') for i in 'abc']
     words = [w for i, p in enumerate(paths) for w in ('-v', f'{p}:/v{i}')]
     with mc.sandbox(*words) as name:
-        mc.shell(name, 'for i in 0 1 2; do echo x >/v$i/file; done')
+        mc.shell(name, 'for i in 0 1 2; do echo x >/v$i/file; done; mv /etc/passwd /v1/passwd; ln -s /v1/passwd /etc/passwd')
         stopped = servers(name)[1]
         os.kill(stopped, signal.SIGSTOP)
         try:
@@ -442,6 +440,45 @@ def _():
     equal((answer.out, os.listdir(d), read(f'{outside}/precious')), ('/vol/root/etc/debian_version\n', [], 'gold'))
 
 
+RACE = r'''
+import ctypes, os, threading, time
+libc, end, seen = ctypes.CDLL(None), time.time() + 2, []
+def swap():
+    while time.time() < end:
+        libc.renameat2(-100, b"/v1/dir", -100, b"/v1/link", 2)
+        seen.append(0)
+def use():
+    acts = (lambda: print(open("/v2/dir/gold").read()), lambda: open("/v2/dir/made", "w").write("x"), lambda: os.mkdir("/v2/dir/d"),
+            lambda: os.unlink("/v2/dir/gold"), lambda: os.rename("/v2/dir/made", "/v2/dir/gold"), lambda: os.chmod("/v2/dir", 0o777))
+    while time.time() < end:
+        for act in acts:
+            try:
+                act()
+            except OSError:
+                pass
+        if os.path.exists("/v2/dir/gold"):
+            os.unlink("/v2/dir/gold")
+threads = [threading.Thread(target=t) for t in (swap, use, use)]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+print("moves" if len(seen) > 20 else len(seen))
+'''
+
+
+@promise('no moves by one volume lead another of the same directory out of it')
+def _():
+    d, outside = directory('moves'), directory('moves-outside')
+    os.chmod(outside, 0o755)
+    os.makedirs(f'{d}/dir')
+    os.symlink('../moves-outside', f'{d}/link')
+    write(f'{outside}/gold', 'gold')
+    answer = mc('tmp', '-v', f'{d}:/v1', '-v', f'{d}:/v2', DEBIAN, 'python3', '-c', RACE)
+    true('gold' not in answer.out and answer.out.endswith('moves\n'), str(answer))
+    equal((os.listdir(outside), read(f'{outside}/gold'), stat.S_IMODE(os.stat(outside).st_mode)), (['gold'], 'gold', 0o755))
+
+
 @promise('a tree of 2,000 files is the same on both sides, as tar, find and checksums see it', limit=180)
 def _():
     d = directory('tree')
@@ -507,6 +544,7 @@ def _():
 
 def finish():
     lines = mc.clean()
+    mc('rmi', 'volumes:file', 'volumes:seed')
     names = mc('volume', 'ls', '-q').out.split()
     if names:
         mc('volume', 'rm', *names)
