@@ -176,7 +176,7 @@ def _():
         (pid,) = servers(path)
         good = client.record(NFS, nfs.GETATTR, opaque(root))
         hostile = [b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', os.urandom(4096), b'\x7f\xff\xff\xff',
-                   b'\xff\xff\xff\xff' + b'x' * 70000, struct.pack('>I', 0x80000000 | 12) + b'\0' * 12,
+                   b'\xff\xff\xff\xff' + b'x' * 70000, struct.pack('>I', 0x80000000),
                    struct.pack('>I', 0x80000004) + b'\0\0\0\1',
                    struct.pack('>I', 0x80000000 | len(good)) + struct.pack('>II', 1, 1) + good[8:]]
         for data in hostile:
