@@ -59,7 +59,7 @@ static size_t send_some(struct nfs3_connection *c, const uint8_t *bytes, size_t 
 	return sent;
 }
 
-static void keep(struct nfs3_connection *c, struct buffer *bytes, size_t sent)
+static void keep(struct nfs3_connection *c, struct buffer *bytes, size_t sent, unsigned calls)
 {
 	struct nfs3_unsent *u = calloc(1, sizeof *u);
 
@@ -69,12 +69,13 @@ static void keep(struct nfs3_connection *c, struct buffer *bytes, size_t sent)
 	}
 	u->bytes = *bytes;
 	u->sent = sent;
+	u->calls = calls;
 	*bytes = (struct buffer){0};
 	*c->last = u;
 	c->last = &u->next;
 }
 
-void nfs3_connection_send(struct nfs3_connection *c, struct buffer *bytes)
+void nfs3_connection_send(struct nfs3_connection *c, struct buffer *bytes, unsigned calls)
 {
 	size_t sent = 0;
 
@@ -84,15 +85,15 @@ void nfs3_connection_send(struct nfs3_connection *c, struct buffer *bytes)
 		u->sent += send_some(c, u->bytes.data + u->sent, u->bytes.size - u->sent);
 		if (u->sent < u->bytes.size)
 			break;
+		c->calls -= u->calls;
 		drop_first(c);
-		c->calls--;
 	}
 	if (!bytes || c->dead)
 		return;
 	if (!c->first)
 		sent = send_some(c, bytes->data, bytes->size);
 	if (sent == bytes->size)
-		c->calls--;
+		c->calls -= calls;
 	else if (!c->dead)
-		keep(c, bytes, sent);
+		keep(c, bytes, sent, calls);
 }

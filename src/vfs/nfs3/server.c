@@ -12,6 +12,7 @@
 #include "vfs/nfs3/parts.h"
 
 #define DUPLICATES_DEFAULT 1024u
+#define QUICK_BYTES        65536u
 #define WRITE_SUMMED       512u /* bytes of a WRITE that tell it from others with its number and size */
 
 _Static_assert(RPC_GROUPS_MAX <= VFS_GROUPS_MAX, "a caller's groups fit");
@@ -328,4 +329,63 @@ bool nfs3_server_call(
 		answer(s, &call, &in, reply);
 	rpc_record_end(reply, begun);
 	return !reply->failed;
+}
+
+/* ---- for who makes the calls ------------------------------------------------------------------------ */
+
+/* Not to be synced, nor large. */
+static bool is_quick_write(struct xdr *in)
+{
+	struct nfs3_handle handle;
+	uint64_t offset;
+	uint32_t count = 0, stable = NFS3_FILE_SYNC;
+
+	nfs3_code_handle(in, &handle);
+	xdr_u64(in, &offset);
+	xdr_u32(in, &count);
+	xdr_u32(in, &stable);
+	return stable == NFS3_UNSTABLE && count <= QUICK_BYTES;
+}
+
+static bool is_quick_read(struct xdr *in)
+{
+	struct nfs3_handle handle;
+	uint64_t offset;
+	uint32_t count = UINT32_MAX;
+
+	nfs3_code_handle(in, &handle);
+	xdr_u64(in, &offset);
+	xdr_u32(in, &count);
+	return count <= QUICK_BYTES;
+}
+
+bool nfs3_server_is_quick(const struct nfs3_server *s, const void *bytes, size_t size)
+{
+	struct xdr in = xdr_reader(bytes, size);
+	struct rpc_call call;
+
+	if (rpc_call_read(&in, &call) != RPC_OK || call.program != NFS3_PROGRAM)
+		return true;
+	switch (call.procedure) {
+	case NFS3_READ:
+		return is_quick_read(&in);
+	case NFS3_WRITE:
+		return is_quick_write(&in);
+	case NFS3_READDIR:
+	case NFS3_READDIRPLUS:
+	case NFS3_COMMIT:
+		return false;
+	case NFS3_SETATTR:
+	case NFS3_CREATE:
+	case NFS3_MKDIR:
+	case NFS3_SYMLINK:
+	case NFS3_MKNOD:
+	case NFS3_REMOVE:
+	case NFS3_RMDIR:
+	case NFS3_RENAME:
+	case NFS3_LINK:
+		return s->options.lazy_names;
+	default:
+		return true;
+	}
 }

@@ -64,3 +64,7 @@ CLEANUP_DEFINE(nfs3_server, struct nfs3_server, nfs3_server_free);
  * that comes again. False: that was no call, or memory is out, and the connection must end. */
 bool nfs3_server_call(
 	struct nfs3_server *s, uint64_t peer, const void *bytes, size_t size, struct buffer *reply);
+
+/* Whether the call is one that rarely waits for a disk: it looks, or moves some bytes to or from the kernel's
+ * cache. Of what is no call: true. */
+bool nfs3_server_is_quick(const struct nfs3_server *s, const void *bytes, size_t size);

@@ -11,15 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "vfs/nfs3/tcp_parts.h"
 
 #define THREADS_DEFAULT     8u
 #define CONNECTIONS_DEFAULT 32u
 #define CALLS_DEFAULT       16u
 #define BACKLOG             64
-#define READS_AT_ONCE       16  /* of one connection, before the others have their turn */
+#define READS_AT_ONCE       16 /* of one connection, before the others have their turn */
+#define BATCH               8  /* quick calls that are made one behind the other */
+#define WATCH_NANOSECONDS   5000000
 #define NO_ROOM_PAUSE       100 /* milliseconds without accepting, where descriptors or memory are out */
 
 struct nfs3_tcp {
@@ -37,7 +41,12 @@ struct nfs3_tcp {
 	pthread_cond_t more;
 	struct nfs3_job *first, **last;
 	bool closing;
-	pthread_t *threads;
+	bool reading;           /* one thread reads, or waits for something to read */
+	bool watching;          /* one sleeps for a moment only */
+	unsigned quick_running; /* threads that make quick calls */
+	uint64_t batches;       /* that were begun */
+	uint64_t batches_seen;  /* when somebody last began to watch */
+	pthread_t *threads;     /* beside that of nfs3_tcp_run() */
 	unsigned thread_count;
 };
 
@@ -105,6 +114,7 @@ int nfs3_tcp_new(struct nfs3_server *server, int listening, const struct nfs3_tc
 	struct nfs3_tcp **out, struct error *err)
 {
 	_cleanup_(cleanup_nfs3_tcp) struct nfs3_tcp *t = calloc(1, sizeof *t);
+	pthread_condattr_t monotonic;
 
 	if (!t) {
 		close(listening);
@@ -116,7 +126,11 @@ int nfs3_tcp_new(struct nfs3_server *server, int listening, const struct nfs3_tc
 	t->wake[0] = t->wake[1] = -1;
 	t->last = &t->first;
 	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->more, NULL);
+	if (pthread_condattr_init(&monotonic) != 0)
+		return error_no_memory(err, "serve NFS");
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&t->more, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	if (!t->options.threads)
 		t->options.threads = THREADS_DEFAULT;
 	if (!t->options.connections)
@@ -164,94 +178,6 @@ void nfs3_tcp_stop(struct nfs3_tcp *t)
 	errno = kept;
 }
 
-/* ---- threads that make calls ------------------------------------------------------------------------ */
-
-/* NULL: the end. */
-static struct nfs3_job *next_job(struct nfs3_tcp *t)
-{
-	struct nfs3_job *job = NULL;
-
-	pthread_mutex_lock(&t->lock);
-	while (!t->first && !t->closing)
-		pthread_cond_wait(&t->more, &t->lock);
-	if (!t->closing) {
-		job = t->first;
-		t->first = job->next;
-		if (!t->first)
-			t->last = &t->first;
-	}
-	pthread_mutex_unlock(&t->lock);
-	return job;
-}
-
-/* The reply goes out, or waits. The reading thread is told where it has to do with it. */
-static void finish(struct nfs3_tcp *t, struct nfs3_connection *c, bool answered, struct buffer *reply)
-{
-	bool tell;
-
-	pthread_mutex_lock(&c->lock);
-	c->running--;
-	if (!answered)
-		c->dead = true;
-	nfs3_connection_send(c, reply);
-	tell = c->dead || c->first || (c->full && c->calls < t->options.calls);
-	/* Behind the lock the connection may be gone. */
-	pthread_mutex_unlock(&c->lock);
-	if (tell)
-		wake(t);
-}
-
-static void *work(void *context)
-{
-	struct nfs3_tcp *t = context;
-	_cleanup_buffer_ struct buffer reply = {0};
-	struct nfs3_job *job;
-
-	while ((job = next_job(t)) != NULL) {
-		struct nfs3_connection *c = job->connection;
-		bool answered;
-
-		buffer_clear(&reply);
-		answered = nfs3_server_call(t->server, c->peer, job->record.data, job->record.size, &reply);
-		buffer_free(&job->record);
-		free(job);
-		finish(t, c, answered, &reply);
-	}
-	return NULL;
-}
-
-static void end_threads(struct nfs3_tcp *t)
-{
-	pthread_mutex_lock(&t->lock);
-	t->closing = true;
-	pthread_cond_broadcast(&t->more);
-	pthread_mutex_unlock(&t->lock);
-	for (; t->thread_count > 0; t->thread_count--)
-		pthread_join(t->threads[t->thread_count - 1], NULL);
-	while (t->first) {
-		struct nfs3_job *job = t->first;
-
-		t->first = job->next;
-		buffer_free(&job->record);
-		free(job);
-	}
-	t->last = &t->first;
-	t->closing = false;
-}
-
-static int start_threads(struct nfs3_tcp *t, struct error *err)
-{
-	for (; t->thread_count < t->options.threads; t->thread_count++) {
-		int r = pthread_create(&t->threads[t->thread_count], NULL, work, t);
-
-		if (r != 0) {
-			end_threads(t);
-			return error_errno(err, r, "serve NFS: start a thread");
-		}
-	}
-	return 0;
-}
-
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
 static void give(struct nfs3_tcp *t, struct nfs3_job *job)
@@ -260,7 +186,6 @@ static void give(struct nfs3_tcp *t, struct nfs3_job *job)
 	*t->last = job;
 	t->last = &job->next;
 	pthread_mutex_unlock(&t->lock);
-	pthread_cond_signal(&t->more);
 }
 
 /* Whether one more call may be taken; counts it then. */
@@ -300,6 +225,7 @@ static int take_record(struct nfs3_tcp *t, struct nfs3_connection *c)
 		return got;
 	}
 	job->connection = c;
+	job->quick = nfs3_server_is_quick(t->server, job->record.data, job->record.size);
 	give(t, job);
 	return 1;
 }
@@ -415,7 +341,7 @@ static void serve(struct nfs3_tcp *t, struct nfs3_connection *c, int events)
 
 	pthread_mutex_lock(&c->lock);
 	if (events & POLLOUT)
-		nfs3_connection_send(c, NULL);
+		nfs3_connection_send(c, NULL, 0);
 	was_full = c->full && c->calls < t->options.calls;
 	if (c->dead) {
 		events = POLLERR;
@@ -456,14 +382,192 @@ static void turn(struct nfs3_tcp *t)
 	sweep(t, false);
 }
 
+/* ---- threads --------------------------------------------------------------------------------------- */
+
+/*
+ * All threads are alike: one of them reads, those that find calls make them, the others sleep. Whoever has
+ * read calls makes the first of them itself, since to wake another one costs more than most calls do. Calls
+ * that only look (quick ones) are made one behind the other, their answers go out together, and nobody is
+ * woken to read meanwhile; but one of the sleepers looks every few milliseconds whether they get on
+ * (watching), and reads if they do not.
+ */
+
+/* The first jobs of one connection; the lock is held. *count: how many. */
+static struct nfs3_job *take_batch(struct nfs3_tcp *t, unsigned *count)
+{
+	struct nfs3_job *first = t->first, *last = first;
+
+	*count = 1;
+	while (first->quick && last->next && last->next->quick &&
+		last->next->connection == first->connection && *count < BATCH) {
+		last = last->next;
+		++*count;
+	}
+	t->first = last->next;
+	if (!t->first)
+		t->last = &t->first;
+	last->next = NULL;
+	return first;
+}
+
+/* The caller goes to work; who else has to be awake is woken. The lock is held. */
+static void hand_on(struct nfs3_tcp *t, bool quick)
+{
+	t->batches++;
+	if (quick)
+		t->quick_running++;
+	if (t->first || (!t->reading && !quick) || (!t->reading && !t->watching))
+		pthread_cond_signal(&t->more);
+}
+
+/* Sleeps; the lock is held. True: calls that should be quick are not, and somebody must read. */
+static bool rest(struct nfs3_tcp *t)
+{
+	struct timespec until;
+	bool late;
+
+	if (t->watching || (!t->quick_running && t->batches == t->batches_seen)) {
+		pthread_cond_wait(&t->more, &t->lock);
+		return false;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += WATCH_NANOSECONDS;
+	until.tv_sec += until.tv_nsec / NANOSECONDS_PER_SECOND;
+	until.tv_nsec %= NANOSECONDS_PER_SECOND;
+	t->watching = true;
+	t->batches_seen = t->batches;
+	late = pthread_cond_timedwait(&t->more, &t->lock, &until) == ETIMEDOUT;
+	t->watching = false;
+	return late && t->quick_running && t->batches == t->batches_seen;
+}
+
+/* The replies go out, or wait. The reading thread is told where it has to do with it. */
+static void finish(
+	struct nfs3_tcp *t, struct nfs3_connection *c, bool answered, struct buffer *replies, unsigned count)
+{
+	bool tell;
+
+	pthread_mutex_lock(&c->lock);
+	c->running -= count;
+	if (!answered)
+		c->dead = true;
+	nfs3_connection_send(c, replies, count);
+	tell = c->dead || c->first || (c->full && c->calls < t->options.calls);
+	/* Behind the lock the connection may be gone. */
+	pthread_mutex_unlock(&c->lock);
+	if (tell)
+		wake(t);
+}
+
+static void job_free(struct nfs3_job *job)
+{
+	buffer_free(&job->record);
+	free(job);
+}
+
+static void make_calls(struct nfs3_tcp *t, struct nfs3_job *job, unsigned count, struct buffer *replies)
+{
+	struct nfs3_connection *c = job->connection;
+	bool answered = true;
+
+	buffer_clear(replies);
+	while (job) {
+		struct nfs3_job *next = job->next;
+
+		if (answered)
+			answered = nfs3_server_call(
+				t->server, c->peer, job->record.data, job->record.size, replies);
+		job_free(job);
+		job = next;
+	}
+	finish(t, c, answered, replies, count);
+}
+
+/* The lock is held, and again behind it. */
+static void read_once(struct nfs3_tcp *t)
+{
+	t->reading = true;
+	pthread_mutex_unlock(&t->lock);
+	turn(t);
+	pthread_mutex_lock(&t->lock);
+	t->reading = false;
+	if (t->stopped) {
+		t->closing = true;
+		pthread_cond_broadcast(&t->more);
+	}
+}
+
+static void *work(void *context)
+{
+	struct nfs3_tcp *t = context;
+	_cleanup_buffer_ struct buffer replies = {0};
+	bool must_read = false;
+
+	pthread_mutex_lock(&t->lock);
+	while (!t->closing) {
+		struct nfs3_job *batch;
+		unsigned count;
+		bool quick;
+
+		if (!t->first && (t->reading || (t->quick_running && !must_read))) {
+			must_read = rest(t);
+			continue;
+		}
+		if (!t->first) {
+			read_once(t);
+			continue;
+		}
+		batch = take_batch(t, &count);
+		quick = batch->quick;
+		hand_on(t, quick);
+		pthread_mutex_unlock(&t->lock);
+		make_calls(t, batch, count, &replies);
+		pthread_mutex_lock(&t->lock);
+		t->quick_running -= quick;
+		must_read = true; /* awake already */
+	}
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+static void end_threads(struct nfs3_tcp *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->closing = true;
+	pthread_cond_broadcast(&t->more);
+	pthread_mutex_unlock(&t->lock);
+	for (; t->thread_count > 0; t->thread_count--)
+		pthread_join(t->threads[t->thread_count - 1], NULL);
+	while (t->first) {
+		struct nfs3_job *job = t->first;
+
+		t->first = job->next;
+		job_free(job);
+	}
+	t->last = &t->first;
+	t->closing = false;
+}
+
+static int start_threads(struct nfs3_tcp *t, struct error *err)
+{
+	for (; t->thread_count + 1 < t->options.threads; t->thread_count++) {
+		int r = pthread_create(&t->threads[t->thread_count], NULL, work, t);
+
+		if (r != 0) {
+			end_threads(t);
+			return error_errno(err, r, "serve NFS: start a thread");
+		}
+	}
+	return 0;
+}
+
 int nfs3_tcp_run(struct nfs3_tcp *t, struct error *err)
 {
 	int r = start_threads(t, err);
 
 	if (r < 0)
 		return r;
-	while (!t->stopped)
-		turn(t);
+	work(t);
 	end_threads(t);
 	sweep(t, true);
 	return 0;

@@ -12,6 +12,7 @@ struct nfs3_unsent {
 	struct nfs3_unsent *next;
 	struct buffer bytes;
 	size_t sent;
+	unsigned calls; /* that it answers */
 };
 
 struct nfs3_connection {
@@ -31,11 +32,13 @@ struct nfs3_connection {
 struct nfs3_connection *nfs3_connection_new(int fd, uint64_t peer); /* takes fd where it succeeds */
 void nfs3_connection_free(struct nfs3_connection *c);
 
-/* Sends what it can; the lock is held. What remains is kept, and `bytes`, where not NULL, is then taken. */
-void nfs3_connection_send(struct nfs3_connection *c, struct buffer *bytes);
+/* Sends what it can; the lock is held. What remains is kept, and `bytes`, where not NULL, is then taken.
+ * calls: that they answer. */
+void nfs3_connection_send(struct nfs3_connection *c, struct buffer *bytes, unsigned calls);
 
 struct nfs3_job {
 	struct nfs3_job *next;
 	struct nfs3_connection *connection;
 	struct buffer record;
+	bool quick; /* nfs3_server_is_quick() */
 };
