@@ -69,39 +69,71 @@ static void store(struct native *fs, struct native_inode *inode)
 		index->store(index->context, &seen.object, &seen.parent, seen.name);
 }
 
-static void take_kernel_handle(const struct native_pin *pin, struct kernel_handle *kernel)
+/* 0 bytes where there is none, or nobody wants it. */
+static int take_kernel_handle(struct native *fs, uint64_t ino, struct kernel_handle *kernel)
 {
-	int mount;
+	_cleanup_pin_ struct native_pin pin = {.fd = -1};
+	int mount, r;
 
+	kernel->handle.handle_bytes = 0;
+	if (!fs->options.kernel_handles)
+		return 0;
+	r = native_pin(fs, ino, &pin);
+	if (r < 0)
+		return r;
 	kernel->handle.handle_bytes = MAX_HANDLE_SZ;
-	if (name_to_handle_at(pin->fd, "", &kernel->handle, &mount, AT_EMPTY_PATH) < 0 ||
+	if (name_to_handle_at(pin.fd, "", &kernel->handle, &mount, AT_EMPTY_PATH) < 0 ||
 		kernel->handle.handle_bytes > KERNEL_MOST)
 		kernel->handle.handle_bytes = 0;
+	return 0;
+}
+
+/* It is found by its handle from now on, also when it was forgotten. With a reference; NULL: not known. */
+static struct native_inode *make_persistent(struct native *fs, uint64_t ino)
+{
+	struct native_inode *inode;
+
+	native_lock(fs);
+	inode = native_find_number(fs, ino);
+	if (inode && !inode->lookups)
+		inode = NULL;
+	if (inode) {
+		inode->references++;
+		inode->persistent = true;
+	}
+	native_unlock(fs);
+	return inode;
+}
+
+static void release(struct native *fs, struct native_inode *inode)
+{
+	native_lock(fs);
+	native_release(fs, inode);
+	native_unlock(fs);
 }
 
 int native_persist(struct vfs *vfs, uint64_t ino, uint8_t *bytes, size_t room, size_t *size)
 {
 	struct native *fs = native_of(vfs);
 	_cleanup_buffer_ struct buffer b = {.limit = room};
-	struct kernel_handle kernel = {.handle.handle_bytes = 0};
-	_cleanup_pin_ struct native_pin pin;
-	int r = native_pin(fs, ino, &pin);
+	struct kernel_handle kernel;
+	struct native_inode *inode;
+	int r = take_kernel_handle(fs, ino, &kernel);
 
 	if (r < 0)
 		return r;
-	if (fs->options.kernel_handles)
-		take_kernel_handle(&pin, &kernel);
-	native_lock(fs);
-	pin.inode->persistent = true;
-	native_unlock(fs);
-	store(fs, pin.inode);
+	inode = make_persistent(fs, ino);
+	if (!inode)
+		return -ESTALE;
+	store(fs, inode);
 	buffer_u8(&b, VERSION);
 	buffer_u8(&b, (uint8_t)kernel.handle.handle_bytes);
 	buffer_u32(&b, kernel.handle.handle_bytes ? (uint32_t)kernel.handle.handle_type : 0);
-	buffer_u32(&b, pin.inode->is.device);
-	buffer_u64(&b, pin.inode->is.ino);
-	buffer_u64(&b, pin.inode->is.born);
+	buffer_u32(&b, inode->is.device);
+	buffer_u64(&b, inode->is.ino);
+	buffer_u64(&b, inode->is.born);
 	buffer_append(&b, kernel.handle.f_handle, kernel.handle.handle_bytes);
+	release(fs, inode);
 	if (b.failed)
 		return -ENOMEM;
 	memcpy(bytes, b.data, b.size);
@@ -154,9 +186,7 @@ static int meant(struct native *fs, const struct native_identity *is, struct nat
 {
 	if (same(&(*inode)->is, is))
 		return 0;
-	native_lock(fs);
-	native_release(fs, *inode);
-	native_unlock(fs);
+	release(fs, *inode);
 	return -ESTALE;
 }
 
@@ -243,11 +273,17 @@ static int give(struct native *fs, struct native_inode *inode, struct vfs_attrib
 
 	if (r == 0)
 		r = native_attributes(fs, inode, pin.fd, NULL, out);
-	if (r == 0) {
-		native_lock(fs);
+	if (r < 0)
+		return r;
+	native_lock(fs);
+	/* A descriptor that was kept leads to what the host has removed, too. */
+	if (!inode->lookups && !inode->opens && out->links == 0) {
+		native_drop_descriptor(fs, inode);
+		r = -ESTALE;
+	} else {
 		inode->lookups++;
-		native_unlock(fs);
 	}
+	native_unlock(fs);
 	return r;
 }
 

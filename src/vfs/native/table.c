@@ -233,11 +233,12 @@ static void inode_free(struct native *fs, struct native_inode *inode, struct nat
 	free(inode);
 }
 
-/* Nobody has it any more, and the reference is the table's. */
+/* Nobody has it any more, and the reference is the table's. One that is remembered keeps its descriptor, as
+ * those that are looked up do: protocols without open files forget an object after each call. */
 static void inode_leave(struct native *fs, struct native_inode *inode, struct native_inode **released)
 {
-	native_drop_descriptor(fs, inode);
 	if (!inode->persistent || !inode->place) {
+		native_drop_descriptor(fs, inode);
 		inode_free(fs, inode, released);
 		return;
 	}

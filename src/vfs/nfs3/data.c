@@ -44,8 +44,12 @@ static uint32_t read_in_place(struct nfs3_request *q, const struct vfs_attribute
 	if (!buffer_reserve(q->out, NFS3_READ_PREFIX + (size_t)size + 4))
 		return NFS3ERR_JUKEBOX;
 	place = q->out->data + q->out->size + NFS3_READ_PREFIX;
-	if (size)
-		n = vfs_read(q->fs, a->ino, VFS_NO_HANDLE, place, size, q->a.offset);
+	if (size) {
+		struct nfs3_open *o = nfs3_open_take(q, &q->a.object, a, VFS_READ);
+
+		n = vfs_read(q->fs, a->ino, nfs3_open_handle(o), place, size, q->a.offset);
+		nfs3_open_give(q->server, o);
+	}
 	if (n < 0)
 		return nfs3_status(n);
 	q->r.count = (uint32_t)n;
@@ -81,8 +85,12 @@ static uint32_t write_data(struct nfs3_request *q, const struct vfs_attributes *
 	struct vfs_attributes now;
 	int64_t n = 0;
 
-	if (q->a.count)
-		n = vfs_write(q->fs, a->ino, VFS_NO_HANDLE, q->a.data.data, q->a.count, q->a.offset);
+	if (q->a.count) {
+		struct nfs3_open *o = nfs3_open_take(q, &q->a.object, a, VFS_READ | VFS_WRITE);
+
+		n = vfs_write(q->fs, a->ino, nfs3_open_handle(o), q->a.data.data, q->a.count, q->a.offset);
+		nfs3_open_give(q->server, o);
+	}
 	if (n < 0)
 		return nfs3_status(n);
 	if (n > 0 && q->who.uid != 0 && a->mode & (S_ISUID | S_ISGID))

@@ -93,9 +93,12 @@ static uint32_t remove_judged(
 		status = nfs3_may_remove(q, directory, &o.a);
 	if (status == NFS3_OK)
 		status = nfs3_status(call(q->fs, directory->ino, name));
-	/* It may have been known by that name. */
-	if (status == NFS3_OK && o.a.links > 1 && !S_ISDIR(o.a.mode))
-		nfs3_make_handle(q->server, o.a.ino, &handle);
+	if (status != NFS3_OK || S_ISDIR(o.a.mode))
+		return status;
+	if (o.a.links > 1)
+		nfs3_make_handle(q->server, o.a.ino, &handle); /* it may have been known by that name */
+	else
+		nfs3_opens_drop(q->server, o.a.ino);
 	return status;
 }
 

@@ -83,9 +83,15 @@ uint32_t nfs3_resolve(struct nfs3_request *q, const struct nfs3_handle *handle, 
 	if (!hmac_equal(mac, handle->bytes + size, MAC_SIZE))
 		return NFS3ERR_BADHANDLE;
 	r = vfs_resolve(q->fs, handle->bytes, size, &o->a);
-	if (r == 0)
-		o->fs = q->fs;
-	return nfs3_status(r);
+	if (r < 0)
+		return nfs3_status(r);
+	o->fs = q->fs;
+	/* It may still be open here, but it has lost its last name. */
+	if (S_ISREG(o->a.mode) && o->a.links == 0) {
+		nfs3_object_put(o);
+		return NFS3ERR_STALE;
+	}
+	return NFS3_OK;
 }
 
 uint32_t nfs3_resolve_directory(

@@ -12,6 +12,7 @@
 #define STRIPES           64
 #define NFS3_WALKS        32 /* directories that are kept open */
 #define NFS3_WALK_COOKIES 4096
+#define NFS3_OPENS        64
 
 struct nfs3_duplicates;
 
@@ -32,6 +33,15 @@ struct nfs3_walk {
 	uint64_t used; /* clock_monotonic() */
 };
 
+/* A file that stays open for a moment. */
+struct nfs3_open {
+	struct nfs3_object object;
+	vfs_handle handle;
+	unsigned flags; /* enum vfs_open */
+	uint32_t users; /* calls that are under way */
+	uint64_t used;  /* clock_monotonic() when the last of them ended */
+};
+
 struct nfs3_server {
 	struct vfs *fs;
 	struct nfs3_options options;
@@ -45,6 +55,8 @@ struct nfs3_server {
 	struct nfs3_duplicates *duplicates;
 	pthread_mutex_t walks_lock;
 	struct nfs3_walk walks[NFS3_WALKS];
+	pthread_mutex_t opens_lock;
+	struct nfs3_open opens[NFS3_OPENS];
 };
 
 /* One call. */
@@ -130,7 +142,20 @@ nfs3_call nfs3_readdir, nfs3_readdirplus;
 bool nfs3_walk_take(struct nfs3_server *s, uint64_t ino, uint64_t cookie, struct nfs3_walk *walk);
 void nfs3_walk_keep(struct nfs3_server *s, struct nfs3_walk *walk);
 void nfs3_walk_end(struct nfs3_walk *walk);
+bool nfs3_walks_close_idle(struct nfs3_server *s); /* whether some are left */
 void nfs3_walks_free(struct nfs3_server *s);
+
+/* ---- opens.c ------------------------------------------------------------------------------------------ */
+
+/* The file of the handle, whose attributes are given, open for `flags`; until nfs3_open_give(). NULL: the
+ * call goes without. */
+struct nfs3_open *nfs3_open_take(struct nfs3_request *q, const struct nfs3_handle *handle,
+	const struct vfs_attributes *a, unsigned flags);
+vfs_handle nfs3_open_handle(const struct nfs3_open *o); /* VFS_NO_HANDLE where it is NULL */
+void nfs3_open_give(struct nfs3_server *s, struct nfs3_open *o);
+void nfs3_opens_drop(struct nfs3_server *s, uint64_t ino); /* it may be gone */
+bool nfs3_opens_close_idle(struct nfs3_server *s);         /* whether some are left */
+void nfs3_opens_free(struct nfs3_server *s);
 
 /* ---- duplicates.c ------------------------------------------------------------------------------------- */
 

@@ -29,6 +29,7 @@ int nfs3_server_new(
 	for (size_t i = 0; i < STRIPES; i++)
 		pthread_mutex_init(&s->stripes[i], NULL);
 	pthread_mutex_init(&s->walks_lock, NULL);
+	pthread_mutex_init(&s->opens_lock, NULL);
 	s->fs = fs;
 	s->options = *options;
 	s->options.export = NULL;
@@ -53,7 +54,9 @@ void nfs3_server_free(struct nfs3_server *s)
 	for (size_t i = 0; i < STRIPES; i++)
 		pthread_mutex_destroy(&s->stripes[i]);
 	nfs3_walks_free(s);
+	nfs3_opens_free(s);
 	pthread_mutex_destroy(&s->walks_lock);
+	pthread_mutex_destroy(&s->opens_lock);
 	nfs3_duplicates_free(s->duplicates);
 	free(s->export);
 	free(s);
@@ -388,4 +391,11 @@ bool nfs3_server_is_quick(const struct nfs3_server *s, const void *bytes, size_t
 	default:
 		return true;
 	}
+}
+
+bool nfs3_server_tidy(struct nfs3_server *s)
+{
+	bool walks = nfs3_walks_close_idle(s);
+
+	return nfs3_opens_close_idle(s) || walks;
 }

@@ -68,3 +68,7 @@ bool nfs3_server_call(
 /* Whether the call is one that rarely waits for a disk: it looks, or moves some bytes to or from the kernel's
  * cache. Of what is no call: true. */
 bool nfs3_server_is_quick(const struct nfs3_server *s, const void *bytes, size_t size);
+
+/* Closes what was kept open and is not used any more: to be called every few seconds for as long as it says
+ * that there is more. */
+bool nfs3_server_tidy(struct nfs3_server *s);

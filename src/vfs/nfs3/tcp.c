@@ -24,6 +24,7 @@
 #define READS_AT_ONCE       16 /* of one connection, before the others have their turn */
 #define BATCH               8  /* quick calls that are made one behind the other */
 #define WATCH_NANOSECONDS   5000000
+#define TIDY_PAUSE          2000
 #define NO_ROOM_PAUSE       100 /* milliseconds without accepting, where descriptors or memory are out */
 
 struct nfs3_tcp {
@@ -35,14 +36,19 @@ struct nfs3_tcp {
 	struct nfs3_connection *connections; /* of the thread that reads */
 	unsigned count;
 	struct pollfd *polled; /* the pipe, the listening socket, the connections in their order */
-	bool no_room;
+	struct nfs3_job *read_first, **read_last; /* what was read in this turn */
+	unsigned read_count;
+	bool no_room, untidy;
+	uint64_t tidied; /* clock_monotonic() */
 
 	pthread_mutex_t lock; /* of the jobs */
 	pthread_cond_t more;
 	struct nfs3_job *first, **last;
+	unsigned queued;
 	bool closing;
-	bool reading;           /* one thread reads, or waits for something to read */
-	bool watching;          /* one sleeps for a moment only */
+	bool reading;  /* one thread reads, or waits for something to read */
+	bool watching; /* one sleeps for a moment only */
+	unsigned processors;
 	unsigned quick_running; /* threads that make quick calls */
 	uint64_t batches;       /* that were begun */
 	uint64_t batches_seen;  /* when somebody last began to watch */
@@ -115,6 +121,7 @@ int nfs3_tcp_new(struct nfs3_server *server, int listening, const struct nfs3_tc
 {
 	_cleanup_(cleanup_nfs3_tcp) struct nfs3_tcp *t = calloc(1, sizeof *t);
 	pthread_condattr_t monotonic;
+	long processors;
 
 	if (!t) {
 		close(listening);
@@ -125,6 +132,9 @@ int nfs3_tcp_new(struct nfs3_server *server, int listening, const struct nfs3_tc
 	t->options = *options;
 	t->wake[0] = t->wake[1] = -1;
 	t->last = &t->first;
+	t->read_last = &t->read_first;
+	processors = sysconf(_SC_NPROCESSORS_ONLN);
+	t->processors = processors > 2 ? (unsigned)processors - 1 : 1; /* one is the clients' */
 	pthread_mutex_init(&t->lock, NULL);
 	if (pthread_condattr_init(&monotonic) != 0)
 		return error_no_memory(err, "serve NFS");
@@ -180,12 +190,32 @@ void nfs3_tcp_stop(struct nfs3_tcp *t)
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
+/* What was read is there to be made; the lock is held. */
+static void publish(struct nfs3_tcp *t)
+{
+	if (!t->read_first)
+		return;
+	*t->last = t->read_first;
+	t->last = t->read_last;
+	t->queued += t->read_count;
+	t->read_first = NULL;
+	t->read_last = &t->read_first;
+	t->read_count = 0;
+}
+
+/* Quick calls wait until the reading thread, or one that it wakes, has time for them; others are begun while
+ * it reads on. */
 static void give(struct nfs3_tcp *t, struct nfs3_job *job)
 {
+	*t->read_last = job;
+	t->read_last = &job->next;
+	t->read_count++;
+	if (job->quick)
+		return;
 	pthread_mutex_lock(&t->lock);
-	*t->last = job;
-	t->last = &job->next;
+	publish(t);
 	pthread_mutex_unlock(&t->lock);
+	pthread_cond_signal(&t->more);
 }
 
 /* Whether one more call may be taken; counts it then. */
@@ -360,17 +390,33 @@ static void serve(struct nfs3_tcp *t, struct nfs3_connection *c, int events)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Every now and then, also while there is much to do. */
+static void tidy(struct nfs3_tcp *t, bool busy)
+{
+	uint64_t now = clock_monotonic();
+
+	if (busy && now - t->tidied < MILLISECONDS(TIDY_PAUSE)) {
+		t->untidy = true;
+		return;
+	}
+	t->tidied = now;
+	t->untidy = nfs3_server_tidy(t->server) || busy;
+}
+
 static void turn(struct nfs3_tcp *t)
 {
 	nfds_t count = 2;
 	char bytes[64];
+	int ready;
 
 	t->polled[0] = (struct pollfd){.fd = t->wake[0], .events = POLLIN};
 	t->polled[1] = (struct pollfd){.fd = t->no_room ? -1 : t->listening, .events = POLLIN};
 	for (struct nfs3_connection *c = t->connections; c; c = c->next)
 		t->polled[count++] = wanted(t, c);
-	if (poll(t->polled, count, t->no_room ? NO_ROOM_PAUSE : -1) < 0)
+	ready = poll(t->polled, count, t->no_room ? NO_ROOM_PAUSE : t->untidy ? TIDY_PAUSE : -1);
+	if (ready < 0)
 		return;
+	tidy(t, ready > 0);
 	t->no_room = false;
 	while (read(t->wake[0], bytes, sizeof bytes) > 0)
 		;
@@ -406,17 +452,26 @@ static struct nfs3_job *take_batch(struct nfs3_tcp *t, unsigned *count)
 	t->first = last->next;
 	if (!t->first)
 		t->last = &t->first;
+	t->queued -= *count;
 	last->next = NULL;
 	return first;
+}
+
+/* One more thread is of use for what is left: calls that may wait, or many, and processors for them. */
+static bool is_work_for_another(const struct nfs3_tcp *t)
+{
+	return t->first && (!t->first->quick || (t->queued > BATCH && t->quick_running < t->processors));
 }
 
 /* The caller goes to work; who else has to be awake is woken. The lock is held. */
 static void hand_on(struct nfs3_tcp *t, bool quick)
 {
+	bool read_on = !t->reading && (!quick || !t->watching);
+
 	t->batches++;
 	if (quick)
 		t->quick_running++;
-	if (t->first || (!t->reading && !quick) || (!t->reading && !t->watching))
+	if (read_on || is_work_for_another(t))
 		pthread_cond_signal(&t->more);
 }
 
@@ -490,6 +545,7 @@ static void read_once(struct nfs3_tcp *t)
 	pthread_mutex_unlock(&t->lock);
 	turn(t);
 	pthread_mutex_lock(&t->lock);
+	publish(t);
 	t->reading = false;
 	if (t->stopped) {
 		t->closing = true;

@@ -21,22 +21,28 @@ static void close_walk(struct nfs3_walk *w)
 }
 
 /* Taken out under the lock and closed behind it. */
-static void close_idle(struct nfs3_server *s)
+bool nfs3_walks_close_idle(struct nfs3_server *s)
 {
 	struct nfs3_walk idle[NFS3_WALKS];
 	uint64_t now = clock_monotonic();
 	size_t count = 0;
+	bool left = false;
 
 	pthread_mutex_lock(&s->walks_lock);
 	for (size_t i = 0; i < NFS3_WALKS; i++) {
-		if (!s->walks[i].directory.fs || now - s->walks[i].used < IDLE_MOST)
+		if (!s->walks[i].directory.fs)
 			continue;
+		if (now - s->walks[i].used < IDLE_MOST) {
+			left = true;
+			continue;
+		}
 		idle[count++] = s->walks[i];
 		s->walks[i] = (struct nfs3_walk){0};
 	}
 	pthread_mutex_unlock(&s->walks_lock);
 	while (count > 0)
 		close_walk(&idle[--count]);
+	return left;
 }
 
 static bool gave(const struct nfs3_walk *w, uint64_t cookie)
@@ -67,7 +73,7 @@ void nfs3_walk_keep(struct nfs3_server *s, struct nfs3_walk *walk)
 {
 	struct nfs3_walk *to = &s->walks[0], old;
 
-	close_idle(s);
+	nfs3_walks_close_idle(s);
 	pthread_mutex_lock(&s->walks_lock);
 	/* A free place has never been used: 0. */
 	for (size_t i = 1; i < NFS3_WALKS; i++)
