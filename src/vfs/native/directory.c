@@ -157,32 +157,6 @@ static bool is_dots(const char *name)
 	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* Where an object is shown as the host has it, it need not be opened: one call tells what it is. Not of a
- * mount, which its name leads to as well. */
-static bool look_without_opening(
-	const struct native_pin *pin, const char *name, struct vfs_attributes *attributes)
-{
-	struct native *fs = pin->fs;
-	uint64_t moves = atomic_load(&fs->moves);
-	struct native_inode *inode;
-	struct statx s;
-	int r;
-
-	if (fs->options.owners != NATIVE_PLAIN || native_statx_name(pin->fd, name, &s) < 0 ||
-		!(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || s.stx_attributes & STATX_ATTR_MOUNT_ROOT)
-		return false;
-	native_lock(fs);
-	r = moves & 1 || moves != atomic_load(&fs->moves) ? -EAGAIN : native_enter(fs, &s, &inode);
-	if (r == 0) {
-		r = native_put(fs, inode, pin->inode, name);
-		if (r == 0)
-			inode->lookups++;
-		native_release(fs, inode);
-	}
-	native_unlock(fs);
-	return r == 0 && native_attributes(fs, inode, -1, &s, attributes) == 0;
-}
-
 /* Also looked up, where that is wanted and succeeds; then true. */
 static bool look_entry(const struct native_pin *pin, const char *name, struct vfs_attributes *attributes)
 {
@@ -190,7 +164,7 @@ static bool look_entry(const struct native_pin *pin, const char *name, struct vf
 	struct statx s;
 	int fd;
 
-	if (look_without_opening(pin, name, attributes))
+	if (native_look_closed(pin, name, attributes))
 		return true;
 	return native_look(pin, name, &s, &inode, &fd) == 0 &&
 	       native_looked_up(pin, inode, fd, &s, attributes) == 0;

@@ -28,6 +28,30 @@ int native_looked_up(const struct native_pin *directory, struct native_inode *in
 	return r;
 }
 
+bool native_look_closed(const struct native_pin *pin, const char *name, struct vfs_attributes *out)
+{
+	struct native *fs = pin->fs;
+	uint64_t moves = atomic_load(&fs->moves);
+	struct native_inode *inode;
+	struct statx s;
+	int r;
+
+	/* What is to be watched must be opened. */
+	if (fs->options.owners != NATIVE_PLAIN || fs->watcher || native_statx_name(pin->fd, name, &s) < 0 ||
+		!(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || s.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return false;
+	native_lock(fs);
+	r = moves & 1 || moves != atomic_load(&fs->moves) ? -EAGAIN : native_enter(fs, &s, &inode);
+	if (r == 0) {
+		r = native_put(fs, inode, pin->inode, name);
+		if (r == 0)
+			inode->lookups++;
+		native_release(fs, inode);
+	}
+	native_unlock(fs);
+	return r == 0 && native_attributes(fs, inode, -1, &s, out) == 0;
+}
+
 int native_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct vfs_attributes *out)
 {
 	_cleanup_pin_ struct native_pin directory;
@@ -38,6 +62,8 @@ int native_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct vfs
 	if (r < 0)
 		return r;
 	native_watch_directory(directory.fs, directory.inode, directory.fd);
+	if (native_look_closed(&directory, name, out))
+		return 0;
 	r = native_look(&directory, name, &s, &inode, &fd);
 	return r < 0 ? r : native_looked_up(&directory, inode, fd, &s, out);
 }
