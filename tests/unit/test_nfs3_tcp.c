@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -218,6 +219,82 @@ TEST(many_calls_at_once_are_all_answered)
 
 		CHECK(xid < 500 && !seen[xid]);
 		seen[xid] = true;
+	}
+}
+
+#define STUCK 3
+
+static sem_t let_go;
+
+static int wait_for_release(struct vfs *fs, struct vfs_statistics *out)
+{
+	(void)fs;
+	*out = (struct vfs_statistics){0};
+	sem_wait(&let_go);
+	return 0;
+}
+
+/* They look, as GETATTR does, and so are made one behind the other where they get on. */
+TEST(calls_that_should_be_quick_and_are_not_hold_nobody_up)
+{
+	_cleanup_service_ struct service s;
+	_cleanup_(rpc_reader_free) struct rpc_reader reader = {.most = 4096};
+	_cleanup_buffer_ struct buffer out = {0}, record = {0};
+	_cleanup_fd_ int fd = -1, other = -1;
+	struct nfs3_arguments a = {0};
+	struct vfs_operations slow;
+	struct xdr x;
+
+	sem_init(&let_go, 0, 0);
+	service_open(&s, &options, &(struct nfs3_tcp_options){.threads = STUCK + 2});
+	slow = *s.fs->operations;
+	slow.statfs = wait_for_release;
+	s.fs->operations = &slow;
+	fd = connect_to(s.port);
+	a.object = mount_root(fd);
+	for (uint32_t i = 0; i < STUCK; i++)
+		put_nfs(&out, i, NFS3_FSSTAT, &a);
+	CHECK(send_all(fd, out.data, out.size));
+	for (uint32_t i = 0; i < 10; i++) {
+		other = connect_to(s.port);
+		CHECK_INT(call(other, NFS3_GETATTR, &a, &record).status, NFS3_OK);
+		close(TAKE_FD(other));
+	}
+	for (uint32_t i = 0; i < STUCK; i++)
+		sem_post(&let_go);
+	for (uint32_t i = 0; i < STUCK; i++)
+		CHECK(receive_reply(fd, &reader, &record, &x) < STUCK);
+}
+
+TEST(a_burst_of_small_and_large_calls_is_answered_in_full)
+{
+	_cleanup_service_ struct service s;
+	_cleanup_(rpc_reader_free) struct rpc_reader reader = {.most = 2 << 20};
+	_cleanup_buffer_ struct buffer out = {0}, record = {0};
+	_cleanup_fd_ int fd = -1;
+	struct nfs3_arguments a = {0};
+	bool seen[60] = {0};
+	struct xdr x;
+
+	service_open(&s, &options, &(struct nfs3_tcp_options){0});
+	fd = connect_to(s.port);
+	a.object = make_file(fd, mount_root(fd), "f", 2 << 20);
+	for (uint32_t i = 0; i < ARRAY_SIZE(seen); i++) {
+		a.count = i % 7 == 3 ? 1 << 20 : 4096;
+		put_nfs(&out, i, i % 3 ? NFS3_READ : NFS3_GETATTR, &a);
+	}
+	CHECK(send_all(fd, out.data, out.size));
+	for (uint32_t i = 0; i < ARRAY_SIZE(seen); i++) {
+		uint32_t xid = receive_reply(fd, &reader, &record, &x);
+		struct nfs3_results r = {0};
+
+		CHECK(xid < ARRAY_SIZE(seen) && !seen[xid]);
+		seen[xid] = true;
+		nfs3_code_results(&x, xid % 3 ? NFS3_READ : NFS3_GETATTR, &r);
+		CHECK(xdr_done(&x));
+		CHECK_INT(r.status, NFS3_OK);
+		if (xid % 3)
+			CHECK_INT(r.count, xid % 7 == 3 ? 1 << 20 : 4096);
 	}
 }
 

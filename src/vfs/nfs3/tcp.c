@@ -23,38 +23,8 @@
 #define BACKLOG             64
 #define READS_AT_ONCE       16 /* of one connection, before the others have their turn */
 #define BATCH               8  /* quick calls that are made one behind the other */
-#define WATCH_NANOSECONDS   5000000
 #define TIDY_PAUSE          2000
 #define NO_ROOM_PAUSE       100 /* milliseconds without accepting, where descriptors or memory are out */
-
-struct nfs3_tcp {
-	struct nfs3_server *server;
-	struct nfs3_tcp_options options;
-	int listening;
-	int wake[2]; /* a pipe: ends the wait of the thread that reads */
-	_Atomic bool stopped;
-	struct nfs3_connection *connections; /* of the thread that reads */
-	unsigned count;
-	struct pollfd *polled; /* the pipe, the listening socket, the connections in their order */
-	struct nfs3_job *read_first, **read_last; /* what was read in this turn */
-	unsigned read_count;
-	bool no_room, untidy;
-	uint64_t tidied; /* clock_monotonic() */
-
-	pthread_mutex_t lock; /* of the jobs */
-	pthread_cond_t more;
-	struct nfs3_job *first, **last;
-	unsigned queued;
-	bool closing;
-	bool reading;  /* one thread reads, or waits for something to read */
-	bool watching; /* one sleeps for a moment only */
-	unsigned processors;
-	unsigned quick_running; /* threads that make quick calls */
-	uint64_t batches;       /* that were begun */
-	uint64_t batches_seen;  /* when somebody last began to watch */
-	pthread_t *threads;     /* beside that of nfs3_tcp_run() */
-	unsigned thread_count;
-};
 
 /* ---- start and end ---------------------------------------------------------------------------------- */
 
@@ -172,7 +142,7 @@ void nfs3_tcp_free(struct nfs3_tcp *t)
 	free(t);
 }
 
-static void wake(struct nfs3_tcp *t)
+void nfs3_tcp_wake(struct nfs3_tcp *t)
 {
 	ssize_t n = write(t->wake[1], "", 1);
 
@@ -184,14 +154,13 @@ void nfs3_tcp_stop(struct nfs3_tcp *t)
 	int kept = errno;
 
 	t->stopped = true;
-	wake(t);
+	nfs3_tcp_wake(t);
 	errno = kept;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
-/* What was read is there to be made; the lock is held. */
-static void publish(struct nfs3_tcp *t)
+void nfs3_tcp_publish(struct nfs3_tcp *t)
 {
 	if (!t->read_first)
 		return;
@@ -213,7 +182,7 @@ static void give(struct nfs3_tcp *t, struct nfs3_job *job)
 	if (job->quick)
 		return;
 	pthread_mutex_lock(&t->lock);
-	publish(t);
+	nfs3_tcp_publish(t);
 	pthread_mutex_unlock(&t->lock);
 	pthread_cond_signal(&t->more);
 }
@@ -403,7 +372,7 @@ static void tidy(struct nfs3_tcp *t, bool busy)
 	t->untidy = nfs3_server_tidy(t->server) || busy;
 }
 
-static void turn(struct nfs3_tcp *t)
+void nfs3_tcp_turn(struct nfs3_tcp *t)
 {
 	nfds_t count = 2;
 	char bytes[64];
@@ -428,203 +397,14 @@ static void turn(struct nfs3_tcp *t)
 	sweep(t, false);
 }
 
-/* ---- threads --------------------------------------------------------------------------------------- */
-
-/*
- * All threads are alike: one of them reads, those that find calls make them, the others sleep. Whoever has
- * read calls makes the first of them itself, since to wake another one costs more than most calls do. Calls
- * that only look (quick ones) are made one behind the other, their answers go out together, and nobody is
- * woken to read meanwhile; but one of the sleepers looks every few milliseconds whether they get on
- * (watching), and reads if they do not.
- */
-
-/* The first jobs of one connection; the lock is held. *count: how many. */
-static struct nfs3_job *take_batch(struct nfs3_tcp *t, unsigned *count)
-{
-	struct nfs3_job *first = t->first, *last = first;
-
-	*count = 1;
-	while (first->quick && last->next && last->next->quick &&
-		last->next->connection == first->connection && *count < BATCH) {
-		last = last->next;
-		++*count;
-	}
-	t->first = last->next;
-	if (!t->first)
-		t->last = &t->first;
-	t->queued -= *count;
-	last->next = NULL;
-	return first;
-}
-
-/* One more thread is of use for what is left: calls that may wait, or many, and processors for them. */
-static bool is_work_for_another(const struct nfs3_tcp *t)
-{
-	return t->first && (!t->first->quick || (t->queued > BATCH && t->quick_running < t->processors));
-}
-
-/* The caller goes to work; who else has to be awake is woken. The lock is held. */
-static void hand_on(struct nfs3_tcp *t, bool quick)
-{
-	bool read_on = !t->reading && (!quick || !t->watching);
-
-	t->batches++;
-	if (quick)
-		t->quick_running++;
-	if (read_on || is_work_for_another(t))
-		pthread_cond_signal(&t->more);
-}
-
-/* Sleeps; the lock is held. True: calls that should be quick are not, and somebody must read. */
-static bool rest(struct nfs3_tcp *t)
-{
-	struct timespec until;
-	bool late;
-
-	if (t->watching || (!t->quick_running && t->batches == t->batches_seen)) {
-		pthread_cond_wait(&t->more, &t->lock);
-		return false;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += WATCH_NANOSECONDS;
-	until.tv_sec += until.tv_nsec / NANOSECONDS_PER_SECOND;
-	until.tv_nsec %= NANOSECONDS_PER_SECOND;
-	t->watching = true;
-	t->batches_seen = t->batches;
-	late = pthread_cond_timedwait(&t->more, &t->lock, &until) == ETIMEDOUT;
-	t->watching = false;
-	return late && t->quick_running && t->batches == t->batches_seen;
-}
-
-/* The replies go out, or wait. The reading thread is told where it has to do with it. */
-static void finish(
-	struct nfs3_tcp *t, struct nfs3_connection *c, bool answered, struct buffer *replies, unsigned count)
-{
-	bool tell;
-
-	pthread_mutex_lock(&c->lock);
-	c->running -= count;
-	if (!answered)
-		c->dead = true;
-	nfs3_connection_send(c, replies, count);
-	tell = c->dead || c->first || (c->full && c->calls < t->options.calls);
-	/* Behind the lock the connection may be gone. */
-	pthread_mutex_unlock(&c->lock);
-	if (tell)
-		wake(t);
-}
-
-static void job_free(struct nfs3_job *job)
-{
-	buffer_free(&job->record);
-	free(job);
-}
-
-static void make_calls(struct nfs3_tcp *t, struct nfs3_job *job, unsigned count, struct buffer *replies)
-{
-	struct nfs3_connection *c = job->connection;
-	bool answered = true;
-
-	buffer_clear(replies);
-	while (job) {
-		struct nfs3_job *next = job->next;
-
-		if (answered)
-			answered = nfs3_server_call(
-				t->server, c->peer, job->record.data, job->record.size, replies);
-		job_free(job);
-		job = next;
-	}
-	finish(t, c, answered, replies, count);
-}
-
-/* The lock is held, and again behind it. */
-static void read_once(struct nfs3_tcp *t)
-{
-	t->reading = true;
-	pthread_mutex_unlock(&t->lock);
-	turn(t);
-	pthread_mutex_lock(&t->lock);
-	publish(t);
-	t->reading = false;
-	if (t->stopped) {
-		t->closing = true;
-		pthread_cond_broadcast(&t->more);
-	}
-}
-
-static void *work(void *context)
-{
-	struct nfs3_tcp *t = context;
-	_cleanup_buffer_ struct buffer replies = {0};
-	bool must_read = false;
-
-	pthread_mutex_lock(&t->lock);
-	while (!t->closing) {
-		struct nfs3_job *batch;
-		unsigned count;
-		bool quick;
-
-		if (!t->first && (t->reading || (t->quick_running && !must_read))) {
-			must_read = rest(t);
-			continue;
-		}
-		if (!t->first) {
-			read_once(t);
-			continue;
-		}
-		batch = take_batch(t, &count);
-		quick = batch->quick;
-		hand_on(t, quick);
-		pthread_mutex_unlock(&t->lock);
-		make_calls(t, batch, count, &replies);
-		pthread_mutex_lock(&t->lock);
-		t->quick_running -= quick;
-		must_read = true; /* awake already */
-	}
-	pthread_mutex_unlock(&t->lock);
-	return NULL;
-}
-
-static void end_threads(struct nfs3_tcp *t)
-{
-	pthread_mutex_lock(&t->lock);
-	t->closing = true;
-	pthread_cond_broadcast(&t->more);
-	pthread_mutex_unlock(&t->lock);
-	for (; t->thread_count > 0; t->thread_count--)
-		pthread_join(t->threads[t->thread_count - 1], NULL);
-	while (t->first) {
-		struct nfs3_job *job = t->first;
-
-		t->first = job->next;
-		job_free(job);
-	}
-	t->last = &t->first;
-	t->closing = false;
-}
-
-static int start_threads(struct nfs3_tcp *t, struct error *err)
-{
-	for (; t->thread_count + 1 < t->options.threads; t->thread_count++) {
-		int r = pthread_create(&t->threads[t->thread_count], NULL, work, t);
-
-		if (r != 0) {
-			end_threads(t);
-			return error_errno(err, r, "serve NFS: start a thread");
-		}
-	}
-	return 0;
-}
-
 int nfs3_tcp_run(struct nfs3_tcp *t, struct error *err)
 {
-	int r = start_threads(t, err);
+	int r = nfs3_tcp_start_workers(t, err);
 
 	if (r < 0)
 		return r;
-	work(t);
-	end_threads(t);
+	nfs3_tcp_work(t);
+	nfs3_tcp_end_workers(t);
 	sweep(t, true);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Brings an NFS server's calls and replies over TCP: one thread reads all connections, a few others make the
- * calls, which block as the file system does. One port has both programs, NFS and MOUNT.
+ * Brings an NFS server's calls and replies over TCP: a few threads, one of which reads all connections, make
+ * the calls, which block as the file system does. One port has both programs, NFS and MOUNT.
  *
  * A connection is judged before a byte of it is read. Each has at most `calls` calls that were read and whose
  * replies were not yet sent; then nothing more is read of it, so that a client which is slow or asks for too
@@ -17,8 +17,8 @@
 struct nfs3_tcp;
 
 struct nfs3_tcp_options {
-	/* Whether a connection that was just accepted may stay; NULL: all may. From the thread of
-	 * nfs3_tcp_run(). */
+	/* Whether a connection that was just accepted may stay; NULL: all may. From one thread at
+	 * a time. */
 	bool (*allowed)(void *context, int fd);
 	void *context;
 	unsigned threads;     /* that make calls; 0: 8 */
