@@ -136,21 +136,34 @@ static int open_sockets(struct service *s, int *listening, struct error *err)
 	return r;
 }
 
+/* Of root alone: an ordinary user would need a user namespace, in which files of others have no owner any
+ * more. What it gives cannot be read: of an image the file stays as it is open. */
+static int isolate(const struct service *s, struct error *err)
+{
+	bool image = s->q.flags & NFS_SERVER_IMAGE;
+	int copy = fcntl(NFS_SERVER_SOURCE, F_DUPFD_CLOEXEC, NFS_SERVER_LOCK + 1), r = 0;
+
+	if (copy < 0)
+		return error_errno(err, errno, "keep what is served");
+	copy = mcfs_isolate(copy);
+	if (!image && dup2(copy, NFS_SERVER_SOURCE) < 0)
+		r = error_errno(err, errno, "keep what is served");
+	close(copy);
+	return r;
+}
+
 static int confine(struct service *s, struct error *err)
 {
 	unsigned rights = LANDLOCK_READ;
+	int r;
 
 	if (s->q.flags & NFS_SERVER_IMAGE)
 		rights = 0;
 	else if (!(s->q.flags & NFS_SERVER_READ_ONLY))
 		rights |= LANDLOCK_WRITE;
-	/* An ordinary user would need a user namespace, in which files of others have no owner any more. */
-	if (geteuid() == 0) {
-		int source = mcfs_isolate(NFS_SERVER_SOURCE);
-
-		if (source != NFS_SERVER_SOURCE && (dup2(source, NFS_SERVER_SOURCE) < 0 || close(source) < 0))
-			return error_errno(err, errno, "keep what is served");
-	}
+	r = geteuid() == 0 ? isolate(s, err) : 0;
+	if (r < 0)
+		return r;
 	return mcfs_confine(&(struct mcfs_tree){NFS_SERVER_SOURCE, rights}, 1, err);
 }
 
@@ -173,7 +186,8 @@ static int prepare(struct service *s, struct error *err)
 	return r < 0 ? r : nfs3_tcp_new(s->server, listening, &tcp, &s->tcp, err);
 }
 
-/* Data of a call is a mebibyte at most, and to have that mapped anew each time costs as much as to copy it. */
+/* Data of a call is a mebibyte at most, and to have that mapped anew each time costs as much as to copy it.
+ */
 static void keep_memory(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 4 << 20);
