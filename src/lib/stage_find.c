@@ -14,6 +14,11 @@ static int add_name(void *context, const struct record *record, struct error *er
 	return record_has_staged(record) ? text_list_add(context, record->name, err) : 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 /* The only one with staged volumes. */
 static int find_only(struct monocore *mc, char **name, struct error *err)
 {
@@ -26,6 +31,7 @@ static int find_only(struct monocore *mc, char **name, struct error *err)
 	if (!names)
 		return error_set(
 			err, ERROR_NOT_FOUND, "no sandbox has a staged volume (--volume DIR:PATH:stage)");
+	qsort(names, text_list_size(names), sizeof *names, by_name);
 	for (char **n = names; *n; n++)
 		buffer_format(&all, "%s%s", n == names ? "" : ", ", *n);
 	if (names[1] && buffer_u8(&all, 0))

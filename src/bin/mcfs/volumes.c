@@ -134,12 +134,17 @@ static uint64_t cache_of(uint32_t flags)
 	return flags & (VOLUME_SERVER_STAGED | VOLUME_SERVER_OVERLAY) ? FOREVER : NANOSECONDS_PER_SECOND;
 }
 
+/* To the overlay, notices would be such changes. */
+static uint64_t told_cache_of(uint32_t flags)
+{
+	return flags & VOLUME_SERVER_STAGED ? 0 : flags & VOLUME_SERVER_OVERLAY ? FOREVER : TOLD_CACHE;
+}
+
 static int serve(uint32_t flags)
 {
-	uint64_t cache = cache_of(flags);
 	const struct fuse_options o = {.name = "volume",
-		.cache = cache,
-		.told_cache = cache > TOLD_CACHE ? cache : TOLD_CACHE,
+		.cache = cache_of(flags),
+		.told_cache = told_cache_of(flags),
 		.keep_contents = true,
 		.no_open = true,
 		.ahead = true};
