@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "vfs/fuse/device.h"
 #include "vfs/fuse/message.h"
 #include "vfs/fuse/session.h"
 
@@ -101,7 +102,11 @@ static ssize_t send_whole(struct fuse_server *s, struct iovec *vectors, int coun
 
 static ssize_t send_notice(struct fuse_session_data *data, struct iovec *vectors, int count)
 {
-	return send_whole((struct fuse_server *)data, vectors, count);
+	struct fuse_server *s = (struct fuse_server *)data;
+
+	/* A device takes each message as a whole. */
+	return s->fd < 0 ? writev(fuse_session_fd(s->session), vectors, count)
+			 : send_whole(s, vectors, count);
 }
 
 static void tell_name(void *context, uint64_t parent, const char *name)
@@ -227,6 +232,9 @@ int fuse_server_mount(struct vfs *fs, const char *directory, const struct fuse_o
 		return error_set(
 			err, ERROR_DENIED, "mount on %s: FUSE refused (is fusermount3 there?)", directory);
 	s->mounted = true;
+	r = fuse_session_take(s->session, fuse_session_fd(s->session), err);
+	if (r < 0)
+		return r;
 	watch(s, options);
 	*out = TAKE_PTR(s);
 	return 0;
@@ -250,19 +258,7 @@ int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *optio
 
 int fuse_server_run(struct fuse_server *s, struct error *err)
 {
-	struct fuse_loop_config *config;
-	int r;
-
-	if (s->fd >= 0)
-		return serve_socket(s, err);
-	config = fuse_loop_cfg_create();
-	if (!config)
-		return error_no_memory(err, "FUSE");
-	fuse_loop_cfg_set_max_threads(config, s->threads);
-	fuse_loop_cfg_set_idle_threads(config, s->threads);
-	r = fuse_session_loop_mt(s->session, config);
-	fuse_loop_cfg_destroy(config);
-	return r < 0 ? error_errno(err, -r, "serve FUSE") : 0;
+	return s->fd >= 0 ? serve_socket(s, err) : fuse_device_serve(s->session, s->threads, err);
 }
 
 void fuse_server_stop(struct fuse_server *s)

@@ -156,10 +156,18 @@ static int make_arguments(const struct fuse_options *o, struct fuse_args *args, 
 	return 0;
 }
 
+int fuse_session_take(struct fuse_session *session, int fd, struct error *err)
+{
+	static const struct fuse_custom_io io = {.read = read_nothing, .writev = send_answer};
+
+	return fuse_session_custom_io(session, &io, fd) < 0
+		       ? error_set(err, ERROR_SYSTEM, "start a FUSE session")
+		       : 0;
+}
+
 int fuse_session_make(struct fuse_session_data *data, const struct fuse_options *options, int fd,
 	struct fuse_session **out, struct error *err)
 {
-	static const struct fuse_custom_io io = {.read = read_nothing, .writev = send_answer};
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_session *session = NULL;
 	int r = make_arguments(options, &args, err);
@@ -169,11 +177,11 @@ int fuse_session_make(struct fuse_session_data *data, const struct fuse_options 
 	fuse_opt_free_args(&args);
 	if (r == 0 && !session)
 		r = error_set(err, ERROR_SYSTEM, "start a FUSE session");
-	if (r == 0 && fd >= 0 && fuse_session_custom_io(session, &io, fd) < 0) {
-		fuse_session_destroy(session);
-		r = error_set(err, ERROR_SYSTEM, "start a FUSE session");
-	}
+	if (r == 0 && fd >= 0)
+		r = fuse_session_take(session, fd, err);
 	if (r == 0)
 		*out = session;
+	else if (session)
+		fuse_session_destroy(session);
 	return r;
 }

@@ -35,6 +35,9 @@ void fuse_session_prepare(struct fuse_session_data *data, struct vfs *fs, const 
 int fuse_session_make(struct fuse_session_data *data, const struct fuse_options *options, int fd,
 	struct fuse_session **session, struct error *err);
 
+/* Messages of the session come by fuse_session_serve() from now on. fd: its device. */
+int fuse_session_take(struct fuse_session *session, int fd, struct error *err);
+
 /* bytes are the caller's own (fuse_message_check()). */
 void fuse_session_serve(struct fuse_session *session, struct fuse_call *call, const void *bytes, size_t size);
 
