@@ -48,6 +48,7 @@ bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman
 	@tests/bench/images.py
 	@tests/bench/filesystems.py
 	@tests/bench/nfs.py
+	@tests/bench/volumes.py
 
 soak: setup ## use sandboxes and file systems for MINUTES (default 10), look for leaks and what differs
 	@tests/run --soak $(or $(MINUTES),10)

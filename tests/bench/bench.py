@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from common import REPOSITORY, report, run, summary, write
+from common import REPOSITORY, archive, report, run, summary, write
 
 BUILD, STAGE = f'{REPOSITORY}/build/release', f'{REPOSITORY}/build/stage'
 IMAGE = os.path.realpath(f'{REPOSITORY}/build/images/debian')
@@ -159,18 +159,6 @@ class Bench:
         finally:
             self.monocore('rm', '-f', 'bench')
         self.memory()
-
-
-def archive(files):
-    """A newc archive of programs."""
-    out = b''
-    for name, data in list(files.items()) + [('TRAILER!!!', b'')]:
-        mode = 0o100755 if name != 'TRAILER!!!' else 0
-        fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
-        out += b'070701' + b''.join(b'%08X' % field for field in fields) + name.encode() + b'\0'
-        out += bytes(-len(out) % 4) + data
-        out += bytes(-len(out) % 4)
-    return out
 
 
 def below(pid):

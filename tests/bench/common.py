@@ -24,6 +24,18 @@ def summary(values):
             'values': [round(v, 3) for v in values]}
 
 
+def archive(files):
+    """A newc archive of programs."""
+    out = b''
+    for name, data in list(files.items()) + [('TRAILER!!!', b'')]:
+        mode = 0o100755 if name != 'TRAILER!!!' else 0
+        fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+        out += b'070701' + b''.join(b'%08X' % field for field in fields) + name.encode() + b'\0'
+        out += bytes(-len(out) % 4) + data
+        out += bytes(-len(out) % 4)
+    return out
+
+
 def report(results, targets, is_memory):
     """Prints results (name → summary) and targets ((what, value, bound, text, wanted): value <= bound holds it); how
     the targets stand."""
@@ -32,12 +44,17 @@ def report(results, targets, is_memory):
         unit = 'MiB' if is_memory(name) else 'ms'
         print(f'{name:38} {r["median"]:7.1f} {unit:3}'
               f'{r["lower_quartile"]:9.1f}-{r["upper_quartile"]:<8.1f}{r["least"]:9.1f}-{r["most"]:<8.1f} {r["count"]:2}')
+    return standing(targets)
+
+
+def standing(targets):
+    """How the targets stand; as report() has them."""
     print(f'\n{"target":52} {"measured":>12} {"wanted":>9}')
-    standing = []
+    result = []
     for what, value, bound, text, wanted in targets:
-        standing.append({'target': what, 'measured': text, 'wanted': wanted, 'held': value <= bound})
+        result.append({'target': what, 'measured': text, 'wanted': wanted, 'held': value <= bound})
         print(f'{what:52} {text:>12} {wanted:>9}  {"held" if value <= bound else "missed"}')
-    return standing
+    return result
 
 
 def write(name, results, standing, **more):

@@ -4,16 +4,16 @@
  * file system that does no more than it must: load the modules in their order, mount the root with a tmpfs
  * over it, run `sh -c 'echo hello'` there on the serial console, and reset the machine.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "modules.h"
 
 static void must(int result, const char *what)
 {
@@ -21,28 +21,6 @@ static void must(int result, const char *what)
 		perror(what);
 		sync();
 		reboot(RB_AUTOBOOT);
-	}
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-	return alphasort(a, b);
-}
-
-static void load_modules(void)
-{
-	struct dirent **names;
-	int n = scandir("/modules", &names, NULL, by_name);
-
-	for (int i = 0; i < n; i++) {
-		char path[300];
-		int fd;
-
-		snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && names[i]->d_name[0] != '.')
-			syscall(SYS_finit_module, fd, "", 0);
-		close(fd);
 	}
 }
 
