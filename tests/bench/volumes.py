@@ -64,7 +64,7 @@ def tools_layer():
     for program in list(paths):
         paths |= set(libraries(program))
     for pattern in (f'{gcc}/include/**', f'{gcc}/*.o', f'{gcc}/libgcc*', '/usr/include/**',
-                    '/usr/lib/*/crt*.o', '/usr/lib/*/libc.so*', '/usr/lib/*/libc_nonshared.a', '/usr/lib/*/libgcc_s*'):
+                    '/usr/lib/*/libm.so*', '/usr/lib/*/*crt*.o', '/usr/lib/*/libc.so*', '/usr/lib/*/libc_nonshared.a', '/usr/lib/*/libgcc_s*'):
         paths |= {p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p)}
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT) as tar:
