@@ -31,8 +31,8 @@
 #define VOLUME_REQUEST_MIN 40u /* struct fuse_in_header */
 #define VOLUME_REPLY_MIN   16u /* struct fuse_out_header */
 
-/* The host's own kinds of notice (fuse_out_header.unique is 0, .error one of these), which the relay keeps from
- * the kernel. Behind the header: u64 node and, of what the kernel is about to ask for, */
+/* The host's own kinds of notice (fuse_out_header.unique is 0, .error one of these), which the relay keeps
+ * from the kernel. Behind the header: u64 node and, of what the kernel is about to ask for, */
 #define VOLUME_AHEAD 1000 /* struct fuse_attr_out: its attributes */
 #define VOLUME_BARE  1001 /* u64 seconds: for so long it has no extended attributes */
 

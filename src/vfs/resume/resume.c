@@ -262,7 +262,8 @@ static int resume_watch(struct vfs *fs, const struct vfs_watcher *watcher)
 {
 	int r = vfs_watch(inner(fs), watcher);
 
-	/* The client keeps what an earlier process has told it: all directories are looked up, and so watched. */
+	/* The client keeps what an earlier process has told it: all directories are looked up, and so
+	 * watched. */
 	if (r == 0) {
 		of(fs)->tree = resume_tree_new(of(fs)->fs);
 		of(fs)->walked = clock_monotonic();
