@@ -23,7 +23,7 @@ int console_open(struct console *c, int *write_end, struct error *err)
 	return 0;
 }
 
-void console_read(struct console *c)
+bool console_read(struct console *c)
 {
 	char bytes[4096];
 	ssize_t n = sizeof bytes;
@@ -39,6 +39,7 @@ void console_read(struct console *c)
 		memcpy(c->last + c->size, bytes, more);
 		c->size += more;
 	}
+	return n != 0;
 }
 
 /* The line behind the last place that `mark` stands at, or NULL. */

@@ -57,8 +57,7 @@ static void on_console(uv_poll_t *handle, int status, int events)
 {
 	struct supervisor *s = handle->data;
 
-	console_read(&s->console);
-	if (status < 0 || (events & UV_DISCONNECT))
+	if (!console_read(&s->console) || status < 0 || (events & UV_DISCONNECT))
 		uv_poll_stop(handle);
 }
 

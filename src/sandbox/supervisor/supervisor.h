@@ -144,7 +144,7 @@ void supervisor_confine(struct supervisor *s);
 
 /* console.c */
 int console_open(struct console *c, int *write_end, struct error *err);
-void console_read(struct console *c); /* all there is, never blocking */
+bool console_read(struct console *c); /* all there is, never blocking; false: nobody writes any more */
 void console_close(struct console *c);
 const char *console_panic(
 	struct console *c, size_t *n); /* why the guest's kernel gave up, or NULL; not NUL-terminated */
