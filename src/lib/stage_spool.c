@@ -58,7 +58,7 @@ int spool_add(struct spool *s, const void *data, size_t n, struct error *err)
 		size_t part = BLOCK - s->size % BLOCK;
 
 		part = n < part ? n : part;
-		if (part == BLOCK && is_zero(bytes, part))
+		if (is_zero(bytes, part)) /* a hole */
 			s->size += part;
 		else
 			r = write_at(s, bytes, part, err);
