@@ -239,6 +239,36 @@ def _():
         until(comes_in, 'there is room again')
 
 
+@promise('a file that the host removes is stale at once, one that was read just now too, and its space is free soon after')
+def _():
+    path = make('removed')
+    with Server(mono, path) as server, server.mounted() as (client, root):
+        (pid,) = servers(path)
+        handle = client.lookup(root, 'file')[1]
+        equal(client.write(handle, b'written')[0], OK)
+        equal(client.read(handle), (OK, b'writtenhost\n'))
+        unasked = client.lookup(client.lookup(root, 'sub')[1], 'inner')[1]
+        equal(client.read(unasked), (OK, b'inner\n'))
+        os.unlink(f'{path}/sub/inner')
+        os.unlink(f'{path}/file')
+        equal((client.getattr(handle)[0], client.read(handle)[0], client.write(handle, b'more')[0]), (STALE,) * 3)
+
+        def held():
+            links = []
+            for fd in os.listdir(f'/proc/{pid}/fd'):
+                try:
+                    links.append(os.readlink(f'/proc/{pid}/fd/{fd}'))
+                except OSError:
+                    pass
+            return [link for link in links if link.endswith('(deleted)')]
+        until(lambda: not held(), 'nothing keeps it')
+        # Another one in its place is another one.
+        with open(f'{path}/file', 'w') as f:
+            f.write('new')
+        equal(client.getattr(handle)[0], STALE)
+        equal(client.read(client.lookup(root, 'file')[1]), (OK, b'new'))
+
+
 @promise('handles lead to the same objects after a restart, also what was renamed; the write verifier is another')
 def _():
     path = make('restart')

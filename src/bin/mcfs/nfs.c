@@ -116,6 +116,8 @@ static int set_options(struct service *s, struct nfs3_options *o, struct error *
 		.gid = getegid()};
 	if (s->q.flags & NFS_SERVER_IMAGE)
 		o->uid = o->gid = 0; /* whoever has the image may read all of it */
+	else
+		o->tidy = native_tidy;
 	memcpy(o->key, key.data, sizeof o->key);
 	memcpy(&o->fsid, sum, sizeof o->fsid);
 	if (getrandom(&o->start, sizeof o->start, 0) != sizeof o->start)

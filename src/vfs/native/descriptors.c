@@ -16,6 +16,7 @@
 #include "vfs/native/native_parts.h"
 
 #define CONFIRMED_FOR MILLISECONDS(1000)
+#define UNUSED_FOR    MILLISECONDS(3000) /* more than the above, by which use is noticed */
 
 void native_lock(struct native *fs)
 {
@@ -145,6 +146,28 @@ bool native_squeeze(struct native *fs)
 			break;
 	native_unlock(fs);
 	return any;
+}
+
+bool native_tidy(struct vfs *vfs)
+{
+	struct native *fs = native_of(vfs);
+	uint64_t now = clock_monotonic();
+	bool left = false;
+
+	native_lock(fs);
+	for (struct ring *r = fs->used.behind, *next; r != &fs->used; r = next) {
+		struct native_descriptor *d = (struct native_descriptor *)r;
+
+		next = r->behind;
+		if (!d->inode->remembered)
+			continue;
+		if (d->pins || now - d->checked <= UNUSED_FOR)
+			left = true;
+		else
+			detach(fs, d);
+	}
+	native_unlock(fs);
+	return left;
 }
 
 /* ---- pins ---------------------------------------------------------------------------------------------- */

@@ -116,3 +116,8 @@ struct native_options {
 /* Errors: SYSTEM, DENIED, INVALID (neither directory nor file), UNAVAILABLE (no /proc, a kernel without
  * openat2), NO_MEMORY. */
 int native_new(const struct native_options *options, struct vfs **fs, struct error *err);
+
+/* Descriptors that were kept for objects which nobody has looked up any more, and which were not used for
+ * some seconds, are closed: what the host has removed takes no space any more. To be called every few seconds
+ * for as long as it says that there are more, by who serves clients that forget objects between calls. */
+bool native_tidy(struct vfs *fs);

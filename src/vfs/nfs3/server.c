@@ -395,7 +395,10 @@ bool nfs3_server_is_quick(const struct nfs3_server *s, const void *bytes, size_t
 
 bool nfs3_server_tidy(struct nfs3_server *s)
 {
-	bool walks = nfs3_walks_close_idle(s);
+	bool left = nfs3_walks_close_idle(s);
 
-	return nfs3_opens_close_idle(s) || walks;
+	left |= nfs3_opens_close_idle(s);
+	if (s->options.tidy)
+		left |= s->options.tidy(s->fs);
+	return left;
 }

@@ -50,6 +50,8 @@ struct nfs3_options {
 	/* Changes of names and attributes are not synced before they are answered. A client's fsync() of a
 	 * directory then syncs nothing, since NFSv3 has no such call. */
 	bool lazy_names;
+	/* What nfs3_server_tidy() does beside, with what the file system keeps (native_tidy()); or NULL. */
+	bool (*tidy)(struct vfs *fs);
 	size_t duplicates; /* replies that are kept for calls that come again; 0: 1024 */
 };
 
