@@ -314,6 +314,12 @@ int vfs_watch(struct vfs *fs, const struct vfs_watcher *watcher)
 	return fs->operations->watch ? fs->operations->watch(fs, watcher) : -ENOSYS;
 }
 
+void vfs_unwatch(struct vfs *fs)
+{
+	if (fs->operations->unwatch)
+		fs->operations->unwatch(fs);
+}
+
 bool vfs_watched(struct vfs *fs, uint64_t ino)
 {
 	return fs->operations->watched && fs->operations->watched(fs, ino);

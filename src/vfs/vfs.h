@@ -185,6 +185,7 @@ struct vfs_operations {
 	int (*statfs)(struct vfs *fs, struct vfs_statistics *out);
 
 	int (*watch)(struct vfs *fs, const struct vfs_watcher *watcher);
+	void (*unwatch)(struct vfs *fs);
 	bool (*watched)(struct vfs *fs, uint64_t ino);
 
 	/* For handles that outlive the process (NFS): bytes that stand for an object and lead to it again,
@@ -273,6 +274,8 @@ int vfs_statfs(struct vfs *fs, struct vfs_statistics *out);
 
 /* Once, before the first lookup. *watcher is copied. -ENOSYS or another: changes by others are not told. */
 int vfs_watch(struct vfs *fs, const struct vfs_watcher *watcher);
+/* Nothing is told any more when this returns. No call may be under way. */
+void vfs_unwatch(struct vfs *fs);
 /* Whether the watcher hears of names that come and go in this directory, which was looked into. */
 bool vfs_watched(struct vfs *fs, uint64_t ino);
 

@@ -28,7 +28,7 @@ struct fuse_server {
 	char ahead[AHEAD_MAX];   /* goes before the next answer */
 	size_t ahead_size;
 	unsigned threads;
-	bool mounted;
+	bool mounted, watching;
 	int fd; /* of a connection, which is the session's; or -1 */
 };
 
@@ -131,7 +131,8 @@ static void watch(struct fuse_server *s, const struct fuse_options *o)
 	const struct vfs_watcher watcher = {.context = s, .name = tell_name, .object = tell_object};
 
 	s->data.notice = send_notice;
-	if (o->told_cache && vfs_watch(s->data.fs, &watcher) == 0)
+	s->watching = o->told_cache && vfs_watch(s->data.fs, &watcher) == 0;
+	if (s->watching)
 		s->data.told_timeout = (double)o->told_cache / (double)NANOSECONDS_PER_SECOND;
 }
 
@@ -281,6 +282,8 @@ void fuse_server_free(struct fuse_server *s)
 {
 	if (!s)
 		return;
+	if (s->watching)
+		vfs_unwatch(s->data.fs);
 	if (s->mounted)
 		fuse_session_unmount(s->session);
 	if (s->session)

@@ -43,7 +43,7 @@ static void native_destroy(struct vfs *vfs)
 {
 	struct native *fs = native_of(vfs);
 
-	native_watcher_free(fs);
+	native_unwatch(vfs);
 	native_opens_free(fs);
 	native_lock(fs);
 	native_table_free(fs);
@@ -90,6 +90,7 @@ static const struct vfs_operations operations = {
 	.removexattr = native_removexattr,
 	.statfs = native_statfs,
 	.watch = native_watch,
+	.unwatch = native_unwatch,
 	.watched = native_watched,
 	.persist = native_persist,
 	.resolve = native_resolve,

@@ -229,7 +229,7 @@ void native_opens_free(struct native *fs);
 
 int native_watch(struct vfs *fs, const struct vfs_watcher *watcher);
 bool native_watched(struct vfs *fs, uint64_t ino);
-void native_watcher_free(struct native *fs);
+void native_unwatch(struct vfs *fs);
 /* fd is a directory's: from now on it is watched, where that is possible. True: it was not before. */
 bool native_watch_directory(struct native *fs, struct native_inode *inode, int fd);
 /* Whether changes of the object, which has so many names, are told. */

@@ -307,13 +307,16 @@ static void *run(void *context)
 
 /* ---- beginning and end --------------------------------------------------------------------------------- */
 
-static void watcher_close(struct native_watcher *w)
+/* The lock is held. */
+static void forget_all(struct native_watcher *w)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct native_watch *watch = w->buckets[i], *next; watch; watch = next) {
-			next = watch->next;
-			free(watch);
-		}
+		while (w->buckets[i])
+			drop(w, &w->buckets[i]);
+}
+
+static void watcher_close(struct native_watcher *w)
+{
 	if (w->events >= 0)
 		close(w->events);
 	if (w->stop >= 0)
@@ -341,21 +344,27 @@ int native_watch(struct vfs *vfs, const struct vfs_watcher *watcher)
 	if (r == 0)
 		r = -pthread_create(&w->thread, NULL, run, fs);
 	if (r < 0) {
-		native_watch_leave(fs, fs->root);
+		native_lock(fs);
+		forget_all(w);
 		fs->watcher = NULL;
+		native_unlock(fs);
 		watcher_close(w);
 	}
 	return r;
 }
 
-void native_watcher_free(struct native *fs)
+void native_unwatch(struct vfs *vfs)
 {
+	struct native *fs = native_of(vfs);
 	struct native_watcher *w = fs->watcher;
 
 	if (!w)
 		return;
 	eventfd_write(w->stop, 1);
 	pthread_join(w->thread, NULL);
+	native_lock(fs);
+	forget_all(w);
 	fs->watcher = NULL;
+	native_unlock(fs);
 	watcher_close(w);
 }

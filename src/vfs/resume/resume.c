@@ -271,6 +271,11 @@ static int resume_watch(struct vfs *fs, const struct vfs_watcher *watcher)
 	return r;
 }
 
+static void resume_unwatch(struct vfs *fs)
+{
+	vfs_unwatch(inner(fs));
+}
+
 static bool resume_watched(struct vfs *fs, uint64_t ino)
 {
 	return vfs_watched(inner(fs), ino);
@@ -309,6 +314,7 @@ static const struct vfs_operations operations = {
 	.removexattr = resume_removexattr,
 	.statfs = resume_statfs,
 	.watch = resume_watch,
+	.unwatch = resume_unwatch,
 	.watched = resume_watched,
 	.persist = resume_persist,
 	.resolve = resume_resolve,
