@@ -484,7 +484,11 @@ def _():
     d = directory('tree')
     script = ('import os\nfor i in range(2000):\n    p = "/vol/d%d/e%d" % (i % 40, i % 7)\n    os.makedirs(p, exist_ok=True)\n'
               '    open(p + "/f%d" % i, "w").write("contents of %d\\n" % i * (i % 50))\n'
-              'open("/vol/sparse", "w").truncate(1 << 30)\nopen("/vol/n" + "a" * 254, "w")\n')
+              'open("/vol/sparse", "w").truncate(1 << 30)\nopen("/vol/n" + "a" * 254, "w")\n'
+              # Many open files without a name keep what is in them.
+              'files = [open("/vol/u%d" % i, "w+") for i in range(600)]\n'
+              'for i in range(600):\n    os.unlink("/vol/u%d" % i)\n    files[i].write("%d" % i)\n    files[i].flush()\n'
+              'for i in range(600):\n    files[i].seek(0)\n    assert files[i].read() == "%d" % i\n')
     with mc.sandbox('-v', f'{d}:/vol') as name:
         mc('exec', name, 'python3', '-c', script, timeout=120).ok()
         inside = mc.shell(name, r"cd /vol; find . -type f ! -name sparse -print0 | sort -z | xargs -0 sha256sum | sha256sum; "

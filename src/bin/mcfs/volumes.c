@@ -38,7 +38,7 @@
 #define CONNECTION  4
 #define IMAGE       5
 #define FAR_AWAY    64   /* a descriptor number that is none of these */
-#define DESCRIPTORS 4096 /* files that a guest may have open, and those that are known */
+#define DESCRIPTORS 4096 /* that a server may have open */
 
 #define FOREVER (365 * 24 * 3600 * NANOSECONDS_PER_SECOND)
 /* For which a guest keeps what it is told changes of: one that gets lost shows by then. */
@@ -58,10 +58,21 @@ struct keeper {
 
 /* ---- a server ------------------------------------------------------------------------------------------ */
 
+static unsigned descriptor_limit(void)
+{
+	struct rlimit l;
+
+	return getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur > DESCRIPTORS ? DESCRIPTORS
+									    : (unsigned)l.rlim_cur;
+}
+
 static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
 {
 	const struct native_options o = {.directory = DIRECTORY,
 		.owners = flags & VOLUME_SERVER_SQUASH ? NATIVE_SQUASH : NATIVE_OVERRIDE,
+		/* Nothing is opened for longer than a call; half of these may be of files without a name. */
+		.descriptors = descriptor_limit() / 4 * 3,
+		.opens = descriptor_limit() / 8,
 		.read_only = flags & VOLUME_SERVER_READ_ONLY};
 	int r;
 
