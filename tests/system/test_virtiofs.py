@@ -1,49 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What comes into a sandbox by virtiofs: volumes, and a root that the host makes of an image and a directory."""
-import contextlib
 import functools
 import os
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 
 from harness import state, tap
 from harness.program import DEBIAN, Monocore, send, supervisor_of
 from harness.tap import contains, equal, promise, true, until
+from harness.volumes import Folder, read, servers, write
 
 mc = Monocore()
-folder = tempfile.mkdtemp(prefix='mc-virtiofs-')
+directory = Folder('virtiofs')
 VIRTIOFS = ('--volume-driver', 'virtiofs')
 BOOT = 120  # seconds for a command that boots a machine
-
-
-def directory(name):
-    path = f'{folder}/{name}'
-    os.makedirs(path, exist_ok=True)
-    return path
-
-
-def write(path, text):
-    with open(path, 'w') as f:
-        f.write(text)
-
-
-def read(path):
-    with open(path) as f:
-        return f.read()
-
-
-def comm(pid):
-    with contextlib.suppress(OSError):
-        return read(f'/proc/{pid}/comm').strip()
-
-
-def servers(name):
-    """Process ids of a sandbox's servers, oldest first: the order of their paths in the sandbox, and the root's."""
-    return sorted(pid for pid in state.descendants(supervisor_of(mc, name)) if comm(pid) == 'mcfs-volume')
 
 
 def detached(*options, image=DEBIAN):
@@ -55,8 +28,8 @@ def shared():
     """One machine for what does it no harm: /a and /b can be written, /ro cannot."""
     for name in 'a', 'b', 'ro':
         directory(name)
-    write(f'{folder}/ro/file', 'as it was')
-    return detached(*VIRTIOFS, '-v', f'{folder}/a:/a', '-v', f'{folder}/b:/b', '-v', f'{folder}/ro:/ro:ro')
+    write(f'{directory.path}/ro/file', 'as it was')
+    return detached(*VIRTIOFS, '-v', f'{directory.path}/a:/a', '-v', f'{directory.path}/b:/b', '-v', f'{directory.path}/ro:/ro:ro')
 
 
 @promise('a directory is read and written from both sides: contents, names, links, attributes, times, mapped files')
@@ -85,7 +58,7 @@ def _():
         f.write(data)
     mc.shell(shared(), 'cp /a/big /b/copy; dd if=/a/big of=/b/direct bs=1M iflag=direct oflag=direct 2>&1; sync')
     for name in 'copy', 'direct':
-        with open(f'{folder}/b/{name}', 'rb') as f:
+        with open(f'{directory.path}/b/{name}', 'rb') as f:
             true(f.read() == data, name)
 
 
@@ -94,7 +67,7 @@ def _():
     # Root of the guest takes its kernel's word back, which alone would not be enough.
     answer = mc('exec', shared(), 'sh', '-c', 'cat /ro/file; echo x >/ro/file; mount -o remount,rw /ro; mount | grep "on /ro"; '
                 'echo x >/ro/file; echo x >/ro/new; rm -f /ro/file; mkdir /ro/d; chmod 777 /ro/file')
-    equal((read(f'{folder}/ro/file'), os.listdir(f'{folder}/ro')), ('as it was', ['file']))
+    equal((read(f'{directory.path}/ro/file'), os.listdir(f'{directory.path}/ro')), ('as it was', ['file']))
     contains(answer.out, 'as it was')
     contains(answer.out, '(rw')
     equal(answer.err.count('Read-only file system'), 6, answer.err)
@@ -128,7 +101,7 @@ def _():
 def _():
     name = shared()
     mc.shell(name, 'for i in a b; do echo x >/$i/file; done')
-    stopped = servers(name)[0]
+    stopped = servers(mc, name)[0]
     os.kill(stopped, signal.SIGSTOP)
     try:
         time.sleep(1.1)  # what the kernel knows is used up
@@ -140,13 +113,13 @@ def _():
     finally:
         os.kill(stopped, signal.SIGCONT)
     equal((waiting.communicate(timeout=20)[0], flood.communicate(timeout=60)[0]), (b'x\n', b'done\n'))
-    equal(os.path.getsize(f'{folder}/a/flood'), 16 << 20)
+    equal(os.path.getsize(f'{directory.path}/a/flood'), 16 << 20)
 
 
 @promise('a server that ends ends the sandbox, which says so and leaves nothing')
 def _():
     name = shared()
-    supervisor, seen = supervisor_of(mc, name), servers(name)
+    supervisor, seen = supervisor_of(mc, name), servers(mc, name)
     equal(len(seen), 3)
     waiting = mc.start('exec', name, 'sh', '-c', 'while :; do echo x >/a/x; done')
     send(seen[0])
@@ -168,7 +141,7 @@ def _():
     name = detached(*VIRTIOFS, '-v', f'{d}:/again')
     supervisor = supervisor_of(mc, name)
     everybody = state.descendants(supervisor)
-    true(servers(name)[0] in everybody and state.engines(supervisor)[0] in everybody, 'they are below it')
+    true(servers(mc, name)[0] in everybody and state.engines(supervisor)[0] in everybody, 'they are below it')
     send(supervisor)
     until(lambda: not [pid for pid in everybody if state.alive(pid)], 'all end with it', 10)
     os.rename(d, d + '-moved')
@@ -226,15 +199,15 @@ def _():
         equal(mc.shell(name, 'stat -f -c %T /; stat -c %Y:%a:%u / /usr | uniq | wc -l; echo y >/with/x; cat /with/x'), 'fuseblk\n1\ny')
         mc('exec', name, 'sh', '-c', WORK, timeout=120).ok()
         look(name)
-        write(f'{folder}/in', 'copied in')
-        mc('cp', f'{folder}/in', f'{name}:/root/in').ok()
+        write(f'{directory.path}/in', 'copied in')
+        mc('cp', f'{directory.path}/in', f'{name}:/root/in').ok()
         mc('commit', name, 'overlay:test').ok(1).says('--rootfs overlay', f'monocore stop {name}')
         mc('stop', '-t', '1', name, timeout=60).ok()
         mc('commit', name, 'overlay:test', timeout=BOOT).ok()
         mc('restart', name, timeout=BOOT).ok()
         look(name)
-        mc('cp', f'{name}:/root/in', f'{folder}/out').ok()
-        equal(read(f'{folder}/out'), 'copied in')
+        mc('cp', f'{name}:/root/in', f'{directory.path}/out').ok()
+        equal(read(f'{directory.path}/out'), 'copied in')
         row = mc('inspect', name).ok().json()[0]
         home = f'{mc.home}/sandboxes/{row["id"]}'
         equal((row['rootfs'], os.path.exists(f'{home}/disk'), os.path.isdir(f'{home}/overlay/upper/many')), ('overlay', False, True))
@@ -244,7 +217,7 @@ def _():
                 s = os.lstat(f'{at}/{file}')
                 equal((s.st_uid, s.st_mode & 0o7000), (os.getuid(), 0), file)
                 true(stat.S_ISREG(s.st_mode) or stat.S_ISLNK(s.st_mode), f'{at}/{file}')
-        root = servers(name)[-1]
+        root = servers(mc, name)[-1]
         send(root)
         until(lambda: mc.row(name)['state'] == 'stopped', 'it ends with the server of its root', 10)
         contains(mc('inspect', name).json()[0]['status']['reason'], 'root file system')
@@ -285,7 +258,7 @@ def _():
 
 def finish():
     lines = mc.clean()
-    subprocess.run(['rm', '-rf', folder], check=False)
+    subprocess.run(['rm', '-rf', directory.path], check=False)
     return lines
 
 

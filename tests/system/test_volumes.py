@@ -7,41 +7,15 @@ import os
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 
 from harness import state, tap
 from harness.program import DEBIAN, Monocore, send, supervisor_of
 from harness.tap import contains, equal, promise, true, until
+from harness.volumes import Folder, comm, read, servers, write
 
 mc = Monocore()
-folder = tempfile.mkdtemp(prefix='mc-volumes-')
-
-
-def directory(name):
-    path = f'{folder}/{name}'
-    os.makedirs(path, exist_ok=True)
-    return path
-
-
-def write(path, text):
-    with open(path, 'w') as f:
-        f.write(text)
-
-
-def read(path):
-    with open(path) as f:
-        return f.read()
-
-
-def comm(pid):
-    with contextlib.suppress(OSError):
-        return read(f'/proc/{pid}/comm').strip()
-
-
-def servers(name):
-    """Process ids of the servers of a sandbox's volumes, oldest first: the order of their paths in the sandbox."""
-    return sorted(pid for pid in state.descendants(supervisor_of(mc, name)) if comm(pid) == 'mcfs-volume')
+directory = Folder('volumes')
 
 
 def keeper(name):
@@ -70,10 +44,10 @@ def _():
 def _():
     d = directory('here/sub')
     write(f'{d}/x', 'x')
-    equal(run('./sub:/vol', line='cat /vol/x', cwd=f'{folder}/here').ok().out, 'x')
+    equal(run('./sub:/vol', line='cat /vol/x', cwd=f'{directory.path}/here').ok().out, 'x')
     equal(run('../../here:/vol', line='cat /vol/sub/x', cwd=d).ok().out, 'x')
     equal(run('.:/vol/', line='cat /vol/x', cwd=d).ok().out, 'x')
-    equal(run('~/sub:/vol', line='cat /vol/x', env={'HOME': f'{folder}/here', 'MONOCORE_HOME': mc.home}).ok().out, 'x')
+    equal(run('~/sub:/vol', line='cat /vol/x', env={'HOME': f'{directory.path}/here', 'MONOCORE_HOME': mc.home}).ok().out, 'x')
 
 
 @promise('a read-only volume cannot be changed, and has the contents')
@@ -236,7 +210,7 @@ def _():
             (f'{mc.home}/store:/vol', 125, 'cannot be a volume'), (f'{d}/link:/vol', 125, 'cannot be a volume'),
             ('/:/vol', 125, 'cannot be a volume'), (f'{d}:vol', 125, 'no absolute path'), (f'{d}:/', 125, 'root'),
             (f'{d}:/a/../b', 125, '..'), (f'{d}:/proc/x', 125, 'kernel'), (f'{d}:/etc', 125, 'users'), (f'{d}:/vol:wild', 125, 'wild'),
-            (f'{d}:/vol:stage', 125, 'not yet available'), (f'{d}', 125, 'SOURCE:PATH'), ('-x:/vol', 125, '-x'),
+            (f'{d}:/vol:stage,ro', 125, 'stage'), (f'{d}', 125, 'SOURCE:PATH'), ('-x:/vol', 125, '-x'),
             ('a/b:/vol', 125, './a/b'), ('x' * 64 + ':/vol', 125, 'name')):
         run(volume, line='true').ok(status).says(says)
     run(f'{d}:/vol', f'{d}:/vol/', line='true').ok(125).says('two volumes', '/vol')
@@ -273,14 +247,14 @@ def _():
         equal((stat.S_IMODE(os.stat(f'{d}/app').st_mode) & 0o7000, os.stat(f'{d}/app').st_uid), (0, os.getuid()))
         equal((os.listdir(f'{d}/made'), os.listxattr(f'{d}/made/file')), (['file'], []))
         equal(mc.shell(name, 'cat /etc/hostname'), 'only read')
-        for pid in servers(name):
+        for pid in servers(mc, name):
             send(pid)
         write(f'{d}/app', 'again\n')
         until(lambda: mc.shell(name, 'cat /etc/app.json /outer/made/file') == 'again\nagain', 'it is seen', 5)
         write(f'{d}/new', 'another\n')
         os.rename(f'{d}/new', f'{d}/app')
         time.sleep(1.1)
-        for pid in servers(name):
+        for pid in servers(mc, name):
             send(pid)
         equal(mc.shell(name, 'cat /etc/app.json'), 'again')
         mc('commit', name, 'volumes:file', timeout=90).ok()
@@ -317,7 +291,7 @@ def _():
     with mc.sandbox('-v', f'{d}:/vol') as name:
         for _ in range(3):  # after what was read at first it asks for the time of that once
             before = mc.shell(name, look)
-        server, = servers(name)
+        server, = servers(mc, name)
         os.kill(server, signal.SIGSTOP)
         time.sleep(2.1)
         try:
@@ -327,7 +301,7 @@ def _():
         for kill in (False, True):
             if kill:
                 send(server)
-                until(lambda: servers(name) not in ([], [server]), 'another server')
+                until(lambda: servers(mc, name) not in ([], [server]), 'another server')
                 time.sleep(0.5)
             os.rename(f'{d}/f1', f'{d}/sub/moved{kill}')
             write(f'{d}/f2', f'other{kill}')
@@ -345,7 +319,7 @@ def _():
     words = [w for i, p in enumerate(paths) for w in ('-v', f'{p}:/v{i}')]
     with mc.sandbox(*words) as name:
         mc.shell(name, 'for i in 0 1 2; do echo x >/v$i/file; done; mv /etc/passwd /v1/passwd; ln -s /v1/passwd /etc/passwd')
-        stopped = servers(name)[1]
+        stopped = servers(mc, name)[1]
         os.kill(stopped, signal.SIGSTOP)
         try:
             time.sleep(1.1)  # what the kernel knows is used up
@@ -397,7 +371,7 @@ def _():
         load = mc.start('exec', name, 'sh', '-c', LOAD)
         kills = 0
         while load.poll() is None and kills < 200:
-            for pid in servers(name):
+            for pid in servers(mc, name):
                 send(pid)
                 kills += 1
             time.sleep(0.25)
@@ -409,7 +383,7 @@ def _():
         inside = mc.start('exec', name, 'sh', '-c', 'cd /vol/t/d3; echo in; read go; cat f3; echo more >f3; cat f3',
                           stdin=subprocess.PIPE)
         equal(inside.stdout.readline(), b'in\n')
-        for pid in servers(name):
+        for pid in servers(mc, name):
             send(pid)
         equal(inside.communicate(b'go\n', timeout=30)[0], b'line 3\nmore\n')
 
@@ -419,7 +393,7 @@ def _():
     d = directory('gone')
     with mc.sandbox('-v', f'{d}:/vol') as name:
         mc.shell(name, 'echo x >/vol/x')
-        seen = servers(name)
+        seen = servers(mc, name)
         send(keeper(name))
         until(lambda: not [pid for pid in seen if state.alive(pid)], 'the servers end with it')
         answer = mc('exec', name, 'sh', '-c', 'cat /vol/x; ls /vol; echo alive', timeout=30)
@@ -554,7 +528,7 @@ def finish():
         mc('volume', 'rm', *names)
     until(lambda: not [p for p in state.processes() if comm(p) in ('mcfs-volume', 'mcfs-volumes') and owned(p) and state.alive(p)],
           'servers of volumes end', 5)
-    subprocess.run(['rm', '-rf', folder], check=False)
+    subprocess.run(['rm', '-rf', directory.path], check=False)
     return lines
 
 

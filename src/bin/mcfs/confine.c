@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,17 @@
 #include "os/landlock.h"
 #include "os/namespaces.h"
 #include "os/seccomp.h"
+
+void mcfs_limit(unsigned descriptors)
+{
+	struct rlimit l = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &l);
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= descriptors)
+		return;
+	l.rlim_cur = l.rlim_max < descriptors ? l.rlim_max : descriptors;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
 
 static int write_file(const char *path, const char *text)
 {

@@ -5,6 +5,9 @@
 
 #include "base/error.h"
 
+/* No core, and up to so many descriptors where the hard limit allows them. */
+void mcfs_limit(unsigned descriptors);
+
 struct mcfs_tree {
 	int directory;   /* a descriptor; a file's, too */
 	unsigned rights; /* landlock's; 0: none */

@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -198,17 +197,6 @@ static void keep_memory(void)
 
 /* ---- life -------------------------------------------------------------------------------------------- */
 
-static void set_limits(void)
-{
-	struct rlimit l = {0, 0};
-
-	setrlimit(RLIMIT_CORE, &l);
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= DESCRIPTORS)
-		return;
-	l.rlim_cur = l.rlim_max < DESCRIPTORS ? l.rlim_max : DESCRIPTORS;
-	setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static void end(int signal)
 {
 	(void)signal;
@@ -253,7 +241,7 @@ int mcfs_nfs(void)
 
 	prctl(PR_SET_NAME, "mcfs-nfs");
 	umask(0);
-	set_limits();
+	mcfs_limit(DESCRIPTORS);
 	keep_memory();
 	if (recv(NFS_SERVER_CONTROL, &s.q, sizeof s.q, 0) != sizeof s.q || chdir("/") < 0)
 		return 2;

@@ -105,17 +105,6 @@ static int greet(int r, const struct error *err)
 	return send(CONNECTION, &g, sizeof g, MSG_NOSIGNAL) == sizeof g ? r : -1;
 }
 
-static void set_limits(void)
-{
-	struct rlimit l = {0, 0};
-
-	setrlimit(RLIMIT_CORE, &l);
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= DESCRIPTORS)
-		return;
-	l.rlim_cur = l.rlim_max < DESCRIPTORS ? l.rlim_max : DESCRIPTORS;
-	setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static int serve_fuse(struct vfs *fs, const struct fuse_options *o)
 {
 	struct fuse_server *server;
@@ -164,7 +153,7 @@ static int serve(uint32_t flags)
 
 	prctl(PR_SET_NAME, "mcfs-volume");
 	umask(0);
-	set_limits();
+	mcfs_limit(DESCRIPTORS);
 	if (greet(prepare(flags, &fs, &err), &err) < 0)
 		return 1;
 	return flags & VOLUME_SERVER_VIRTIOFS ? serve_virtiofs(fs, &o) : serve_fuse(fs, &o);
