@@ -16,7 +16,7 @@
 #define PENDING     64u
 
 #define UNIQUE_STEP  2u                /* between the numbers of requests: Linux, fs/fuse/dev.c */
-#define NAMES_MAX    8192u             /* of a directory */
+#define ROOM_MAX     131072u           /* places for names, in all directories of a volume: 1 MiB */
 #define AHEAD_TIME   MILLISECONDS(250) /* what is told ahead is asked for at once */
 #define ABSENT_VALID 1u                /* seconds for which the kernel keeps that a name is not there */
 
@@ -43,6 +43,7 @@ struct pending {
 };
 
 struct known {
+	uint32_t room; /* of all directories together */
 	struct directory directories[DIRECTORIES];
 	struct object objects[OBJECTS];
 	struct ahead aheads[AHEADS];
@@ -54,8 +55,9 @@ struct known *known_new(void)
 	return calloc(1, sizeof(struct known));
 }
 
-static void directory_drop(struct directory *d)
+static void drop_names(struct known *k, struct directory *d)
 {
+	k->room -= d->room;
 	free(d->names);
 	*d = (struct directory){0};
 }
@@ -63,7 +65,7 @@ static void directory_drop(struct directory *d)
 void known_free(struct known *k)
 {
 	for (size_t i = 0; k && i < DIRECTORIES; i++)
-		directory_drop(&k->directories[i]);
+		drop_names(k, &k->directories[i]);
 	free(k);
 }
 
@@ -102,7 +104,7 @@ static void drop_directory(struct known *k, uint64_t node)
 	struct directory *d = directory_at(k, node);
 
 	if (d->node == node)
-		directory_drop(d);
+		drop_names(k, d);
 }
 
 static void drop_object(struct known *k, uint64_t node)
@@ -148,19 +150,22 @@ static uint64_t *name_at(const struct directory *d, uint64_t hash)
 	return &d->names[i];
 }
 
-static bool make_room(struct directory *d)
+static bool make_room(struct known *k, struct directory *d)
 {
 	struct directory larger = {.room = d->room ? 2 * d->room : 64};
 
 	if (2 * d->count < d->room)
 		return true;
-	larger.names = larger.room > 2 * NAMES_MAX ? NULL : calloc(larger.room, sizeof *larger.names);
+	if (k->room - d->room + larger.room > ROOM_MAX)
+		return false;
+	larger.names = calloc(larger.room, sizeof *larger.names);
 	if (!larger.names)
 		return false;
 	for (uint32_t i = 0; i < d->room; i++)
 		if (d->names[i])
 			*name_at(&larger, d->names[i]) = d->names[i];
 	free(d->names);
+	k->room += larger.room - d->room;
 	d->names = larger.names;
 	d->room = larger.room;
 	return true;
@@ -173,8 +178,8 @@ static void add_name(struct known *k, uint64_t node, const char *name, size_t n)
 
 	if (!node || d->node != node)
 		return;
-	if (!make_room(d)) {
-		directory_drop(d);
+	if (!make_room(k, d)) {
+		drop_names(k, d);
 		return;
 	}
 	place = name_at(d, hash);
@@ -393,7 +398,7 @@ static void learn(struct known *k, const struct pending *p, const struct fuse_en
 	*object_at(k, e->nodeid) = (struct object){e->nodeid, expiry(now, e->attr_valid)};
 	if (!p->directory)
 		return;
-	directory_drop(d);
+	drop_names(k, d);
 	d->node = e->nodeid;
 	d->expires = expiry(now, e->entry_valid);
 }

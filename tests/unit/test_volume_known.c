@@ -152,11 +152,19 @@ TEST(a_directory_with_too_many_names_is_asked_for)
 		CHECK(!look(k, NOW, MADE, name).here);
 	}
 	CHECK(look(k, NOW, MADE, "x").here);
-	for (int i = 5000; i < 20000; i++) {
+	for (int i = 5000; i < 100000; i++) {
 		snprintf(name, sizeof name, "%d", i);
 		ask(k, NOW, FUSE_CREATE, MADE, NULL, sizeof(struct fuse_create_in), name, NULL);
 	}
 	CHECK(!look(k, NOW, MADE, "x").here);
+	/* What it had is there for others. */
+	ask(k, NOW, FUSE_MKDIR, PARENT, NULL, sizeof(struct fuse_mkdir_in), "e", NULL);
+	made(k, MADE + 1);
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		ask(k, NOW, FUSE_CREATE, MADE + 1, NULL, sizeof(struct fuse_create_in), name, NULL);
+	}
+	CHECK(look(k, NOW, MADE + 1, "x").here);
 	known_free(k);
 }
 
