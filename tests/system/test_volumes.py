@@ -282,6 +282,23 @@ def _():
         true(time.monotonic() - changed < 2.5, f'{time.monotonic() - changed:.2f} s')
 
 
+@promise('a file that both sides append to gets all of it')
+def _():
+    d = directory('log')
+    write(f'{d}/log', '')
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        inside = mc.start('exec', name, 'sh', '-c', 'echo go; for i in $(seq 200); do echo "inside $i" >>/vol/log; done')
+        equal(inside.stdout.readline(), b'go\n')
+        with open(f'{d}/log', 'a') as f:
+            for i in range(200):
+                f.write(f'here {i}\n')
+                f.flush()
+                time.sleep(0.005)
+        equal(inside.wait(60), 0)
+    lines = read(f'{d}/log').splitlines()
+    equal((sum(line.startswith('inside') for line in lines), sum(line.startswith('here') for line in lines)), (200, 200))
+
+
 @promise('what is known of a volume is kept until somebody changes it: the host is asked once, by servers that follow, too')
 def _():
     d = directory('kept')

@@ -410,12 +410,33 @@ static void on_read(
 		fuse_reply_buf(request, bytes, (size_t)n);
 }
 
+/* The kernel says at which offset it takes the end to be: others may have written there. */
+static int64_t append(struct vfs *fs, uint64_t ino, const char *bytes, size_t size, uint64_t offset)
+{
+	vfs_handle handle;
+	int64_t n = vfs_open(fs, ino, VFS_WRITE | VFS_APPEND, &handle);
+
+	if (n < 0)
+		return n;
+	n = vfs_write(fs, ino, handle, bytes, size, offset);
+	vfs_release(fs, ino, handle);
+	return n;
+}
+
+static int64_t write_some(fuse_req_t request, uint64_t ino, const char *bytes, size_t size, uint64_t offset,
+	const struct fuse_file_info *info)
+{
+	struct vfs *fs = fs_of(request);
+
+	if (data_of(request)->no_open && info->flags & O_APPEND)
+		return append(fs, ino, bytes, size, offset);
+	return vfs_write(fs, ino, handle_of(request, info), bytes, size, offset);
+}
+
 static void on_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
 	struct fuse_file_info *info)
 {
-	int64_t n = offset < 0 ? -EINVAL
-			       : vfs_write(fs_of(request), ino, handle_of(request, info), bytes, size,
-					 (uint64_t)offset);
+	int64_t n = offset < 0 ? -EINVAL : write_some(request, ino, bytes, size, (uint64_t)offset, info);
 
 	if (n > 0)
 		drop_privileges(request, ino);
