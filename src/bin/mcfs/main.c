@@ -89,7 +89,7 @@ static int make_work(struct vfs *upper, uint64_t *work, struct error *err)
 static int open_union(struct source *s, bool read_only, struct error *err)
 {
 	struct overlay_layer layers[OVERLAY_LOWERS_MAX + 1];
-	struct overlay_options o = {.form = OVERLAY_OCI};
+	struct overlay_options o = {.form = OVERLAY_OCI, .uid = geteuid(), .gid = getegid()};
 	unsigned parts = 1;
 	int r = 0;
 

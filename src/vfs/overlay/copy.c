@@ -114,8 +114,8 @@ int overlay_copy_data(struct overlay *fs, struct overlay_object from, uint64_t t
 	c.to = upper;
 	r = copy_ranges(&c, size);
 	if (r == 0 && c.written < size)
-		r = vfs_setattr(upper, &overlay_root_caller, to, c.to_handle,
-			&(struct vfs_attributes){.size = size}, VFS_SET_SIZE, &out);
+		r = vfs_setattr(upper, &fs->own, to, c.to_handle, &(struct vfs_attributes){.size = size},
+			VFS_SET_SIZE, &out);
 	return r;
 }
 
@@ -190,9 +190,8 @@ int overlay_copy_attributes(struct overlay *fs, const struct vfs_attributes *fro
 
 	/* First, since it clears bits of the mode. */
 	if (r == 0 && (a.uid != from->uid || a.gid != from->gid))
-		r = vfs_setattr(
-			upper, &overlay_root_caller, to, VFS_NO_HANDLE, from, VFS_SET_UID | VFS_SET_GID, &a);
+		r = vfs_setattr(upper, &fs->own, to, VFS_NO_HANDLE, from, VFS_SET_UID | VFS_SET_GID, &a);
 	if (!S_ISLNK(from->mode))
 		what |= VFS_SET_MODE;
-	return r < 0 ? r : vfs_setattr(upper, &overlay_root_caller, to, VFS_NO_HANDLE, from, what, &a);
+	return r < 0 ? r : vfs_setattr(upper, &fs->own, to, VFS_NO_HANDLE, from, what, &a);
 }

@@ -157,7 +157,7 @@ int overlay_write_covered(struct overlay *fs, const uint8_t *key, size_t size, u
 	count_name(hex, name);
 	overlay_temp_name(fs, temp);
 	snprintf(text, sizeof text, "%u", covered);
-	r = vfs_symlink(upper, &overlay_root_caller, fs->work, temp, text, &a);
+	r = vfs_symlink(upper, &fs->own, fs->work, temp, text, &a);
 	if (r < 0)
 		return r;
 	vfs_forget(upper, a.ino, 1);

@@ -114,7 +114,7 @@ bool overlay_marks_by_device(const struct overlay *fs, const char *name)
 static int make_empty(struct overlay *fs, uint64_t directory, const char *name, uint32_t type)
 {
 	struct vfs_attributes a;
-	int r = vfs_mknod(overlay_upper(fs), &overlay_root_caller, directory, name, type | 0600, 0, 0, &a);
+	int r = vfs_mknod(overlay_upper(fs), &fs->own, directory, name, type | 0600, 0, 0, &a);
 
 	if (r == 0)
 		vfs_forget(overlay_upper(fs), a.ino, 1);

@@ -9,8 +9,6 @@
 #define DEFAULT_NODES      2000000u
 #define DEFAULT_REMEMBERED 65536u
 
-const struct vfs_caller overlay_root_caller = {.uid = 0};
-
 static void destroy(struct vfs *vfs)
 {
 	struct overlay *fs = overlay_of(vfs);
@@ -97,6 +95,7 @@ static struct overlay *allocate(const struct overlay_options *options)
 		fs->layers[i + 1] = options->lowers[i];
 	fs->vfs = (struct vfs){.operations = &operations, .read_only = !options->upper.fs};
 	fs->form = options->form;
+	fs->own = (struct vfs_caller){.uid = options->uid, .gid = options->gid};
 	fs->unsynced = options->unsynced;
 	fs->node_max = options->nodes ? options->nodes : DEFAULT_NODES;
 	fs->remembered_max = options->remembered ? options->remembered : DEFAULT_REMEMBERED;

@@ -77,6 +77,7 @@ struct overlay_options {
 	struct overlay_layer upper;         /* fs NULL: none, and the union is read-only */
 	uint64_t work; /* of upper.fs: an empty directory, or one that an overlay of this upper had */
 	enum overlay_form form; /* that marks are written in */
+	uint32_t uid, gid;      /* to whom marks and what is in the work directory belong */
 	bool unsynced;          /* copies are not synced: a power cut may leave them empty */
 	size_t nodes;           /* objects known at most, -ENFILE beyond; 0: 2,000,000 of about 300 bytes */
 	size_t remembered;      /* objects that vfs_persist() was asked for; 0: 65,536 */

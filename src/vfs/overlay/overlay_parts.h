@@ -80,6 +80,7 @@ struct overlay {
 	uint32_t layer_count;
 	uint64_t work, index; /* directories of the upper file system */
 	enum overlay_form form;
+	struct vfs_caller own; /* to whom belongs what the union makes for itself */
 	bool unsynced;
 	size_t node_max;
 	unsigned shift; /* bits of a number that are the layer's */
@@ -131,8 +132,6 @@ static inline struct overlay *overlay_tree_write(struct overlay *fs)
 	pthread_rwlock_wrlock(&fs->tree);
 	return fs;
 }
-
-extern const struct vfs_caller overlay_root_caller;
 
 /* ---- mark.c: whiteouts and opaque directories -------------------------------------------------------- */
 

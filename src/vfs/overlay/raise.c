@@ -117,7 +117,7 @@ static void restore_times(struct overlay *fs, uint64_t directory, const struct v
 {
 	struct vfs_attributes out;
 
-	vfs_setattr(overlay_upper(fs), &overlay_root_caller, directory, VFS_NO_HANDLE, times,
+	vfs_setattr(overlay_upper(fs), &fs->own, directory, VFS_NO_HANDLE, times,
 		VFS_SET_ATIME | VFS_SET_MTIME, &out);
 }
 

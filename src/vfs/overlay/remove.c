@@ -35,7 +35,7 @@ static int replace_by_device(struct overlay *fs, uint64_t directory, const char 
 	int r;
 
 	overlay_temp_name(fs, temp);
-	r = vfs_mknod(upper, &overlay_root_caller, fs->work, temp, S_IFCHR | 0600, 0, 0, &a);
+	r = vfs_mknod(upper, &fs->own, fs->work, temp, S_IFCHR | 0600, 0, 0, &a);
 	if (r < 0)
 		return r;
 	vfs_forget(upper, a.ino, 1);

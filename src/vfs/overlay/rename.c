@@ -151,8 +151,7 @@ static int change_places(struct side *a, struct side *b, bool leave)
 	int r = 0;
 
 	if (!b->f.device) {
-		r = vfs_mknod(upper, &overlay_root_caller, upper_directory(b), b->name, S_IFCHR | 0600, 0, 0,
-			&made);
+		r = vfs_mknod(upper, &fs->own, upper_directory(b), b->name, S_IFCHR | 0600, 0, 0, &made);
 		if (r == 0)
 			vfs_forget(upper, made.ino, 1);
 	}

@@ -89,7 +89,7 @@ int overlay_work_open(struct overlay *fs, uint64_t work)
 	fs->work = work;
 	atomic_store(&fs->copies, r == 0);
 	if (r == -ENOENT)
-		r = vfs_mkdir(upper, &overlay_root_caller, work, INDEX, 0700, &a);
+		r = vfs_mkdir(upper, &fs->own, work, INDEX, 0700, &a);
 	if (r < 0)
 		return r;
 	fs->index = a.ino;
