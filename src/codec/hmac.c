@@ -3,40 +3,44 @@
 
 #include <string.h>
 
+/* A hash that goes on behind the key's block with the pad. */
+static int begin(struct sha256 *s, const uint8_t block[HMAC_BLOCK], uint8_t pad, struct error *err)
+{
+	uint8_t padded[HMAC_BLOCK];
+	int r = sha256_init(s, err);
+
+	for (size_t i = 0; i < HMAC_BLOCK; i++)
+		padded[i] = block[i] ^ pad;
+	if (r == 0)
+		sha256_update(s, padded, HMAC_BLOCK);
+	return r;
+}
+
 int hmac_key_set(struct hmac_key *key, const void *bytes, size_t n, struct error *err)
 {
 	uint8_t block[HMAC_BLOCK] = {0};
+	int r;
 
 	if (n > HMAC_BLOCK)
 		return error_set(err, ERROR_INVALID, "a key of %zu bytes, at most %d", n, HMAC_BLOCK);
 	memcpy(block, bytes, n);
-	for (size_t i = 0; i < HMAC_BLOCK; i++) {
-		key->inner[i] = block[i] ^ 0x36;
-		key->outer[i] = block[i] ^ 0x5c;
-	}
-	return 0;
-}
-
-static int hash_behind(const uint8_t block[HMAC_BLOCK], const void *data, size_t n, uint8_t out[SHA256_SIZE],
-	struct error *err)
-{
-	struct sha256 s;
-	int r = sha256_init(&s, err);
-
-	if (r < 0)
-		return r;
-	sha256_update(&s, block, HMAC_BLOCK);
-	sha256_update(&s, data, n);
-	return sha256_final(&s, out, err);
+	r = begin(&key->inner, block, 0x36, err);
+	return r < 0 ? r : begin(&key->outer, block, 0x5c, err);
 }
 
 int hmac_of(
 	const struct hmac_key *key, const void *data, size_t n, uint8_t out[SHA256_SIZE], struct error *err)
 {
-	uint8_t inner[SHA256_SIZE];
-	int r = hash_behind(key->inner, data, n, inner, err);
+	struct sha256 inner = key->inner, outer = key->outer;
+	uint8_t sum[SHA256_SIZE];
+	int r;
 
-	return r < 0 ? r : hash_behind(key->outer, inner, sizeof inner, out, err);
+	sha256_update(&inner, data, n);
+	r = sha256_final(&inner, sum, err);
+	if (r < 0)
+		return r;
+	sha256_update(&outer, sum, sizeof sum);
+	return sha256_final(&outer, out, err);
 }
 
 bool hmac_equal(const void *a, const void *b, size_t n)

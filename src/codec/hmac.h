@@ -7,13 +7,13 @@
 #define HMAC_BLOCK 64
 
 struct hmac_key {
-	uint8_t inner[HMAC_BLOCK], outer[HMAC_BLOCK]; /* the key with ipad and opad */
+	struct sha256 inner, outer; /* behind the key with ipad, and with opad */
 };
 
-/* A key of at most HMAC_BLOCK bytes; longer ones are INVALID. */
+/* A key of at most HMAC_BLOCK bytes; longer ones are INVALID. Other errors: SYSTEM. */
 int hmac_key_set(struct hmac_key *key, const void *bytes, size_t n, struct error *err);
 
-/* Errors: NO_MEMORY, SYSTEM. */
+/* Errors: SYSTEM. */
 int hmac_of(
 	const struct hmac_key *key, const void *data, size_t n, uint8_t out[SHA256_SIZE], struct error *err);
 

@@ -5,29 +5,34 @@
  * millisecond of every start. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PREFIX "sha256:"
 
+_Static_assert(sizeof(SHA256_CTX) <= sizeof((struct sha256){0}.state), "the library's state fits");
+_Static_assert(_Alignof(SHA256_CTX) <= _Alignof(uint64_t), "and is aligned");
+
+static SHA256_CTX *state_of(struct sha256 *s)
+{
+	return (SHA256_CTX *)(void *)s->state;
+}
+
 int sha256_init(struct sha256 *s, struct error *err)
 {
-	*s = (struct sha256){.context = malloc(sizeof(SHA256_CTX))};
-	if (!s->context)
-		return error_no_memory(err, "compute a SHA-256");
-	s->failed = SHA256_Init(s->context) != 1;
-	return 0;
+	*s = (struct sha256){0};
+	s->begun = SHA256_Init(state_of(s)) == 1;
+	return s->begun ? 0 : error_set(err, ERROR_SYSTEM, "begin a SHA-256: the library refused");
 }
 
 void sha256_update(struct sha256 *s, const void *data, size_t n)
 {
-	if (!s->context || SHA256_Update(s->context, data, n) != 1)
+	if (!s->begun || SHA256_Update(state_of(s), data, n) != 1)
 		s->failed = true;
 }
 
 int sha256_final(struct sha256 *s, uint8_t out[SHA256_SIZE], struct error *err)
 {
-	bool ok = s->context && !s->failed && SHA256_Final(out, s->context) == 1;
+	bool ok = s->begun && !s->failed && SHA256_Final(out, state_of(s)) == 1;
 
 	sha256_free(s);
 	return ok ? 0 : error_set(err, ERROR_SYSTEM, "compute a SHA-256: the library refused");
@@ -35,7 +40,6 @@ int sha256_final(struct sha256 *s, uint8_t out[SHA256_SIZE], struct error *err)
 
 void sha256_free(struct sha256 *s)
 {
-	free(s->context);
 	*s = (struct sha256){0};
 }
 

@@ -16,15 +16,17 @@
 #define SHA256_HEX_SIZE    65 /* with its NUL */
 #define SHA256_DIGEST_SIZE 72 /* "sha256:" + hex, with its NUL */
 
+/* No more than what it holds: a copy of it goes on by itself from where it was. */
 struct sha256 {
-	void *context;
+	uint64_t state[14]; /* the library's */
+	bool begun;
 	bool failed; /* sticky: final tells */
 };
 
-int sha256_init(struct sha256 *s, struct error *err); /* errors: NO_MEMORY */
+int sha256_init(struct sha256 *s, struct error *err); /* errors: SYSTEM */
 void sha256_update(struct sha256 *s, const void *data, size_t n);
-int sha256_final(struct sha256 *s, uint8_t out[SHA256_SIZE], struct error *err); /* frees *s, too */
-void sha256_free(struct sha256 *s);                                              /* a zeroed one is fine */
+int sha256_final(struct sha256 *s, uint8_t out[SHA256_SIZE], struct error *err); /* ends it */
+void sha256_free(struct sha256 *s); /* forgets what it has; a zeroed one is fine */
 static inline void cleanup_sha256(struct sha256 *s)
 {
 	sha256_free(s);

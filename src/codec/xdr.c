@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/xdr.h"
 
+#include <endian.h>
 #include <string.h>
 
 void xdr_fail(struct xdr *x)
@@ -16,13 +17,16 @@ bool xdr_failed(const struct xdr *x)
 	return x->out ? x->out->failed : x->in.failed;
 }
 
-static void put(struct buffer *out, uint64_t v, size_t bytes)
+static void put_u32(struct buffer *out, uint32_t v)
 {
-	uint8_t raw[8];
+	v = htobe32(v);
+	buffer_append(out, &v, sizeof v);
+}
 
-	for (size_t i = 0; i < bytes; i++)
-		raw[i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
-	buffer_append(out, raw, bytes);
+static void put_u64(struct buffer *out, uint64_t v)
+{
+	v = htobe64(v);
+	buffer_append(out, &v, sizeof v);
 }
 
 static uint64_t get(struct cursor *in, size_t bytes)
@@ -38,7 +42,7 @@ static uint64_t get(struct cursor *in, size_t bytes)
 void xdr_u32(struct xdr *x, uint32_t *v)
 {
 	if (x->out)
-		put(x->out, *v, 4);
+		put_u32(x->out, *v);
 	else
 		*v = (uint32_t)get(&x->in, 4);
 }
@@ -46,7 +50,7 @@ void xdr_u32(struct xdr *x, uint32_t *v)
 void xdr_u64(struct xdr *x, uint64_t *v)
 {
 	if (x->out)
-		put(x->out, *v, 8);
+		put_u64(x->out, *v);
 	else
 		*v = get(&x->in, 8);
 }
@@ -73,13 +77,18 @@ static size_t padding(size_t n)
 	return -n & 3;
 }
 
+static void put_padding(struct buffer *out, size_t n)
+{
+	buffer_append(out, "\0\0", padding(n));
+}
+
 void xdr_fixed(struct xdr *x, void *bytes, size_t n)
 {
 	const uint8_t *at;
 
 	if (x->out) {
 		buffer_append(x->out, bytes, n);
-		put(x->out, 0, padding(n));
+		put_padding(x->out, n);
 		return;
 	}
 	at = cursor_take(&x->in, n);
@@ -91,13 +100,13 @@ void xdr_fixed(struct xdr *x, void *bytes, size_t n)
 
 static void put_bytes(struct buffer *out, const struct xdr_bytes *v)
 {
-	put(out, v->size, 4);
+	put_u32(out, v->size);
 	if (!buffer_reserve(out, (size_t)v->size + 3))
 		return;
 	if (v->size && v->data != out->data + out->size)
 		memcpy(out->data + out->size, v->data, v->size);
 	out->size += v->size;
-	put(out, 0, padding(v->size));
+	put_padding(out, v->size);
 }
 
 void xdr_bytes(struct xdr *x, struct xdr_bytes *v, uint32_t most)

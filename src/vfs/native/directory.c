@@ -17,13 +17,14 @@
 #include "vfs/native/native_parts.h"
 
 #define CONFIRMED_FOR MILLISECONDS(1000)
+#define LISTED_BYTES  8192 /* of a directory at once: about as many entries as an answer holds */
 
 struct native_listing {
 	pthread_mutex_t lock; /* also over the caller's take() */
 	uint64_t next;        /* the cookie of what stands at `at` */
 	uint64_t checked;     /* clock_monotonic() when the directory was seen to be beneath */
 	size_t at, size;
-	_Alignas(struct dirent64) char bytes[32768];
+	_Alignas(struct dirent64) char bytes[LISTED_BYTES];
 };
 
 struct native_listing *native_listing_new(void)

@@ -115,7 +115,7 @@ static void release(struct native *fs, struct native_inode *inode)
 int native_persist(struct vfs *vfs, uint64_t ino, uint8_t *bytes, size_t room, size_t *size)
 {
 	struct native *fs = native_of(vfs);
-	_cleanup_buffer_ struct buffer b = {.limit = room};
+	struct buffer b = {.data = bytes, .capacity = room, .limit = room}; /* the caller's memory */
 	struct kernel_handle kernel;
 	struct native_inode *inode;
 	int r = take_kernel_handle(fs, ino, &kernel);
@@ -136,7 +136,6 @@ int native_persist(struct vfs *vfs, uint64_t ino, uint8_t *bytes, size_t room, s
 	release(fs, inode);
 	if (b.failed)
 		return -ENOMEM;
-	memcpy(bytes, b.data, b.size);
 	*size = b.size;
 	return 0;
 }
