@@ -33,22 +33,33 @@ struct kernel_handle {
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
 
+static void release(struct native *fs, struct native_inode *inode)
+{
+	native_lock(fs);
+	native_release(fs, inode);
+	native_unlock(fs);
+}
+
 struct seen {
 	struct native_identity object, parent;
 	char name[VFS_NAME_MAX + 1];
 };
 
-/* One that the index does not have as it was last seen: the inode or a directory above it. */
-static bool next_to_index(struct native *fs, struct native_inode *inode, struct seen *seen)
+/* What the index does not have as it was last seen: the inode, or a directory above it. The lock is held. */
+static struct native_inode *unindexed(const struct native *fs, struct native_inode *i)
 {
-	struct native_inode *i = inode;
-	bool found;
-
-	native_lock(fs);
 	while (i && i->indexed)
 		i = i->place ? i->place->parent : NULL;
-	found = i && i != fs->root && i->place;
-	if (found) {
+	return i && i != fs->root && i->place ? i : NULL;
+}
+
+static bool next_to_index(struct native *fs, struct native_inode *inode, struct seen *seen)
+{
+	struct native_inode *i;
+
+	native_lock(fs);
+	i = unindexed(fs, inode);
+	if (i) {
 		i->indexed = true;
 		seen->object = i->is;
 		seen->parent = (struct native_identity){0};
@@ -57,16 +68,18 @@ static bool next_to_index(struct native *fs, struct native_inode *inode, struct 
 		memcpy(seen->name, i->place->name, strlen(i->place->name) + 1);
 	}
 	native_unlock(fs);
-	return found;
+	return i != NULL;
 }
 
+/* The reference is used up. */
 static void store(struct native *fs, struct native_inode *inode)
 {
 	const struct native_index *index = &fs->options.index;
 	struct seen seen;
 
-	while (index->store && next_to_index(fs, inode, &seen))
+	while (next_to_index(fs, inode, &seen))
 		index->store(index->context, &seen.object, &seen.parent, seen.name);
+	release(fs, inode);
 }
 
 /* 0 bytes where there is none, or nobody wants it. */
@@ -88,28 +101,28 @@ static int take_kernel_handle(struct native *fs, uint64_t ino, struct kernel_han
 	return 0;
 }
 
-/* It is found by its handle from now on, also when it was forgotten. With a reference; NULL: not known. */
-static struct native_inode *make_persistent(struct native *fs, uint64_t ino)
+/* It is found by its handle from now on, also when it was forgotten. -ESTALE: not known. *behind: the inode,
+ * with a reference, where the index must be told of it; else NULL. */
+static int make_persistent(
+	struct native *fs, uint64_t ino, struct native_identity *is, struct native_inode **behind)
 {
 	struct native_inode *inode;
 
+	*behind = NULL;
 	native_lock(fs);
 	inode = native_find_number(fs, ino);
 	if (inode && !inode->lookups)
 		inode = NULL;
 	if (inode) {
-		inode->references++;
 		inode->persistent = true;
+		*is = inode->is;
+	}
+	if (inode && fs->options.index.store && unindexed(fs, inode)) {
+		inode->references++;
+		*behind = inode;
 	}
 	native_unlock(fs);
-	return inode;
-}
-
-static void release(struct native *fs, struct native_inode *inode)
-{
-	native_lock(fs);
-	native_release(fs, inode);
-	native_unlock(fs);
+	return inode ? 0 : -ESTALE;
 }
 
 int native_persist(struct vfs *vfs, uint64_t ino, uint8_t *bytes, size_t room, size_t *size)
@@ -117,23 +130,23 @@ int native_persist(struct vfs *vfs, uint64_t ino, uint8_t *bytes, size_t room, s
 	struct native *fs = native_of(vfs);
 	struct buffer b = {.data = bytes, .capacity = room, .limit = room}; /* the caller's memory */
 	struct kernel_handle kernel;
-	struct native_inode *inode;
+	struct native_inode *behind;
+	struct native_identity is;
 	int r = take_kernel_handle(fs, ino, &kernel);
 
+	if (r == 0)
+		r = make_persistent(fs, ino, &is, &behind);
 	if (r < 0)
 		return r;
-	inode = make_persistent(fs, ino);
-	if (!inode)
-		return -ESTALE;
-	store(fs, inode);
+	if (behind)
+		store(fs, behind);
 	buffer_u8(&b, VERSION);
 	buffer_u8(&b, (uint8_t)kernel.handle.handle_bytes);
 	buffer_u32(&b, kernel.handle.handle_bytes ? (uint32_t)kernel.handle.handle_type : 0);
-	buffer_u32(&b, inode->is.device);
-	buffer_u64(&b, inode->is.ino);
-	buffer_u64(&b, inode->is.born);
+	buffer_u32(&b, is.device);
+	buffer_u64(&b, is.ino);
+	buffer_u64(&b, is.born);
 	buffer_append(&b, kernel.handle.f_handle, kernel.handle.handle_bytes);
-	release(fs, inode);
 	if (b.failed)
 		return -ENOMEM;
 	*size = b.size;
