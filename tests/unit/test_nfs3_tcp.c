@@ -183,6 +183,36 @@ TEST(one_port_serves_both_programs)
 	CHECK_INT(call(fd, NFS3_GETATTR, &a, &record).object.a.type, NF3DIR);
 }
 
+static void *run_until_its_end(void *tcp)
+{
+	return nfs3_tcp_run(tcp, NULL) == 0 ? tcp : NULL;
+}
+
+TEST(a_server_that_was_given_its_connection_ends_with_it)
+{
+	_cleanup_service_ struct service s;
+	_cleanup_buffer_ struct buffer record = {0};
+	const struct nfs3_tcp_options one = {.connections = 1};
+	struct nfs3_arguments a = {0};
+	struct nfs3_tcp *tcp;
+	struct error err;
+	pthread_t thread;
+	void *result;
+	int ends[2];
+
+	service_open(&s, &options, &(struct nfs3_tcp_options){0});
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	CHECK_OK(nfs3_tcp_new(s.server, -1, &one, &tcp, &err));
+	CHECK_OK(nfs3_tcp_adopt(tcp, ends[1], &err));
+	CHECK_INT(pthread_create(&thread, NULL, run_until_its_end, tcp), 0);
+	a.object = mount_root(ends[0]);
+	CHECK_INT(call(ends[0], NFS3_GETATTR, &a, &record).object.a.type, NF3DIR);
+	close(ends[0]);
+	CHECK_INT(pthread_join(thread, &result), 0);
+	CHECK(result == tcp);
+	nfs3_tcp_free(tcp);
+}
+
 TEST(it_listens_on_loopback_unless_told_otherwise)
 {
 	struct sockaddr_in a;

@@ -94,7 +94,8 @@ int nfs3_tcp_new(struct nfs3_server *server, int listening, const struct nfs3_tc
 	long processors;
 
 	if (!t) {
-		close(listening);
+		if (listening >= 0)
+			close(listening);
 		return error_no_memory(err, "serve NFS");
 	}
 	t->server = server;
@@ -134,7 +135,8 @@ void nfs3_tcp_free(struct nfs3_tcp *t)
 	for (size_t i = 0; i < 2; i++)
 		if (t->wake[i] >= 0)
 			close(t->wake[i]);
-	close(t->listening);
+	if (t->listening >= 0)
+		close(t->listening);
 	pthread_cond_destroy(&t->more);
 	pthread_mutex_destroy(&t->lock);
 	free(t->threads);
@@ -272,6 +274,25 @@ static uint64_t peer_of(const struct sockaddr_storage *a)
 	return words[0] ^ (words[1] << 1 | words[1] >> 63);
 }
 
+static void add_connection(struct nfs3_tcp *t, struct nfs3_connection *c)
+{
+	c->next = t->connections;
+	t->connections = c;
+	t->count++;
+}
+
+int nfs3_tcp_adopt(struct nfs3_tcp *t, int fd, struct error *err)
+{
+	struct nfs3_connection *c = set_flags(fd) < 0 ? NULL : nfs3_connection_new(fd, 0);
+
+	if (!c) {
+		close(fd);
+		return error_no_memory(err, "serve NFS");
+	}
+	add_connection(t, c);
+	return 0;
+}
+
 static void accept_one(struct nfs3_tcp *t)
 {
 	struct sockaddr_storage a;
@@ -292,9 +313,7 @@ static void accept_one(struct nfs3_tcp *t)
 	if (!c)
 		return;
 	TAKE_FD(fd);
-	c->next = t->connections;
-	t->connections = c;
-	t->count++;
+	add_connection(t, c);
 }
 
 /* Closes what is dead and has nothing under way. */
@@ -395,6 +414,8 @@ void nfs3_tcp_turn(struct nfs3_tcp *t)
 	if (t->polled[1].revents)
 		accept_one(t);
 	sweep(t, false);
+	if (t->listening < 0 && !t->connections)
+		nfs3_tcp_stop(t);
 }
 
 int nfs3_tcp_run(struct nfs3_tcp *t, struct error *err)

@@ -30,9 +30,14 @@ struct nfs3_tcp_options {
  * Errors: INVALID, SYSTEM, DENIED. */
 int nfs3_listen(const char *address, uint16_t port, int *fd, uint16_t *bound, struct error *err);
 
-/* The server is borrowed, the listening socket is taken (on failure, too). */
+/* The server is borrowed, the listening socket is taken (on failure, too); -1: there is none, and
+ * nfs3_tcp_run() ends with the last connection of nfs3_tcp_adopt(). */
 int nfs3_tcp_new(struct nfs3_server *server, int listening, const struct nfs3_tcp_options *options,
 	struct nfs3_tcp **out, struct error *err);
+
+/* Before nfs3_tcp_run(): one more connection, a stream socket that is taken (on failure, too), and is not
+ * judged. Errors: NO_MEMORY, SYSTEM. */
+int nfs3_tcp_adopt(struct nfs3_tcp *t, int fd, struct error *err);
 
 /* Serves until nfs3_tcp_stop(). Then calls that are under way are finished, and connections closed. */
 int nfs3_tcp_run(struct nfs3_tcp *t, struct error *err);
