@@ -31,6 +31,7 @@ void kernel_free(struct kernel *k)
 	free(k->directory);
 	free(k->vmlinux);
 	free(k->modules);
+	free(k->nfs);
 	*k = (struct kernel){0};
 }
 
@@ -48,7 +49,8 @@ static int kernel_open(const char *place, const char *version, struct kernel *k,
 	k->directory = text_format(err, "%s/%s", place, version);
 	k->vmlinux = text_format(err, "%s/%s/vmlinux", place, version);
 	k->modules = text_format(err, "%s/%s/modules.cpio", place, version);
-	if (!k->version || !k->directory || !k->vmlinux || !k->modules) {
+	k->nfs = text_format(err, "%s/%s/nfs.cpio", place, version);
+	if (!k->version || !k->directory || !k->vmlinux || !k->modules || !k->nfs) {
 		kernel_free(k);
 		return error_no_memory(err, "list kernels");
 	}
@@ -229,18 +231,20 @@ static int write_info(int directory, json_t *info, struct error *err)
 /* Everything of the kernel into the open, still unnamed directory. */
 static int write_kernel(int directory, const struct kernel_package *p, struct error *err)
 {
-	_cleanup_buffer_ struct buffer vmlinux = {0}, modules = {0};
+	_cleanup_buffer_ struct buffer vmlinux = {0}, modules = {0}, nfs = {0};
 	json_t *info = json_pack("{s:s}", "version", p->version);
 	int r = info ? 0 : error_no_memory(err, "install a kernel");
 
 	if (r == 0)
 		r = kernel_image_extract(p->image.data, p->image.size, &vmlinux, err);
 	if (r == 0)
-		r = kernel_modules_archive(p, &modules, err);
+		r = kernel_modules_archive(p, &modules, &nfs, err);
 	if (r == 0)
 		r = write_part(directory, "vmlinux", &vmlinux, info, err);
 	if (r == 0)
 		r = write_part(directory, "modules.cpio", &modules, info, err);
+	if (r == 0)
+		r = write_part(directory, "nfs.cpio", &nfs, info, err);
 	if (r == 0)
 		r = write_info(directory, info, err);
 	json_decref(info);

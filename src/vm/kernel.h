@@ -3,7 +3,8 @@
  * Guest kernels: directories kernels/<version>/ with
  *   vmlinux       the uncompressed ELF kernel
  *   modules.cpio  newc archive of /modules/NN-name.ko in load order, debug symbols stripped
- *   info.json     version, source package, digests of the two
+ *   nfs.cpio      the same, of what an NFS client needs beside these
+ *   info.json     version, source package, digests of these
  * under $MONOCORE_HOME, or system-wide under /usr/local/lib/monocore or /usr/lib/monocore.
  */
 #pragma once
@@ -16,6 +17,7 @@ struct kernel {
 	char *directory;
 	char *vmlinux;
 	char *modules;
+	char *nfs; /* the archive of what an NFS client needs beside; earlier versions installed none */
 };
 void kernel_free(struct kernel *k);
 

@@ -12,6 +12,7 @@
 /* What a guest loads. One that is missing from a kernel's modules is taken to be built in. */
 static const char *const wanted[] = {
 	"virtio_mmio", "virtio_console", "virtio_blk", "virtio_net", "erofs", "overlay", "fuse", "virtiofs"};
+static const char *const wanted_nfs[] = {"nfsv3"};
 
 #define DEPTH_MAX 16
 
@@ -106,15 +107,24 @@ static int add_module(struct order *o, const char *name, unsigned depth, struct 
 	return r == 0 ? write_module(o, m, err) : r;
 }
 
-int kernel_modules_archive(const struct kernel_package *p, struct buffer *archive, struct error *err)
+static int add_all(struct order *o, const char *const *names, size_t count, struct error *err)
+{
+	int r = cpio_write(o->archive, "modules", 040755, NULL, 0, err);
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = add_module(o, names[i], 0, err);
+	return r == 0 ? cpio_write_end(o->archive, err) : r;
+}
+
+int kernel_modules_archive(
+	const struct kernel_package *p, struct buffer *archive, struct buffer *nfs, struct error *err)
 {
 	struct order o = {.package = p, .archive = archive};
-	int r = cpio_write(archive, "modules", 040755, NULL, 0, err);
+	int r = add_all(&o, wanted, ARRAY_SIZE(wanted), err);
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(wanted); i++)
-		r = add_module(&o, wanted[i], 0, err);
+	o.archive = nfs;
 	if (r == 0)
-		r = cpio_write_end(archive, err);
+		r = add_all(&o, wanted_nfs, ARRAY_SIZE(wanted_nfs), err);
 	map_free(&o.done);
 	return r;
 }

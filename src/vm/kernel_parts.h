@@ -39,5 +39,6 @@ int kernel_image_extract(const uint8_t *image, size_t n, struct buffer *vmlinux,
 int kernel_module_depends(const uint8_t *data, size_t n, char **depends, struct error *err);
 
 /* The newc archive modules/NN-name.ko, in an order in which each comes behind what it needs, of the modules a
- * guest wants. */
-int kernel_modules_archive(const struct kernel_package *p, struct buffer *archive, struct error *err);
+ * guest wants; another one of those that NFS needs beside, to be loaded behind them. */
+int kernel_modules_archive(
+	const struct kernel_package *p, struct buffer *archive, struct buffer *nfs, struct error *err);

@@ -44,6 +44,7 @@ struct vm_config {
 	const struct vm_share *shares;
 	size_t share_count; /* at most VM_SHARES_MAX */
 	bool volumes;       /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
+	bool nfs;           /* the guest has an NFS client: it boots, and the engine is qemu */
 	bool cold;          /* boot, do not clone a template */
 	bool unconfined;    /* start even where the host cannot confine the engine's process */
 	unsigned id;        /* a small number unique among the running VMs of this user: root's uid per VM */

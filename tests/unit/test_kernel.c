@@ -146,30 +146,36 @@ static void add_module(struct kernel_package *p, const char *name, const char *n
 TEST(modules_are_archived_behind_what_they_need)
 {
 	struct kernel_package p = {0};
-	_cleanup_buffer_ struct buffer archive = {0};
+	_cleanup_buffer_ struct buffer archive = {0}, nfs = {0};
 	_cleanup_free_ char *text = NULL;
 	struct error err;
 
 	add_module(&p, "virtio_blk", "virtio,virtio_ring");
 	add_module(&p, "virtio", "virtio_ring");
 	add_module(&p, "virtio_ring", "");
+	add_module(&p, "nfsv3", "nfs,virtio");
+	add_module(&p, "nfs", "");
 	add_module(&p, "unwanted", "");
-	CHECK_OK(kernel_modules_archive(&p, &archive, &err));
+	CHECK_OK(kernel_modules_archive(&p, &archive, &nfs, &err));
 	CHECK(memmem(archive.data, archive.size, "modules/00-virtio_ring.ko", 25));
 	CHECK(memmem(archive.data, archive.size, "modules/01-virtio.ko", 20));
 	CHECK(memmem(archive.data, archive.size, "modules/02-virtio_blk.ko", 24));
 	CHECK(!memmem(archive.data, archive.size, "unwanted", 8));
+	CHECK(!memmem(archive.data, archive.size, "nfs", 3));
+	CHECK(memmem(nfs.data, nfs.size, "modules/03-nfs.ko", 17));
+	CHECK(memmem(nfs.data, nfs.size, "modules/04-nfsv3.ko", 19));
+	CHECK(!memmem(nfs.data, nfs.size, "virtio_ring", 11));
 	kernel_package_free(&p);
 }
 
 TEST(modules_that_need_each_other_are_an_error_and_not_a_loop)
 {
 	struct kernel_package p = {0};
-	_cleanup_buffer_ struct buffer archive = {0};
+	_cleanup_buffer_ struct buffer archive = {0}, nfs = {0};
 	struct error err;
 
 	add_module(&p, "virtio_blk", "virtio");
 	add_module(&p, "virtio", "virtio_blk");
-	CHECK_ERROR(kernel_modules_archive(&p, &archive, &err), ERROR_INVALID);
+	CHECK_ERROR(kernel_modules_archive(&p, &archive, &nfs, &err), ERROR_INVALID);
 	kernel_package_free(&p);
 }

@@ -137,6 +137,9 @@ int krun_start(
 	if (config->share_count)
 		return error_set(err, ERROR_UNAVAILABLE,
 			"libkrun has no vhost-user devices, by which virtiofs comes: use --engine qemu");
+	if (config->nfs)
+		return error_set(
+			err, ERROR_UNAVAILABLE, "libkrun's kernel is given no NFS client: use --engine qemu");
 	if (config->accelerator == VM_ACCELERATOR_TCG)
 		return error_set(err, ERROR_UNAVAILABLE,
 			"libkrun runs guests by KVM only: software emulation is to be had with --engine "

@@ -20,6 +20,7 @@
 #define AGENT_MAX      (64u << 20)
 #define MODULES_MAX    (256u << 20)
 #define INITRD_PREFIX  "initrd-"
+#define INITRD_NFS     "nfs-"
 #define INITRD_LOCK    "initrd.lock"
 #define UNUSED_SECONDS (30 * 24 * 3600) /* then an old agent's or kernel's file goes */
 
@@ -59,12 +60,28 @@ int boot_files_find(const char *home, const char *agent, struct boot_files *b, s
 	return r;
 }
 
-/* Of two archives the kernel unpacks one after the other. */
-static int assemble(const struct boot_files *b, struct buffer *out, struct error *err)
+static int add_nfs(const struct boot_files *b, struct buffer *out, struct error *err)
+{
+	_cleanup_buffer_ struct buffer modules = {0};
+	int r = fs_read_file(AT_FDCWD, b->kernel.nfs, MODULES_MAX, &modules, err);
+
+	if (r == -ERROR_NOT_FOUND)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"the guest's kernel was installed without an NFS client: 'monocore self kernel "
+			"install' installs one");
+	if (r == 0 && !buffer_append(out, modules.data, modules.size))
+		return error_no_memory(err, "make the guest's initial root file system");
+	return r;
+}
+
+/* Of several archives the kernel unpacks one after the other. */
+static int assemble(const struct boot_files *b, bool nfs, struct buffer *out, struct error *err)
 {
 	_cleanup_buffer_ struct buffer agent = {0};
 	int r = fs_read_file(AT_FDCWD, b->kernel.modules, MODULES_MAX, out, err);
 
+	if (r == 0 && nfs)
+		r = add_nfs(b, out, err);
 	if (r == 0)
 		r = fs_read_file(AT_FDCWD, b->agent, AGENT_MAX, &agent, err);
 	if (r == 0)
@@ -95,7 +112,8 @@ static void forget_unused(int templates)
 		closedir(list);
 }
 
-static int make_initrd(const char *home, const char *name, const struct boot_files *b, struct error *err)
+static int make_initrd(
+	const char *home, const char *name, const struct boot_files *b, bool nfs, struct error *err)
 {
 	_cleanup_buffer_ struct buffer bytes = {0};
 	_cleanup_fd_ int templates = -1, lock = -1;
@@ -106,23 +124,23 @@ static int make_initrd(const char *home, const char *name, const struct boot_fil
 	if (r < 0 || faccessat(templates, name, R_OK, 0) == 0)
 		return r;
 	forget_unused(templates);
-	r = assemble(b, &bytes, err);
+	r = assemble(b, nfs, &bytes, err);
 	return r == 0 ? fs_write_atomic(templates, name, bytes.data, bytes.size, 0644, err) : r;
 }
 
-int boot_files_initrd(const char *home, const struct boot_files *b, char **path, struct error *err)
+int boot_files_initrd(const char *home, const struct boot_files *b, bool nfs, char **path, struct error *err)
 {
-	char name[sizeof INITRD_PREFIX + SHA256_HEX_SIZE];
+	char name[sizeof INITRD_PREFIX INITRD_NFS + SHA256_HEX_SIZE];
 	int r;
 
-	snprintf(name, sizeof name, INITRD_PREFIX "%s", b->digest);
+	snprintf(name, sizeof name, INITRD_PREFIX "%s%s", nfs ? INITRD_NFS : "", b->digest);
 	*path = text_format(err, "%s/" TEMPLATES "/%s", home, name);
 	if (!*path)
 		return -ERROR_NO_MEMORY;
 	/* Written whole or not at all, and its time says when it was last used. */
 	if (utimensat(AT_FDCWD, *path, NULL, 0) == 0)
 		return 0;
-	r = make_initrd(home, name, b, err);
+	r = make_initrd(home, name, b, nfs, err);
 	if (r < 0) {
 		free(TAKE_PTR(*path));
 		return error_prefix(err, "make the guest's initial root file system");

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "codec/sha256.h"
 #include "vm/kernel.h"
@@ -19,5 +21,6 @@ struct boot_files {
 int boot_files_find(const char *home, const char *agent, struct boot_files *b, struct error *err);
 void boot_files_free(struct boot_files *b);
 
-/* The path of the initial root file system, which is made where it is missing. The caller frees. */
-int boot_files_initrd(const char *home, const struct boot_files *b, char **path, struct error *err);
+/* The path of the initial root file system, which is made where it is missing. The caller frees. nfs: with
+ * what an NFS client needs; UNAVAILABLE, where the kernel was installed without. */
+int boot_files_initrd(const char *home, const struct boot_files *b, bool nfs, char **path, struct error *err);

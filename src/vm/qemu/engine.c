@@ -114,7 +114,8 @@ static int start(const struct vm_config *config, struct vm **vm, struct error *e
 
 	if (r < 0)
 		return r;
-	r = config->cold || config->share_count ? start_cold(&p, vm, err) : start_clone(&p, vm, err);
+	r = config->cold || config->nfs || config->share_count ? start_cold(&p, vm, err)
+							       : start_clone(&p, vm, err);
 	recipe_free(&p);
 	return r;
 }

@@ -157,7 +157,7 @@ int boot_machine(const struct recipe *p, struct template_draft *draft, struct qe
 	int r = vm_start_timeout(BOOT_TIME, &boot_time, err);
 
 	if (r == 0)
-		r = boot_files_initrd(p->config->home, &p->boot, &initrd, err);
+		r = boot_files_initrd(p->config->home, &p->boot, p->config->nfs && !draft, &initrd, err);
 	spec.initrd = initrd;
 	machine.role = draft ? MACHINE_TEMPLATE : MACHINE_COLD;
 	machine.volumes &= !draft;
