@@ -23,10 +23,10 @@ int volume_frame_decode(const uint8_t in[VOLUME_HEADER_SIZE], struct volume_fram
 	uint32_t second = volume_u32_decode(in + 4);
 
 	*f = (struct volume_frame){volume_u32_decode(in), (uint16_t)second, (uint16_t)(second >> 16)};
-	if (f->type < VOLUME_DATA || f->type > VOLUME_END)
+	if (f->type < VOLUME_DATA || f->type > VOLUME_RESET)
 		return error_set(err, ERROR_INVALID, "volume frame: there is no type %u", f->type);
 	if (f->length > VOLUME_PAYLOAD_MAX || (f->type == VOLUME_DATA && f->length == 0) ||
-		(f->type == VOLUME_CREDIT && f->length != 4) || (f->type == VOLUME_END && f->length != 0))
+		(f->type == VOLUME_CREDIT && f->length != 4) || (f->type >= VOLUME_END && f->length != 0))
 		return error_set(
 			err, ERROR_INVALID, "volume frame: type %u with %u bytes", f->type, f->length);
 	if (f->volume >= VOLUMES_MAX)

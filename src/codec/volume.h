@@ -8,7 +8,8 @@
  *   u16 volume   its place in SETUP's list
  *   u16 type     enum volume_frame_type
  *
- * The FUSE messages themselves (Linux, include/uapi/linux/fuse.h) begin with a u32 that is their length.
+ * The FUSE messages themselves (Linux, include/uapi/linux/fuse.h) begin with a u32 that is their length. Of a
+ * volume that comes by NFS the bytes are those of a TCP connection, one after the other.
  */
 #pragma once
 
@@ -26,6 +27,9 @@
 #define VOLUME_TAG      "volume%u"
 #define VOLUME_TAG_SIZE 20
 
+/* What MOUNT asks the server of NFS for. */
+#define VOLUME_EXPORT "/volume"
+
 #define VOLUME_MESSAGE_MAX \
 	((1u << 20) + 4096u)   /* bytes of a FUSE message: a write's data and what is around */
 #define VOLUME_REQUEST_MIN 40u /* struct fuse_in_header */
@@ -39,7 +43,8 @@
 enum volume_frame_type {
 	VOLUME_DATA = 1,   /* the next bytes of the volume's FUSE messages */
 	VOLUME_CREDIT = 2, /* u32: so many bytes of DATA have been dealt with */
-	VOLUME_END = 3 /* from the guest: it is unmounted; from the host: it will not be served any more */
+	VOLUME_END = 3,  /* from the guest: it is unmounted; from the host: it will not be served any more */
+	VOLUME_RESET = 4 /* by NFS: the connection is over; DATA behind it is the next one's */
 };
 
 struct volume_frame {

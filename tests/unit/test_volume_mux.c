@@ -92,10 +92,11 @@ static int credit(struct volume_mux *mux, uint16_t volume, uint32_t n)
 	return guest_frame(mux, volume, VOLUME_CREDIT, bytes, 4);
 }
 
-/* What the guest has got so far: DATA of each volume, sums of credits, ends. */
+/* What the guest has got so far: DATA of each volume (since the last RESET), sums of credits, ends, resets.
+ */
 struct got {
 	struct buffer data[VOLUMES_MAX];
-	uint32_t credit[VOLUMES_MAX], ends[VOLUMES_MAX];
+	uint32_t credit[VOLUMES_MAX], ends[VOLUMES_MAX], resets[VOLUMES_MAX];
 };
 
 static void got_free(struct got *g)
@@ -128,6 +129,8 @@ static void guest_reads(struct volume_mux *mux, struct got *g)
 			buffer_append(&g->data[f.volume], all.data + at, f.length);
 		else if (f.type == VOLUME_CREDIT)
 			g->credit[f.volume] += volume_u32_decode(all.data + at);
+		else if (f.type == VOLUME_RESET)
+			g->resets[f.volume]++, buffer_clear(&g->data[f.volume]);
 		else
 			g->ends[f.volume]++;
 		at += f.length;
@@ -489,6 +492,152 @@ TEST(the_end_of_a_volume_reaches_the_other_side_once)
 	expect_requests(mux, 2, "2");
 }
 
+/* ---- streams ------------------------------------------------------------------------------------------ */
+
+static struct volume_mux *new_streams(uint32_t count)
+{
+	struct volume_mux *mux = new_mux(count);
+
+	for (uint32_t i = 0; i < count; i++)
+		volume_mux_set_stream(mux, i);
+	return mux;
+}
+
+static void guest_says(struct volume_mux *mux, const char *text)
+{
+	CHECK_OK(guest_frame(mux, 0, VOLUME_DATA, text, (uint32_t)strlen(text)));
+}
+
+static void server_says(struct volume_mux *mux, const char *text)
+{
+	size_t done;
+
+	CHECK_OK(server_sends(mux, 0, text, strlen(text), &done));
+	CHECK_INT(done, strlen(text));
+}
+
+static void server_hears(struct volume_mux *mux, const char *text)
+{
+	_cleanup_buffer_ struct buffer b = {0};
+
+	server_reads(mux, 0, &b);
+	CHECK_INT(b.size, strlen(text));
+	CHECK(!b.size || !memcmp(b.data, text, b.size));
+}
+
+static void guest_has(struct volume_mux *mux, struct got *g, const char *text, uint32_t resets)
+{
+	guest_reads(mux, g);
+	CHECK_INT(g->data[0].size, strlen(text));
+	CHECK(!g->data[0].size || !memcmp(g->data[0].data, text, g->data[0].size));
+	CHECK_INT(g->resets[0], resets);
+}
+
+static int guest_resets(struct volume_mux *mux)
+{
+	return guest_frame(mux, 0, VOLUME_RESET, NULL, 0);
+}
+
+TEST(bytes_of_a_stream_pass_as_they_are_within_their_windows)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_streams(1);
+	_cleanup_got_ struct got g = {0};
+	_cleanup_free_ char *much = calloc(1, VOLUME_WINDOW + 1);
+	size_t done;
+
+	guest_says(mux, "one");
+	guest_says(mux, "two");
+	server_hears(mux, "onetwo");
+	server_says(mux, "a");
+	server_says(mux, "bc");
+	guest_has(mux, &g, "abc", 0);
+	CHECK_OK(server_sends(mux, 0, much, VOLUME_WINDOW + 1, &done));
+	CHECK_INT(done, VOLUME_WINDOW - 3);
+	guest_reads(mux, &g);
+	CHECK_OK(credit(mux, 0, 10));
+	CHECK_OK(server_sends(mux, 0, much, 20, &done));
+	CHECK_INT(done, 10);
+	for (uint32_t sent = 6; sent < VOLUME_WINDOW; sent += 62)
+		CHECK_OK(guest_frame(
+			mux, 0, VOLUME_DATA, much, VOLUME_WINDOW - sent < 62 ? VOLUME_WINDOW - sent : 62));
+	CHECK_ERROR(guest_frame(mux, 0, VOLUME_DATA, "x", 1), ERROR_INVALID);
+}
+
+TEST(a_server_of_a_stream_that_dies_ends_the_connection)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_streams(1);
+	_cleanup_got_ struct got g = {0};
+
+	guest_says(mux, "taken");
+	server_hears(mux, "taken");
+	guest_says(mux, "lost");
+	server_says(mux, "half an answer");
+	CHECK_OK(volume_mux_resume(mux, 0, &err));
+	CHECK(!volume_mux_is_stale(mux, 0));
+	guest_has(mux, &g, "", 1);
+	guest_says(mux, "still of the old one");
+	server_hears(mux, "");
+	CHECK_OK(volume_mux_resume(mux, 0, &err)); /* another dies meanwhile: there was no connection */
+	guest_has(mux, &g, "", 1);
+	CHECK_OK(guest_resets(mux));
+	guest_says(mux, "new");
+	server_hears(mux, "new");
+	server_says(mux, "answer");
+	guest_has(mux, &g, "answer", 1);
+}
+
+TEST(the_guest_ends_a_connection_and_what_follows_is_for_the_next_server)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_streams(1);
+	_cleanup_got_ struct got g = {0};
+	size_t room;
+
+	guest_says(mux, "lost");
+	server_says(mux, "lost, too");
+	CHECK_OK(guest_resets(mux));
+	CHECK(volume_mux_is_stale(mux, 0));
+	CHECK(!volume_mux_reply_space(mux, 0, &room));
+	guest_has(mux, &g, "", 1);
+	guest_says(mux, "new");
+	server_hears(mux, "");
+	CHECK_OK(volume_mux_resume(mux, 0, &err));
+	CHECK(!volume_mux_is_stale(mux, 0));
+	server_hears(mux, "new");
+	server_says(mux, "answer");
+	guest_has(mux, &g, "answer", 1);
+}
+
+TEST(ends_of_a_connection_that_cross_are_one)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_streams(1);
+	_cleanup_got_ struct got g = {0};
+
+	CHECK_OK(volume_mux_resume(mux, 0, &err));
+	CHECK_OK(guest_resets(mux)); /* it has not seen ours */
+	CHECK(!volume_mux_is_stale(mux, 0));
+	guest_says(mux, "new");
+	server_hears(mux, "new");
+	CHECK_ERROR(guest_resets(mux), ERROR_INVALID); /* nor may it go on without */
+	guest_has(mux, &g, "", 1);
+}
+
+TEST(what_a_connection_loses_is_credited)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_streams(1);
+	_cleanup_got_ struct got g = {0};
+	_cleanup_free_ char *much = calloc(1, VOLUME_PAYLOAD_MAX);
+
+	for (int i = 0; i < 100; i++) {
+		for (int k = 0; k < 10; k++)
+			CHECK_OK(guest_frame(mux, 0, VOLUME_DATA, much, VOLUME_PAYLOAD_MAX));
+		CHECK_OK(guest_resets(mux));
+		guest_reads(mux, &g);
+		CHECK_OK(volume_mux_resume(mux, 0, &err));
+	}
+	CHECK_INT(g.resets[0], 100);
+	CHECK_INT(g.credit[0], 1000 * VOLUME_PAYLOAD_MAX);
+}
+
 TEST(what_makes_no_sense_is_refused)
 {
 	_cleanup_mux_ struct volume_mux *mux = new_mux(2);
@@ -505,7 +654,10 @@ TEST(what_makes_no_sense_is_refused)
 	CHECK_ERROR(guest_frame(mux, 2, VOLUME_DATA, &h, sizeof h), ERROR_INVALID);
 	cleanup_mux(&mux);
 	mux = new_mux(2);
-	CHECK_ERROR(guest_frame(mux, 0, 4, NULL, 0), ERROR_INVALID);
+	CHECK_ERROR(guest_frame(mux, 0, 5, NULL, 0), ERROR_INVALID);
+	cleanup_mux(&mux);
+	mux = new_mux(2);
+	CHECK_ERROR(guest_frame(mux, 0, VOLUME_RESET, NULL, 0), ERROR_INVALID);
 	cleanup_mux(&mux);
 	mux = new_mux(2);
 	CHECK_ERROR(guest_frame(mux, 0, VOLUME_CREDIT, "12345678", 8), ERROR_INVALID);

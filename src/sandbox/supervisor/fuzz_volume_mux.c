@@ -41,7 +41,7 @@ static int from_guest(struct volume_mux *m, const uint8_t *bytes, size_t n)
 static int frame_from_guest(struct volume_mux *m, uint8_t how, const uint8_t *bytes, size_t n)
 {
 	uint8_t header[VOLUME_HEADER_SIZE];
-	const struct volume_frame f = {(uint32_t)n, how % COUNT, (uint16_t)(1 + how / COUNT % 3)};
+	const struct volume_frame f = {(uint32_t)n, how % COUNT, (uint16_t)(1 + how / COUNT % 4)};
 
 	volume_frame_encode(&f, header);
 	return from_guest(m, header, sizeof header) < 0 ? -1 : from_guest(m, bytes, n);
@@ -67,7 +67,7 @@ static void to_server(struct volume_mux *m, uint32_t volume, size_t most)
 	size_t n;
 
 	for (size_t done = 0; done < most && (bytes = volume_mux_request(m, volume, &n)); done += n) {
-		assert(n > 0 && n <= VOLUME_MESSAGE_MAX);
+		assert(n > 0 && n <= VOLUME_WINDOW);
 		n = n < most - done ? n : most - done;
 		volume_mux_requested(m, volume, n);
 	}
@@ -92,6 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err;
 	int r = volume_mux_new(COUNT, &m, &err);
 
+	if (r == 0)
+		volume_mux_set_stream(m, COUNT - 1);
 	while (r == 0 && in.left > 2) {
 		uint8_t what = cursor_u8(&in), how = cursor_u8(&in);
 		size_t n = how < in.left ? how : in.left;

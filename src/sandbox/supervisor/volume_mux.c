@@ -45,6 +45,14 @@ struct volume {
 	bool replaying;       /* the server gets the copy first */
 	bool init_hidden;     /* ... and its reply is dropped */
 
+	/* of a stream: one connection after the other. Each ends with a RESET of either side */
+	bool stream;
+	struct buffer up; /* for the server, from up_at on */
+	size_t up_at;
+	bool reset_due; /* ours is to be sent */
+	bool awaiting;  /* the guest's has not come: what comes is still the last connection's */
+	bool stale;     /* the guest's came first: the server is the last connection's */
+
 	/* replies */
 	struct buffer in; /* from the server: `whole` bytes of judged messages, and what comes behind */
 	size_t whole;
@@ -96,7 +104,9 @@ static void finish(struct volume *v)
 	drop_requests(v);
 	free(TAKE_PTR(v->init));
 	v->replaying = false;
-	v->whole = v->down_at = 0;
+	v->reset_due = v->stale = false;
+	v->whole = v->down_at = v->up_at = 0;
+	buffer_free(&v->up);
 	buffer_free(&v->in);
 	buffer_free(&v->down);
 }
@@ -123,6 +133,82 @@ void volume_mux_end(struct volume_mux *m, uint32_t volume)
 bool volume_mux_is_over(const struct volume_mux *m, uint32_t volume)
 {
 	return m->volumes[volume].over;
+}
+
+/* ---- streams ------------------------------------------------------------------------------------------ */
+
+void volume_mux_set_stream(struct volume_mux *m, uint32_t volume)
+{
+	m->volumes[volume].stream = true;
+}
+
+bool volume_mux_is_stale(const struct volume_mux *m, uint32_t volume)
+{
+	return m->volumes[volume].stale;
+}
+
+/* Nobody gets what is under way. */
+static void end_connection(struct volume *v)
+{
+	v->credit_due += (uint32_t)(v->up.size - v->up_at);
+	v->up_at = v->down_at = 0;
+	buffer_clear(&v->up);
+	buffer_clear(&v->down);
+	v->reset_due = true;
+}
+
+static int take_reset(struct volume *v, struct error *err)
+{
+	if (v->over)
+		return 0;
+	if (!v->stream || (v->reset_due && !v->awaiting))
+		return error_set(err, ERROR_INVALID, "the end of a connection that there is not");
+	if (!v->awaiting) {
+		end_connection(v);
+		v->stale = true;
+	}
+	v->awaiting = false;
+	return 0;
+}
+
+/* The server of a connection that the guest holds to be open has died. */
+static void restart_stream(struct volume *v)
+{
+	if (!v->stale && !v->awaiting) {
+		end_connection(v);
+		v->awaiting = true;
+	}
+	v->stale = false;
+}
+
+static int take_bytes(struct volume *v, const uint8_t *bytes, size_t n, struct error *err)
+{
+	if (v->awaiting)
+		v->credit_due += (uint32_t)n;
+	else if (!buffer_append(&v->up, bytes, n))
+		return error_no_memory(err, "take a volume's data");
+	return 0;
+}
+
+static void sent_bytes(struct volume *v, size_t n)
+{
+	v->up_at += n;
+	v->credit_due += (uint32_t)n;
+	if (v->up_at == v->up.size || v->up_at > VOLUME_WINDOW / 2) {
+		buffer_consume(&v->up, v->up_at);
+		v->up_at = 0;
+	}
+}
+
+/* Straight into what is for the guest, as far as its window goes. */
+static uint8_t *stream_space(struct volume *v, size_t *room)
+{
+	size_t taken = v->down.size - v->down_at + v->under_way;
+
+	if (v->stale || taken >= VOLUME_WINDOW || !buffer_reserve(&v->down, VOLUME_WINDOW - taken))
+		return NULL;
+	*room = VOLUME_WINDOW - taken;
+	return v->down.data + v->down.size;
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
@@ -198,6 +284,8 @@ static int take_data(struct volume *v, const uint8_t *bytes, size_t n, struct er
 	if (n > VOLUME_WINDOW - v->received)
 		return error_set(err, ERROR_INVALID, "more data than its window has room for");
 	v->received += (uint32_t)n;
+	if (v->stream)
+		return take_bytes(v, bytes, n, err);
 	while (r == 0 && n) {
 		size_t part;
 
@@ -240,6 +328,8 @@ static int take_frame(
 		r = take_data(v, payload, f->length, err);
 	else if (f->type == VOLUME_CREDIT)
 		r = take_credit(v, volume_u32_decode(payload), err);
+	else if (f->type == VOLUME_RESET)
+		r = take_reset(v, err);
 	else
 		finish(v);
 	if (f->type == VOLUME_CREDIT && r == 0)
@@ -276,6 +366,10 @@ const uint8_t *volume_mux_request(struct volume_mux *m, uint32_t volume, size_t 
 	const struct volume *v = &m->volumes[volume];
 	const struct request *q = v->replaying ? v->init : v->sending;
 
+	if (v->stream) {
+		*n = v->stale ? 0 : v->up.size - v->up_at;
+		return *n ? v->up.data + v->up_at : NULL;
+	}
 	*n = q ? q->size - v->sent : 0;
 	return q ? q->bytes + v->sent : NULL;
 }
@@ -306,6 +400,10 @@ void volume_mux_requested(struct volume_mux *m, uint32_t volume, size_t n)
 	struct volume *v = &m->volumes[volume];
 	struct request *q = v->replaying ? v->init : v->sending;
 
+	if (v->stream) {
+		sent_bytes(v, n);
+		return;
+	}
 	v->sent += (uint32_t)n;
 	if (v->sent < q->size)
 		return;
@@ -391,6 +489,8 @@ uint8_t *volume_mux_reply_space(struct volume_mux *m, uint32_t volume, size_t *r
 	struct volume *v = &m->volumes[volume];
 
 	*room = 0;
+	if (v->stream && !v->over)
+		return stream_space(v, room);
 	/* Whole messages that the guest has no room for are enough to keep. */
 	if (v->over || v->whole || !buffer_reserve(&v->in, REPLY_SPACE - v->in.size))
 		return NULL;
@@ -403,6 +503,10 @@ int volume_mux_replied(struct volume_mux *m, uint32_t volume, size_t n, struct e
 	struct volume *v = &m->volumes[volume];
 	int r;
 
+	if (v->stream) {
+		v->down.size += n;
+		return 0;
+	}
 	v->in.size += n;
 	r = judge_replies(v, err);
 	move_replies(v);
@@ -431,6 +535,10 @@ int volume_mux_resume(struct volume_mux *m, uint32_t volume, struct error *err)
 
 	if (v->over)
 		return 0;
+	if (v->stream) {
+		restart_stream(v);
+		return 0;
+	}
 	v->in.size = v->whole;
 	if (v->first && (v->first != v->sending || v->sent) && ++v->first->tries == TRIES_MAX)
 		r = answer_in_place(v, err);
@@ -499,6 +607,10 @@ static void make_output(struct volume_mux *m)
 			if (m->volumes[volume].end_due) {
 				m->volumes[volume].end_due = false;
 				put_frame(m, volume, VOLUME_END, NULL, 0);
+			}
+			if (m->volumes[volume].reset_due) {
+				m->volumes[volume].reset_due = false;
+				put_frame(m, volume, VOLUME_RESET, NULL, 0);
 			}
 			put_credit(m, volume);
 			put_data(m, volume);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host's side of the port of volumes (docs/formats/volume.md), without any I/O: bytes of the port on one
- * side, FUSE messages of a server for each volume on the other. It keeps the windows, and all requests until
- * they are answered, so that a server that dies can be replaced.
+ * side, FUSE messages (or a stream of bytes) of a server for each volume on the other. It keeps the windows,
+ * and all requests until they are answered, so that a server that dies can be replaced.
  *
  * The guest is hostile, and a server may have been taken over by it: both are judged, and what is kept of a
  * volume is bounded by its windows.
@@ -19,6 +19,14 @@ struct volume_mux;
 
 int volume_mux_new(uint32_t count, struct volume_mux **mux, struct error *err);
 void volume_mux_free(struct volume_mux *mux);
+
+/* What this volume's server speaks is not FUSE but a stream of bytes, one connection after the other: nothing
+ * of it is judged or kept, a connection ends with its server, and a server with its connection. To be called
+ * before anything else. */
+void volume_mux_set_stream(struct volume_mux *mux, uint32_t volume);
+
+/* The guest has ended the connection: the volume's server, if it has one, is to be replaced. */
+bool volume_mux_is_stale(const struct volume_mux *mux, uint32_t volume);
 
 /* From the guest: room to read(2) into, then how much came. INVALID: the guest breaks the protocol. */
 uint8_t *volume_mux_space(struct volume_mux *mux, size_t *room);
