@@ -126,8 +126,9 @@ enum mount_flags {
 	MOUNT_STAGED =
 		2, /* read-only, and an overlay over it that takes what is written; not with READ_ONLY */
 	MOUNT_VIRTIOFS = 4, /* by virtiofs, under the tag of its place in the list (codec/volume.h) */
-	MOUNT_FILE = 16,    /* its root is a regular file; neither STAGED nor VIRTIOFS */
-	MOUNT_FILL = 32,    /* it is new, and gets what the sandbox's root has at its path */
+	MOUNT_NFS = 8,   /* by the guest's NFS client and the port of volumes; neither STAGED nor VIRTIOFS */
+	MOUNT_FILE = 16, /* its root is a regular file; neither STAGED, VIRTIOFS nor NFS */
+	MOUNT_FILL = 32, /* it is new, and gets what the sandbox's root has at its path */
 	MOUNT_ROOT = 64 /* with MOUNT_VIRTIOFS: the sandbox's root, or with read_only what is below its upper;
 			 * path is "/" */
 };

@@ -59,15 +59,17 @@ static bool has_form(const char *text, const char *form)
 
 static bool is_sound_mount(const struct message_mount *m)
 {
-	const uint32_t known =
-		MOUNT_READ_ONLY | MOUNT_STAGED | MOUNT_VIRTIOFS | MOUNT_FILE | MOUNT_FILL | MOUNT_ROOT;
+	const uint32_t known = MOUNT_READ_ONLY | MOUNT_STAGED | MOUNT_VIRTIOFS | MOUNT_NFS | MOUNT_FILE |
+			       MOUNT_FILL | MOUNT_ROOT;
 	const uint32_t apart = MOUNT_READ_ONLY | MOUNT_STAGED;
 
 	if (m->flags & MOUNT_ROOT)
 		return m->flags == (MOUNT_ROOT | MOUNT_VIRTIOFS) && !strcmp(m->path, "/");
 	if (m->flags & MOUNT_FILL && m->flags & (apart | MOUNT_FILE))
 		return false;
-	if (m->flags & MOUNT_FILE && m->flags & (MOUNT_STAGED | MOUNT_VIRTIOFS))
+	if (m->flags & MOUNT_FILE && m->flags & (MOUNT_STAGED | MOUNT_VIRTIOFS | MOUNT_NFS))
+		return false;
+	if (m->flags & MOUNT_NFS && m->flags & (MOUNT_STAGED | MOUNT_VIRTIOFS))
 		return false;
 	return m->path[0] == '/' && !(m->flags & ~known) && (m->flags & apart) != apart;
 }

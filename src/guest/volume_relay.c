@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "codec/volume.h"
 #include "guest/volume_known.h"
+#include "guest/volume_tcp.h"
 
 #define PIECE        (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
 #define READ_SIZE    65536                        /* it gives 4 KiB at a time */
@@ -45,7 +46,8 @@ struct volume {
 	struct notice *first, **last; /* for the kernel, by a thread of their own */
 	uint32_t notices;             /* bytes of them */
 	pthread_cond_t noticed;
-	bool notifying; /* there is the thread */
+	bool notifying;         /* there is the thread */
+	struct volume_tcp *tcp; /* it comes by NFS, and of the above has the number alone; or NULL */
 };
 
 struct volume_relay {
@@ -300,6 +302,11 @@ static void took(struct volume *v, uint32_t n)
 
 static void take_data(struct volume *v, const uint8_t *bytes, uint32_t n)
 {
+	if (v->tcp) {
+		if (!volume_tcp_data(v->tcp, bytes, n))
+			give_up();
+		return;
+	}
 	while (n) {
 		uint32_t lacks = missing(v), piece = lacks < n ? lacks : n;
 
@@ -335,12 +342,26 @@ static void end_volume(struct volume *v)
 	umount2(path, MNT_FORCE);
 }
 
-static void take_other(struct volume *v, const struct volume_frame *f, const uint8_t *payload)
+static void take_other_tcp(struct volume_tcp *t, const struct volume_frame *f, const uint8_t *payload)
 {
 	if (f->type == VOLUME_CREDIT)
+		volume_tcp_credit(t, volume_u32_decode(payload));
+	else if (f->type == VOLUME_END)
+		volume_tcp_end(t);
+	else if (!volume_tcp_reset(t))
+		give_up();
+}
+
+static void take_other(struct volume *v, const struct volume_frame *f, const uint8_t *payload)
+{
+	if (v->tcp)
+		take_other_tcp(v->tcp, f, payload);
+	else if (f->type == VOLUME_CREDIT)
 		add_credit(v, volume_u32_decode(payload));
-	else
+	else if (f->type == VOLUME_END)
 		end_volume(v);
+	else
+		give_up();
 }
 
 /* Data as it comes, all else whole; how many bytes were dealt with. */
@@ -393,7 +414,7 @@ static size_t read_port(struct volume_relay *r, uint8_t *bytes, size_t room)
 static bool read_straight(struct volume_relay *r)
 {
 	struct volume *v = &r->volumes[r->frame.volume];
-	uint32_t lacks = r->left ? missing(v) : 0, n = lacks < r->left ? lacks : r->left;
+	uint32_t lacks = r->left && !v->tcp ? missing(v) : 0, n = lacks < r->left ? lacks : r->left;
 
 	if (!n)
 		return false;
@@ -471,4 +492,24 @@ int volume_relay_add(
 	v->mount = mount->mount;
 	v->readahead = mount->readahead;
 	return start_thread(serve_kernel, v, err);
+}
+
+static void send_frame(void *context, enum volume_frame_type type, uint8_t *bytes, uint32_t n)
+{
+	struct volume *v = context;
+
+	volume_frame_encode(&(struct volume_frame){n, v->number, (uint16_t)type}, bytes);
+	write_port(v->relay, bytes, VOLUME_HEADER_SIZE + n);
+}
+
+int volume_relay_add_nfs(struct volume_relay *r, uint32_t number, uint16_t *port, struct error *err)
+{
+	struct volume *v = &r->volumes[number];
+
+	return volume_tcp_new(send_frame, v, &v->tcp, port, err);
+}
+
+void volume_relay_nfs_mounted(struct volume_relay *r, uint32_t number, int mount)
+{
+	volume_tcp_mounted(r->volumes[number].tcp, mount);
 }

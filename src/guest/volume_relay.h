@@ -27,6 +27,10 @@ struct volume_mount {
 	int readahead; /* what sets it in /sys, open for writing; or -1 */
 };
 
+/* Serves volume `number` by NFS, on a port of the loopback interface; its mount, once it is there. */
+int volume_relay_add_nfs(struct volume_relay *relay, uint32_t number, uint16_t *port, struct error *err);
+void volume_relay_nfs_mounted(struct volume_relay *relay, uint32_t number, int mount);
+
 /* Serves volume `number`. */
 int volume_relay_add(
 	struct volume_relay *relay, uint32_t number, const struct volume_mount *mount, struct error *err);

@@ -135,6 +135,24 @@ static int mount_share(uint32_t number, const struct message_mount *m, int targe
 	return staged ? cover(number, mount, target, err) : 0;
 }
 
+static int mount_nfs(struct volume_relay *relay, uint32_t number, const struct message_mount *m, int target,
+	struct error *err)
+{
+	_cleanup_fd_ int mount = -1;
+	uint16_t port;
+	int r = volume_relay_add_nfs(relay, number, &port, err);
+
+	if (r == 0)
+		r = mount = share_open_nfs(port, m->flags & MOUNT_READ_ONLY, err);
+	if (r < 0)
+		return error_prefix(err, "mount the volume on %s", m->path);
+	if (move_onto(mount, target) < 0)
+		return error_errno(err, errno, "mount the volume on %s", m->path);
+	share_read_ahead(mount);
+	volume_relay_nfs_mounted(relay, number, TAKE_FD(mount));
+	return 0;
+}
+
 static int mount_one(struct volume_relay *relay, uint32_t number, const struct message_mount *mounts,
 	bool first, struct error *err)
 {
@@ -143,6 +161,8 @@ static int mount_one(struct volume_relay *relay, uint32_t number, const struct m
 
 	if (target < 0)
 		return error_errno(err, errno, "make the volume's mount point %s", m->path);
+	if (m->flags & MOUNT_NFS)
+		return mount_nfs(relay, number, m, target, err);
 	return m->flags & MOUNT_VIRTIOFS ? mount_share(number, m, target, err)
 					 : mount_fuse(relay, number, m, target, err);
 }

@@ -296,9 +296,9 @@ static int check_drivers(const struct provision_options *o, struct error *err)
 
 	if (r < 0)
 		return r;
-	if (driver == VOLUME_DRIVER_NFS)
+	if (driver == VOLUME_DRIVER_NFS && o->engine && !strcmp(o->engine, "krun"))
 		return error_set(err, ERROR_UNAVAILABLE,
-			"volume driver nfs: not yet available in this version; fuse and virtiofs are");
+			"volume driver nfs: the engine krun's kernel has no NFS client: use the engine qemu");
 	if (o->rootfs && *o->rootfs && strcmp(o->rootfs, "disk") && !wants_overlay(o))
 		return error_set(err, ERROR_USAGE, "rootfs '%s': there is disk and overlay", o->rootfs);
 	if (wants_overlay(o) && o->disk)
@@ -311,14 +311,20 @@ static int check_drivers(const struct provision_options *o, struct error *err)
 /* What makes no sense is said before an image is pulled. */
 static int check_volumes(const struct provision_options *o, struct error *err)
 {
-	int r = 0;
+	enum volume_driver driver;
+	int r = volume_driver_parse(o->volume_driver, &driver, err);
 
 	for (size_t i = 0; r == 0 && o->volumes && o->volumes[i]; i++) {
 		struct record_mount m;
 
 		r = volume_parse(o->volumes[i], &m, err);
-		if (r == 0)
-			record_mount_free(&m);
+		if (r < 0)
+			break;
+		if (m.stage && driver == VOLUME_DRIVER_NFS)
+			r = error_set(err, ERROR_USAGE,
+				"volume %s: 'stage' goes with the drivers fuse and virtiofs, not with nfs",
+				m.target);
+		record_mount_free(&m);
 	}
 	return r;
 }

@@ -3,8 +3,8 @@
  * What mcrun and `mcfs volumes` agree on. mcfs is started before mcrun gives up the file system, and has one
  * end of a SOCK_SEQPACKET on descriptor 3. It is given the directories (or regular files) once, and starts a
  * server for one of them whenever it is asked to: a child with nothing but that and one end of a stream
- * socket, on which it speaks FUSE (docs/formats/volume.md), or vhost-user, after one greeting. Both are of
- * one build: structs travel as they are.
+ * socket, on which it speaks FUSE (docs/formats/volume.md), NFS, or vhost-user, after one greeting. Both are
+ * of one build: structs travel as they are.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ enum volume_server_flags {
 	VOLUME_SERVER_READ_ONLY = 1,
 	VOLUME_SERVER_SQUASH = 2,    /* owners are not kept (NATIVE_SQUASH) */
 	VOLUME_SERVER_RESUME = 4,    /* of START: there was another before */
+	VOLUME_SERVER_NFS = 16,      /* it speaks NFS, as over TCP, and ends with its connection */
 	VOLUME_SERVER_STAGED = 64,   /* with READ_ONLY: the client sees the directory as it once saw it */
 	VOLUME_SERVER_VIRTIOFS = 32, /* it speaks vhost-user */
 	VOLUME_SERVER_OVERLAY = 128, /* a second descriptor comes along, an image (EROFS): served are the

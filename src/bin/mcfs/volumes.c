@@ -8,11 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -30,15 +33,19 @@
 #include "os/landlock.h"
 #include "sandbox/volume_server.h"
 #include "vfs/fuse/fuse.h"
+#include "vfs/native/index_file.h"
 #include "vfs/native/native.h"
+#include "vfs/nfs3/server.h"
+#include "vfs/nfs3/tcp.h"
 #include "vfs/resume/resume.h"
 #include "vfs/virtiofs/virtiofs.h"
 
 #define DIRECTORY   3 /* of a server */
 #define CONNECTION  4
 #define IMAGE       5
-#define FAR_AWAY    64   /* a descriptor number that is none of these */
-#define DESCRIPTORS 4096 /* that a server may have open */
+#define INDEX       IMAGE /* and the next: an overlay does not come by NFS */
+#define FAR_AWAY    64    /* a descriptor number that is none of these */
+#define DESCRIPTORS 4096  /* that a server may have open */
 
 #define FOREVER (365 * 24 * 3600 * NANOSECONDS_PER_SECOND)
 /* For which a guest keeps what it is told changes of: one that gets lost shows by then. */
@@ -50,9 +57,11 @@ struct keeper {
 	uint32_t count;
 	int children;                      /* a signalfd */
 	pid_t pids[2 * (VOLUMES_MAX + 1)]; /* of servers that have not been waited for; 0: none */
-	struct {
-		int directory, image; /* image: or -1 */
+	struct kept {
+		int directory;
+		int others[2]; /* an image, or the index of a server of NFS; or -1 */
 		uint32_t flags;
+		uint8_t key[NFS3_KEY_SIZE]; /* of handles */
 	} volumes[VOLUMES_MAX + 1];
 };
 
@@ -66,9 +75,20 @@ static unsigned descriptor_limit(void)
 									    : (unsigned)l.rlim_cur;
 }
 
+/* Handles are good in the next server as well, which finds in the index what they lead to. */
+static int open_index(struct native_index *calls, struct error *err)
+{
+	struct native_index_file *index;
+	int r = native_index_file_open((const int[]){INDEX, INDEX + 1}, &index, err);
+
+	if (r == 0)
+		*calls = native_index_file_calls(index);
+	return r;
+}
+
 static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
 {
-	const struct native_options o = {.directory = DIRECTORY,
+	struct native_options o = {.directory = DIRECTORY,
 		.owners = flags & VOLUME_SERVER_SQUASH ? NATIVE_SQUASH : NATIVE_OVERRIDE,
 		/* Nothing is opened for longer than a call; half of these may be of files without a name. */
 		.descriptors = descriptor_limit() / 4 * 3,
@@ -79,6 +99,11 @@ static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
 	if (flags & VOLUME_SERVER_OVERLAY)
 		return mcfs_open_overlay(flags & VOLUME_SERVER_READ_ONLY ? -1 : DIRECTORY, IMAGE,
 			flags & VOLUME_SERVER_UNSYNCED, fs, err);
+	if (flags & VOLUME_SERVER_NFS) {
+		o.descriptors = o.opens = 0; /* files stay open from one call to the next */
+		r = open_index(&o.index, err);
+		return r == 0 ? native_new(&o, fs, err) : r;
+	}
 	r = native_new(&o, fs, err);
 	return r == 0 && flags & VOLUME_SERVER_RESUME ? resume_new(*fs, fs, err) : r;
 }
@@ -127,6 +152,31 @@ static int serve_virtiofs(struct vfs *fs, const struct fuse_options *o)
 		       : 1;
 }
 
+/* The guest is one machine with users that it tells apart itself. */
+static int serve_nfs(struct vfs *fs, const uint8_t key[NFS3_KEY_SIZE])
+{
+	struct nfs3_options o = {.export = VOLUME_EXPORT,
+		.export_stays = true,
+		.ids = NFS3_IDS_CLIENT,
+		.lazy_names = true,
+		.tidy = native_tidy};
+	struct nfs3_server *server;
+	struct nfs3_tcp *tcp;
+	struct error err;
+
+	memcpy(o.key, key, sizeof o.key);
+	memcpy(&o.fsid, key, sizeof o.fsid);
+	mallopt(M_MMAP_THRESHOLD, 4 << 20); /* as bin/mcfs/nfs.c has it */
+	mallopt(M_TRIM_THRESHOLD, 32 << 20);
+	return getrandom(&o.start, sizeof o.start, 0) == sizeof o.start &&
+			       nfs3_server_new(fs, &o, &server, &err) == 0 &&
+			       nfs3_tcp_new(server, -1, &(struct nfs3_tcp_options){.connections = 1}, &tcp,
+				       &err) == 0 &&
+			       nfs3_tcp_adopt(tcp, CONNECTION, &err) == 0 && nfs3_tcp_run(tcp, &err) == 0
+		       ? 0
+		       : 1;
+}
+
 /* The guest's own overlay does not bear it that what lies below it changes; what is over an image nobody but
  * the guest changes. */
 static uint64_t cache_of(uint32_t flags)
@@ -140,7 +190,7 @@ static uint64_t told_cache_of(uint32_t flags)
 	return flags & VOLUME_SERVER_STAGED ? 0 : flags & VOLUME_SERVER_OVERLAY ? FOREVER : TOLD_CACHE;
 }
 
-static int serve(uint32_t flags)
+static int serve(uint32_t flags, const uint8_t key[NFS3_KEY_SIZE])
 {
 	const struct fuse_options o = {.name = "volume",
 		.cache = cache_of(flags),
@@ -156,14 +206,16 @@ static int serve(uint32_t flags)
 	mcfs_limit(DESCRIPTORS);
 	if (greet(prepare(flags, &fs, &err), &err) < 0)
 		return 1;
+	if (flags & VOLUME_SERVER_NFS)
+		return serve_nfs(fs, key);
 	return flags & VOLUME_SERVER_VIRTIOFS ? serve_virtiofs(fs, &o) : serve_fuse(fs, &o);
 }
 
 /* Its descriptors, and no others. */
-static bool keep_descriptors(int directory, int connection, int image)
+static bool keep_descriptors(const struct kept *volume, int connection)
 {
-	const int wanted[] = {directory, connection, image};
-	unsigned last = image < 0 ? CONNECTION : IMAGE;
+	const int wanted[] = {volume->directory, connection, volume->others[0], volume->others[1]};
+	unsigned last = CONNECTION + (volume->others[0] >= 0) + (volume->others[1] >= 0);
 	int far[ARRAY_SIZE(wanted)];
 
 	for (unsigned i = 0; i + DIRECTORY <= last; i++)
@@ -175,16 +227,16 @@ static bool keep_descriptors(int directory, int connection, int image)
 	return syscall(SYS_close_range, last + 1, ~0U, 0) == 0;
 }
 
-static _Noreturn void become_server(int directory, int connection, int image, uint32_t flags, pid_t parent)
+static _Noreturn void become_server(const struct kept *volume, int connection, uint32_t flags, pid_t parent)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || !keep_descriptors(directory, connection, image))
+	if (getppid() != parent || !keep_descriptors(volume, connection))
 		_exit(1);
-	_exit(serve(flags));
+	_exit(serve(flags, volume->key));
 }
 
 /* ---- who starts them ----------------------------------------------------------------------------------- */
@@ -211,7 +263,7 @@ static int start_server(struct keeper *k, const struct volume_server_request *q)
 	theirs = ends[1];
 	*pid = fork();
 	if (*pid == 0)
-		become_server(k->volumes[q->number].directory, theirs, k->volumes[q->number].image,
+		become_server(&k->volumes[q->number], theirs,
 			k->volumes[q->number].flags | (q->flags & VOLUME_SERVER_RESUME), self);
 	/* It has not been waited for: the pid is still its own. */
 	pid_fd = *pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *pid, 0);
@@ -219,6 +271,15 @@ static int start_server(struct keeper *k, const struct volume_server_request *q)
 	if (pid_fd < 0)
 		return -1;
 	return descriptors_send(VOLUME_SERVER_FD, &started, sizeof started, (const int[]){ours, pid_fd}, 2);
+}
+
+/* What outlives a server of NFS. */
+static int add_index(struct kept *volume)
+{
+	for (int i = 0; i < 2; i++)
+		if ((volume->others[i] = memfd_create("handles", MFD_CLOEXEC)) < 0)
+			return -1;
+	return getrandom(volume->key, sizeof volume->key, 0) == sizeof volume->key ? 0 : -1;
 }
 
 /* Negative: mcrun has gone, or asks for what there is not. */
@@ -232,10 +293,13 @@ static int answer(struct keeper *k)
 		return -1;
 	if (q.what == VOLUME_SERVER_ADD && count == (q.flags & VOLUME_SERVER_OVERLAY ? 2 : 1) &&
 		k->count < ARRAY_SIZE(k->volumes)) {
-		k->volumes[k->count].directory = fds[0];
-		k->volumes[k->count].image = count == 2 ? fds[1] : -1;
-		k->volumes[k->count++].flags = q.flags & ~(uint32_t)VOLUME_SERVER_RESUME;
-		return 0;
+		struct kept *volume = &k->volumes[k->count++];
+
+		volume->directory = fds[0];
+		volume->others[0] = count == 2 ? fds[1] : -1;
+		volume->others[1] = -1;
+		volume->flags = q.flags & ~(uint32_t)VOLUME_SERVER_RESUME;
+		return q.flags & VOLUME_SERVER_NFS ? add_index(volume) : 0;
 	}
 	for (int i = 0; i < count; i++)
 		close(fds[i]);

@@ -146,6 +146,7 @@ static int start_vm(struct supervisor *s, struct error *err)
 	if (r == 0 && !s->upper_only)
 		r = volumes_open(&s->home, &s->record, &s->volumes, err);
 	b.config.volumes = s->volumes != NULL;
+	b.config.nfs = volumes_are_nfs(s->volumes);
 	if (r == 0)
 		r = root_start(s->engine, s->home.path, s->record.root_id, boot, &b, &s->root, err);
 	if (r == 0)

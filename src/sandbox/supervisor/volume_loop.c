@@ -97,6 +97,14 @@ static void lose_server(struct volumes *v, uint32_t number, const char *why)
 	s->next = next < s->begun + LIFE_LEAST ? s->begun + LIFE_LEAST : next;
 }
 
+/* Its connection is over, and that is all it had. */
+static void replace_server(struct server *s)
+{
+	close_server(s);
+	s->state = SERVER_NONE;
+	s->next = s->begun + LIFE_LEAST;
+}
+
 void volume_loop_ask(struct volumes *v, uint32_t number)
 {
 	struct server *s = &v->servers[number];
@@ -323,7 +331,9 @@ static void serve_one(struct volumes *v, uint32_t number, short events)
 		give_up(v, number); /* the guest has unmounted it */
 		return;
 	}
-	if (s->state == SERVER_GREETING && events)
+	if (s->state == SERVER_SERVING && volume_mux_is_stale(v->mux, number))
+		replace_server(s);
+	else if (s->state == SERVER_GREETING && events)
 		read_greeting(v, number);
 	else if (s->state == SERVER_SERVING && events & (POLLHUP | POLLERR) && !(events & POLLIN))
 		lose_server(v, number, ENDED);

@@ -34,6 +34,7 @@ struct volumes {
 	uint32_t count;
 	char **targets;              /* mount points, for messages */
 	uint32_t flags[VOLUMES_MAX]; /* volumes_flags() */
+	bool nfs;
 	struct keeper keeper;
 	int wake;         /* eventfd: the loop is to look at what is below */
 	_Atomic int port; /* -1: not connected */

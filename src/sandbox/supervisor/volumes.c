@@ -34,10 +34,14 @@ static int give_source(
 		return source;
 	if (fstat(source, &s) < 0)
 		return error_errno(err, errno, "look at the volume %s", m->target);
-	r = keeper_add(&v->keeper, v->count, keeper_flags(m), &source, 1, m->target, err);
+	if (v->nfs && !S_ISDIR(s.st_mode))
+		return error_set(err, ERROR_INVALID,
+			"volume %s: a file comes by the driver fuse alone, which is the default", m->target);
+	r = keeper_add(&v->keeper, v->count, keeper_flags(m) | (v->nfs ? VOLUME_SERVER_NFS : 0u), &source, 1,
+		m->target, err);
 	if (r < 0)
 		return r;
-	v->flags[v->count] = S_ISREG(s.st_mode) ? MOUNT_FILE : 0;
+	v->flags[v->count] = v->nfs ? MOUNT_NFS : S_ISREG(s.st_mode) ? MOUNT_FILE : 0;
 	v->servers[v->count] = (struct server){.state = SERVER_NONE, .fd = -1, .pid_fd = -1};
 	volume_loop_ask(v, v->count);
 	v->count++;
@@ -112,16 +116,19 @@ int volumes_open(const struct home *home, const struct record *r, struct volumes
 
 	*out = NULL;
 	result = volume_driver_parse(r->volume_driver, &driver, err);
-	if (result < 0 || driver != VOLUME_DRIVER_SERIAL || !r->mount_count)
+	if (result < 0 || driver == VOLUME_DRIVER_VIRTIOFS || !r->mount_count)
 		return result;
 	v = new_volumes(err);
 	if (!v)
 		return -ERROR_SYSTEM;
+	v->nfs = driver == VOLUME_DRIVER_NFS;
 	result = keeper_start(&v->keeper, err);
 	for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
 		result = give_source(v, home, &r->mounts[i], err);
 	if (result == 0)
 		result = volume_mux_new(v->count, &v->mux, err);
+	for (uint32_t i = 0; result == 0 && v->nfs && i < v->count; i++)
+		volume_mux_set_stream(v->mux, i);
 	if (result == 0)
 		*out = TAKE_PTR(v);
 	return result;
@@ -162,6 +169,11 @@ int volumes_serve(struct volumes *v, int port, struct error *err)
 uint32_t volumes_flags(const struct volumes *v, uint32_t number)
 {
 	return v->flags[number];
+}
+
+bool volumes_are_nfs(const struct volumes *v)
+{
+	return v && v->nfs;
 }
 
 int volumes_news_fd(const struct volumes *v)

@@ -34,6 +34,9 @@ int volumes_serve(struct volumes *volumes, int port, struct error *err);
 /* What the guest is to know of the record's mount `number` that is not in the record: enum mount_flags. */
 uint32_t volumes_flags(const struct volumes *volumes, uint32_t number);
 
+/* The guest needs an NFS client for them. NULL is fine. */
+bool volumes_are_nfs(const struct volumes *volumes);
+
 /* A descriptor that is readable when there is news; -1 for NULL. */
 int volumes_news_fd(const struct volumes *volumes);
 
