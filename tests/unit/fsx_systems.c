@@ -95,8 +95,12 @@ struct vfs *fsx_new_memory(void)
 static struct vfs *new_union(struct vfs *lower, struct vfs *upper, uint64_t tree, uint64_t work)
 {
 	const struct overlay_layer layer = {lower, VFS_ROOT};
-	const struct overlay_options options = {
-		.lowers = &layer, .lower_count = 1, .upper = {upper, tree}, .work = work};
+	const struct overlay_options options = {.lowers = &layer,
+		.lower_count = 1,
+		.upper = {upper, tree},
+		.work = work,
+		.uid = geteuid(),
+		.gid = getegid()};
 	struct vfs *fs = NULL;
 
 	return overlay_new(&options, &fs, &err) < 0 ? NULL : fs;
