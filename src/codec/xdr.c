@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/xdr.h"
 
-#include <endian.h>
 #include <string.h>
 
 void xdr_fail(struct xdr *x)
@@ -19,14 +18,18 @@ bool xdr_failed(const struct xdr *x)
 
 static void put_u32(struct buffer *out, uint32_t v)
 {
-	v = htobe32(v);
-	buffer_append(out, &v, sizeof v);
+	const uint8_t bytes[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+
+	buffer_append(out, bytes, sizeof bytes);
 }
 
 static void put_u64(struct buffer *out, uint64_t v)
 {
-	v = htobe64(v);
-	buffer_append(out, &v, sizeof v);
+	uint8_t bytes[8];
+
+	for (unsigned i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(v >> (56 - 8 * i));
+	buffer_append(out, bytes, sizeof bytes);
 }
 
 static uint64_t get(struct cursor *in, size_t bytes)

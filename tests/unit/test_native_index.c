@@ -24,7 +24,7 @@ static void again(void)
 
 	native_index_file_free(f);
 	f = NULL;
-	CHECK_OK(native_index_file_open(files, &f, &err));
+	CHECK_OK(native_index_file_open(files, 1u << 21, &f, &err));
 	index_of_f = native_index_file_calls(f);
 }
 
@@ -242,7 +242,7 @@ TEST(files_that_cannot_be_written_to_are_an_error_and_stay_as_they_were)
 		snprintf(path, sizeof path, "/proc/self/fd/%d", files[i]);
 		CHECK((sealed[i] = open(path, O_RDONLY | O_CLOEXEC)) >= 0);
 	}
-	CHECK_ERROR(native_index_file_open(sealed, &f, &err), ERROR_SYSTEM);
+	CHECK_ERROR(native_index_file_open(sealed, 1u << 21, &f, &err), ERROR_SYSTEM);
 	again();
 	CHECK_TEXT(name_of(5, 1), "five");
 	tear_down();

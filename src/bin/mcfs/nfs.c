@@ -34,7 +34,8 @@
 #include "vfs/nfs3/server.h"
 #include "vfs/nfs3/tcp.h"
 
-#define DESCRIPTORS 4096 /* for files that are known, and connections */
+#define INDEX_MOST  (1u << 21) /* objects whose handles outlive this process */
+#define DESCRIPTORS 4096       /* for files that are known, and connections */
 
 struct service {
 	struct nfs_server_request q;
@@ -80,7 +81,7 @@ static int open_index(struct service *s, struct error *err)
 		if (files[i] < 0)
 			return files[i];
 	}
-	return native_index_file_open(files, &s->index, err);
+	return native_index_file_open(files, INDEX_MOST, &s->index, err);
 }
 
 static int open_source(struct service *s, struct error *err)

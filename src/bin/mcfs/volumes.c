@@ -43,9 +43,10 @@
 #define DIRECTORY   3 /* of a server */
 #define CONNECTION  4
 #define IMAGE       5
-#define INDEX       IMAGE /* and the next: an overlay does not come by NFS */
-#define FAR_AWAY    64    /* a descriptor number that is none of these */
-#define DESCRIPTORS 4096  /* that a server may have open */
+#define INDEX       IMAGE      /* and the next: an overlay does not come by NFS */
+#define FAR_AWAY    64         /* a descriptor number that is none of these */
+#define INDEX_MOST  (1u << 17) /* objects of a volume by NFS whose handles outlive a server: 80 MB */
+#define DESCRIPTORS 4096       /* that a server may have open */
 
 #define FOREVER (365 * 24 * 3600 * NANOSECONDS_PER_SECOND)
 /* For which a guest keeps what it is told changes of: one that gets lost shows by then. */
@@ -79,7 +80,7 @@ static unsigned descriptor_limit(void)
 static int open_index(struct native_index *calls, struct error *err)
 {
 	struct native_index_file *index;
-	int r = native_index_file_open((const int[]){INDEX, INDEX + 1}, &index, err);
+	int r = native_index_file_open((const int[]){INDEX, INDEX + 1}, INDEX_MOST, &index, err);
 
 	if (r == 0)
 		*calls = native_index_file_calls(index);

@@ -9,13 +9,12 @@
 
 #include "base/buffer.h"
 
-#define MAGIC        0x3158444e494d434dull /* "MCMINDX1" */
-#define HEADER_SIZE  16u                   /* magic, generation */
-#define RECORD_SIZE  45u                   /* without its name */
-#define READ_SIZE    (1u << 18)
-#define SLOTS_FIRST  1024u
-#define ENTRIES_MOST (1u << 21)
-#define SLACK        (1u << 20) /* bytes that may be out of date, however few hold */
+#define MAGIC       0x3158444e494d434dull /* "MCMINDX1" */
+#define HEADER_SIZE 16u                   /* magic, generation */
+#define RECORD_SIZE 45u                   /* without its name */
+#define READ_SIZE   (1u << 18)
+#define SLOTS_FIRST 1024u
+#define SLACK       (1u << 20) /* bytes that may be out of date, however few hold */
 
 struct record {
 	struct native_identity object, parent;
@@ -35,8 +34,8 @@ struct native_index_file {
 	uint64_t end;     /* where the next record goes */
 	uint64_t holding; /* bytes of records that hold */
 	struct slot *slots;
-	size_t size, count; /* size: a power of two */
-	bool broken;        /* it could not be written to: nothing more is remembered */
+	size_t size, count, most; /* size: a power of two */
+	bool broken;              /* it could not be written to: nothing more is remembered */
 };
 
 /* ---- records ------------------------------------------------------------------------------------------- */
@@ -209,7 +208,7 @@ static bool enter(struct native_index_file *f, const struct record *r, uint64_t 
 		}
 	} else if (!r->name[0]) {
 		return true;
-	} else if (f->count > ENTRIES_MOST || !grow(f)) {
+	} else if (f->count > f->most || !grow(f)) {
 		return false;
 	} else {
 		s = &f->slots[first_free(f->slots, f->size, hash_of(&r->object))];
@@ -338,7 +337,7 @@ static int load_all(struct native_index_file *f, struct error *err)
 	return 0;
 }
 
-int native_index_file_open(const int files[2], struct native_index_file **out, struct error *err)
+int native_index_file_open(const int files[2], size_t most, struct native_index_file **out, struct error *err)
 {
 	_cleanup_(cleanup_native_index_file) struct native_index_file *f = calloc(1, sizeof *f);
 	int r;
@@ -347,6 +346,7 @@ int native_index_file_open(const int files[2], struct native_index_file **out, s
 		return error_no_memory(err, "read the index of handles");
 	pthread_mutex_init(&f->lock, NULL);
 	memcpy(f->files, files, sizeof f->files);
+	f->most = most;
 	r = load_all(f, err);
 	if (r == 0)
 		*out = TAKE_PTR(f);
@@ -368,7 +368,7 @@ static void append(struct native_index_file *f, const struct record *r)
 {
 	_cleanup_buffer_ struct buffer b = {0};
 
-	if (f->count == ENTRIES_MOST && r->name[0])
+	if (f->count >= f->most && r->name[0])
 		return;
 	put_record(&b, r);
 	if (b.failed || write_all(f->files[f->at], &b, f->end) < 0) {

@@ -17,8 +17,10 @@
 struct native_index_file;
 
 /* files: open for reading and writing, the process's own; they are borrowed and must outlive it. What is in
- * neither of them is an empty index. Errors: SYSTEM, NO_MEMORY. */
-int native_index_file_open(const int files[2], struct native_index_file **out, struct error *err);
+ * neither of them is an empty index. most: objects, of up to 300 bytes; handles of others become stale with
+ * the process. Errors: SYSTEM, NO_MEMORY. */
+int native_index_file_open(
+	const int files[2], size_t most, struct native_index_file **out, struct error *err);
 void native_index_file_free(struct native_index_file *f);
 CLEANUP_DEFINE(native_index_file, struct native_index_file, native_index_file_free);
 

@@ -171,11 +171,12 @@ struct event {
 	const char *name; /* "." for the directory itself */
 };
 
-/* Linux 5.17, include/uapi/linux/fanotify.h: what follows the event's head. */
-static bool parse(const struct fanotify_event_metadata *m, struct event *e)
+/* Linux 5.17, include/uapi/linux/fanotify.h: what follows the event's head, *m, which is `head` in memory
+ * that is aligned for 32 bits only. */
+static bool parse(const struct fanotify_event_metadata *m, const char *head, struct event *e)
 {
-	const struct fanotify_event_info_fid *info = (const void *)(m + 1);
-	const char *end = (const char *)m + m->event_len;
+	const struct fanotify_event_info_fid *info = (const void *)(head + sizeof *m);
+	const char *end = head + m->event_len;
 
 	if (m->event_len < sizeof *m + sizeof *info + sizeof *e->directory ||
 		info->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME)
@@ -234,13 +235,13 @@ static void drop(struct native_watcher *w, struct native_watch **p)
 	w->count--;
 }
 
-static void take_event(struct native *fs, const struct fanotify_event_metadata *m)
+static void take_event(struct native *fs, const struct fanotify_event_metadata *m, const char *head)
 {
 	bool ours = m->pid == getpid();
 	struct native_watch **p, watch;
 	struct event e;
 
-	if (!parse(m, &e) || (ours && !(e.mask & FAN_DELETE_SELF)))
+	if (!parse(m, head, &e) || (ours && !(e.mask & FAN_DELETE_SELF)))
 		return;
 	native_lock(fs);
 	p = find(fs->watcher, e.directory);
@@ -277,15 +278,18 @@ static void take_events(struct native *fs)
 {
 	struct native_watcher *w = fs->watcher;
 	ssize_t n = read(w->events, w->bytes, sizeof w->bytes);
-	const struct fanotify_event_metadata *m = (const void *)w->bytes;
+	size_t left = n > 0 ? (size_t)n : 0;
+	const char *at = w->bytes;
+	struct fanotify_event_metadata m;
 
-	for (; n > 0 && FAN_EVENT_OK(m, n); m = FAN_EVENT_NEXT(m, n)) {
-		if (m->vers != FANOTIFY_METADATA_VERSION)
+	for (; left >= sizeof m; at += m.event_len, left -= m.event_len) {
+		memcpy(&m, at, sizeof m);
+		if (m.event_len < sizeof m || m.event_len > left || m.vers != FANOTIFY_METADATA_VERSION)
 			return;
-		if (m->mask & FAN_Q_OVERFLOW)
+		if (m.mask & FAN_Q_OVERFLOW)
 			tell_all(fs);
 		else
-			take_event(fs, m);
+			take_event(fs, &m, at);
 	}
 }
 
