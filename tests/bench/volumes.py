@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Measures directories of the host in sandboxes, side by side in one run: the sandbox's own disk, a volume as it comes
-by itself (FUSE over a serial port), a staged one, one by virtiofs; and QEMU's own virtiofs server in a plain machine of
+by itself (FUSE over a serial port), a staged one, one by virtiofs and one by NFS; and QEMU's own virtiofs server in a plain machine of
 the same kernel. Large reads and writes, 2,000 small files, and what people do with a source tree: untar 3,000 small
 files, `git status`, a build in C. Prints a table of medians with their spread, and writes build/bench-volumes.json.
 
@@ -29,7 +29,9 @@ from harness import images  # noqa: E402
 MONOCORE = f'{os.environ["MC_PREFIX"]}/bin/monocore'
 VIRTIOFSD = '/usr/lib/qemu/virtiofsd'
 FILES, SOURCES = 3000, 12
-KINDS = {'own disk': [], 'volume': [':/bench'], 'staged': [':/bench:stage'], 'virtiofs': [':/bench', '--volume-driver', 'virtiofs']}
+KINDS = {'own disk': [], 'volume': [':/bench'], 'staged': [':/bench:stage'],
+         'virtiofs': [':/bench', '--volume-driver', 'virtiofs'],
+         'nfs': [':/bench', '--volume-driver', 'nfs']}
 TREE = r'''
 set -e
 cd /bench
