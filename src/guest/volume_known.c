@@ -349,7 +349,6 @@ static bool answer_getxattr(
 	       answer(q, -ENODATA, NULL, 0, reply, size);
 }
 
-/* Of an open file it may be another's. */
 static bool answer_getattr(
 	struct known *k, const struct request *q, uint64_t now, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
 {

@@ -14,14 +14,14 @@
 #include "codec/volume.h"
 #include "guest/volume_known.h"
 #include "guest/volume_tcp.h"
+#include "guest/volume_thread.h"
 
 #define PIECE        (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
 #define READ_SIZE    65536                        /* it gives 4 KiB at a time */
 #define TAKEN_SAY    (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
-#define STACK        65536
-#define READAHEAD    "1024"     /* KiB */
-#define NOTICES_MAX  (4u << 20) /* bytes that wait for the kernel */
-#define REPLY_UNIQUE 8          /* where a reply has the number of its request */
+#define READAHEAD    "1024"                       /* KiB */
+#define NOTICES_MAX  (4u << 20)                   /* bytes that wait for the kernel */
+#define REPLY_UNIQUE 8                            /* where a reply has the number of its request */
 
 /* What the host says unasked, of what the kernel keeps. */
 struct notice {
@@ -91,20 +91,6 @@ static void say(struct volume *v, enum volume_frame_type type, uint32_t value)
 	volume_frame_encode(&(struct volume_frame){length, v->number, (uint16_t)type}, bytes);
 	volume_u32_encode(value, bytes + VOLUME_HEADER_SIZE);
 	write_port(v->relay, bytes, VOLUME_HEADER_SIZE + length);
-}
-
-static int start_thread(void *(*run)(void *), void *context, struct error *err)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attributes, run, context);
-	pthread_attr_destroy(&attributes);
-	return r ? error_errno(err, r, "start a thread") : 0;
 }
 
 /* ---- from the kernel to the host: a thread for each volume ------------------------------------------- */
@@ -223,7 +209,7 @@ static void queue_notice(struct volume *v)
 	struct notice *n = v->notices < NOTICES_MAX ? malloc(sizeof *n + v->down_size) : NULL;
 
 	if (!v->notifying)
-		v->notifying = start_thread(serve_notices, v, NULL) == 0;
+		v->notifying = volume_thread_start(serve_notices, v, NULL) == 0;
 	if (!n)
 		return;
 	n->size = v->down_size;
@@ -476,7 +462,7 @@ int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, stru
 
 int volume_relay_start(struct volume_relay *r, struct error *err)
 {
-	return start_thread(serve_host, r, err);
+	return volume_thread_start(serve_host, r, err);
 }
 
 int volume_relay_add(
@@ -491,7 +477,7 @@ int volume_relay_add(
 	v->fuse = mount->fuse;
 	v->mount = mount->mount;
 	v->readahead = mount->readahead;
-	return start_thread(serve_kernel, v, err);
+	return volume_thread_start(serve_kernel, v, err);
 }
 
 static void send_frame(void *context, enum volume_frame_type type, uint8_t *bytes, uint32_t n)

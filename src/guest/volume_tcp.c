@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guest/volume_thread.h"
 
 #define PIECE      (32768 - VOLUME_HEADER_SIZE) /* what the port takes in one write, with its header */
 #define TAKEN_SAY  (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
 #define BACKLOG    16
 #define WRITE_TIME 200000 /* microseconds for which a client is waited for, until somebody looks about */
-#define STACK      65536
 
 struct volume_tcp {
 	volume_tcp_send *send;
@@ -343,20 +343,6 @@ void volume_tcp_end(struct volume_tcp *t)
 
 /* ---- start -------------------------------------------------------------------------------------------- */
 
-static int start_thread(void *(*run)(void *), void *context)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attributes, run, context);
-	pthread_attr_destroy(&attributes);
-	return r;
-}
-
 static int listen_here(uint16_t *port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -390,10 +376,10 @@ int volume_tcp_new(
 		return error_errno(err, errno, "listen on the loopback interface");
 	}
 	*out = t;
-	r = start_thread(serve_client, t);
+	r = volume_thread_start(serve_client, t, err);
 	if (r == 0)
-		r = start_thread(serve_host, t);
-	return r ? error_errno(err, r, "start a thread") : 0;
+		r = volume_thread_start(serve_host, t, err);
+	return r;
 }
 
 void volume_tcp_mounted(struct volume_tcp *t, int mount)
