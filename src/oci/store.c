@@ -189,11 +189,14 @@ int store_find(
 
 /* ---- make ------------------------------------------------------------------------------------------- */
 
+/* Made read-only last: what still has its temporary name must be able to be opened for writing, by another
+ * process that waits for it and by the next one after a crash. */
 static int publish(const struct store *s, const char *temporary, const char *name, int fd, struct error *err)
 {
-	if (fchmod(fd, 0400) < 0 || fsync(fd) < 0)
+	if (fsync(fd) < 0)
 		return error_errno(err, errno, "sync %s/rootfs/%s", s->path, name);
-	if (renameat(s->temporary, temporary, s->roots, name) < 0 || fsync(s->roots) < 0)
+	if (renameat(s->temporary, temporary, s->roots, name) < 0 || fchmod(fd, 0400) < 0 ||
+		fsync(s->roots) < 0)
 		return error_errno(err, errno, "make %s/rootfs/%s", s->path, name);
 	return 0;
 }

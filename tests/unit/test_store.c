@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "disk/ext4.h"
 #include "oci/catalog.h"
 #include "oci/image.h"
 #include "store_make.h"
@@ -534,6 +535,54 @@ TEST(processes_that_make_a_store_at_once_all_have_it)
 		}
 		store_place_close(&p);
 	}
+}
+
+static int write_root(void *context, int fd, int directory, struct error *err)
+{
+	(void)context;
+	(void)directory;
+	return ext4_create(fd, &(struct ext4_options){.size = 16 << 20}, err);
+}
+
+/* Each root file system is made by whoever is first, and waited for, found or made anew by the others. */
+static void make_roots(const struct store_place *p)
+{
+	char id[SHA256_SIZE * 2 + 1];
+	struct store *s;
+
+	if (store_open(p->home, &s, NULL) < 0)
+		_exit(1);
+	for (unsigned turn = 0; turn < 40; turn++) {
+		uint64_t size;
+		int fd;
+
+		snprintf(id, sizeof id, "%064u", turn);
+		if (store_make(s, id, "ext4", write_root, NULL, NULL, &fd, &size, NULL) < 0)
+			_exit(2);
+		close(fd);
+	}
+	_exit(0);
+}
+
+TEST(processes_that_make_the_same_root_file_systems_at_once_all_get_them)
+{
+	struct store_place p;
+	pid_t pids[4];
+	int status;
+
+	store_place_open(&p);
+	for (size_t i = 0; i < 4; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			make_roots(&p);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		CHECK(waitpid(pids[i], &status, 0) == pids[i]);
+		CHECK_INT(status, 0);
+	}
+	CHECK_INT(store_place_count(&p, "rootfs"), 40);
+	CHECK_INT(store_place_count(&p, "tmp"), 0);
+	store_place_close(&p);
 }
 
 TEST(a_process_killed_at_any_instant_leaves_a_store_that_checks_clean)
