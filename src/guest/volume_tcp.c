@@ -117,16 +117,17 @@ static bool pass_up(struct volume_tcp *t, int client)
 	return size > 0;
 }
 
-/* Whether a line of /proc/net/tcp (proc(5)) is the other end of the connection, and whose it is. */
-static bool is_peer(
-	const char *line, const struct sockaddr_in *peer, const struct sockaddr_in *self, unsigned *uid)
+/* Whether a line of /proc/net/tcp (proc(5)) is the other end of the connection, and root's. Where that is
+ * closed already, the kernel says that it is root's, whoever had it, and that it has no inode. */
+static bool is_roots_peer(const char *line, const struct sockaddr_in *peer, const struct sockaddr_in *self)
 {
-	unsigned from, from_port, to, to_port;
+	unsigned from, from_port, to, to_port, uid;
+	unsigned long inode;
 
-	return sscanf(line, " %*d: %x:%x %x:%x %*x %*x:%*x %*x:%*x %*x %u", &from, &from_port, &to, &to_port,
-		       uid) == 5 &&
+	return sscanf(line, " %*d: %x:%x %x:%x %*x %*x:%*x %*x:%*x %*x %u %*d %lu", &from, &from_port, &to,
+		       &to_port, &uid, &inode) == 6 &&
 	       from == peer->sin_addr.s_addr && from_port == ntohs(peer->sin_port) &&
-	       to == self->sin_addr.s_addr && to_port == ntohs(self->sin_port);
+	       to == self->sin_addr.s_addr && to_port == ntohs(self->sin_port) && uid == 0 && inode != 0;
 }
 
 /* The kernel's own sockets are root's. */
@@ -136,16 +137,15 @@ static bool is_roots(int client)
 	socklen_t peer_size = sizeof peer, self_size = sizeof self;
 	FILE *list = fopen("/proc/net/tcp", "re");
 	bool found = false;
-	unsigned uid = 1;
 	char line[256];
 
 	if (list && getpeername(client, (struct sockaddr *)&peer, &peer_size) == 0 &&
 		getsockname(client, (struct sockaddr *)&self, &self_size) == 0)
 		while (!found && fgets(line, sizeof line, list))
-			found = is_peer(line, &peer, &self, &uid);
+			found = is_roots_peer(line, &peer, &self);
 	if (list)
 		fclose(list);
-	return found && uid == 0;
+	return found;
 }
 
 /* A client that reads its end connects anew after 3 seconds, one that is reset at once (Linux,
@@ -177,19 +177,18 @@ static int accept_client(struct volume_tcp *t)
 	return client;
 }
 
-/* Until nobody uses its descriptor, and the host has heard that it is over, and knows. */
+/* Until nobody uses its descriptor, and the host has heard that it is over, and knows. What it still sends
+ * until then is for nobody, who may not take it either. */
 static void finish(struct volume_tcp *t)
 {
 	int client;
 
 	pthread_mutex_lock(&t->mutex);
 	break_off(t);
-	while (t->writing)
-		pthread_cond_wait(&t->changed, &t->mutex);
 	client = TAKE_FD(t->client);
 	if (!t->over)
 		send_reset(t);
-	while (t->ours && !t->over)
+	while (t->writing || (t->ours && !t->over))
 		pthread_cond_wait(&t->changed, &t->mutex);
 	pthread_mutex_unlock(&t->mutex);
 	close(client);
