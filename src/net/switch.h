@@ -98,7 +98,8 @@ struct switch_port_config {
 };
 
 /* What the core asks of who owns it; the context of switch_new() first. Frames are valid during the call
- * only. None of them may call back into the switch. */
+ * only. They may not call back into the switch, but egress(), within which switch_from_egress() may be
+ * called, and dns(), within which switch_learn() and switch_answer_dns() may be. */
 struct switch_calls {
 	/* To a guest. False: its queue is full, and the frame was dropped; never blocks. */
 	bool (*deliver)(void *context, void *link, const uint8_t *frame, size_t n);
