@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names within a group: each member's `name`, aliases and `name.group.internal`, `host.internal` for this
+ * host as the group sees it, localhost, and the way back from an address (PTR). A core without I/O.
+ *
+ * Names are case-insensitive, as DNS has them. A name may belong to several members by alias: then all their
+ * addresses are given; a member's own name goes before aliases. What is asked within `group.internal`, a bare
+ * word that nobody has, and addresses of the group's subnet that are nobody's do not exist; they never leave
+ * this host. Everything else is foreign.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "codec/dns.h"
+
+#define NAMES_TTL       5u /* seconds: members come and go */
+#define NAMES_FOUND_MAX 32u
+
+struct names;
+
+struct names_config {
+	const char *group; /* NULL or "": a group without a name, where only bare names are known */
+	uint32_t subnet;   /* host order */
+	uint8_t bits;
+	uint32_t host; /* host.internal */
+};
+
+struct names_member {
+	uint32_t id;
+	uint32_t address;
+	const char *name;
+	char *const *aliases; /* NULL-terminated, or NULL */
+	bool hidden;          /* the others do not see it (it has no link); it sees itself */
+};
+
+int names_new(const struct names_config *config, struct names **names, struct error *err);
+void names_free(struct names *n);
+CLEANUP_DEFINE(names, struct names, names_free);
+
+/* Copies all of the member. INVALID: a name or alias that is no DNS name; EXISTS: the id is there. */
+int names_add(struct names *n, const struct names_member *member, struct error *err);
+void names_remove(struct names *n, uint32_t id);
+void names_hide(struct names *n, uint32_t id, bool hidden);
+
+enum names_answer {
+	NAMES_FOREIGN, /* not ours to answer */
+	NAMES_FOUND,   /* addresses, or a name for PTR */
+	NAMES_NO_DATA, /* the name is ours, but has nothing of this type */
+	NAMES_NONE     /* ours, and does not exist */
+};
+
+struct names_found {
+	enum names_answer answer;
+	uint32_t addresses[NAMES_FOUND_MAX];
+	size_t count;
+	char name[DNS_NAME_SIZE]; /* of PTR */
+};
+
+/* What member `asker` finds for a question. name: as dns_parse_query() gives it. */
+void names_find(
+	const struct names *n, uint32_t asker, const char *name, uint16_t type, struct names_found *found);
+
+/* The whole reply to a question of `asker`; 0: it is foreign (or does not fit). */
+size_t names_reply(
+	const struct names *n, uint32_t asker, const struct dns_query *q, uint8_t *out, size_t room);
