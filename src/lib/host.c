@@ -96,6 +96,7 @@ int monocore_template_prepare(
 		.image_fd = -1,
 		.disk_fd = -1,
 		.console_fd = -1,
+		.nic_count = 1,
 		.progress = &mc->progress};
 
 	if (!engine || vm_template_prepare(engine, &config, &err) < 0)

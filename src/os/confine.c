@@ -27,7 +27,7 @@
 #include "os/seccomp.h"
 
 #define CHILD_FD_MAX 64
-#define FDS_MAX      32
+#define FDS_MAX      48
 #define OPEN_FILES   256
 #define START_TIME   MILLISECONDS(20000)
 

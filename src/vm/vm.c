@@ -64,6 +64,10 @@ int vm_start(const struct vm_engine *e, const struct vm_config *config, struct v
 		return error_set(err, ERROR_LIMIT,
 			"start a VM with %zu file systems by virtiofs: %d are possible", config->share_count,
 			VM_SHARES_MAX);
+	if (config->nic_count < 1 || config->nic_count > VM_NICS_MAX)
+		return error_set(err, ERROR_LIMIT,
+			"start a VM with %zu network devices: 1 to %d are possible", config->nic_count,
+			VM_NICS_MAX);
 	return e->start(config, vm, err);
 }
 

@@ -30,6 +30,14 @@ struct vm_share {
 };
 #define VM_SHARES_MAX 16
 
+/* A network device. Frames come and go over a stream: 32 bits of length, big-endian, then the frame. */
+struct vm_nic {
+	int listener; /* a listening unix socket; borrowed until vm_start() returns. -1: nothing is behind it
+		       */
+	uint8_t mac[6]; /* what the agent will set; an engine that can tell the device so does */
+};
+#define VM_NICS_MAX 8
+
 struct vm_config {
 	const char *home;       /* $MONOCORE_HOME, absolute: holds templates/ and kernels/ */
 	const char *agent_path; /* the static mcagent binary */
@@ -43,11 +51,15 @@ struct vm_config {
 	 * are UNAVAILABLE. */
 	const struct vm_share *shares;
 	size_t share_count; /* at most VM_SHARES_MAX */
-	bool volumes;       /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
-	bool nfs;           /* the guest has an NFS client: it boots, and the engine is qemu */
-	bool cold;          /* boot, do not clone a template */
-	bool unconfined;    /* start even where the host cannot confine the engine's process */
-	unsigned id;        /* a small number unique among the running VMs of this user: root's uid per VM */
+	/* Their number is what a machine is made with, and part of a template. The engine qemu takes one
+	 * connection on each listener, and another when that has ended; krun one that waits there already. */
+	const struct vm_nic *nics; /* NULL: nothing is behind any */
+	size_t nic_count;          /* 1 to VM_NICS_MAX */
+	bool volumes;              /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
+	bool nfs;                  /* the guest has an NFS client: it boots, and the engine is qemu */
+	bool cold;                 /* boot, do not clone a template */
+	bool unconfined;           /* start even where the host cannot confine the engine's process */
+	unsigned id; /* a small number unique among the running VMs of this user: root's uid per VM */
 	const struct progress *progress; /* template making; may be NULL */
 };
 

@@ -131,6 +131,7 @@ static int time_clone(const char *home, const char *agent, const char *root)
 		.image_fd = open(root, O_RDONLY | O_CLOEXEC),
 		.disk_fd = -1,
 		.console_fd = -1,
+		.nic_count = 1,
 		.id = 4095};
 	struct error err;
 	const struct vm_engine *engine = vm_engine_find("auto", &err);

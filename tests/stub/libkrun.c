@@ -57,6 +57,8 @@ int32_t krun_set_kernel_console(uint32_t ctx, const char *console);
 int32_t krun_add_virtio_console_multiport(uint32_t ctx);
 int32_t krun_add_console_port_inout(uint32_t ctx, uint32_t console, const char *name, int in, int out);
 int32_t krun_add_disk2(uint32_t ctx, const char *id, const char *path, uint32_t format, bool read_only);
+int32_t krun_add_net_unixstream(
+	uint32_t ctx, const char *path, int fd, const uint8_t mac[6], uint32_t features, uint32_t flags);
 int32_t krun_set_root_disk_remount(uint32_t ctx, const char *device, const char *type, const char *options);
 int32_t krun_set_exec(uint32_t ctx, const char *path, const char *const argv[], const char *const envp[]);
 int32_t krun_start_enter(uint32_t ctx);
@@ -176,6 +178,18 @@ EXPORT int32_t krun_add_disk2(uint32_t ctx, const char *id, const char *path, ui
 	d->read_only = read_only;
 	stub.disk_count++;
 	return 0;
+}
+
+/* What the device says is a frame behind its length: here the MAC. */
+EXPORT int32_t krun_add_net_unixstream(
+	uint32_t ctx, const char *path, int fd, const uint8_t mac[6], uint32_t features, uint32_t flags)
+{
+	unsigned char frame[10] = {0, 0, 0, 6};
+
+	if (ctx != CTX || path || features || flags || stub.disk_count < 2)
+		return wrong("network device");
+	memcpy(frame + 4, mac, 6);
+	return send(fd, frame, sizeof frame, MSG_NOSIGNAL) == sizeof frame ? 0 : wrong("network stream");
 }
 
 EXPORT int32_t krun_set_root_disk_remount(

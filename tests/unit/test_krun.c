@@ -10,7 +10,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +137,7 @@ static void set_up(const char *stub)
 		.image_fd = make_image(true),
 		.disk_fd = make_file("disk", zeroes, sizeof zeroes, 0600, O_RDWR),
 		.console_fd = make_file("console", "", 0, 0600, O_RDWR),
+		.nic_count = 1,
 		.id = 5};
 }
 
@@ -253,6 +256,27 @@ TEST(a_sandbox_without_a_disk_gets_none)
 	CHECK_OK(start());
 	text = console_text();
 	CHECK(strstr(text, "disk image") && !strstr(text, "disk disk"));
+}
+
+TEST(a_network_device_speaks_on_the_stream_that_waits_at_its_listener)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	struct vm_nic nic = {.mac = {0x52, 0x4d, 10, 1, 2, 3}};
+	unsigned char frame[10];
+	int stream = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	set_up("good");
+	snprintf(name.sun_path, sizeof name.sun_path, "%s/net0", here.folder);
+	nic.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(bind(nic.listener, (struct sockaddr *)&name, sizeof name) == 0 && listen(nic.listener, 4) == 0);
+	here.config.nics = &nic;
+	CHECK_ERROR(start(), ERROR_START); /* libkrun takes one that is connected, and here none is */
+	CHECK(connect(stream, (struct sockaddr *)&name, sizeof name) == 0);
+	CHECK_OK(start());
+	CHECK_INT(recv(stream, frame, sizeof frame, MSG_WAITALL), sizeof frame);
+	CHECK(!memcmp(frame, "\0\0\0\6\x52\x4d\x0a\1\2\3", sizeof frame));
+	close(stream);
+	close(nic.listener);
 }
 
 TEST(the_port_of_volumes_is_there_where_it_is_asked_for)

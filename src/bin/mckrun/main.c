@@ -21,6 +21,9 @@
 
 #define LOG_LEVEL_ERROR 1
 #define FORMAT_RAW      0
+#define FIXED_ARGUMENTS 5
+#define NICS_MAX        8
+#define MAC_SIZE        6
 
 /* Without krun_disable_implicit_vsock the guest would get the host's network, by the sockets of TSI. */
 #define CALLS(X) \
@@ -34,6 +37,8 @@
 	X(krun_add_virtio_console_multiport, (uint32_t ctx)) \
 	X(krun_add_console_port_inout, (uint32_t ctx, uint32_t console, const char *name, int in, int out)) \
 	X(krun_add_disk2, (uint32_t ctx, const char *id, const char *path, uint32_t format, bool read_only)) \
+	X(krun_add_net_unixstream, (uint32_t ctx, const char *path, int fd, const uint8_t mac[6], \
+					   uint32_t features, uint32_t flags)) \
 	X(krun_set_root_disk_remount, \
 		(uint32_t ctx, const char *device, const char *type, const char *options)) \
 	X(krun_set_exec, \
@@ -50,6 +55,8 @@ struct machine {
 	uint8_t cpus;
 	uint32_t mebibytes;
 	bool granted, disk, volumes;
+	uint8_t macs[NICS_MAX][MAC_SIZE];
+	int nic_count;
 };
 
 _Noreturn static void give_up(int status, const char *what, const char *why)
@@ -120,6 +127,13 @@ static void add_disks(const struct library *l, uint32_t ctx, const struct machin
 		CALL(krun_add_disk2, ctx, "disk", MCKRUN_PATH_DISK, FORMAT_RAW, false);
 }
 
+/* Without offloads: the frames are what the switch understands. */
+static void add_nics(const struct library *l, uint32_t ctx, const struct machine *m)
+{
+	for (int i = 0; i < m->nic_count; i++)
+		CALL(krun_add_net_unixstream, ctx, NULL, MCKRUN_FD_NICS + i, m->macs[i], 0, 0);
+}
+
 /* libkrun's own init mounts the agent's disk and executes the agent in its place, as process 1. What it gets
  * as environment goes over the kernel's command line, where the agent looks for its devices. */
 static void add_agent(const struct library *l, uint32_t ctx)
@@ -142,6 +156,7 @@ static void become_machine(const struct library *l, const struct machine *m)
 	CALL(krun_disable_implicit_vsock, ctx);
 	add_consoles(l, ctx, m);
 	add_disks(l, ctx, m);
+	add_nics(l, ctx, m);
 	add_agent(l, ctx);
 	CALL(krun_start_enter, ctx);
 }
@@ -157,19 +172,41 @@ static uint32_t parse(const char *text, uint32_t most)
 	return *text < '0' || *text > '9' || *end || errno || n > most ? 0 : (uint32_t)n;
 }
 
+static bool parse_mac(const char *text, uint8_t mac[MAC_SIZE])
+{
+	unsigned long long n;
+	char *end;
+
+	if (strlen(text) != 2 * MAC_SIZE || strspn(text, "0123456789abcdef") != 2 * MAC_SIZE)
+		return false;
+	n = strtoull(text, &end, 16);
+	for (int i = 0; i < MAC_SIZE; i++)
+		mac[i] = (uint8_t)(n >> (8 * (MAC_SIZE - 1 - i)));
+	return true;
+}
+
+static bool parse_machine(struct machine *m, int argc, char **argv)
+{
+	bool good = argc >= FIXED_ARGUMENTS && argc <= FIXED_ARGUMENTS + NICS_MAX;
+
+	if (!good)
+		return false;
+	m->cpus = (uint8_t)parse(argv[1], UINT8_MAX);
+	m->mebibytes = parse(argv[2], UINT32_MAX);
+	m->granted = !strcmp(argv[3], "granted");
+	m->disk = !strcmp(argv[4], "disk");
+	for (int i = FIXED_ARGUMENTS; i < argc; i++)
+		good &= parse_mac(argv[i], m->macs[m->nic_count++]);
+	return good && m->cpus && m->mebibytes;
+}
+
 int main(int argc, char **argv)
 {
 	/* Looked at before libkrun opens anything. */
 	struct machine m = {.volumes = fcntl(MCKRUN_FD_VOLUMES, F_GETFD) >= 0};
 	struct library l;
 
-	if (argc == 4 || argc == 5) {
-		m.cpus = (uint8_t)parse(argv[1], UINT8_MAX);
-		m.mebibytes = parse(argv[2], UINT32_MAX);
-		m.granted = !strcmp(argv[3], "granted");
-		m.disk = argc == 5;
-	}
-	if (!m.cpus || !m.mebibytes)
+	if (!parse_machine(&m, argc, argv))
 		give_up(2, "mckrun is started by monocore: see monocore(1)", "");
 	load(&l);
 	become_machine(&l, &m);

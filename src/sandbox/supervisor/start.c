@@ -132,6 +132,7 @@ static int start_vm(struct supervisor *s, struct error *err)
 			.cpus = (unsigned)s->record.cpus,
 			.memory = s->record.memory,
 			.disk_fd = s->disk_fd,
+			.nic_count = 1,
 			.id = s->slot,
 			.cold = s->record.no_template,
 			.unconfined = s->record.unconfined,

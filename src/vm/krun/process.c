@@ -28,6 +28,8 @@
 #define LIBRARY_SPACE (4096 * MIB)
 #define CPU_SPACE     (128 * MIB)
 
+_Static_assert(MCKRUN_FD_NICS + VM_NICS_MAX <= 64, "numbers that a child can be given");
+
 #define KRUN_PROCESS_NONE \
 	((struct krun_process){.pid = -1, .pid_fd = -1, .agent_fd = -1, .volumes_fd = -1, .words_fd = -1})
 
@@ -35,7 +37,10 @@
 struct start {
 	const struct krun_spec *spec;
 	int agent, agent_theirs, volumes, volumes_theirs, words, words_theirs;
-	struct process_fd fds[8];
+	int nics[VM_NICS_MAX]; /* connected streams */
+	char macs[VM_NICS_MAX][2 * 6 + 1];
+	size_t nic_count;
+	struct process_fd fds[8 + VM_NICS_MAX];
 	size_t fd_count;
 	struct namespace_path paths[16];
 	size_t path_count;
@@ -54,6 +59,8 @@ static void start_close(struct start *s)
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (all[i] >= 0)
 			close(all[i]);
+	for (size_t i = 0; i < s->nic_count; i++)
+		close(s->nics[i]);
 }
 
 static int open_pair(int *ours, int *theirs, struct error *err)
@@ -82,6 +89,28 @@ static int open_sockets(struct start *s, struct error *err)
 		return error_errno(err, errno, "make a pipe for libkrun");
 	s->words = words[0];
 	s->words_theirs = words[1];
+	return 0;
+}
+
+/* libkrun has a stream for good: the connection that waits at the listener. */
+static int accept_nics(struct start *s, struct error *err)
+{
+	const struct vm_config *c = s->spec->config;
+
+	for (size_t i = 0; c->nics && i < c->nic_count; i++) {
+		struct pollfd waits = {.fd = c->nics[i].listener, .events = POLLIN};
+		const uint8_t *m = c->nics[i].mac;
+		size_t n = s->nic_count;
+
+		if (waits.fd < 0)
+			continue;
+		s->nics[n] = poll(&waits, 1, 0) == 1 ? accept4(waits.fd, NULL, NULL, SOCK_CLOEXEC) : -1;
+		if (s->nics[n] < 0)
+			return error_set(err, ERROR_START, "no network waits for the guest's device %zu", i);
+		snprintf(s->macs[n], sizeof s->macs[n], "%02x%02x%02x%02x%02x%02x", m[0], m[1], m[2], m[3],
+			m[4], m[5]);
+		s->nic_count++;
+	}
 	return 0;
 }
 
@@ -153,6 +182,8 @@ static int plan(struct start *s, struct error *err)
 
 	if (r == 0)
 		r = open_sockets(s, err);
+	if (r == 0)
+		r = accept_nics(s, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(libraries); i++)
@@ -163,6 +194,8 @@ static int plan(struct start *s, struct error *err)
 	give(s, s->words_theirs, STDERR_FILENO);
 	give(s, s->agent_theirs, MCKRUN_FD_AGENT);
 	give(s, s->volumes_theirs, MCKRUN_FD_VOLUMES);
+	for (int i = 0; i < (int)s->nic_count; i++)
+		give(s, s->nics[i], MCKRUN_FD_NICS + i);
 	grant(s, "/dev/kvm", s->spec->kvm_fd);
 	return plan_disks(s, err);
 }
@@ -191,8 +224,8 @@ static int spawn(const struct start *s, struct confined *c, struct error *err)
 		s->spec->by_path ? text_format(err, MCKRUN_LIBRARY_ENV "=%s", s->spec->library->path)
 				 : text_format(err, "LD_LIBRARY_PATH=%s", s->spec->library->directory);
 	char cpus[16], mebibytes[24];
-	const char *const argv[] = {MCKRUN_PROGRAM, cpus, mebibytes, s->granted ? "granted" : "fixed",
-		config->disk_fd >= 0 ? "disk" : NULL, NULL};
+	const char *argv[6 + VM_NICS_MAX] = {MCKRUN_PROGRAM, cpus, mebibytes,
+		s->granted ? "granted" : "fixed", config->disk_fd >= 0 ? "disk" : "-"};
 	const char *const env[] = {"LC_ALL=C", "PATH=/nonexistent", library, NULL};
 	const struct confine_spec spec = {.program = program,
 		.argv = argv,
@@ -209,6 +242,8 @@ static int spawn(const struct start *s, struct confined *c, struct error *err)
 
 	if (!program || !library)
 		return -ERROR_NO_MEMORY;
+	for (size_t i = 0; i < s->nic_count; i++)
+		argv[5 + i] = s->macs[i];
 	snprintf(cpus, sizeof cpus, "%u", config->cpus);
 	snprintf(mebibytes, sizeof mebibytes, "%llu", (unsigned long long)(s->spec->memory / MIB));
 	if (access(program, X_OK) < 0)

@@ -53,6 +53,8 @@ int recipe_make(const struct vm_config *config, struct recipe *p, struct error *
 		.volumes = config->volumes,
 		.shares = config->shares,
 		.share_count = config->share_count,
+		.nics = config->nics,
+		.nic_count = config->nic_count,
 		.console = config->console_fd >= 0,
 		.tsc_khz = p->accelerator.tsc_khz};
 	if (r < 0)

@@ -97,13 +97,26 @@ static void add_shares(struct list *l, const struct machine *m)
 	}
 }
 
+/* server=on: of the two ends it is the one that can be connected to again. */
+static void add_nics(struct list *l, const struct machine *m)
+{
+	for (unsigned i = 0; i < m->nic_count; i++) {
+		add(l, "-netdev");
+		if (m->role == MACHINE_TEMPLATE || !m->nics || m->nics[i].listener < 0)
+			add(l, "hubport,id=net%u,hubid=%u", i, i);
+		else
+			add(l, "stream,id=net%u,server=on,addr.type=fd,addr.str=%u", i, MACHINE_FD_NICS + i);
+		add(l, "-device");
+		add(l, "virtio-net-device,netdev=net%u", i);
+	}
+}
+
 static void add_devices(struct list *l, const struct machine *m)
 {
 	static const char *const fixed[] = {"-chardev", "socket,id=agent,fd=4", "-device",
 		"virtio-serial-device,id=serial,max_ports=4", "-device",
 		"virtserialport,bus=serial.0,chardev=agent,name=" AGENT_PORT_NAME, "-device",
-		"virtserialport,bus=serial.0,chardev=volumes,name=" VOLUMES_PORT_NAME, "-netdev",
-		"hubport,id=net,hubid=0", "-device", "virtio-net-device,netdev=net"};
+		"virtserialport,bus=serial.0,chardev=volumes,name=" VOLUMES_PORT_NAME};
 
 	_Static_assert(MACHINE_FD_AGENT == 4, "named in the text above");
 	add_disk(l, "vda", MACHINE_FD_IMAGE, m->role != MACHINE_TEMPLATE, "read-only=on");
@@ -116,6 +129,7 @@ static void add_devices(struct list *l, const struct machine *m)
 		add(l, "null,id=volumes");
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		add(l, "%s", fixed[i]);
+	add_nics(l, m);
 	add_shares(l, m);
 	add(l, "-chardev");
 	add(l, m->console ? "stdio,id=console,signal=off" : "null,id=console");

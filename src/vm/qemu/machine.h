@@ -30,6 +30,7 @@ enum machine_fd {
 #define MACHINE_FD_STATE    9
 #define MACHINE_FD_VOLUMES  10
 #define MACHINE_FD_SHARES   11 /* and those behind it */
+#define MACHINE_FD_NICS     (MACHINE_FD_SHARES + VM_SHARES_MAX)
 #define MACHINE_KERNEL_PATH "/proc/self/fd/7"
 #define MACHINE_INITRD_PATH "/proc/self/fd/8"
 
@@ -49,6 +50,8 @@ struct machine {
 	bool console;    /* the serial console goes to standard output */
 	const struct vm_share *shares;
 	size_t share_count; /* of MACHINE_COLD alone */
+	const struct vm_nic *nics;
+	size_t nic_count;
 	uint64_t tsc_khz;
 };
 

@@ -127,7 +127,7 @@ static uint64_t file_limit(const struct qemu_spec *s)
 
 /* The descriptors that QEMU gets, and the two that it gets for its kernel. */
 struct descriptors {
-	struct process_fd list[16 + VM_SHARES_MAX];
+	struct process_fd list[16 + VM_SHARES_MAX + VM_NICS_MAX];
 	size_t count;
 };
 
@@ -238,6 +238,8 @@ static int start_process(const struct qemu_spec *s, struct pairs *p, const struc
 	if (s->machine->role != MACHINE_TEMPLATE) {
 		give(&d, s->config->image_fd, MACHINE_FD_IMAGE);
 		give(&d, s->config->disk_fd, MACHINE_FD_DISK);
+		for (int i = 0; s->machine->nics && i < (int)s->machine->nic_count; i++)
+			give(&d, s->machine->nics[i].listener, MACHINE_FD_NICS + i);
 	}
 	give(&d, kernel, MACHINE_FD_KERNEL);
 	give(&d, initrd, MACHINE_FD_INITRD);
