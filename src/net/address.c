@@ -59,6 +59,13 @@ const char *address_format(const struct address *a, char out[ADDRESS_TEXT_MAX])
 	return out;
 }
 
+const char *address_format_ipv4(uint32_t ipv4, char out[ADDRESS_TEXT_MAX])
+{
+	struct address a = address_from_ipv4(ipv4);
+
+	return address_format(&a, out);
+}
+
 static bool starts(const struct address *a, const uint8_t *bytes, size_t n)
 {
 	return memcmp(a->bytes, bytes, n) == 0;

@@ -36,6 +36,7 @@ bool address_equal(const struct address *a, const struct address *b);
 /* Exactly an address: no brackets, no zone, no leading zeros in IPv4. Error INVALID. */
 int address_parse(const char *text, struct address *a, struct error *err);
 const char *address_format(const struct address *a, char out[ADDRESS_TEXT_MAX]); /* returns out */
+const char *address_format_ipv4(uint32_t ipv4, char out[ADDRESS_TEXT_MAX]);
 
 /* The IPv4 addresses that a packet to this IPv6 address may end at, into out; returns how many (0: it carries
  * none). *bits (may be NULL) gets the length of the prefix that says so. Known are IPv4-compatible (RFC
