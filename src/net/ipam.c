@@ -40,11 +40,11 @@ int ipam_parse_pool(const char *text, struct ipam_pool *pool, struct error *err)
 	if (r == 0)
 		r = ipam_check_subnet(&pool->range, NULL, 0, err);
 	if (r == 0 && colon)
-		r = text_parse_u64(colon + 1, IPAM_BITS_MAX, "the subnets' prefix", &bits, err);
+		r = text_parse_u64(colon + 1, 99, "the subnets' prefix", &bits, err);
 	if (r < 0)
 		return error_prefix(err, "subnets '%s'", text);
 	least = bits_of(&pool->range);
-	if (bits < least || 1ULL << (bits - least) > POOL_SUBNETS_MAX)
+	if (bits < least || bits > IPAM_BITS_MAX || 1ULL << (bits - least) > POOL_SUBNETS_MAX)
 		return error_set(err, ERROR_INVALID,
 			"subnets '%s': each has a prefix of %u to %u bits; write them as " IPAM_POOL_DEFAULT,
 			text, least, least + 20 < IPAM_BITS_MAX ? least + 20 : IPAM_BITS_MAX);
