@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "monocore.h"
-#include "sandbox/peer.h"
+#include "os/peer.h"
 
 int files_connect(struct monocore *mc, const char *name, struct peer *peer, struct error *err);
 

@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "monocore.h"
+#include "os/peer.h"
 #include "sandbox/directory.h"
 #include "sandbox/home.h"
-#include "sandbox/peer.h"
 #include "sandbox/record.h"
 
 /* A sandbox that this handle has made and not yet started: its lock is kept, so that no other process takes

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "monocore.h"
-#include "sandbox/peer.h"
+#include "os/peer.h"
 
 /* A process in a sandbox, seen through its stream of a control connection. */
 struct monocore_process {

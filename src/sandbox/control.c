@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/control.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
+#include "os/unix_socket.h"
 
 void control_attach_encode(const struct control_attach *m, struct buffer *out)
 {
@@ -56,55 +49,14 @@ void control_progress_free(struct control_progress *m)
 	m->task = m->unit = NULL;
 }
 
-static void socket_address(int fd, struct sockaddr_un *address)
-{
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/control", fd);
-}
-
 int control_listen(int fd, int *listener, struct error *err)
 {
-	_cleanup_fd_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address;
-
-	if (s < 0)
-		return error_errno(err, errno, "make the control socket");
-	socket_address(fd, &address);
-	unlinkat(fd, "control", 0);
-	if (bind(s, (struct sockaddr *)&address, sizeof address) < 0 || listen(s, 64) < 0)
-		return error_errno(err, errno, "make the control socket");
-	*listener = TAKE_FD(s);
-	return 0;
+	return unix_socket_listen(fd, "control", listener, err);
 }
 
 int control_connect(int fd, int *connection, struct error *err)
 {
-	_cleanup_fd_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address;
-	int r;
+	int r = unix_socket_connect(fd, "control", connection, err);
 
-	if (s < 0)
-		return error_errno(err, errno, "connect to the sandbox");
-	socket_address(fd, &address);
-	if (connect(s, (struct sockaddr *)&address, sizeof address) < 0)
-		return errno == ENOENT || errno == ECONNREFUSED
-			       ? error_set(err, ERROR_NOT_FOUND, "the sandbox is not running")
-			       : error_errno(err, errno, "connect to the sandbox");
-	r = control_check_peer(s, err);
-	if (r == 0)
-		*connection = TAKE_FD(s);
-	return r;
-}
-
-int control_check_peer(int connection, struct error *err)
-{
-	struct ucred who;
-	socklen_t size = sizeof who;
-
-	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
-		return error_errno(err, errno, "ask who is at the other end");
-	if (who.uid != geteuid() && who.uid != 0)
-		return error_set(err, ERROR_DENIED, "the process at the other end belongs to user %u",
-			(unsigned)who.uid);
-	return 0;
+	return r == -ERROR_NOT_FOUND ? error_set(err, ERROR_NOT_FOUND, "the sandbox is not running") : r;
 }

@@ -4,9 +4,8 @@
  * protocol has them (codec/frame.h, codec/message.h), with the agent's own requests passed through, and
  * these of the supervisor's. docs/formats/control.md describes it.
  *
- * The socket is the file `control` in the sandbox's directory, which only its user can enter; it is reached
- * through /proc/self/fd, since a socket's path holds no more than 107 bytes. Both sides check who the other
- * is by SO_PEERCRED.
+ * The socket is the file `control` in the sandbox's directory, which only its user can enter. Both sides
+ * check who the other is (os/unix_socket.h).
  */
 #pragma once
 
@@ -62,6 +61,3 @@ int control_listen(int fd, int *listener, struct error *err);
 
 /* Connects to the supervisor of the sandbox in `fd`. NOT_FOUND: none runs. */
 int control_connect(int fd, int *connection, struct error *err);
-
-/* DENIED unless the process at the other end is this user's or root's. */
-int control_check_peer(int connection, struct error *err);

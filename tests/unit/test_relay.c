@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "codec/message.h"
 #include "lib/process.h"
-#include "sandbox/peer.h"
+#include "os/peer.h"
 
 #define STREAM 1
 

@@ -15,13 +15,14 @@
 #include "base/text.h"
 #include "codec/message.h"
 #include "os/fs.h"
+#include "os/peer.h"
+#include "os/unix_socket.h"
 #include "sandbox/command.h"
 #include "sandbox/control.h"
 #include "sandbox/directory.h"
 #include "sandbox/home.h"
 #include "sandbox/output.h"
 #include "sandbox/output_format.h"
-#include "sandbox/peer.h"
 #include "sandbox/record.h"
 #include "sandbox/volume.h"
 #include "sandbox/volume_fill.h"
@@ -671,7 +672,7 @@ TEST(the_control_socket_is_reached_under_a_path_of_any_length)
 	CHECK_OK(control_connect(directory, &connection, &err));
 	accepted = accept(listener, NULL, NULL);
 	CHECK(accepted >= 0);
-	CHECK_OK(control_check_peer(accepted, &err));
+	CHECK_OK(unix_socket_check_peer(accepted, &err));
 	*strrchr(path, '/') = 0;
 	fs_remove_tree(AT_FDCWD, path, NULL);
 }

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "os/unix_socket.h"
 #include "sandbox/supervisor/supervisor.h"
 
 static void on_client(uv_poll_t *handle, int status, int events)
@@ -52,7 +53,7 @@ void clients_accept(struct supervisor *s)
 
 	if (fd < 0)
 		return;
-	if (control_check_peer(fd, &err) < 0) {
+	if (unix_socket_check_peer(fd, &err) < 0) {
 		supervisor_note(s, "a connection was refused: %s", err.text);
 		close(fd);
 		return;

@@ -32,11 +32,11 @@
 
 #include "base/map.h"
 #include "codec/message.h"
+#include "os/peer.h"
 #include "sandbox/control.h"
 #include "sandbox/directory.h"
 #include "sandbox/home.h"
 #include "sandbox/output.h"
-#include "sandbox/peer.h"
 #include "sandbox/record.h"
 #include "sandbox/supervisor/root.h"
 #include "sandbox/supervisor/shares.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sandbox/peer.h"
+#include "os/peer.h"
 
 #include <errno.h>
 #include <poll.h>
