@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import urllib.parse
 
-from harness import httpd, images, oci_images, tap
+from harness import httpd, images, oci_images, tap, world
 from harness.oci_images import skopeo
 from harness.proxy import Proxy
 from harness.quirks import TABLE, Quirks
@@ -334,6 +335,24 @@ def _():
     equal(json.loads(registry.manifest('multi', tag)[0])['manifests'][0]['digest'], sbom['digest'])
     skopeo('inspect', '--tls-verify=false', '--override-arch', 'arm64', f'docker://{registry.host}/multi:latest')
     skopeo('copy', *PLAIN, '--all', f'docker://{registry.host}/multi@{inner["digest"]}', f'dir:{folder}/multi')
+
+@promise('the world that networks are tried in answers at every address, and who called is told')
+def _():
+    zone = {'a.test': (['8.8.8.8'], 60), 'alias.test': (['a.test'], 5)}
+    line = ('import socket, sys\n'
+            'for a in sys.argv[1:]:\n'
+            '    print(socket.create_connection((a, 7777), 5).recv(100).decode().split(":")[0])\n'
+            '    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(5); u.connect((a, 7777)); u.send(b"x")\n'
+            '    print(u.recv(100).decode().split()[0])\n'
+            'print(socket.gethostbyname("alias.test"))\n')
+    addresses = ['8.8.8.8', '169.254.169.254', '172.20.0.5', world.HOST_PUBLIC, '127.0.0.1']
+    with tap.scratch() as place, world.World(place, zone) as w:
+        answer = w.run(sys.executable, '-c', line, *addresses)
+        equal(answer.stdout.split(), [a for address in addresses for a in (address, address)] + ['8.8.8.8'], answer.stderr)
+        equal(w.run('curl', '-sk', 'https://a.test/').stdout, "8.8.8.8 ['a.test', 'a.test']\n")
+        true(['world', 'tcp', '8.8.8.8:7777', world.HOST] in w.seen and ['host', 'udp', '127.0.0.1', '127.0.0.1'] in w.seen,
+             w.seen)
+        true(w.run('ip', 'link', 'set', 'lo', 'down').returncode != 0, 'the caller has no rights there')
 
 
 tap.main(finish)
