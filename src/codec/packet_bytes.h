@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Big-endian numbers at any address, the Internet checksum (RFC 1071), and where the fields of headers lie:
+ * what the readers and builders of packets share.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+	ETHERNET_SOURCE = 6,
+	ETHERNET_TYPE = 12,
+	ARP_SIZE = 28,
+	IPV4_SIZE = 20, /* without options */
+	IPV4_LENGTH = 2,
+	IPV4_ID = 4,
+	IPV4_FRAGMENT = 6,
+	IPV4_TTL = 8,
+	IPV4_PROTOCOL = 9,
+	IPV4_CHECKSUM = 10,
+	IPV4_SOURCE = 12,
+	IPV4_DESTINATION = 16,
+	TCP_SIZE = 20,
+	TCP_CHECKSUM = 16,
+	UDP_SIZE = 8,
+	UDP_CHECKSUM = 6,
+	ICMP_SIZE = 8,
+	ICMP_CHECKSUM = 2,
+};
+
+static inline uint16_t get16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline uint32_t get32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline void put16(uint8_t *at, uint16_t v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+static inline void put32(uint8_t *at, uint32_t v)
+{
+	put16(at, (uint16_t)(v >> 16));
+	put16(at + 2, (uint16_t)v);
+}
+
+/* The sum of n bytes as 16-bit words in memory's order, not folded: order does not matter to a one's
+ * complement sum (RFC 1071 §2B). Only the last piece of a sum may have an odd length. */
+static inline uint64_t checksum_add(uint64_t sum, const uint8_t *at, size_t n)
+{
+	uint32_t four;
+	uint16_t two = 0;
+
+	for (; n >= 4; at += 4, n -= 4) {
+		memcpy(&four, at, 4);
+		sum += four;
+	}
+	if (n >= 2) {
+		memcpy(&two, at, 2);
+		sum += two;
+		at += 2;
+		n -= 2;
+	}
+	if (n) {
+		two = 0;
+		memcpy(&two, at, 1);
+		sum += two;
+	}
+	return sum;
+}
+
+static inline uint16_t checksum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* The checksum of a sum, as it is stored: in memory's order. */
+static inline void checksum_put(uint8_t *at, uint64_t sum)
+{
+	uint16_t checksum = (uint16_t)~checksum_fold(sum);
+
+	memcpy(at, &checksum, sizeof checksum);
+}
+
+/* The sum of the pseudo header of TCP and UDP: both addresses where they lie in the IPv4 header, the protocol
+ * and the length. */
+static inline uint64_t checksum_pseudo(const uint8_t *ip, uint8_t protocol, size_t length)
+{
+	uint8_t rest[4] = {0, protocol};
+
+	put16(rest + 2, (uint16_t)length);
+	return checksum_add(checksum_add(0, ip + IPV4_SOURCE, 8), rest, sizeof rest);
+}
