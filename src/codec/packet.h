@@ -129,7 +129,7 @@ bool packet_is_icmp_error(const struct packet *p);
 size_t packet_build_arp_reply(const struct packet *request, const uint8_t *mac, uint8_t *out, size_t room);
 
 /* The reset that a closed port answers with, from whom `to` was sent to (RFC 9293 §3.10.7.1). None for a
- * reset, a fragment, or what is no TCP. */
+ * reset, a fragment, a group's MAC, or what is no TCP. */
 size_t packet_build_tcp_reset(const struct packet *to, uint8_t *out, size_t room);
 
 /* The reset that p's own sender would end its connection with, in p's place: to whom p was sent to. */

@@ -53,7 +53,8 @@ static size_t build_reset(const struct packet *p, const struct reset *r, uint8_t
 {
 	uint8_t *tcp = out + PAYLOAD_AT;
 
-	if (room < PAYLOAD_AT + TCP_SIZE || !p->transport || p->protocol != PACKET_TCP || p->fragment)
+	if (room < PAYLOAD_AT + TCP_SIZE || !p->transport || p->protocol != PACKET_TCP || p->fragment ||
+		p->destination_mac[0] & 1)
 		return 0;
 	put_ethernet(out, r->forward ? p->destination_mac : p->source_mac,
 		r->forward ? p->source_mac : p->destination_mac, PACKET_IPV4);
