@@ -29,7 +29,7 @@ struct history_entry {
 
 struct history;
 
-struct history *history_new(const uint8_t seed[16]); /* NULL: out of memory */
+struct history *history_new(void); /* NULL: out of memory */
 void history_free(struct history *h);
 
 /* A denial. Where memory is out it is forgotten. */

@@ -84,6 +84,7 @@ struct switch_counters {
 
 struct switch_config {
 	const struct surroundings *surroundings;
+	uint64_t seed[2];   /* random: guests choose the keys of the tables */
 	const char *domain; /* what DHCP says the domain is ("default.internal"); NULL: nothing */
 };
 
@@ -108,10 +109,10 @@ struct switch_calls {
 	void (*egress)(void *context, const uint8_t *frame, size_t n);
 	/* A DNS query over UDP to the gateway; answered by switch_answer_dns() at any time after. */
 	void (*dns)(void *context, uint32_t port, const struct packet *query);
-	/* A new flow was judged (also those that are allowed), or one was judged anew and denied. May be
-	 * NULL. */
+	/* A flow was judged, when it was new or when its policy had changed, and what came out. `name` is
+	 * what its first bytes said, or by what the address was learnt; NULL: none. May be NULL. */
 	void (*verdict)(void *context, uint32_t port, const struct flow_key *key,
-		const struct verdict *verdict, uint64_t now);
+		const struct verdict *verdict, const char *name, uint64_t now);
 };
 
 int switch_new(const struct switch_config *config, const struct switch_calls *calls, void *context,
