@@ -34,7 +34,8 @@ enum {
 	MESSAGE_CODE_exited = MESSAGE_EXITED,
 	MESSAGE_CODE_entry = MESSAGE_ENTRY,
 	MESSAGE_CODE_usage = MESSAGE_USAGE,
-	MESSAGE_CODE_shutdown = MESSAGE_SHUTDOWN
+	MESSAGE_CODE_shutdown = MESSAGE_SHUTDOWN,
+	MESSAGE_CODE_network_switch = MESSAGE_NETWORK,
 };
 
 static void request(uint16_t type, struct cursor in, struct buffer *again)
@@ -68,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ROUND_TRIP(entry, message_entry_free(&m))
 		ROUND_TRIP(usage, (void)0)
 		ROUND_TRIP(shutdown, (void)0)
+		ROUND_TRIP(network_switch, (void)0)
 	default:
 		request(data[0], in, &again);
 	}

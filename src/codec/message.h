@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define AGENT_PROTOCOL_VERSION 4
+#define AGENT_PROTOCOL_VERSION 5
 #define AGENT_PORT_NAME        "org.monocore.agent"
 #define VOLUMES_PORT_NAME      "org.monocore.volumes" /* codec/volume.h */
 
@@ -54,7 +54,8 @@
 	X(UPPER, 28, H, \
 		"opens a stream: u8 freeze, u32 upper; the sandbox's changes, or those of a staged volume, " \
 		"come as a tar on CHANNEL_OUT, then DONE") \
-	X(REMOVE, 29, H, "opens a stream: string path, u32 upper; what is there is removed, then DONE")
+	X(REMOVE, 29, H, "opens a stream: string path, u32 upper; what is there is removed, then DONE") \
+	X(NETWORK, 30, H, "u8 number of a network of SETUP, u8 up: its interface is set up, or down")
 
 enum message_type {
 #define X(name, code, sender, meaning) MESSAGE_##name = code,
@@ -138,6 +139,20 @@ struct message_mount {
 	uint32_t flags;
 };
 
+#define NETWORKS_MAX 8
+
+/* An interface: that which has the MAC already, or MESSAGE_NETWORK_MAC with the network's number as the last
+ * byte. Addresses in host order. */
+#define MESSAGE_NETWORK_MAC 0x52, 0x4d, 0, 0, 0
+struct message_network {
+	uint8_t mac[6];
+	uint32_t address;
+	uint8_t bits;     /* of the subnet, 8 to 30 */
+	uint32_t gateway; /* in the subnet; 0: no default route goes this way */
+	uint16_t mtu;     /* 576 to 65,520 */
+	bool up;          /* false: it has all this, and is down until NETWORK sets it up */
+};
+
 /* SETUP: everything before the first process, in one message. */
 struct message_setup {
 	const uint8_t *entropy; /* credited with RNDADDENTROPY; decode: points into the payload */
@@ -156,10 +171,20 @@ struct message_setup {
 	char **volumes;               /* directories made (with their parents) when the image lacks them */
 	struct message_mount *mounts; /* volumes of the host's, mounted in this order */
 	uint32_t mount_count;         /* at most VOLUMES_MAX, and the root as the last */
+	struct message_network *networks;
+	uint32_t network_count; /* at most NETWORKS_MAX */
 };
 void message_setup_encode(const struct message_setup *m, struct buffer *out);
 int message_setup_decode(struct cursor in, struct message_setup *m, struct error *err);
 void message_setup_free(struct message_setup *m);
+
+/* NETWORK */
+struct message_network_switch {
+	uint8_t number;
+	bool up;
+};
+void message_network_switch_encode(const struct message_network_switch *m, struct buffer *out);
+int message_network_switch_decode(struct cursor in, struct message_network_switch *m, struct error *err);
 
 /* ERROR: why a stream failed. */
 struct message_error {

@@ -27,6 +27,17 @@ void message_setup_encode(const struct message_setup *m, struct buffer *out)
 		buffer_string(out, m->mounts[i].path);
 		buffer_u32(out, m->mounts[i].flags);
 	}
+	buffer_u32(out, m->network_count);
+	for (uint32_t i = 0; i < m->network_count; i++) {
+		const struct message_network *n = &m->networks[i];
+
+		buffer_append(out, n->mac, sizeof n->mac);
+		buffer_u32(out, n->address);
+		buffer_u8(out, n->bits);
+		buffer_u32(out, n->gateway);
+		buffer_u16(out, n->mtu);
+		buffer_u8(out, n->up);
+	}
 }
 
 static void decode_mounts(struct cursor *in, struct message_setup *m)
@@ -41,6 +52,29 @@ static void decode_mounts(struct cursor *in, struct message_setup *m)
 	for (uint32_t i = 0; i < n && !in->failed; i++) {
 		m->mounts[i].path = message_string(in, MESSAGE_PATH_MAX);
 		m->mounts[i].flags = cursor_u32(in);
+	}
+}
+
+static void decode_networks(struct cursor *in, struct message_setup *m)
+{
+	uint32_t n = cursor_u32(in);
+
+	if (in->failed || n > NETWORKS_MAX || !(m->networks = calloc((size_t)n + 1, sizeof *m->networks))) {
+		in->failed = true;
+		return;
+	}
+	m->network_count = n;
+	for (uint32_t i = 0; i < n && !in->failed; i++) {
+		struct message_network *w = &m->networks[i];
+		const uint8_t *mac = cursor_take(in, sizeof w->mac);
+
+		if (mac)
+			memcpy(w->mac, mac, sizeof w->mac);
+		w->address = cursor_u32(in);
+		w->bits = cursor_u8(in);
+		w->gateway = cursor_u32(in);
+		w->mtu = cursor_u16(in);
+		w->up = message_bool(in);
 	}
 }
 
@@ -90,6 +124,19 @@ static bool has_root(const struct message_setup *m)
 	return m->mount_count && m->mounts[m->mount_count - 1].flags & MOUNT_ROOT;
 }
 
+static bool networks_are_sound(const struct message_setup *m)
+{
+	for (uint32_t i = 0; i < m->network_count; i++) {
+		const struct message_network *n = &m->networks[i];
+
+		if (n->mac[0] & 1 || n->bits < 8 || n->bits > 30 || n->mtu < 576 || n->mtu > 65520)
+			return false;
+		if (n->gateway && (n->gateway ^ n->address) >> (32 - n->bits))
+			return false;
+	}
+	return true;
+}
+
 static bool is_sound(const struct message_setup *m)
 {
 	if (m->upper_only && !m->disk && !has_root(m))
@@ -104,7 +151,7 @@ static bool is_sound(const struct message_setup *m)
 	for (char **v = m->volumes; *v; v++)
 		if (**v != '/' || strlen(*v) > MESSAGE_PATH_MAX)
 			return false;
-	if (!mounts_are_sound(m))
+	if (!mounts_are_sound(m) || !networks_are_sound(m))
 		return false;
 	return has_form(m->machine_id, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") &&
 	       has_form(m->boot_id, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") &&
@@ -128,6 +175,8 @@ int message_setup_decode(struct cursor in, struct message_setup *m, struct error
 	m->resolv_conf = message_string(&in, SETUP_FILE_MAX);
 	m->volumes = message_list(&in);
 	decode_mounts(&in, m);
+	if (!in.failed)
+		decode_networks(&in, m);
 	if (!in.failed && !is_sound(m))
 		in.failed = true;
 	if (message_finish(&in, "SETUP", err) < 0) {
@@ -149,5 +198,19 @@ void message_setup_free(struct message_setup *m)
 	for (uint32_t i = 0; i < m->mount_count; i++)
 		free(m->mounts[i].path);
 	free(m->mounts);
+	free(m->networks);
 	*m = (struct message_setup){0};
+}
+
+void message_network_switch_encode(const struct message_network_switch *m, struct buffer *out)
+{
+	buffer_u8(out, m->number);
+	buffer_u8(out, m->up);
+}
+
+int message_network_switch_decode(struct cursor in, struct message_network_switch *m, struct error *err)
+{
+	m->number = cursor_u8(&in);
+	m->up = message_bool(&in);
+	return message_finish(&in, "NETWORK", err);
 }

@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -22,6 +20,7 @@
 #include "base/text.h"
 #include "codec/message.h"
 #include "guest/device.h"
+#include "guest/network.h"
 
 #define MODULES_DIRECTORY "/modules"
 #define CGROUP_ROOT       "/sys/fs/cgroup"
@@ -169,15 +168,6 @@ static void prepare_kernel_settings(void)
 	write_text("/proc/self/oom_score_adj", "-1000");
 }
 
-static void raise_loopback(void)
-{
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		log_error("set the loopback interface up: %s", strerror(errno));
-}
-
 /* The sandbox's cgroup, with a little less than all memory: when the sandbox has used its part up, the
  * kernel kills within it, and the agent still has what it needs to say so. */
 static int prepare_cgroup(struct boot *b, struct error *err)
@@ -261,7 +251,7 @@ int boot(struct boot *b, struct error *err)
 	prepare_device_names();
 	prepare_kernel_settings();
 	raise_descriptor_limit();
-	raise_loopback();
+	network_boot();
 	find_missing_file_systems(b);
 	b->random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	if (b->random < 0)

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "guest/network.h"
 
 /* Files that the agent puts into every sandbox: written at SETUP into a tmpfs of its own, bound over the
  * image's. */
@@ -34,6 +35,7 @@ struct boot {
 	int upper;                /* the overlay's upper directory, from SETUP on; -1: none */
 	pid_t volumes;            /* the process that serves volumes, from SETUP on; 0: none */
 	uint32_t staged;          /* bit N: the mount N of SETUP is a staged volume */
+	struct networks networks; /* from SETUP on */
 	bool first;               /* SETUP has made the upper: nothing has run in the sandbox yet */
 	char missing[200];
 };

@@ -216,6 +216,15 @@ static int handle_clock(struct agent *a, struct stream *s, const struct frame *f
 	return r == 0 ? clock_correct(realtime, err) : r;
 }
 
+static int handle_network(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
+{
+	struct message_network_switch m;
+	int r = message_network_switch_decode(payload_of(f), &m, err);
+
+	(void)s;
+	return r == 0 ? network_switch(&a->boot.networks, &m, err) : r;
+}
+
 static const struct handler handlers[] = {
 	[MESSAGE_SETUP] = {NEED_NOTHING, handle_setup},
 	[MESSAGE_ERROR] = {NEED_STREAM, handle_abort},
@@ -238,6 +247,7 @@ static const struct handler handlers[] = {
 	[MESSAGE_SHUTDOWN] = {NEED_NOTHING, handle_shutdown},
 	[MESSAGE_PING] = {NEED_NOTHING, handle_ping},
 	[MESSAGE_CLOCK] = {NEED_NOTHING, handle_clock},
+	[MESSAGE_NETWORK] = {NEED_NOTHING, handle_network},
 };
 
 static int check_new(struct agent *a, const struct frame *f, struct error *err)

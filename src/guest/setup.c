@@ -157,6 +157,8 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	if (r == 0)
 		r = write_identity(b, m, err);
 	if (r == 0)
+		r = network_set_up(&b->networks, m, err);
+	if (r == 0)
 		r = limit_processes(b, m, err);
 	if (r == 0)
 		r = root_set_up(b, m, err);

@@ -58,6 +58,7 @@ DECODER(exited, (void)0)
 DECODER(entry, message_entry_free(&m))
 DECODER(usage, (void)0)
 DECODER(shutdown, (void)0)
+DECODER(network_switch, (void)0)
 
 TEST(hello_is_read_as_written)
 {
@@ -75,6 +76,9 @@ static struct message_setup sound_setup(void)
 	static char *volumes[] = {(char *)"/data", (char *)"/var/lib/x", NULL};
 	static struct message_mount mounts[] = {
 		{(char *)"/work", MOUNT_FILE}, {(char *)"/src", MOUNT_READ_ONLY | MOUNT_VIRTIOFS}};
+	static struct message_network networks[] = {
+		{{0x52, 0x4d, 10, 7, 1, 3}, 0x0a070103, 24, 0x0a070101, 65520, true},
+		{{0x52, 0x4d, 10, 9, 9, 9}, 0x0a090909, 16, 0, 1500, false}};
 
 	return (struct message_setup){.entropy = (const uint8_t *)entropy,
 		.entropy_size = 32,
@@ -89,7 +93,9 @@ static struct message_setup sound_setup(void)
 		.resolv_conf = (char *)"",
 		.volumes = volumes,
 		.mounts = mounts,
-		.mount_count = 2};
+		.mount_count = 2,
+		.networks = networks,
+		.network_count = 2};
 }
 
 TEST(setup_is_read_as_written)
@@ -203,6 +209,39 @@ TEST(a_setup_with_mounts_out_of_bounds_is_refused)
 	m.mounts = many;
 	m.mount_count = VOLUMES_MAX + 1;
 	expect_setup_refused(&m);
+}
+
+TEST(a_setup_with_networks_out_of_bounds_is_refused)
+{
+	static const struct message_network good = {
+		{0x52, 0x4d, 10, 7, 1, 3}, 0x0a070103, 24, 0x0a070101, 65520, true};
+	struct message_network bad[] = {good, good, good, good, good}, many[NETWORKS_MAX + 1];
+	struct message_setup m = sound_setup();
+
+	bad[0].mac[0] = 0xff; /* of a group of stations */
+	bad[1].bits = 31;
+	bad[2].gateway = 0x0a070201; /* in another subnet */
+	bad[3].mtu = 575;
+	bad[4].mtu = 65521;
+	m.network_count = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		m.networks = &bad[i];
+		expect_setup_refused(&m);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = good;
+	m.networks = many;
+	m.network_count = ARRAY_SIZE(many);
+	expect_setup_refused(&m);
+}
+
+TEST(network_is_read_as_written)
+{
+	const struct message_network_switch m = {7, true};
+	_cleanup_buffer_ struct buffer out = {0};
+
+	message_network_switch_encode(&m, &out);
+	expect_exact(decode_network_switch, &out);
 }
 
 TEST(error_is_read_as_written)

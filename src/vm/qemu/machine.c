@@ -100,6 +100,8 @@ static void add_shares(struct list *l, const struct machine *m)
 /* server=on: of the two ends it is the one that can be connected to again. */
 static void add_nics(struct list *l, const struct machine *m)
 {
+	static const uint8_t mac[] = {MESSAGE_NETWORK_MAC};
+
 	for (unsigned i = 0; i < m->nic_count; i++) {
 		add(l, "-netdev");
 		if (m->role == MACHINE_TEMPLATE || !m->nics || m->nics[i].listener < 0)
@@ -107,7 +109,8 @@ static void add_nics(struct list *l, const struct machine *m)
 		else
 			add(l, "stream,id=net%u,server=on,addr.type=fd,addr.str=%u", i, MACHINE_FD_NICS + i);
 		add(l, "-device");
-		add(l, "virtio-net-device,netdev=net%u", i);
+		add(l, "virtio-net-device,netdev=net%u,mac=%02x:%02x:%02x:%02x:%02x:%02x", i, mac[0], mac[1],
+			mac[2], mac[3], mac[4], i);
 	}
 }
 
@@ -179,8 +182,11 @@ char **machine_arguments(const struct machine *m, struct error *err)
 	add(&l, "%u", m->cpus);
 	add_memory(&l, m);
 	add_devices(&l, m);
-	/* A clone has its kernel in the memory that it wakes up with. */
+	/* A clone has its kernel in the memory that it wakes up with. It has nothing to announce on its
+	 * networks, which listen a moment later only: QEMU 7.2 would crash. */
 	if (m->role == MACHINE_CLONE) {
+		add(&l, "-global");
+		add(&l, "migration.announce-rounds=0");
 		add(&l, "-global");
 		add(&l, "migration.send-configuration=off");
 		add(&l, "-incoming");
