@@ -1,128 +1,76 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What comes into a sandbox by virtiofs: volumes, and a root that the host makes of an image and a directory."""
-import functools
 import os
-import signal
+import shutil
 import stat
-import subprocess
-import time
 
-from harness import state, tap
+from harness import state, tap, volume_promises
 from harness.program import DEBIAN, Monocore, send, supervisor_of
 from harness.tap import contains, equal, promise, true, until
-from harness.volumes import Folder, read, servers, write
+from harness.volume_promises import BOOT, NAMED, Volumes
+from harness.volumes import read, servers, write
 
 mc = Monocore()
-directory = Folder('virtiofs')
 VIRTIOFS = ('--volume-driver', 'virtiofs')
-BOOT = 120  # seconds for a command that boots a machine
+vol = Volumes(mc, 'virtiofs', *VIRTIOFS, named=NAMED)
+shared, directory = vol.name, vol.directory
 
 
 def detached(*options, image=DEBIAN):
     return mc('tmp', '-d', *options, image, '--', 'sleep', 'infinity', timeout=BOOT).ok().out.strip()
 
 
-@functools.cache
-def shared():
-    """One machine for what does it no harm: /a and /b can be written, /ro cannot."""
-    for name in 'a', 'b', 'ro':
-        directory(name)
-    write(f'{directory.path}/ro/file', 'as it was')
-    return detached(*VIRTIOFS, '-v', f'{directory.path}/a:/a', '-v', f'{directory.path}/b:/b', '-v', f'{directory.path}/ro:/ro:ro')
-
-
-@promise('a directory is read and written from both sides: contents, names, links, attributes, times, mapped files')
+@promise('a directory is read and written from both sides: contents, names, links, attributes, times, mapped files', limit=150)
 def _():
-    name, a = shared(), directory('a')
-    write(f'{a}/from-host', 'hello\n')
-    equal(mc.shell(name, 'cd /a; cat from-host; mkdir -p d/e; echo inside >d/e/file; ln -s file d/e/link; ln d/e/file hard; '
-                   'mv d/e/file d/renamed; rm from-host; mkfifo fifo; ls; stat -c %h hard; mount | grep -c "on /a type virtiofs"'),
-          'hello\nd\nfifo\nhard\n2\n1')
-    equal((read(f'{a}/d/renamed'), os.readlink(f'{a}/d/e/link'), os.stat(f'{a}/hard').st_nlink), ('inside\n', 'file', 2))
-    true(not os.path.exists(f'{a}/from-host'), 'it was removed')
-    mc('exec', name, 'python3', '-c', 'import mmap, os\nos.setxattr("/a/hard", "user.x", b"y")\n'
-       'fd = os.open("/a/mapped", os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 1 << 20)\nm = mmap.mmap(fd, 1 << 20)\n'
-       'm[5000:5006] = b"mapped"\nm.flush()\nos.utime("/a/hard", ns=(1, 1123456789))\n'
-       'open("/a/sparse", "w").truncate(1 << 32)\nopen("/a/n" + "a" * 254, "w")').ok()
-    equal((os.getxattr(f'{a}/hard', 'user.x'), os.stat(f'{a}/hard').st_mtime_ns), (b'y', 1123456789))
-    with open(f'{a}/mapped', 'rb') as f:
-        equal(f.read()[5000:5006], b'mapped')
-    equal((os.stat(f'{a}/sparse').st_size, os.stat(f'{a}/sparse').st_blocks < 100), (1 << 32, True))
+    volume_promises.both_sides(vol)
+    mc('exec', shared(), 'python3', '-c', 'import os; os.setxattr("/a/both/hard", "user.x", b"y")').ok()
+    equal(os.getxattr(f'{directory("a/both")}/hard', 'user.x'), b'y')
 
 
 @promise('much data goes both ways unchanged, through the guest\'s cache and beside it')
 def _():
-    data = os.urandom(24 << 20)
-    with open(f'{directory("a")}/big', 'wb') as f:
-        f.write(data)
-    mc.shell(shared(), 'cp /a/big /b/copy; dd if=/a/big of=/b/direct bs=1M iflag=direct oflag=direct 2>&1; sync')
-    for name in 'copy', 'direct':
-        with open(f'{directory.path}/b/{name}', 'rb') as f:
-            true(f.read() == data, name)
+    volume_promises.much_data(vol)
 
 
 @promise('a read-only volume cannot be changed: it is the host that refuses')
 def _():
-    # Root of the guest takes its kernel's word back, which alone would not be enough.
-    answer = mc('exec', shared(), 'sh', '-c', 'cat /ro/file; echo x >/ro/file; mount -o remount,rw /ro; mount | grep "on /ro"; '
-                'echo x >/ro/file; echo x >/ro/new; rm -f /ro/file; mkdir /ro/d; chmod 777 /ro/file')
-    equal((read(f'{directory.path}/ro/file'), os.listdir(f'{directory.path}/ro')), ('as it was', ['file']))
-    contains(answer.out, 'as it was')
-    contains(answer.out, '(rw')
-    equal(answer.err.count('Read-only file system'), 6, answer.err)
+    volume_promises.read_only(vol)
 
 
-@promise('owners, modes and devices are kept for sandboxes, and none of it takes effect here')
+@promise('owners, modes and devices are kept for sandboxes, judge users there, and none of it takes effect here')
 def _():
-    d = directory('b')
-    equal(mc.shell(shared(), 'mkdir /b/own; cd /b/own; echo x >file; chown 1000:1001 file; chmod 6755 file; mknod null c 1 3; '
-                   'stat -c "%n %F %u:%g %a" *; echo a >null; cat null'),
-          'file regular file 1000:1001 6755\nnull character special file 0:0 644')
-    for name in os.listdir(f'{d}/own'):
-        s = os.lstat(f'{d}/own/{name}')
-        equal((s.st_uid, s.st_mode & 0o7000, stat.S_ISREG(s.st_mode)), (os.getuid(), 0, True), name)
+    volume_promises.owners(vol)
+
+
+@promise('where owners are not kept, everything is root\'s, whoever made it and whatever it is given to')
+def _():
+    volume_promises.squash(vol)
+
+
+@promise('a new volume with a name is filled with what the image has there; with nocopy it stays empty')
+def _():
+    volume_promises.filled(vol)
+    equal(mc.shell(shared(), 'python3 -c "import os; print(os.getxattr(\'/srv/db/seed\', \'user.kind\'))"'), "b'seed'")
 
 
 @promise('links lead nowhere out of a directory, and rm -rf touches nothing else')
 def _():
-    a, outside = directory('a/rm'), directory('outside')
-    write(f'{outside}/precious', 'gold')
-    os.makedirs(f'{a}/sub')
-    for link, target in (('abs', outside), ('rel', '../../outside'), ('sub/up', '../../../outside'), ('file', f'{outside}/precious')):
-        os.symlink(target, f'{a}/{link}')
-    answer = mc('exec', shared(), 'sh', '-c', 'cd /a/rm; cat abs/precious rel/precious sub/up/precious file; ls ../..; '
-                'cat ../../outside/precious; rm -rf /a/rm/*; ls -A /a/rm')
-    true('gold' not in answer.out and 'gold' not in answer.err, str(answer))
-    equal((os.listdir(a), read(f'{outside}/precious')), ([], 'gold'))
+    volume_promises.links(vol)
 
 
 @promise('a volume that nobody answers stops neither others nor exec and log')
 def _():
-    name = shared()
-    mc.shell(name, 'for i in a b; do echo x >/$i/file; done')
-    stopped = servers(mc, name)[0]
-    os.kill(stopped, signal.SIGSTOP)
-    try:
-        time.sleep(1.1)  # what the kernel knows is used up
-        waiting = mc.start('exec', name, 'cat', '/a/file')
-        flood = mc.start('exec', name, 'sh', '-c', 'head -c 16M /dev/zero >/a/flood; echo done')
-        equal(mc.shell(name, 'cat /b/file /ro/file; echo y >/b/more; cat /b/more; echo well'), 'x\nas it wasy\nwell')
-        mc('log', name).ok()
-        equal((waiting.poll(), flood.poll()), (None, None))
-    finally:
-        os.kill(stopped, signal.SIGCONT)
-    equal((waiting.communicate(timeout=20)[0], flood.communicate(timeout=60)[0]), (b'x\n', b'done\n'))
-    equal(os.path.getsize(f'{directory.path}/a/flood'), 16 << 20)
+    volume_promises.stalled(vol)
 
 
 @promise('a server that ends ends the sandbox, which says so and leaves nothing')
 def _():
     name = shared()
     supervisor, seen = supervisor_of(mc, name), servers(mc, name)
-    equal(len(seen), 3)
+    equal(len(seen), 4 + len(NAMED))
     waiting = mc.start('exec', name, 'sh', '-c', 'while :; do echo x >/a/x; done')
-    send(seen[0])
+    send(vol.server(vol.path('a')))
     until(lambda: not state.alive(supervisor), 'the sandbox ends', 10)
     waiting.communicate(timeout=10)
     true(waiting.returncode != 0, 'so does an exec')
@@ -132,7 +80,7 @@ def _():
     contains(row['status']['reason'], 'the server of the volume /a ended')
     contains(mc('log', '--stream', 'system', name).ok().out, 'the server of the volume /a ended')
     mc('rm', name).ok()
-    shared.cache_clear()
+    vol.forget()
 
 
 @promise('nothing runs on when the supervisor is killed; a directory that has gone is an error that names it')
@@ -258,7 +206,8 @@ def _():
 
 def finish():
     lines = mc.clean()
-    subprocess.run(['rm', '-rf', directory.path], check=False)
+    mc('volume', 'rm', *(place.split(':')[0] for place in NAMED))
+    shutil.rmtree(directory.path)
     return lines
 
 

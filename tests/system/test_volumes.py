@@ -9,13 +9,15 @@ import stat
 import subprocess
 import time
 
-from harness import state, tap
+from harness import state, tap, volume_promises
 from harness.program import DEBIAN, Monocore, send, supervisor_of
 from harness.tap import contains, equal, promise, true, until
+from harness.volume_promises import SHOWN, Volumes, seeded
 from harness.volumes import Folder, comm, read, servers, write
 
 mc = Monocore()
 directory = Folder('volumes')
+vol = Volumes(mc, 'fuse', folder=directory)
 
 
 def keeper(name):
@@ -29,15 +31,7 @@ def run(*volumes, line, **options):
 
 @promise('a directory is read and written from both sides, and what the sandbox makes belongs to the user here')
 def _():
-    d = directory('both')
-    write(f'{d}/from-host', 'hello\n')
-    equal(run(f'{d}:/vol', line='cat /vol/from-host; mkdir -p /vol/a/b; echo inside >/vol/a/b/file; ln -s file /vol/a/b/link; '
-              'ln /vol/a/b/file /vol/hard; mv /vol/a/b/file /vol/a/renamed; rm /vol/from-host; ls /vol').ok().out,
-          'hello\na\nhard\n')
-    equal((read(f'{d}/a/renamed'), os.readlink(f'{d}/a/b/link'), os.stat(f'{d}/hard').st_nlink), ('inside\n', 'file', 2))
-    true(not os.path.exists(f'{d}/from-host'), 'it was removed')
-    for name in ('a', 'a/b', 'a/renamed', 'hard'):
-        equal(os.stat(f'{d}/{name}').st_uid, os.getuid(), name)
+    volume_promises.both_sides(vol)
 
 
 @promise('a path is one by how it begins; it is taken from where the command line stands')
@@ -50,14 +44,9 @@ def _():
     equal(run('~/sub:/vol', line='cat /vol/x', env={'HOME': f'{directory.path}/here', 'MONOCORE_HOME': mc.home}).ok().out, 'x')
 
 
-@promise('a read-only volume cannot be changed, and has the contents')
+@promise('a read-only volume cannot be changed: it is the host that refuses')
 def _():
-    d = directory('ro')
-    write(f'{d}/file', 'as it was')
-    answer = run(f'{d}:/vol:ro', line='cat /vol/file; echo x >/vol/file; echo x >/vol/new; rm -f /vol/file; mkdir /vol/d; '
-                 'mount -o remount,rw /vol; echo x >/vol/file; chmod 777 /vol/file')
-    equal((answer.out, read(f'{d}/file'), os.listdir(d)), ('as it was', 'as it was', ['file']))
-    true('Read-only' in answer.err, answer.err)
+    volume_promises.read_only(vol)
 
 
 @promise('owners, modes, devices and attributes are kept for sandboxes, and none of it takes effect here')
@@ -155,33 +144,23 @@ def _():
     mc('volume', 'rm', 'keep').ok(1).says("'keep'")
 
 
-FILL = r'''
-mkdir -p /srv/db/sub; echo seed >/srv/db/seed; ln /srv/db/seed /srv/db/sub/same; ln -s ../seed /srv/db/sub/link
-chown 1000:1001 /srv/db /srv/db/seed; chmod 2750 /srv/db; chmod 4751 /srv/db/seed; mknod /srv/db/null c 1 3
-touch -d @1.5 /srv/db/seed; touch -d @2 /srv/db/sub /srv/db; ln -s db /srv/way; seq 300 | (cd /var/lib/misc; xargs touch)
-'''
-SHOWN = 'cd {}; find . -printf "%P %y %m %U:%G %n %T@ %l\\n" | sort; cat seed'
-
-
 @promise('a new volume is filled with what the image has there, once and whole, by one of those that start with it', limit=180)
 def _():
-    with mc.sandbox('--name', 'seed') as name:
-        mc.shell(name, FILL)
-        mc('commit', name, 'volumes:seed', timeout=90).ok()
+    seed = seeded(f'{directory.path}/image')
     def tmp(*words, **options):
         return mc('tmp', *words, **options)
-    image = tmp('volumes:seed', 'sh', '-c', SHOWN.format('/srv/db')).ok().out
+    image = tmp(seed, 'sh', '-c', SHOWN.format('/srv/db')).ok().out
     contains(image, 'seed f 4751 1000:1001 2 1.5')
-    equal(tmp('-v', 'empty:/srv/db:nocopy', 'volumes:seed', 'ls', '-A', '/srv/db').ok().out, '')
-    equal(tmp('-v', 'empty:/srv/db', 'volumes:seed', 'ls', '-A', '/srv/db').ok().out, '')
-    equal(tmp('-v', 'db:/srv/db:ro', 'volumes:seed', 'ls', '-A', '/srv/db').ok().out, '')
-    equal(tmp('-v', 'db:/srv/way', '-v', 'none:/no/such', 'volumes:seed', 'sh', '-c', SHOWN.format('/srv/way/')).ok().out, image)
-    equal(tmp('-v', 'db:/x', '-v', 'none:/n', 'volumes:seed', 'sh', '-c', 'rm /x/seed; ls /x; stat -c "%a %u" /n; ls -A /n').ok().out,
-          'null\nsub\n755 0\n')
-    equal(tmp('-v', 'db:/srv/db', 'volumes:seed', 'ls', '/srv/db').ok().out, 'null\nsub\n')
-    tmp('-v', f'{directory("bind")}:/x:nocopy', 'volumes:seed', 'true').ok(125).says('nocopy')
+    equal(tmp('-v', 'empty:/srv/db:nocopy', seed, 'ls', '-A', '/srv/db').ok().out, '')
+    equal(tmp('-v', 'empty:/srv/db', seed, 'ls', '-A', '/srv/db').ok().out, '')
+    equal(tmp('-v', 'db:/srv/db:ro', seed, 'ls', '-A', '/srv/db').ok().out, '')
+    equal(tmp('-v', 'db:/srv/way', '-v', 'none:/no/such', seed, 'sh', '-c', SHOWN.format('/srv/way/')).ok().out, image)
+    equal(tmp('-v', 'db:/x', '-v', 'none:/n', seed, 'sh', '-c', 'rm /x/seed; ls /x; stat -c "%a %u" /n; ls -A /n').ok().out,
+          'null\npipe\nsub\n755 0\n')
+    equal(tmp('-v', 'db:/srv/db', seed, 'ls', '/srv/db').ok().out, 'null\npipe\nsub\n')
+    tmp('-v', f'{directory("bind")}:/x:nocopy', seed, 'true').ok(125).says('nocopy')
     # Killed in the middle, and started twice at once.
-    half = mc.start('tmp', '-v', 'big:/var/lib/misc', 'volumes:seed', 'true')
+    half = mc.start('tmp', '-v', 'big:/var/lib/misc', seed, 'true')
     until(lambda: os.path.isdir(f'{mc.home}/volumes/big') and len(os.listdir(f'{mc.home}/volumes/big')) > 20, 'it is being filled')
     for pid in mc.supervisors():
         if 'big' in str(os.listdir(f'{mc.home}/volumes')) and pid in state.descendants(half.pid):
@@ -189,7 +168,7 @@ def _():
     half.kill()
     half.communicate()
     count = ('sh', '-c', 'ls /var/lib/misc | wc -l; touch /var/lib/misc/more')
-    both = [mc.start('tmp', '-v', 'big:/var/lib/misc', 'volumes:seed', *count) for _ in range(2)]
+    both = [mc.start('tmp', '-v', 'big:/var/lib/misc', seed, *count) for _ in range(2)]
     equal(sorted(p.communicate(timeout=120)[0] for p in both)[0], b'300\n')
     equal(len(os.listdir(f'{mc.home}/volumes/big')), 301)
     equal([n for n in os.listdir(f'{mc.home}/volumes') if n.startswith('.new')], [])
@@ -198,7 +177,7 @@ def _():
 @promise('what makes no sense, or would give monocore\'s own away, is refused in one line')
 def _():
     run(line='true').ok()  # so that nothing else is said below: the image is ready
-    d = directory('refused')
+    d, before = directory('refused'), mc.names()
     write(f'{d}/file', '')
     os.mkfifo(f'{d}/fifo')
     os.makedirs(mc.home, exist_ok=True)
@@ -219,7 +198,7 @@ def _():
     contains(run(f'{d}/file:/usr', line='true').ok(125).err, '/usr: Is a directory')
     contains(mc('tmp', '--volume-driver', 'virtiofs', '-v', f'{d}/file:/x', DEBIAN, 'true').ok(125).err, 'by the driver fuse alone')
     contains(run(f'{d}:/etc/os-release', line='true').ok(125).err, '/etc/os-release: Not a directory')
-    until(lambda: mc.names() == [], 'nothing is left')
+    until(lambda: mc.names() == before, 'nothing is left')
     os.unlink(f'{mc.home}/mine')
 
 
@@ -331,31 +310,27 @@ def _():
                   'what was changed', 5)
 
 
+@promise('where owners are not kept, everything is root\'s, whoever made it and whatever it is given to')
+def _():
+    volume_promises.squash(vol)
+
+
+@promise('links lead nowhere out of a directory, and rm -rf touches nothing else')
+def _():
+    volume_promises.links(vol)
+
+
 @promise('a volume that nobody answers stops neither others nor exec, log and stop')
 def _():
-    paths = [directory(f'stall-{i}') for i in 'abc']
-    words = [w for i, p in enumerate(paths) for w in ('-v', f'{p}:/v{i}')]
-    with mc.sandbox(*words) as name:
-        mc.shell(name, 'for i in 0 1 2; do echo x >/v$i/file; done; mv /etc/passwd /v1/passwd; ln -s /v1/passwd /etc/passwd')
-        stopped = servers(mc, name)[1]
-        os.kill(stopped, signal.SIGSTOP)
-        try:
-            time.sleep(1.1)  # what the kernel knows is used up
-            waiting = mc.start('exec', name, 'cat', '/v1/file')
-            flood = mc.start('exec', name, 'sh', '-c', 'head -c 32M /dev/zero >/v1/big; echo done')
-            started = time.monotonic()
-            equal(mc.shell(name, 'cat /v0/file /v2/file; echo y >/v0/more; cat /v0/more; echo well'), 'x\nx\ny\nwell')
-            mc('log', name).ok()
-            true(time.monotonic() - started < 10, f'{time.monotonic() - started:.1f} s')
-            equal((waiting.poll(), flood.poll()), (None, None))
-        finally:
-            os.kill(stopped, signal.SIGCONT)
-        equal((waiting.communicate(timeout=20)[0], flood.communicate(timeout=60)[0]), (b'x\n', b'done\n'))
-        equal(os.path.getsize(f'{paths[1]}/big'), 32 << 20)
-        os.kill(stopped, signal.SIGSTOP)
-        mc.start('exec', '-d', name, 'cat', '/v1/big').wait(20)
-        mc('stop', '-t', '1', name, timeout=40).ok()
-        true(not state.alive(stopped), 'its server ended')
+    name = vol.name()
+    mc.shell(name, 'mv /etc/passwd /a/passwd; ln -s /a/passwd /etc/passwd')
+    volume_promises.stalled(vol)
+    stopped = vol.server(vol.path('a'))
+    os.kill(stopped, signal.SIGSTOP)
+    mc.start('exec', '-d', name, 'cat', '/a/flood').wait(20)
+    mc('stop', '-t', '1', name, timeout=40).ok()
+    true(not state.alive(stopped), 'its server ended')
+    vol.forget()
 
 
 @promise('a volume may lie in another, whatever the order that they are named in')
@@ -417,19 +392,6 @@ def _():
         answer = mc('exec', name, 'sh', '-c', 'cat /vol/x; ls /vol; echo alive', timeout=30)
         equal(answer.out, 'alive\n')
         contains(answer.err, 'not connected')
-
-
-@promise('rm -rf of a volume touches nothing else, whatever links and moves there are')
-def _():
-    d, outside = directory('rm'), directory('outside')
-    write(f'{outside}/precious', 'gold')
-    os.makedirs(f'{d}/sub')
-    for link, target in (('abs', outside), ('rel', '../outside'), ('sub/up', '../../outside'), ('file', f'{outside}/precious')):
-        os.symlink(target, f'{d}/{link}')
-    answer = run(f'{d}:/vol', line='cat /vol/abs/precious /vol/rel/precious /vol/sub/up/precious /vol/file; '
-                 'ln -s / /vol/root; ls /vol/root/etc/debian_version; cd /vol/sub; cat ../../precious ../../../tmp/x; rm -rf /vol/*; ls -A /vol')
-    true('gold' not in answer.out and 'gold' not in answer.err, str(answer))
-    equal((answer.out, os.listdir(d), read(f'{outside}/precious')), ('/vol/root/etc/debian_version\n', [], 'gold'))
 
 
 RACE = r'''
@@ -540,7 +502,7 @@ def _():
 
 def finish():
     lines = mc.clean()
-    mc('rmi', 'volumes:file', 'volumes:seed')
+    mc('rmi', 'volumes:file')
     names = mc('volume', 'ls', '-q').out.split()
     if names:
         mc('volume', 'rm', *names)

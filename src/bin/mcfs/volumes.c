@@ -154,11 +154,12 @@ static int serve_virtiofs(struct vfs *fs, const struct fuse_options *o)
 }
 
 /* The guest is one machine with users that it tells apart itself. */
-static int serve_nfs(struct vfs *fs, const uint8_t key[NFS3_KEY_SIZE])
+static int serve_nfs(uint32_t flags, struct vfs *fs, const uint8_t key[NFS3_KEY_SIZE])
 {
 	struct nfs3_options o = {.export = VOLUME_EXPORT,
 		.export_stays = true,
 		.ids = NFS3_IDS_CLIENT,
+		.one_owner = flags & VOLUME_SERVER_SQUASH,
 		.lazy_names = true,
 		.tidy = native_tidy};
 	struct nfs3_server *server;
@@ -208,7 +209,7 @@ static int serve(uint32_t flags, const uint8_t key[NFS3_KEY_SIZE])
 	if (greet(prepare(flags, &fs, &err), &err) < 0)
 		return 1;
 	if (flags & VOLUME_SERVER_NFS)
-		return serve_nfs(fs, key);
+		return serve_nfs(flags, fs, key);
 	return flags & VOLUME_SERVER_VIRTIOFS ? serve_virtiofs(fs, &o) : serve_fuse(fs, &o);
 }
 

@@ -141,6 +141,8 @@ static uint32_t create(struct nfs3_request *q, const struct vfs_attributes *dire
 
 	if (status != NFS3_OK)
 		return status;
+	if (q->a.how == NFS3_EXCLUSIVE && q->server->options.one_owner)
+		return NFS3ERR_NOTSUPP; /* the client would set mode and times next, as who does not own it */
 	if (q->a.how == NFS3_EXCLUSIVE)
 		return create_exclusive(q, directory, name, o);
 	if (q->a.how == NFS3_UNCHECKED && nfs3_find(q, directory->ino, name, o) == NFS3_OK)

@@ -26,16 +26,22 @@ uint32_t nfs3_may(const struct nfs3_request *q, const struct vfs_attributes *a, 
 	return vfs_permitted(&q->who, a, access) ? NFS3_OK : NFS3ERR_ACCES;
 }
 
+/* Whether the caller may have it open, whatever its mode says. */
+static bool opened(const struct nfs3_request *q, const struct vfs_attributes *a)
+{
+	return q->server->options.one_owner || owns(q, a);
+}
+
 uint32_t nfs3_may_read(const struct nfs3_request *q, const struct vfs_attributes *a)
 {
-	if (owns(q, a) || vfs_permitted(&q->who, a, VFS_MAY_READ) || vfs_permitted(&q->who, a, VFS_EXECUTE))
+	if (opened(q, a) || vfs_permitted(&q->who, a, VFS_MAY_READ) || vfs_permitted(&q->who, a, VFS_EXECUTE))
 		return NFS3_OK;
 	return NFS3ERR_ACCES;
 }
 
 uint32_t nfs3_may_write(const struct nfs3_request *q, const struct vfs_attributes *a)
 {
-	return owns(q, a) || vfs_permitted(&q->who, a, VFS_MAY_WRITE) ? NFS3_OK : NFS3ERR_ACCES;
+	return opened(q, a) || vfs_permitted(&q->who, a, VFS_MAY_WRITE) ? NFS3_OK : NFS3ERR_ACCES;
 }
 
 uint32_t nfs3_may_change(const struct nfs3_request *q, const struct vfs_attributes *directory)

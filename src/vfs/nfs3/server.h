@@ -11,7 +11,8 @@
  * say so.
  *
  * What POSIX allows to the owner of an open file NFS can only allow to the owner of the file: it reads and
- * writes whatever the mode is; and who may execute a file may read it (RFC 1813, 4.4).
+ * writes whatever the mode is; and who may execute a file may read it (RFC 1813, 4.4). Where everything has
+ * one owner, and so who made a file is not who owns it, this goes for everybody.
  *
  * Times before 1970 and after 2106 are shown as the nearest that the protocol can name.
  */
@@ -47,6 +48,10 @@ struct nfs3_options {
 	enum nfs3_ids ids;
 	uint32_t uid, gid; /* NFS3_IDS_FIXED */
 	bool squash_root;  /* NFS3_IDS_CLIENT: uid and gid 0 are 65534 */
+	/* NFS3_IDS_CLIENT: the file system gives everything to one user, whoever makes it. So the client is
+	 * believed that who reads, writes or cuts a file could open it (it asks ACCESS then), and CREATE is
+	 * never EXCLUSIVE. */
+	bool one_owner;
 	/* Changes of names and attributes are not synced before they are answered. A client's fsync() of a
 	 * directory then syncs nothing, since NFSv3 has no such call. */
 	bool lazy_names;
