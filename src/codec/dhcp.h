@@ -11,7 +11,8 @@
 
 #define DHCP_SERVER_PORT 67u
 #define DHCP_CLIENT_PORT 68u
-#define DHCP_REPLY_MOST  576u /* bytes of a reply: every client takes that much (RFC 2131 §2) */
+#define DHCP_REPLY_MOST  548u /* bytes of a reply that every client takes (RFC 2131 §2) */
+#define DHCP_DOMAIN_MOST 190u /* characters of a domain for which there is room */
 #define DHCP_CLIENT_MOST \
 	64u /* bytes of a client's identifier that are echoed (RFC 6842); longer is a fault */
 
@@ -48,13 +49,13 @@ struct dhcp_lease {
 	uint8_t bits;                           /* of the subnet */
 	uint16_t mtu;                           /* option 26; 0: not told */
 	uint32_t seconds;
-	const char *domain; /* NULL: none; cut at 255 bytes */
+	const char *domain; /* NULL: none; left out where longer than DHCP_DOMAIN_MOST */
 };
 
 /*
  * The answer to a message of whom the lease belongs to, as data of a UDP packet from port 67 to 68: DISCOVER
  * → OFFER; REQUEST → ACK for the lease's address, NAK for another; INFORM → ACK without an address. 0: none
- * (meant for another server; DECLINE and RELEASE; INFORM with another's address; no room).
+ * (meant for another server; DECLINE and RELEASE; INFORM with another's address; room under DHCP_REPLY_MOST).
  * *to: the address it goes to: 255.255.255.255 or the lease's (RFC 2131 §4.1).
  */
 size_t dhcp_answer(const struct dhcp_request *r, const struct dhcp_lease *lease, uint32_t *to, uint8_t *out,
