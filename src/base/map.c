@@ -6,49 +6,13 @@
 #include <string.h>
 #include <sys/random.h>
 
-static uint64_t rotate(uint64_t v, int by)
-{
-	return v << by | v >> (64 - by);
-}
+#include "base/siphash.h"
 
-static void sip_round(uint64_t v[4])
+static uint32_t hash_bytes(const struct map *m, const void *key, size_t n)
 {
-	v[0] += v[1];
-	v[1] = rotate(v[1], 13) ^ v[0];
-	v[0] = rotate(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotate(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotate(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotate(v[1], 17) ^ v[2];
-	v[2] = rotate(v[2], 32);
-}
+	uint64_t h = siphash(m->seed, key, n);
 
-static uint32_t hash_bytes(const struct map *m, const uint8_t *key, size_t n)
-{
-	uint64_t v[4] = {m->seed[0] ^ 0x736f6d6570736575, m->seed[1] ^ 0x646f72616e646f6d,
-		m->seed[0] ^ 0x6c7967656e657261, m->seed[1] ^ 0x7465646279746573};
-	uint64_t word = 0;
-	size_t i;
-
-	for (i = 0; i + 8 <= n; i += 8) {
-		memcpy(&word, key + i, 8);
-		v[3] ^= word;
-		sip_round(v);
-		v[0] ^= word;
-	}
-	word = (uint64_t)n << 56;
-	for (size_t j = 0; i + j < n; j++)
-		word |= (uint64_t)key[i + j] << (8 * j);
-	v[3] ^= word;
-	sip_round(v);
-	v[0] ^= word;
-	v[2] ^= 0xff;
-	for (int round = 0; round < 3; round++)
-		sip_round(v);
-	word = v[0] ^ v[1] ^ v[2] ^ v[3];
-	return (uint32_t)(word ^ word >> 32);
+	return (uint32_t)(h ^ h >> 32);
 }
 
 static struct map_slot *find(const struct map *m, const void *key, size_t n, uint32_t hash)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A hash map from byte strings to pointers, open addressing, insertion order not kept. The hash is keyed
- * by a seed per map (SipHash-1-3, Aumasson and Bernstein 2012), so that keys chosen by a stranger cannot
- * make it slow.
+ * by a seed per map (siphash.h), so that keys chosen by a stranger cannot make it slow.
  */
 #pragma once
 
