@@ -84,13 +84,17 @@ static struct address embedded(const struct address *a, size_t at)
 	return from_bytes(ipv4);
 }
 
+/* Of the four places, those where no address can stand are left out. */
 static size_t unwrap_local_nat64(const struct address *a, struct address out[ADDRESS_CARRIED])
 {
-	out[0] = embedded(a, 6);
-	out[1] = embedded(a, 7);
-	out[2] = embedded(a, 8);
-	out[3] = embedded(a, 12);
-	return 4;
+	static const size_t places[] = {6, 7, 8, 12};
+	size_t n = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		out[n] = embedded(a, places[i]);
+		n += out[n].bytes[12] != 0;
+	}
+	return n;
 }
 
 static size_t unwrap_teredo(const struct address *a, struct address out[ADDRESS_CARRIED])

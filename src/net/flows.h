@@ -25,17 +25,18 @@ enum flow_direction {
 	FLOW_IN,
 };
 
-/* state, seconds of silence that end it */
+/* state, its word, seconds of silence that end it, how strong it is: the weak are pushed out first */
 #define FLOW_STATES(X) \
-	X(TCP_OPENING, 60) /* not answered yet, or joined in its middle and not seen both ways */ \
-	X(TCP_OPEN, 7200) \
-	X(TCP_CLOSING, 60) /* both sides said FIN, or one RST */ \
-	X(UDP_SENT, 120) \
-	X(UDP_ANSWERED, 180) \
-	X(ICMP, 30)
+	X(TCP_OPENING, "tcp-opening", 60, \
+		WEAK) /* not answered yet, or joined in its middle and seen one way */ \
+	X(TCP_OPEN, "tcp-open", 7200, STRONG) \
+	X(TCP_CLOSING, "tcp-closing", 60, WEAK) /* both sides said FIN, or one RST */ \
+	X(UDP_SENT, "udp-sent", 120, WEAK) \
+	X(UDP_ANSWERED, "udp-answered", 180, STRONG) \
+	X(ICMP, "icmp", 30, WEAK)
 
 enum flow_state {
-#define X(name, seconds) FLOW_##name,
+#define X(name, text, seconds, strength) FLOW_##name,
 	FLOW_STATES(X)
 #undef X
 };
@@ -83,8 +84,9 @@ struct flow *flows_add(struct flows *f, const struct flow_key *k, bool inbound, 
 void flows_packet(struct flows *f, struct flow *flow, enum flow_direction direction, uint8_t tcp_flags,
 	size_t n, uint64_t now);
 
-/* Whether this packet opens a connection where a closing one had the same ports, so that it is a new flow:
- * remove the old one and judge. */
+/* Whether this packet belongs to no flow that there was, though it has the same addresses and ports: a SYN,
+ * but for those that open the flow itself. From the side that opened the old one it opens another in its
+ * place: remove the old one, and judge. From the other side it opens one of that side's own. */
 bool flow_opens_anew(const struct flow *flow, enum flow_direction direction, uint8_t tcp_flags);
 
 void flows_remove(struct flows *f, struct flow *flow);

@@ -4,8 +4,9 @@
  * rule holds for what stands here only, so that nobody opens an address by saying that a name has it.
  *
  * At most LEARNT_MAX pairs are kept; one more pushes out that which was learnt, or learnt anew, longest ago.
- * Pairs whose time is over stay until then, since connections that began in time may have to be judged again.
- * Learning allocates; looking up does not.
+ * Of one address at most LEARNT_NAMES_MAX are, so that looking up is short; one more pushes out that whose
+ * time ends first. Pairs whose time is over stay until then, since connections that began in time may have to
+ * be judged again. Learning allocates; looking up does not.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "net/address.h"
 
 #define LEARNT_MAX           4096
+#define LEARNT_NAMES_MAX     32
 #define LEARNT_NAME_MAX      254 /* a name's text, with the NUL */
 #define LEARNT_GRACE_SECONDS 60  /* a program may be slow to use its answer */
 #define LEARNT_TTL_MAX       86400
