@@ -309,6 +309,11 @@ int vfs_removexattr(struct vfs *fs, uint64_t ino, const char *name)
 	return fs->operations->removexattr ? fs->operations->removexattr(fs, ino, name) : -EOPNOTSUPP;
 }
 
+uint64_t vfs_version(struct vfs *fs, uint64_t ino)
+{
+	return fs->operations->version ? fs->operations->version(fs, ino) : 0;
+}
+
 int vfs_watch(struct vfs *fs, const struct vfs_watcher *watcher)
 {
 	return fs->operations->watch ? fs->operations->watch(fs, watcher) : -ENOSYS;

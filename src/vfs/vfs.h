@@ -50,7 +50,8 @@ struct vfs_attributes {
 	uint32_t block_size;   /* a good size for reads and writes */
 	struct vfs_time atime, mtime, ctime, btime;
 	uint64_t change; /* grows with every change of the object: NFS's change attribute */
-	bool told;       /* the watcher (vfs_watch()) hears of it when others change these or the contents */
+	bool told;       /* the watcher (vfs_watch()) hears of it when others change these or the contents,
+			  * or nobody else can */
 };
 
 struct vfs_caller {
@@ -122,7 +123,8 @@ typedef uint64_t vfs_handle;
 #define VFS_NO_HANDLE UINT64_MAX
 
 /* Who hears of what others than this file system's callers change, so that clients may keep what they know.
- * Called by a thread of the file system's, within half a second of the change, never from within a call. */
+ * Called by a thread of the file system's, within half a second of the change, never from within a call. Both
+ * NULL: nobody hears of it, but vfs_version() does. */
 struct vfs_watcher {
 	void *context;
 	/* It leads to something else now, to something new, or nowhere; the directory's attributes are
@@ -187,6 +189,7 @@ struct vfs_operations {
 	int (*watch)(struct vfs *fs, const struct vfs_watcher *watcher);
 	void (*unwatch)(struct vfs *fs);
 	bool (*watched)(struct vfs *fs, uint64_t ino);
+	uint64_t (*version)(struct vfs *fs, uint64_t ino);
 
 	/* For handles that outlive the process (NFS): bytes that stand for an object and lead to it again,
 	 * also in another process; resolve() counts as a lookup. -ESTALE where the object is gone. */
@@ -278,6 +281,10 @@ int vfs_watch(struct vfs *fs, const struct vfs_watcher *watcher);
 void vfs_unwatch(struct vfs *fs);
 /* Whether the watcher hears of names that come and go in this directory, which was looked into. */
 bool vfs_watched(struct vfs *fs, uint64_t ino);
+/* Of a directory: for as long as it is the same, listing it gives the same, but for times of access and for
+ * attributes that are not `told`. A change by this file system's callers shows before their call returns, one
+ * by others when the watcher would hear of it. 0: that is not known. */
+uint64_t vfs_version(struct vfs *fs, uint64_t ino);
 
 int vfs_persist(struct vfs *fs, uint64_t ino, uint8_t bytes[VFS_PERSISTENT_MAX], size_t *size);
 int vfs_resolve(struct vfs *fs, const uint8_t *bytes, size_t size, struct vfs_attributes *out);

@@ -64,7 +64,8 @@ static void fill(const struct image *i, const struct erofs_stat *s, struct vfs_a
 		.mtime = time,
 		.ctime = time,
 		.btime = time,
-		.change = 1};
+		.change = 1,
+		.told = true};
 }
 
 static void destroy(struct vfs *fs)
@@ -436,6 +437,13 @@ static int resolve(struct vfs *fs, const uint8_t *bytes, size_t size, struct vfs
 	return getattr(fs, ino, VFS_NO_HANDLE, out);
 }
 
+static uint64_t version_of(struct vfs *fs, uint64_t ino)
+{
+	(void)fs;
+	(void)ino;
+	return 1;
+}
+
 static const struct vfs_operations operations = {
 	.name = "erofs",
 	.destroy = destroy,
@@ -453,6 +461,7 @@ static const struct vfs_operations operations = {
 	.getxattr = getxattr_of,
 	.listxattr = listxattr_of,
 	.statfs = statfs_of,
+	.version = version_of,
 	.persist = persist,
 	.resolve = resolve,
 };

@@ -70,6 +70,14 @@ static int memory_resolve(struct vfs *fs, const uint8_t *bytes, size_t size, str
 	return 0;
 }
 
+static uint64_t memory_version(struct vfs *fs, uint64_t ino)
+{
+	MEMORY_SHARED(m, fs);
+
+	(void)ino;
+	return m->version + 1;
+}
+
 static const struct vfs_operations operations = {.name = "memory",
 	.destroy = memory_destroy,
 	.lookup = memory_lookup,
@@ -101,6 +109,7 @@ static const struct vfs_operations operations = {.name = "memory",
 	.listxattr = memory_listxattr,
 	.removexattr = memory_removexattr,
 	.statfs = memory_statfs,
+	.version = memory_version,
 	.persist = memory_persist,
 	.resolve = memory_resolve};
 

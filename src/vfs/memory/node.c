@@ -205,7 +205,8 @@ void memory_attributes(const struct memory_node *node, struct vfs_attributes *ou
 		.mtime = node->mtime,
 		.ctime = node->ctime,
 		.btime = node->btime,
-		.change = node->change};
+		.change = node->change,
+		.told = true};
 	if (S_ISREG(node->mode))
 		out->blocks = node->pages.count * (MEMORY_PAGE / 512);
 	if (S_ISDIR(node->mode))
@@ -224,6 +225,7 @@ void memory_touch(struct memory *m, struct memory_node *node, enum memory_touch 
 	if (how == MEMORY_MODIFIED)
 		node->mtime = node->ctime;
 	node->change++;
+	m->version++;
 }
 
 static bool before(struct vfs_time a, struct vfs_time b)

@@ -62,6 +62,7 @@ struct memory {
 	unsigned bucket_bits;
 	uint64_t bucket_key; /* odd */
 	uint64_t last_ino;
+	uint64_t version; /* of all directories: grows with every change but of times of access */
 	struct memory_handle *handles;
 	uint32_t handle_count, handle_limit, free_handle; /* free_handle: UINT32_MAX where none is */
 	uint8_t id[MEMORY_ID];

@@ -38,6 +38,14 @@ void native_unlock(struct native *fs)
 	}
 }
 
+void native_changed(struct native *fs, struct native_inode *inode)
+{
+	atomic_fetch_add(&inode->changes, 1);
+	native_lock(fs);
+	native_touch(fs, inode);
+	native_unlock(fs);
+}
+
 /* ---- which are kept; the lock is held ------------------------------------------------------------------ */
 
 static void doom(struct native *fs, struct native_descriptor *d)

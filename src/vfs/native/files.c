@@ -62,9 +62,9 @@ int native_open_file(struct vfs *vfs, uint64_t ino, unsigned flags, vfs_handle *
 		r = truncate_first(&pin);
 	if (r < 0)
 		return r;
-	if (flags & VFS_TRUNCATE)
-		atomic_fetch_add(&pin.inode->changes, 1);
 	fd = native_open_data(&pin, flags);
+	if (flags & VFS_TRUNCATE)
+		native_changed(fs, pin.inode);
 	return fd < 0 ? fd : native_open_new(fs, pin.inode, fd, false, handle);
 }
 
@@ -111,7 +111,7 @@ int64_t native_write(
 {
 	_cleanup_pin_ struct native_pin pin = {.fd = -1};
 	_cleanup_fd_ int own = -1;
-	int fd = data_fd(native_of(vfs), ino, handle, VFS_WRITE, &pin, &own);
+	int fd = data_fd(native_of(vfs), ino, handle, VFS_WRITE, &pin, &own), r = 0;
 	size_t done = 0;
 
 	if (fd < 0)
@@ -122,14 +122,14 @@ int64_t native_write(
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && done == 0)
-			return -errno;
+		if (n < 0)
+			r = -errno;
 		if (n <= 0)
 			break;
 		done += (size_t)n;
 	}
-	atomic_fetch_add(&pin.inode->changes, 1);
-	return (int64_t)done;
+	native_changed(pin.fs, pin.inode);
+	return done ? (int64_t)done : r;
 }
 
 int native_fsync(struct vfs *vfs, uint64_t ino, vfs_handle handle, bool data_only)
@@ -159,12 +159,10 @@ int native_allocate(
 	if (fd < 0)
 		return fd;
 	do
-		r = fallocate(fd, how, (off_t)offset, (off_t)length);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return -errno;
-	atomic_fetch_add(&pin.inode->changes, 1);
-	return 0;
+		r = fallocate(fd, how, (off_t)offset, (off_t)length) < 0 ? -errno : 0;
+	while (r == -EINTR);
+	native_changed(pin.fs, pin.inode);
+	return r;
 }
 
 int64_t native_seek(struct vfs *vfs, uint64_t ino, vfs_handle handle, uint64_t offset, enum vfs_seek whence)

@@ -36,9 +36,9 @@ bool native_look_closed(const struct native_pin *pin, const char *name, struct v
 	struct statx s;
 	int r;
 
-	/* What is to be watched must be opened. */
-	if (fs->options.owners != NATIVE_PLAIN || fs->watcher || native_statx_name(pin->fd, name, &s) < 0 ||
-		!(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || s.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+	if (fs->options.owners != NATIVE_PLAIN || native_statx_name(pin->fd, name, &s) < 0 ||
+		!(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) ||
+		s.stx_attributes & STATX_ATTR_MOUNT_ROOT || native_wants_watch(fs, &s))
 		return false;
 	native_lock(fs);
 	r = moves & 1 || moves != atomic_load(&fs->moves) ? -EAGAIN : native_enter(fs, &s, &inode);
@@ -226,6 +226,6 @@ int native_setattr(struct vfs *vfs, const struct vfs_caller *who, uint64_t ino, 
 		r = set_owner(fs, &pin, values, what);
 	if (r == 0 && what & (VFS_SET_ATIME | VFS_SET_MTIME | VFS_SET_ATIME_NOW | VFS_SET_MTIME_NOW))
 		r = set_times(&pin, values, what);
-	atomic_fetch_add(&pin.inode->changes, 1);
+	native_changed(fs, pin.inode);
 	return r < 0 ? r : native_attributes(fs, pin.inode, pin.fd, NULL, out);
 }

@@ -78,7 +78,7 @@ static int finish(const struct native_pin *directory, const char *name, int fd,
 		unlinkat(directory->fd, name, S_ISDIR(shown->mode) ? AT_REMOVEDIR : 0);
 		close(fd);
 	}
-	atomic_fetch_add(&directory->inode->changes, 1);
+	native_changed(fs, directory->inode);
 	return r;
 }
 
@@ -98,6 +98,7 @@ static int open_made(const struct native_pin *directory, const char *name, uint3
 	int fd = native_open_name(directory->fs, directory->fd, name), r;
 	struct statx s;
 
+	native_changed(directory->fs, directory->inode);
 	if (fd < 0)
 		return fd;
 	r = native_statx(fd, &s);
@@ -124,6 +125,7 @@ static int make_closed_file(
 {
 	_cleanup_fd_ int fd = make_file(directory, name, shown, O_WRONLY);
 
+	native_changed(directory->fs, directory->inode);
 	return fd < 0 ? fd : native_reopen(directory->fs, fd, O_PATH);
 }
 

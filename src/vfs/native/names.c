@@ -31,8 +31,8 @@ int native_link(struct vfs *vfs, uint64_t ino, uint64_t parent, const char *name
 	native_proc_path(pin.fd, path);
 	if (linkat(AT_FDCWD, path, directory.fd, name, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	atomic_fetch_add(&pin.inode->changes, 1);
-	atomic_fetch_add(&directory.inode->changes, 1);
+	native_changed(fs, pin.inode);
+	native_changed(fs, directory.inode);
 	r = native_attributes(fs, pin.inode, pin.fd, NULL, out);
 	native_lock(fs);
 	if (r == 0) {
@@ -90,10 +90,10 @@ static void lost_name(const struct native_pin *directory, const char *name, cons
 	struct statx s;
 	bool gone;
 
-	atomic_fetch_add(&directory->inode->changes, 1);
+	native_changed(fs, directory->inode);
 	if (!victim->inode)
 		return;
-	atomic_fetch_add(&victim->inode->changes, 1);
+	native_changed(fs, victim->inode);
 	gone = native_statx(victim->fd, &s) == 0 && s.stx_nlink == 0;
 	native_lock(fs);
 	native_unput(fs, victim->inode, directory->inode, name);
@@ -146,6 +146,7 @@ static void moved(
 	inode = native_find(fs, &is, s.stx_mode & S_IFMT);
 	if (inode) {
 		atomic_fetch_add(&inode->changes, 1);
+		native_touch(fs, inode);
 		inode->references++;
 		native_put(fs, inode, to->inode, new_name);
 		native_unput(fs, inode, from->inode, name);
@@ -164,7 +165,7 @@ static int rename_held(const struct native_pin *from, const char *name, const st
 		return -errno;
 	if (from->inode == to->inode && !strcmp(name, new_name))
 		return 0;
-	atomic_fetch_add(&from->inode->changes, 1);
+	native_changed(to->fs, from->inode);
 	lost_name(to, new_name, victim);
 	moved(from, name, to, new_name);
 	if (flags & VFS_EXCHANGE)

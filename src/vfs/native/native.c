@@ -92,6 +92,7 @@ static const struct vfs_operations operations = {
 	.watch = native_watch,
 	.unwatch = native_unwatch,
 	.watched = native_watched,
+	.version = native_version,
 	.persist = native_persist,
 	.resolve = native_resolve,
 };

@@ -51,6 +51,7 @@ struct native_inode {
 	uint32_t type; /* S_IFMT of the host's mode */
 	uint32_t references;
 	_Atomic uint32_t changes; /* by us */
+	uint64_t version;         /* of a directory: see vfs_version() */
 	bool persistent, indexed, remembered;
 	struct native_place *place, *other; /* last seen, and another name; NULL: not known */
 	struct native_descriptor *descriptor;
@@ -86,6 +87,7 @@ struct native {
 	struct native_inode **by_identity, **by_number; /* `buckets` of each, a power of two */
 	size_t buckets, count;
 	uint64_t seed, alternatives;
+	uint64_t versions; /* the last one that was given out */
 	struct ring idle;
 	size_t idle_count;
 	struct ring used, orphans;
@@ -147,6 +149,8 @@ int native_put(struct native *fs, struct native_inode *inode, struct native_inod
 /* The name does not lead to it any more. */
 void native_unput(
 	struct native *fs, struct native_inode *inode, struct native_inode *parent, const char *name);
+/* What it is, or what is in it, is not what it was: listings that have it are others now. */
+void native_touch(struct native *fs, struct native_inode *inode);
 /* The path from the root by its place (or its other): the caller frees it. NULL: -ESTALE or -ENOMEM in *r. */
 char *native_path(struct native *fs, const struct native_inode *inode, bool other, int *r);
 
@@ -176,6 +180,8 @@ void native_drop_descriptor(struct native *fs, struct native_inode *inode);
 void native_doom(struct native *fs, int fd); /* to be closed by native_unlock() */
 void native_orphan(struct native *fs, struct native_inode *inode);
 bool native_squeeze(struct native *fs); /* closes some; false: there is none */
+/* Behind every change of ours, done or tried, before it is answered; the lock is not held. */
+void native_changed(struct native *fs, struct native_inode *inode);
 
 /* ---- walk.c ------------------------------------------------------------------------------------------- */
 
@@ -229,11 +235,14 @@ void native_opens_free(struct native *fs);
 
 int native_watch(struct vfs *fs, const struct vfs_watcher *watcher);
 bool native_watched(struct vfs *fs, uint64_t ino);
+uint64_t native_version(struct vfs *fs, uint64_t ino);
 void native_unwatch(struct vfs *fs);
 /* fd is a directory's: from now on it is watched, where that is possible. True: it was not before. */
 bool native_watch_directory(struct native *fs, struct native_inode *inode, int fd);
 /* Whether changes of the object, which has so many names, are told. */
 bool native_is_told(struct native *fs, const struct native_inode *inode, uint32_t links);
+/* Whether it should be looked at open, to be watched. */
+bool native_wants_watch(struct native *fs, const struct statx *s);
 /* The lock is held: the inode is going. */
 void native_watch_leave(struct native *fs, struct native_inode *inode);
 

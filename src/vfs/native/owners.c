@@ -317,6 +317,7 @@ int native_widen(struct native *fs, struct native_inode *inode, int fd)
 		native_chmod(fd, s.stx_mode);
 		r = -EACCES;
 	}
+	native_changed(fs, inode);
 	pthread_mutex_unlock(stripe);
 	return r;
 }

@@ -162,6 +162,7 @@ static int inode_new(
 	inode->is = *is;
 	inode->type = type;
 	inode->references = 1;
+	inode->version = ++fs->versions;
 	inode->number = fs->root ? number_on(is->device, is->ino) : VFS_ROOT;
 	if (fs->root && (inode->number <= VFS_ROOT || native_find_number(fs, inode->number)))
 		inode->number = NATIVE_ALTERNATIVE | ++fs->alternatives;
@@ -205,6 +206,15 @@ int native_enter(struct native *fs, const struct statx *s, struct native_inode *
 
 	*out = native_recall(fs, &is, s->stx_mode & S_IFMT);
 	return *out ? 0 : inode_new(fs, &is, s->stx_mode & S_IFMT, out);
+}
+
+void native_touch(struct native *fs, struct native_inode *inode)
+{
+	inode->version = ++fs->versions;
+	if (inode->place)
+		inode->place->parent->version = fs->versions;
+	if (inode->other)
+		inode->other->parent->version = fs->versions;
 }
 
 /* Its parent's reference is put on the list of what is to be released. */
@@ -307,6 +317,7 @@ static void break_circle(struct native *fs, const struct native_inode *inode, st
 int native_put(struct native *fs, struct native_inode *inode, struct native_inode *parent, const char *name)
 {
 	struct native_place *place;
+	bool elsewhere = inode->place || inode->number & NATIVE_ALTERNATIVE;
 	size_t n = strlen(name) + 1;
 
 	if (inode == fs->root || inode == parent || place_is(inode->place, parent, name))
@@ -320,6 +331,8 @@ int native_put(struct native *fs, struct native_inode *inode, struct native_inod
 	place = malloc(sizeof *place + n);
 	if (!place)
 		return -ENOMEM;
+	if (elsewhere)
+		native_touch(fs, inode);
 	memcpy(place->name, name, n);
 	place->parent = parent;
 	parent->references++;
@@ -332,6 +345,8 @@ int native_put(struct native *fs, struct native_inode *inode, struct native_inod
 	}
 	inode->place = place;
 	inode->indexed = false;
+	if (elsewhere)
+		native_touch(fs, inode);
 	return 0;
 }
 

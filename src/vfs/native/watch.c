@@ -10,7 +10,8 @@
  * whatever an earlier call answered has arrived, and many of them cost one waking.
  *
  * Not seen: what is written to a file with several names by one in another directory (such files are never
- * `told`), and what is written to a mapped file before the last who has it open lets go.
+ * `told`), that a file has got a further name in a directory that is not watched, and what is written to a
+ * mapped file before the last who has it open lets go.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@
 #define BUCKETS      4096u
 #define PAUSE        MILLISECONDS(100)
 #define HANDLE_MOST  128u /* bytes: MAX_HANDLE_SZ of Linux */
+#define READS_MOST   64   /* one behind the other: more than the kernel keeps */
 
 #define NAMES    (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO)
 #define CONTENTS (FAN_MODIFY | FAN_CLOSE_WRITE)
@@ -46,6 +48,7 @@ struct native_watcher {
 	struct vfs_watcher told;
 	int events, stop; /* fanotify, and an eventfd */
 	pthread_t thread;
+	pid_t self;
 	uint32_t count;
 	struct native_watch *buckets[BUCKETS]; /* by handle; guarded by native.lock */
 	_Alignas(struct fanotify_event_metadata) char bytes[65536];
@@ -120,6 +123,22 @@ bool native_watch_directory(struct native *fs, struct native_inode *inode, int f
 	return entered;
 }
 
+bool native_wants_watch(struct native *fs, const struct statx *s)
+{
+	struct native_watcher *w = fs->watcher;
+	struct native_identity is = native_identity_of(fs, s);
+	const struct native_inode *inode;
+	bool wanted;
+
+	if (!w || !S_ISDIR(s->stx_mode))
+		return false;
+	native_lock(fs);
+	inode = native_find(fs, &is, s->stx_mode & S_IFMT);
+	wanted = (!inode || !inode->watch) && w->count < WATCHES_MOST;
+	native_unlock(fs);
+	return wanted;
+}
+
 void native_watch_leave(struct native *fs, struct native_inode *inode)
 {
 	(void)fs;
@@ -161,6 +180,19 @@ bool native_watched(struct vfs *vfs, uint64_t ino)
 	watched = inode && inode->watch;
 	native_unlock(fs);
 	return watched;
+}
+
+uint64_t native_version(struct vfs *vfs, uint64_t ino)
+{
+	struct native *fs = native_of(vfs);
+	struct native_inode *inode;
+	uint64_t version;
+
+	native_lock(fs);
+	inode = native_find_number(fs, ino);
+	version = inode && inode->watch ? inode->version : 0;
+	native_unlock(fs);
+	return version;
 }
 
 /* ---- events -------------------------------------------------------------------------------------------- */
@@ -237,7 +269,7 @@ static void drop(struct native_watcher *w, struct native_watch **p)
 
 static void take_event(struct native *fs, const struct fanotify_event_metadata *m, const char *head)
 {
-	bool ours = m->pid == getpid();
+	bool ours = m->pid == fs->watcher->self;
 	struct native_watch **p, watch;
 	struct event e;
 
@@ -249,10 +281,12 @@ static void take_event(struct native *fs, const struct fanotify_event_metadata *
 		watch = **p;
 	else
 		ours = true;
+	if (!ours && watch.inode)
+		native_touch(fs, watch.inode);
 	if (*p && e.mask & FAN_DELETE_SELF)
 		drop(fs->watcher, p);
 	native_unlock(fs);
-	if (!ours)
+	if (!ours && fs->watcher->told.name)
 		tell(fs, &watch, &e);
 }
 
@@ -264,17 +298,21 @@ static void tell_all(struct native *fs)
 	size_t count = 0;
 
 	native_lock(fs);
-	numbers = calloc(fs->count + 1, sizeof *numbers);
-	for (size_t b = 0; numbers && b < fs->buckets; b++)
-		for (struct native_inode *i = fs->by_number[b]; i; i = i->next_by_number)
-			numbers[count++] = i->number;
+	numbers = w->told.object ? calloc(fs->count + 1, sizeof *numbers) : NULL;
+	for (size_t b = 0; b < fs->buckets; b++)
+		for (struct native_inode *i = fs->by_number[b]; i; i = i->next_by_number) {
+			i->version = ++fs->versions;
+			if (numbers)
+				numbers[count++] = i->number;
+		}
 	native_unlock(fs);
 	for (size_t i = 0; i < count; i++)
 		w->told.object(w->told.context, numbers[i], true);
 	free(numbers);
 }
 
-static void take_events(struct native *fs)
+/* False: there are none. */
+static bool take_events(struct native *fs)
 {
 	struct native_watcher *w = fs->watcher;
 	ssize_t n = read(w->events, w->bytes, sizeof w->bytes);
@@ -285,12 +323,13 @@ static void take_events(struct native *fs)
 	for (; left >= sizeof m; at += m.event_len, left -= m.event_len) {
 		memcpy(&m, at, sizeof m);
 		if (m.event_len < sizeof m || m.event_len > left || m.vers != FANOTIFY_METADATA_VERSION)
-			return;
+			return false;
 		if (m.mask & FAN_Q_OVERFLOW)
 			tell_all(fs);
 		else
 			take_event(fs, &m, at);
 	}
+	return n > 0;
 }
 
 static void *run(void *context)
@@ -304,7 +343,8 @@ static void *run(void *context)
 			break;
 		if (p[1].revents || poll(&p[1], 1, (int)(PAUSE / MILLISECONDS(1))) > 0)
 			break;
-		take_events(fs);
+		for (int reads = 0; reads < READS_MOST && take_events(fs); reads++)
+			;
 	}
 	return NULL;
 }
@@ -337,6 +377,7 @@ int native_watch(struct vfs *vfs, const struct vfs_watcher *watcher)
 	if (!w)
 		return -ENOMEM;
 	w->told = *watcher;
+	w->self = getpid();
 	w->stop = eventfd(0, EFD_CLOEXEC);
 	w->events = fanotify_init(
 		FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC);

@@ -74,7 +74,7 @@ int native_setxattr(
 	r = native_set_xattr(pin.fd, on_host, value, size, (int)flags);
 	if (r == -EACCES && native_widen(fs, pin.inode, pin.fd) == 0)
 		r = native_set_xattr(pin.fd, on_host, value, size, (int)flags);
-	atomic_fetch_add(&pin.inode->changes, 1);
+	native_changed(fs, pin.inode);
 	return r;
 }
 
@@ -92,7 +92,7 @@ int native_removexattr(struct vfs *vfs, uint64_t ino, const char *name)
 	r = native_remove_xattr(pin.fd, on_host);
 	if (r == -EACCES && native_widen(fs, pin.inode, pin.fd) == 0)
 		r = native_remove_xattr(pin.fd, on_host);
-	atomic_fetch_add(&pin.inode->changes, 1);
+	native_changed(fs, pin.inode);
 	return r;
 }
 
