@@ -5,6 +5,8 @@
  * Cookies are the file system's: they stay good for as long as the directory does, so the verifier that comes
  * with them is always zero. What comes is kept until the walk is over: handles are asked for afterwards,
  * since a file system may hold a lock while it lists.
+ *
+ * What was answered is kept (pages.c) where the file system can tell whether it still holds, for all of it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +32,12 @@ struct kept {
 
 struct listing {
 	bool plus;
+	bool attributes;        /* are wanted, and the caller may see them */
 	size_t room, name_room; /* bytes left; of names and cookies only */
 	struct buffer kept;
 	size_t count;
 	bool full;
+	bool untold; /* some attributes change without a new version, or are not there */
 };
 
 static size_t padded(size_t n)
@@ -54,6 +58,11 @@ static bool fits(const struct listing *l, size_t name_size)
 	return names + (l->plus ? ENTRY_PLUS : 0) <= l->room && (names <= l->name_room || l->kept.size == 0);
 }
 
+static bool is_dots(const struct vfs_entry *e)
+{
+	return e->name[0] == '.' && (e->name_size == 1 || (e->name_size == 2 && e->name[1] == '.'));
+}
+
 static int keep(void *context, const struct vfs_entry *e)
 {
 	struct listing *l = context;
@@ -72,6 +81,8 @@ static int keep(void *context, const struct vfs_entry *e)
 	if (e->attributes)
 		k->a = *e->attributes;
 	memcpy(k->name, e->name, e->name_size);
+	if (l->attributes && !is_dots(e) && !(e->attributes && e->attributes->told))
+		l->untold = true;
 	l->kept.size += size;
 	l->count++;
 	l->room -= names + (l->plus ? ENTRY_PLUS : 0);
@@ -145,15 +156,13 @@ static bool remember_cookies(const struct listing *l, struct nfs3_walk *walk)
 
 static uint32_t walk(struct nfs3_request *q, struct nfs3_object *directory, struct listing *l)
 {
-	/* Who may only list gets no attributes. */
-	bool attributes = l->plus && nfs3_may(q, &directory->a, VFS_EXECUTE) == NFS3_OK;
 	struct nfs3_walk w = {0};
 	uint32_t status = begin_walk(q, directory, &w);
 	int r;
 
 	if (status != NFS3_OK)
 		return status;
-	r = vfs_readdir(q->fs, directory->a.ino, w.handle, q->a.cookie, attributes, keep, l);
+	r = vfs_readdir(q->fs, directory->a.ino, w.handle, q->a.cookie, l->attributes, keep, l);
 	write_entries(q, l, r == 0);
 	/* At the end, too: the client may go on from within what it got. */
 	if (r == 0 && remember_cookies(l, &w))
@@ -163,20 +172,49 @@ static uint32_t walk(struct nfs3_request *q, struct nfs3_object *directory, stru
 	return nfs3_status(r);
 }
 
-static uint32_t list(struct nfs3_request *q, struct nfs3_object *directory, struct listing *l)
+static void answer(struct nfs3_request *q, const struct nfs3_listed *listed)
 {
-	uint32_t status = nfs3_may(q, &directory->a, VFS_MAY_READ);
+	q->r.entries = (struct xdr_bytes){listed->bytes, listed->size};
+	q->r.end = listed->end;
+}
 
-	if (status == NFS3_OK)
-		status = walk(q, directory, l);
+static uint32_t list_anew(struct nfs3_request *q, struct nfs3_object *directory, struct listing *l,
+	const struct nfs3_page_key *key, uint64_t version)
+{
+	uint32_t status = walk(q, directory, l);
+	struct nfs3_listed listed = {q->entries.data, (uint32_t)q->entries.size, !l->full};
+
 	if (status != NFS3_OK)
 		return status;
 	if (l->kept.failed || q->entries.failed)
 		return NFS3ERR_JUKEBOX;
 	if ((l->full && l->kept.size == 0) || q->a.most < AROUND)
 		return NFS3ERR_TOOSMALL;
-	q->r.entries = (struct xdr_bytes){q->entries.data, (uint32_t)q->entries.size};
-	q->r.end = !l->full;
+	answer(q, &listed);
+	if (version && !l->untold && version == vfs_version(q->fs, key->ino))
+		nfs3_page_keep(&q->server->pages, key, version, &listed);
+	return NFS3_OK;
+}
+
+static uint32_t list(struct nfs3_request *q, struct nfs3_object *directory, struct listing *l)
+{
+	struct nfs3_page_key key = {.ino = directory->a.ino,
+		.cookie = q->a.cookie,
+		.room = l->room,
+		.name_room = l->name_room,
+		.plus = l->plus};
+	uint32_t status = nfs3_may(q, &directory->a, VFS_MAY_READ);
+	uint64_t version;
+
+	if (status != NFS3_OK)
+		return status;
+	/* Who may only list gets no attributes. */
+	key.attributes = l->attributes = l->plus && nfs3_may(q, &directory->a, VFS_EXECUTE) == NFS3_OK;
+	version = vfs_version(q->fs, key.ino);
+	q->listed = version ? nfs3_page_take(&q->server->pages, &key, version) : NULL;
+	if (!q->listed)
+		return list_anew(q, directory, l, &key, version);
+	answer(q, q->listed);
 	return NFS3_OK;
 }
 

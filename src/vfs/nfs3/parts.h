@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "codec/hmac.h"
 #include "codec/nfs3.h"
 #include "vfs/nfs3/server.h"
@@ -42,6 +43,28 @@ struct nfs3_open {
 	uint64_t used;  /* clock_monotonic() when the last of them ended */
 };
 
+/* Entries of a directory, as nfs3_code_entry() wrote them. */
+struct nfs3_listed {
+	const uint8_t *bytes;
+	uint32_t size;
+	bool end;
+};
+
+/* What decides about them, beside the directory. */
+struct nfs3_page_key {
+	uint64_t ino, cookie, room, name_room;
+	uint32_t plus, attributes;
+};
+
+struct nfs3_page;
+
+struct nfs3_pages {
+	pthread_mutex_t lock;
+	struct map by_key;
+	struct nfs3_page *first, *last; /* the longest unused first */
+	size_t bytes;
+};
+
 struct nfs3_server {
 	struct vfs *fs;
 	struct nfs3_options options;
@@ -55,6 +78,7 @@ struct nfs3_server {
 	struct nfs3_duplicates *duplicates;
 	pthread_mutex_t walks_lock;
 	struct nfs3_walk walks[NFS3_WALKS];
+	struct nfs3_pages pages;
 	pthread_mutex_t opens_lock;
 	struct nfs3_open opens[NFS3_OPENS];
 };
@@ -67,7 +91,8 @@ struct nfs3_request {
 	struct nfs3_arguments a;
 	struct nfs3_results r;
 	struct buffer *out;    /* where the results will stand */
-	struct buffer entries; /* of a directory */
+	struct buffer entries; /* of a directory; or they are listed->bytes */
+	const struct nfs3_listed *listed;
 	char target[VFS_PATH_MAX + 1];
 };
 
@@ -144,6 +169,17 @@ void nfs3_walk_keep(struct nfs3_server *s, struct nfs3_walk *walk);
 void nfs3_walk_end(struct nfs3_walk *walk);
 bool nfs3_walks_close_idle(struct nfs3_server *s); /* whether some are left */
 void nfs3_walks_free(struct nfs3_server *s);
+
+/* ---- pages.c ------------------------------------------------------------------------------------------ */
+
+void nfs3_pages_init(struct nfs3_pages *p);
+void nfs3_pages_free(struct nfs3_pages *p);
+/* NULL: there is none of that version; else the caller's until nfs3_page_give(). */
+const struct nfs3_listed *nfs3_page_take(
+	struct nfs3_pages *p, const struct nfs3_page_key *key, uint64_t version);
+void nfs3_page_give(struct nfs3_pages *p, const struct nfs3_listed *listed); /* NULL is fine */
+void nfs3_page_keep(struct nfs3_pages *p, const struct nfs3_page_key *key, uint64_t version,
+	const struct nfs3_listed *listed);
 
 /* ---- opens.c ------------------------------------------------------------------------------------------ */
 

@@ -30,6 +30,7 @@ int nfs3_server_new(
 		pthread_mutex_init(&s->stripes[i], NULL);
 	pthread_mutex_init(&s->walks_lock, NULL);
 	pthread_mutex_init(&s->opens_lock, NULL);
+	nfs3_pages_init(&s->pages);
 	s->fs = fs;
 	s->options = *options;
 	s->options.export = NULL;
@@ -43,6 +44,8 @@ int nfs3_server_new(
 	s->duplicates = nfs3_duplicates_new(options->duplicates ? options->duplicates : DUPLICATES_DEFAULT);
 	if (!s->duplicates)
 		return error_no_memory(err, "start an NFS server");
+	/* Where that cannot be, each listing is made anew. */
+	vfs_watch(fs, &(struct vfs_watcher){0});
 	*out = TAKE_PTR(s);
 	return 0;
 }
@@ -55,6 +58,8 @@ void nfs3_server_free(struct nfs3_server *s)
 		pthread_mutex_destroy(&s->stripes[i]);
 	nfs3_walks_free(s);
 	nfs3_opens_free(s);
+	nfs3_pages_free(&s->pages);
+	vfs_unwatch(s->fs);
 	pthread_mutex_destroy(&s->walks_lock);
 	pthread_mutex_destroy(&s->opens_lock);
 	nfs3_duplicates_free(s->duplicates);
@@ -134,6 +139,7 @@ static void answer_nfs(struct nfs3_server *s, const struct rpc_call *call, struc
 	procedures[call->procedure].call(q);
 	nfs3_code_results(&results, call->procedure, &q->r);
 	buffer_free(&q->entries);
+	nfs3_page_give(&s->pages, q->listed);
 }
 
 /* ---- MOUNT (appendix I) ----------------------------------------------------------------------------- */
