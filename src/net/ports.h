@@ -18,8 +18,8 @@
 #include "base/error.h"
 #include "net/address.h"
 
-#define PORTS_MAX          1024 /* of one sandbox */
-#define PORT_TEXT_MAX      96   /* with the NUL */
+#define PORTS_MAX          256 /* of one sandbox */
+#define PORT_TEXT_MAX      96  /* with the NUL */
 #define PORT_PROTOCOL_TCP  6
 #define PORT_PROTOCOL_UDP  17
 #define PORT_PROXY_VERSION 2 /* the newest */

@@ -59,7 +59,7 @@ TEST(more_ports_than_a_sandbox_has_are_refused)
 	struct port *list = NULL;
 	size_t count = 0;
 
-	CHECK_OK(ports_parse("1-1000", &list, &count, &err));
+	CHECK_OK(ports_parse("1-232", &list, &count, &err));
 	CHECK_ERROR(ports_parse("2000-2024", &list, &count, &err), ERROR_LIMIT);
 	CHECK_OK(ports_parse("2000-2023", &list, &count, &err));
 	CHECK_INT(count, PORTS_MAX);

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames in and out of libslirp. Addresses are rewritten where the world has none for them, in frames that
+ * come and back in those that go:
+ *
+ *     host.internal      127.0.0.1   which libslirp knows as any other address; its own alias of the host is
+ * off gateway:53 (TCP)   the subnet's own address, which is nobody's, and at which libslirp finds a unix
+ * socket
+ */
+#include "net/server/egress.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "codec/packet.h"
+#include "net/ipam.h"
+#include "net/server/egress_parts.h"
+
+#define MTU           65520
+#define LOOPBACK      0x7f000001u
+#define DNS_PORT      53
+#define IP_AT         PACKET_ETHERNET_SIZE
+#define WAITING_MOST  64
+#define RESERVED      128 /* descriptors for what is not libslirp's */
+#define SOCKETS_LEAST 64
+
+/* ---- what a frame is about --------------------------------------------------------------------------- */
+
+struct view {
+	uint32_t source, destination;
+	uint8_t protocol;
+	uint16_t source_port, destination_port; /* TCP and UDP */
+	uint8_t kind;                           /* flags of TCP, type of ICMP */
+};
+
+static uint32_t read32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static uint16_t read16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+/* Who gave the frame has parsed it; no more is read here than what decides where it goes. */
+static bool look(const uint8_t *frame, size_t n, struct view *v)
+{
+	const uint8_t *ip = frame + IP_AT, *transport;
+	size_t header;
+
+	if (n < IP_AT + 20 || read16(frame + 12) != PACKET_IPV4 || ip[0] >> 4 != 4)
+		return false;
+	header = (size_t)(ip[0] & 15) * 4;
+	if (header < 20 || n < IP_AT + header + 8)
+		return false;
+	transport = ip + header;
+	*v = (struct view){.source = read32(ip + 12), .destination = read32(ip + 16), .protocol = ip[9]};
+	if (v->protocol == IPPROTO_ICMP)
+		v->kind = transport[0];
+	else if (v->protocol == IPPROTO_TCP && n < IP_AT + header + 20)
+		return false;
+	else {
+		v->source_port = read16(transport);
+		v->destination_port = read16(transport + 2);
+		v->kind = v->protocol == IPPROTO_TCP ? transport[13] : 0;
+	}
+	return true;
+}
+
+/* An address that a packet leaves this host for; those with a meaning here only have been dealt with. */
+static bool is_of_the_world(const struct egress *e, uint32_t address)
+{
+	uint32_t mask = ~(UINT32_MAX >> e->bits);
+
+	return address >> 24 != 0 && address >> 24 != 127 && address >> 28 < 14 &&
+	       (address & mask) != e->subnet;
+}
+
+/* ---- from the guest ---------------------------------------------------------------------------------- */
+
+static void to_guest(struct egress_guest *g, const uint8_t *frame, size_t n)
+{
+	if (n)
+		g->egress->calls.frame(g->egress->context, frame, n);
+}
+
+static bool is_full(const struct egress_guest *g)
+{
+	return g->sockets >= EGRESS_GUEST_MOST || g->egress->sockets >= g->egress->sockets_most;
+}
+
+static bool has_udp(const struct egress_guest *g, uint16_t port)
+{
+	const struct watched *all = g->egress->watched;
+
+	for (int fd = g->first; fd >= 0; fd = all[fd].next)
+		if (all[fd].protocol == IPPROTO_UDP && all[fd].port == port)
+			return true;
+	return false;
+}
+
+static void refuse(struct egress_guest *g, const uint8_t *frame, size_t n)
+{
+	uint8_t answer[PACKET_ANSWER_ROOM], mac[6];
+	struct packet p;
+
+	if (packet_parse(frame, n, &p) != PACKET_RIGHT)
+		return;
+	ipam_mac(g->egress->gateway, mac);
+	to_guest(g, answer,
+		p.protocol == IPPROTO_TCP ? packet_build_tcp_reset(&p, answer, sizeof answer)
+					  : packet_build_icmp_unreachable(&p, g->egress->gateway, mac,
+						    PACKET_UNREACHABLE_PROHIBITED, 0, answer, sizeof answer));
+}
+
+/* A frame that would make a socket, where there are too many or may be none. */
+static bool has_room(struct egress_guest *g, const struct view *v)
+{
+	switch (v->protocol) {
+	case IPPROTO_TCP:
+		return (v->kind & (PACKET_SYN | PACKET_ACK)) != PACKET_SYN || !is_full(g);
+	case IPPROTO_UDP:
+		return !is_full(g) || has_udp(g, v->source_port);
+	case IPPROTO_ICMP:
+		return g->egress->pings && g->pings < EGRESS_PINGS_MOST && !is_full(g);
+	default:
+		return false;
+	}
+}
+
+/* The frame as libslirp may have it. False: it has no place to go. */
+static bool rewrite(const struct egress *e, uint8_t *frame, size_t n, const struct view *v)
+{
+	bool dns = v->protocol == IPPROTO_TCP && v->destination_port == DNS_PORT;
+	struct packet p;
+
+	if (v->protocol == IPPROTO_ICMP && v->kind != PACKET_ICMP_ECHO)
+		return false;
+	if (v->destination == e->gateway && !dns) /* answers to connections of the host's */
+		return v->protocol == IPPROTO_TCP;
+	if (v->destination != e->gateway && v->destination != e->host)
+		return is_of_the_world(e, v->destination);
+	if (packet_parse(frame, n, &p) != PACKET_RIGHT)
+		return false;
+	packet_set_destination(frame, &p, v->destination == e->host ? LOOPBACK : e->subnet, NULL);
+	return true;
+}
+
+static void input(struct egress_guest *g, uint8_t *frame, size_t n)
+{
+	struct view v;
+
+	if (!look(frame, n, &v))
+		return;
+	if (!has_room(g, &v)) {
+		if (v.protocol != IPPROTO_ICMP || !g->egress->pings)
+			refuse(g, frame, n);
+		return;
+	}
+	if (!rewrite(g->egress, frame, n, &v))
+		return;
+	g->protocol = v.protocol;
+	g->port = v.source_port;
+	g->asks = v.destination == g->egress->gateway && v.destination_port == DNS_PORT;
+	g->busy++;
+	slirp_input(g->slirp, frame, (int)n);
+	g->busy--;
+	g->protocol = 0;
+	if (g->asks)
+		egress_dns_accept(g);
+	g->asks = false;
+	egress_dirty(g);
+}
+
+static void keep_waiting(struct egress_guest *g, const uint8_t *frame, size_t n)
+{
+	struct waiting *w = g->waiting_count < WAITING_MOST ? malloc(sizeof *w + n) : NULL;
+
+	if (!w)
+		return;
+	*w = (struct waiting){.size = n};
+	memcpy(w->frame, frame, n);
+	*g->waiting_end = w;
+	g->waiting_end = &w->next;
+	g->waiting_count++;
+}
+
+void egress_pass_waiting(struct egress_guest *g)
+{
+	struct waiting *w;
+
+	while (!g->busy && (w = g->waiting)) {
+		g->waiting = w->next;
+		if (!g->waiting)
+			g->waiting_end = &g->waiting;
+		g->waiting_count--;
+		input(g, w->frame, w->size);
+		free(w);
+	}
+}
+
+void egress_input(struct egress *e, uint8_t *frame, size_t n)
+{
+	uint32_t source = n >= IP_AT + 20 ? read32(frame + IP_AT + 12) : 0;
+	struct egress_guest *g = map_get(&e->by_address, &source, sizeof source);
+
+	if (!g)
+		return;
+	if (g->busy) {
+		keep_waiting(g, frame, n);
+		return;
+	}
+	egress_tell_time(g);
+	input(g, frame, n);
+	egress_pass_waiting(g);
+}
+
+/* ---- to the guest ------------------------------------------------------------------------------------ */
+
+static uint16_t checksum(const uint8_t *bytes, size_t n)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i + 1 < n; i += 2)
+		sum += read16(bytes + i);
+	if (n & 1)
+		sum += (uint32_t)bytes[n - 1] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static void write_checksum(uint8_t *at, uint16_t sum)
+{
+	at[0] = (uint8_t)(sum >> 8);
+	at[1] = (uint8_t)sum;
+}
+
+/* What an ICMP error quotes is the packet as the guest sent it. Ports and what else the guest looks at are as
+ * they were; the checksum of its transport is not, and nobody looks at that. */
+static void restore_quote(const struct egress *e, uint8_t *frame, const struct packet *p)
+{
+	uint8_t *icmp = frame + p->payload_at, *quoted = icmp + 8;
+
+	if (!packet_is_icmp_error(p) || p->payload_size < 8 + 20 || read32(quoted + 16) != LOOPBACK)
+		return;
+	quoted[16] = (uint8_t)(e->host >> 24);
+	quoted[17] = (uint8_t)(e->host >> 16);
+	quoted[18] = (uint8_t)(e->host >> 8);
+	quoted[19] = (uint8_t)e->host;
+	write_checksum(quoted + 10, 0);
+	write_checksum(quoted + 10, checksum(quoted, 20));
+	write_checksum(icmp + 2, 0);
+	write_checksum(icmp + 2, checksum(icmp, p->payload_size));
+}
+
+static ssize_t on_packet(const void *bytes, size_t n, void *context)
+{
+	struct egress_guest *g = context;
+	struct egress *e = g->egress;
+	uint8_t *frame = (uint8_t *)bytes; /* of libslirp's stack, where it is never read again */
+	uint8_t mac[6];
+	struct packet p;
+
+	/* ARP has been answered before it asked: egress_add(). */
+	if (packet_parse(frame, n, &p) != PACKET_RIGHT || p.ethertype != PACKET_IPV4)
+		return (ssize_t)n;
+	if (p.protocol == IPPROTO_ICMP)
+		restore_quote(e, frame, &p);
+	ipam_mac(p.source == LOOPBACK ? e->host : e->gateway, mac);
+	packet_set_source(frame, &p,
+		p.source == LOOPBACK    ? e->host
+		: p.source == e->subnet ? e->gateway
+					: p.source,
+		mac);
+	to_guest(g, frame, n);
+	return (ssize_t)n;
+}
+
+/* ---- what libslirp asks for -------------------------------------------------------------------------- */
+
+static void on_guest_error(const char *message, void *context)
+{
+	(void)message;
+	(void)context;
+}
+
+static int64_t on_clock(void *context)
+{
+	(void)context;
+	return (int64_t)clock_monotonic();
+}
+
+/* Its only timer is for router advertisements, which IPv6 alone has. */
+static void *on_timer_new(SlirpTimerCb call, void *call_context, void *context)
+{
+	(void)call;
+	(void)call_context;
+	return context;
+}
+
+static void on_timer_free(void *timer, void *context)
+{
+	(void)timer;
+	(void)context;
+}
+
+static void on_timer_set(void *timer, int64_t milliseconds, void *context)
+{
+	(void)timer;
+	(void)milliseconds;
+	(void)context;
+}
+
+/* A buffer has room again: what it waits for has changed. */
+static void on_notify(void *context)
+{
+	egress_dirty(context);
+}
+
+const SlirpCb egress_slirp_calls = {
+	.send_packet = on_packet,
+	.guest_error = on_guest_error,
+	.clock_get_ns = on_clock,
+	.timer_new = on_timer_new,
+	.timer_free = on_timer_free,
+	.timer_mod = on_timer_set,
+	.register_poll_fd = egress_watch_add,
+	.unregister_poll_fd = egress_watch_remove,
+	.notify = on_notify,
+};
+
+/* ---- guests ------------------------------------------------------------------------------------------ */
+
+/* libslirp learns where the guest is, for good: it remembers sixteen, and hears of one. */
+static void tell_mac(struct egress_guest *g)
+{
+	uint8_t arp[PACKET_ETHERNET_SIZE + 28] = {
+		[12] = 8, [13] = 6, [15] = 1, [16] = 8, [18] = 6, [19] = 4, [21] = PACKET_ARP_REPLY};
+
+	memcpy(arp + 6, g->mac, 6);
+	memcpy(arp + 22, g->mac, 6);
+	for (int i = 0; i < 4; i++)
+		arp[28 + i] = (uint8_t)(g->address >> (24 - 8 * i));
+	slirp_input(g->slirp, arp, sizeof arp);
+}
+
+static Slirp *make_slirp(const struct egress *e, struct egress_guest *g)
+{
+	const SlirpConfig config = {.version = 4,
+		.in_enabled = true,
+		.vnetwork.s_addr = htonl(e->subnet),
+		.vnetmask.s_addr = htonl(~(UINT32_MAX >> e->bits)),
+		.vhost.s_addr = htonl(e->gateway),
+		.if_mtu = MTU,
+		.if_mru = MTU,
+		.disable_host_loopback = true,
+		.disable_dns = true,
+		.disable_dhcp = true};
+
+	return slirp_new(&config, &egress_slirp_calls, g);
+}
+
+int egress_add(struct egress *e, uint32_t address, struct egress_guest **guest, struct error *err)
+{
+	struct egress_guest *g = calloc(1, sizeof *g);
+	int r;
+
+	if (!g)
+		return error_no_memory(err, "give a sandbox a way out");
+	*g = (struct egress_guest){
+		.egress = e, .address = address, .first = -1, .accepting = -1, .due = UINT64_MAX};
+	g->waiting_end = &g->waiting;
+	ipam_mac(address, g->mac);
+	r = map_set(&e->by_address, &address, sizeof address, g, NULL, err);
+	if (r == 0 && !(g->slirp = make_slirp(e, g)))
+		r = error_no_memory(err, "give a sandbox a way out");
+	if (r < 0) {
+		map_remove(&e->by_address, &address, sizeof address);
+		free(g);
+		return r;
+	}
+	tell_mac(g);
+	g->next = e->guests;
+	e->guests = g;
+	*guest = g;
+	return 0;
+}
+
+void egress_remove(struct egress_guest *g)
+{
+	struct egress *e = g->egress;
+	struct egress_guest **at = &e->guests;
+	struct waiting *w;
+
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	map_remove(&e->by_address, &g->address, sizeof g->address);
+	slirp_cleanup(g->slirp);
+	while ((w = g->waiting)) {
+		g->waiting = w->next;
+		free(w);
+	}
+	if (g->dns)
+		unlink(g->dns);
+	free(g->dns);
+	free(g);
+}
+
+void egress_hold(struct egress_guest *g, bool hold)
+{
+	g->held = hold;
+	egress_dirty(g);
+}
+
+unsigned egress_sockets(const struct egress_guest *g)
+{
+	return g->sockets;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
+static bool may_ping(void)
+{
+	_cleanup_fd_ int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+
+	return s >= 0;
+}
+
+static unsigned count_sockets(unsigned wanted)
+{
+	struct rlimit limit;
+
+	if (wanted)
+		return wanted;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < RESERVED + SOCKETS_LEAST)
+		return SOCKETS_LEAST;
+	return limit.rlim_cur > 1u << 20 ? 1u << 20 : (unsigned)limit.rlim_cur - RESERVED;
+}
+
+int egress_new(uv_loop_t *loop, const struct egress_config *config, const struct egress_calls *calls,
+	void *context, struct egress **egress, struct error *err)
+{
+	struct egress *e = calloc(1, sizeof *e);
+	int r;
+
+	if (!e)
+		return error_no_memory(err, "make a way out");
+	*e = (struct egress){.loop = loop,
+		.calls = *calls,
+		.context = context,
+		.subnet = config->subnet,
+		.gateway = config->subnet + 1,
+		.host = config->subnet + 2,
+		.bits = config->bits,
+		.directory = config->directory,
+		.sockets_most = count_sockets(config->sockets),
+		.pings = may_ping(),
+		.dns = -1};
+	r = egress_watch_open(e, err);
+	if (r < 0) {
+		free(e);
+		return r;
+	}
+	*egress = e;
+	return 0;
+}
+
+void egress_close(struct egress *e)
+{
+	if (e->dns >= 0) {
+		close(TAKE_FD(e->dns));
+		unlinkat(e->directory, "way", 0);
+	}
+	egress_watch_close(e);
+}
+
+bool egress_pings(const struct egress *e)
+{
+	return e->pings;
+}
