@@ -86,9 +86,10 @@ size_t dns_build_truncated(const struct dns_query *q, uint8_t *out, size_t room)
 
 /* ---- to resolvers and back --------------------------------------------------------------------------- */
 
-/* A query of our own for the same: id, name, type and class, RD, CD, and EDNS with the DO bit. Nothing else
- * of the client's message. */
-size_t dns_build_query(const struct dns_query *q, uint16_t id, uint8_t *out, size_t room);
+/* A query of our own for the same: id, name, type and class, CD, and with edns our size and the DO bit; RD
+ * always, since what a resolver has in its cache is nobody's business. Nothing else of the client's message.
+ */
+size_t dns_build_query(const struct dns_query *q, uint16_t id, bool edns, uint8_t *out, size_t room);
 
 /* A resolver's reply. Borrows the message. */
 struct dns_reply {
@@ -108,10 +109,13 @@ bool dns_parse_reply(
 
 /*
  * The reply to a client whose question is the reply's: the client's id and spelling, TTLs less `age` seconds
- * (at least 0), EDNS where the client has it. 0: not within `room`.
+ * (at least 0), EDNS where the client has it. 0: not within `room`, or a reply that is malformed when it
+ * ages.
  */
 size_t dns_build_reply(
 	const struct dns_query *q, const struct dns_reply *r, uint32_t age, uint8_t *out, size_t room);
+
+#define DNS_ANSWERS_MOST 256u /* that are walked; nobody means the ones behind */
 
 /* The records of a reply's answers, one after the other. */
 struct dns_walk {
