@@ -212,6 +212,8 @@ bool packet_quoted(const struct packet *p, struct packet_quote *q)
 	if (q->protocol == PACKET_TCP || q->protocol == PACKET_UDP) {
 		q->source_port = get16(ip + header);
 		q->destination_port = get16(ip + header + 2);
+	} else if (q->protocol == PACKET_ICMP && ip[header] == PACKET_ICMP_ECHO) {
+		q->source_port = get16(ip + header + 4);
 	}
 	return true;
 }

@@ -110,7 +110,7 @@ const char *packet_fault_text(enum packet_fault fault);
 bool packet_checksum_right(const struct packet *p);
 
 /* Which packet an ICMP error (types 3, 4, 5, 11, 12) is about: the header that it quotes. False: no error, or
- * too little of it. Ports of TCP and UDP, else 0. */
+ * too little of it. Ports of TCP and UDP; of an echo its identifier, as the source's; else 0. */
 struct packet_quote {
 	uint32_t source, destination;
 	uint16_t source_port, destination_port;

@@ -23,8 +23,7 @@ struct history_entry {
 	uint64_t first, last; /* when, by the switch's clock */
 	uint64_t count;
 	char *name; /* that the address was learnt by, or that the first bytes said; NULL: none */
-	char *rule; /* what denied it, in words, once the policy it was judged by is gone; NULL: ask the
-		       policy */
+	char *why;  /* in words, once the policy it was judged by is gone; NULL: verdict_format() tells */
 };
 
 struct history;
@@ -41,8 +40,8 @@ void history_settle(struct history *h, const struct policy *policy);
 /* The entries from the newest to the oldest: n = 0, 1, …; NULL at the end. */
 const struct history_entry *history_at(const struct history *h, size_t n);
 
-/* One line without its newline: "2026-01-31T23:59:59.123456789Z box tcp 10.1.2.3:40000 → 192.0.2.1:443
- * (name) denied: why [×3]". realtime: of the (last) event, nanoseconds since 1970. Returns out. */
+/* One line without its newline: "2026-01-31T23:59:59.123456789Z tcp box:40000 → 192.0.2.1:443 (name) denied:
+ * why ×3". realtime: of the (last) event, nanoseconds since 1970. Returns out. */
 const char *history_line(const struct history_entry *e, const char *sandbox, const struct policy *policy,
 	uint64_t realtime, char out[HISTORY_LINE_MAX]);
 /* The same of a verdict as it is made (calls->verdict). */

@@ -23,10 +23,10 @@ void shaper_clear(struct shaper *s)
 	s->queued = 0;
 }
 
-void shaper_set_rate(struct shaper *s, uint64_t rate, uint64_t now)
+void shaper_set_rate(struct shaper *s, uint64_t rate)
 {
 	s->rate = rate;
-	s->full = now;
+	s->full = 0;
 }
 
 /* The time that n bytes take. */

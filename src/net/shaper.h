@@ -38,7 +38,7 @@ enum shaper_fate { SHAPER_PASS, SHAPER_QUEUED, SHAPER_DROPPED };
 void shaper_init(struct shaper *s, uint64_t rate);
 void shaper_clear(struct shaper *s); /* forgets what is queued */
 /* Another rate; what is queued stays, and goes by the new one. */
-void shaper_set_rate(struct shaper *s, uint64_t rate, uint64_t now);
+void shaper_set_rate(struct shaper *s, uint64_t rate);
 /* A frame comes: passes now, waits (copied), or is dropped. */
 enum shaper_fate shaper_offer(struct shaper *s, const uint8_t *frame, size_t n, uint64_t now);
 /* The next frame whose time has come, which the caller frees; NULL: none yet. */

@@ -31,6 +31,7 @@
 #define SWITCH_FRAME_MAX     (SWITCH_MTU + 14)
 
 struct address;
+struct flow;
 struct flow_key;
 struct history;
 struct packet;
@@ -44,7 +45,7 @@ struct net_switch;
 	X(TRUNCATED, "cut short, or its lengths disagree") \
 	X(GIANT, "longer than the MTU") \
 	X(CHECKSUM, "a checksum is wrong") \
-	X(MALFORMED, "a header is malformed") \
+	X(MALFORMED, "a header that cannot be") \
 	X(SPOOFED_MAC, "the source MAC is not the port's") \
 	X(SPOOFED_ADDRESS, "the source address is not the port's") \
 	X(SPOOFED_ARP, "the sender in an ARP message is not the port's") \
@@ -57,7 +58,6 @@ struct net_switch;
 	X(ROGUE_DHCP, "only the switch serves DHCP") \
 	X(ICMP, "an ICMP message that belongs to no flow, or of a type that is not carried") \
 	X(UNKNOWN_FLOW, "belongs to no flow") \
-	X(FLOWS, "the port has too many flows") \
 	X(NOBODY, "nobody has this address of the subnet") \
 	X(TOO_BIG, "longer than the receiver's MTU") \
 	X(HELD, "while the first bytes were held: out of order, contradicting, or too many") \
@@ -89,7 +89,6 @@ struct switch_config {
 };
 
 struct switch_port_config {
-	const char *name; /* of the sandbox, for lines of the history */
 	uint8_t mac[6];
 	uint32_t address; /* in the subnet, neither the gateway's nor host.internal's */
 	uint16_t mtu;     /* of its interface; 0: SWITCH_MTU */
@@ -154,7 +153,10 @@ void switch_learn(struct net_switch *sw, uint32_t port, const char *name, const 
 uint64_t switch_tick(struct net_switch *sw, uint64_t now);
 uint64_t switch_next_tick(const struct net_switch *sw);
 
+/* Zeros where there is no such port; port 0: what came from the world and was meant for nobody. */
 void switch_count(const struct net_switch *sw, uint32_t port, struct switch_counters *counters);
 /* Its last denials, until the switch is next called; NULL: no such port. */
 const struct history *switch_history(const struct net_switch *sw, uint32_t port);
 const struct policy *switch_policy(const struct net_switch *sw, uint32_t port);
+/* Walks the flows of a port: start with NULL; NULL at the end. */
+const struct flow *switch_next_flow(const struct net_switch *sw, uint32_t port, const struct flow *after);

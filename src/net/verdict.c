@@ -76,6 +76,9 @@ static void say_allowed(struct saying *s)
 	case REASON_GROUP:
 		say(s, "a member of the group");
 		break;
+	case REASON_PUBLISHED:
+		say(s, "port %u is published", s->key->local_port);
+		break;
 	case REASON_RULE:
 		say_rule(s);
 		break;

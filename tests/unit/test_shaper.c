@@ -278,13 +278,13 @@ TEST(another_rate_holds_for_what_waits)
 	CHECK(shaper_offer(&s, frame, sizeof frame, 0) == SHAPER_PASS);
 	CHECK(shaper_offer(&s, frame, sizeof frame, 0) == SHAPER_QUEUED);
 	CHECK(shaper_next(&s) > 60 * NANOSECONDS_PER_SECOND);
-	shaper_set_rate(&s, 1000000, 5);
+	shaper_set_rate(&s, 1000000);
 	CHECK(shaper_next(&s) <= 5);
 	f = shaper_take(&s, 5);
 	CHECK(f && f->size == sizeof frame);
 	free(f);
 	CHECK(shaper_offer(&s, frame, sizeof frame, 6) == SHAPER_QUEUED);
-	shaper_set_rate(&s, 0, 7);
+	shaper_set_rate(&s, 0);
 	CHECK(shaper_next(&s) == 0);
 	/* Order holds: what comes now goes behind what waits. */
 	CHECK(shaper_offer(&s, frame, 60, 7) == SHAPER_QUEUED);
