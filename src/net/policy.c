@@ -384,16 +384,19 @@ static int judge_domain_rules(const struct question *q, struct verdict *v)
 static struct verdict judge_reach(const struct question *q)
 {
 	int special = not_public(&q->forms);
-	bool open = q->policy->reach == REACH_ANY || (q->policy->reach == REACH_PUBLIC && special < 0);
-	struct verdict v;
+	bool open = q->policy->reach == REACH_ANY || (q->policy->reach == REACH_PUBLIC && special < 0),
+	     domains;
+	struct verdict past = decide(VERDICT_DENY, is_quic(q->key) ? REASON_QUIC : REASON_DNS, -1), v;
 
-	if (open && !goes_past(q))
-		return unless_name_denied(q, REASON_REACH, -1);
-	/* That no name is known for it is no news of an address that names do not open. */
-	if (!open && judge_domain_rules(q, &v) && (special < 0 || v.reason != REASON_NAME_UNKNOWN))
+	if (open)
+		return goes_past(q) ? past : unless_name_denied(q, REASON_REACH, -1);
+	domains = judge_domain_rules(q, &v);
+	if (domains && v.reason != REASON_NAME_UNKNOWN)
 		return v;
-	if (goes_past(q) && (open || is_dns(q->key)))
-		return decide(VERDICT_DENY, is_quic(q->key) ? REASON_QUIC : REASON_DNS, -1);
+	if (goes_past(q) && is_dns(q->key))
+		return past;
+	if (domains && special < 0) /* a name could have opened it */
+		return v;
 	v = decide(VERDICT_DENY, q->policy->reach == REACH_PUBLIC ? REASON_NOT_PUBLIC : REASON_REACH, -1);
 	v.special = special;
 	return v;
