@@ -137,7 +137,7 @@ static bool has_room(struct egress_guest *g, const struct view *v)
 }
 
 /* The frame as libslirp may have it. False: it has no place to go. */
-static bool rewrite(const struct egress *e, uint8_t *frame, size_t n, const struct view *v)
+static bool rewrite(const struct egress *e, uint8_t *frame, size_t n, struct view *v)
 {
 	bool dns = v->protocol == IPPROTO_TCP && v->destination_port == DNS_PORT;
 	struct packet p;
@@ -150,8 +150,32 @@ static bool rewrite(const struct egress *e, uint8_t *frame, size_t n, const stru
 		return is_of_the_world(e, v->destination);
 	if (packet_parse(frame, n, &p) != PACKET_RIGHT)
 		return false;
-	packet_set_destination(frame, &p, v->destination == e->host ? LOOPBACK : e->subnet, NULL);
+	v->destination = v->destination == e->host ? LOOPBACK : e->subnet;
+	packet_set_destination(frame, &p, v->destination, NULL);
 	return true;
+}
+
+static void pass(struct egress_guest *g, const uint8_t *frame, size_t n)
+{
+	g->busy++;
+	slirp_input(g->slirp, frame, (int)n);
+	g->busy--;
+}
+
+/* libslirp keeps a connection that it ended first for ten seconds, with its socket, should something of it
+ * come late. Between here and the guest nothing does: a reset ends it. */
+static void forget_ended(struct egress_guest *g, const uint8_t *frame, size_t n, const struct view *v)
+{
+	struct watched *w = egress_watch_tcp(g, v->source_port, v->destination, v->destination_port);
+	uint8_t reset[PACKET_ANSWER_ROOM];
+	struct packet p;
+	size_t size;
+
+	if (!w || !w->finished || packet_parse(frame, n, &p) != PACKET_RIGHT || p.acknowledgement != w->fin)
+		return;
+	size = packet_build_tcp_abort(&p, reset, sizeof reset);
+	if (size)
+		pass(g, reset, size);
 }
 
 static void input(struct egress_guest *g, uint8_t *frame, size_t n)
@@ -169,14 +193,16 @@ static void input(struct egress_guest *g, uint8_t *frame, size_t n)
 		return;
 	g->protocol = v.protocol;
 	g->port = v.source_port;
-	g->asks = v.destination == g->egress->gateway && v.destination_port == DNS_PORT;
-	g->busy++;
-	slirp_input(g->slirp, frame, (int)n);
-	g->busy--;
+	g->remote = v.destination;
+	g->remote_port = v.destination_port;
+	g->asks = v.destination == g->egress->subnet;
+	pass(g, frame, n);
 	g->protocol = 0;
 	if (g->asks)
 		egress_dns_accept(g);
 	g->asks = false;
+	if (v.protocol == IPPROTO_TCP && v.kind & PACKET_FIN)
+		forget_ended(g, frame, n, &v);
 	egress_dirty(g);
 }
 
@@ -262,6 +288,25 @@ static void restore_quote(const struct egress *e, uint8_t *frame, const struct p
 	write_checksum(icmp + 2, checksum(icmp, p->payload_size));
 }
 
+/* What forget_ended() has to know of a connection. */
+static void note_segment(struct egress_guest *g, const struct packet *p)
+{
+	struct watched *w;
+
+	if (p->tcp_flags == PACKET_SYN && g->accepted >= 0) {
+		w = &g->egress->watched[g->accepted];
+		g->accepted = -1;
+		w->port = p->destination_port;
+		w->remote = p->source;
+		w->remote_port = p->source_port;
+	}
+	if (p->tcp_flags & PACKET_FIN &&
+		(w = egress_watch_tcp(g, p->destination_port, p->source, p->source_port))) {
+		w->finished = true;
+		w->fin = p->sequence + (uint32_t)p->data_size + 1;
+	}
+}
+
 static ssize_t on_packet(const void *bytes, size_t n, void *context)
 {
 	struct egress_guest *g = context;
@@ -275,6 +320,8 @@ static ssize_t on_packet(const void *bytes, size_t n, void *context)
 		return (ssize_t)n;
 	if (p.protocol == IPPROTO_ICMP)
 		restore_quote(e, frame, &p);
+	else if (p.protocol == IPPROTO_TCP)
+		note_segment(g, &p);
 	ipam_mac(p.source == LOOPBACK ? e->host : e->gateway, mac);
 	packet_set_source(frame, &p,
 		p.source == LOOPBACK    ? e->host
@@ -376,8 +423,12 @@ int egress_add(struct egress *e, uint32_t address, struct egress_guest **guest, 
 
 	if (!g)
 		return error_no_memory(err, "give a sandbox a way out");
-	*g = (struct egress_guest){
-		.egress = e, .address = address, .first = -1, .accepting = -1, .due = UINT64_MAX};
+	*g = (struct egress_guest){.egress = e,
+		.address = address,
+		.first = -1,
+		.accepting = -1,
+		.accepted = -1,
+		.due = UINT64_MAX};
 	g->waiting_end = &g->waiting;
 	ipam_mac(address, g->mac);
 	r = map_set(&e->by_address, &address, sizeof address, g, NULL, err);

@@ -83,6 +83,7 @@ void egress_handover_arrived(struct egress_guest *g, int fd)
 	struct handover *h = g->arriving;
 
 	g->arriving = NULL;
+	g->accepted = fd;
 	h->slirp = fd;
 	h->next = g->handovers;
 	g->handovers = h;
@@ -127,7 +128,7 @@ static int accept_in_slirp(struct egress_guest *g, struct handover *h, struct er
 	g->arriving = h;
 	g->protocol = IPPROTO_TCP;
 	egress_run(g);
-	g->accepting = -1;
+	g->accepting = g->accepted = -1;
 	g->protocol = 0;
 	if (!g->arriving)
 		return 0;

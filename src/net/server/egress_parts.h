@@ -13,7 +13,10 @@ struct watched {
 	uint32_t wanted, armed;     /* EPOLL*: what libslirp waits for, and what the kernel knows */
 	uint32_t got;               /* what came, until libslirp has been told */
 	int next, previous;         /* of its guest; -1: none */
-	uint16_t port;              /* of the guest; UDP */
+	uint16_t port, remote_port; /* the guest's, and of TCP the other side's */
+	uint32_t remote;            /* as libslirp has it */
+	uint32_t fin;               /* sequence number behind libslirp's FIN */
+	bool finished;              /* which it has sent */
 	uint8_t protocol;
 	uint8_t weight; /* descriptors that it stands for */
 };
@@ -50,10 +53,12 @@ struct egress_guest {
 	unsigned waiting_count;
 	/* What is being let in, so that the descriptor it gets is known. */
 	uint8_t protocol;
-	uint16_t port;
+	uint16_t port, remote_port;
+	uint32_t remote;
 	bool asks;                 /* for DNS */
 	struct handover *arriving; /* by accept(2) in libslirp */
 	int accepting;             /* the socket that it accepts at; -1: none */
+	int accepted;              /* what it got there, whose first segment is not out yet; -1: none */
 	struct handover *handovers;
 	char *dns; /* path of egress_dns()'s socket; NULL: none */
 };
@@ -87,7 +92,9 @@ extern const SlirpCb egress_slirp_calls;
 /* egress_watch.c: which descriptors libslirp waits for, and when it wants to be called. */
 int egress_watch_open(struct egress *e, struct error *err);
 void egress_watch_close(struct egress *e);
-void egress_watch_add(int fd, void *guest);              /* libslirp's register_poll_fd() */
+void egress_watch_add(int fd, void *guest); /* libslirp's register_poll_fd() */
+struct watched *egress_watch_tcp(
+	struct egress_guest *g, uint16_t port, uint32_t remote, uint16_t remote_port); /* NULL: none */
 void egress_watch_remove(int fd, void *guest);           /* its unregister_poll_fd() */
 void egress_watch_again(struct egress_guest *g, int fd); /* the number means another socket now */
 void egress_dirty(struct egress_guest *g);

@@ -56,6 +56,8 @@ void egress_watch_add(int fd, void *guest)
 		.previous = -1,
 		.protocol = g->protocol,
 		.port = g->port,
+		.remote = g->remote,
+		.remote_port = g->remote_port,
 		.weight = g->arriving ? 2 : 1};
 	if (g->first >= 0)
 		e->watched[g->first].previous = fd;
@@ -93,6 +95,17 @@ void egress_watch_remove(int fd, void *guest)
 	if (w->protocol == IPPROTO_ICMP)
 		g->pings--;
 	*w = (struct watched){0};
+}
+
+struct watched *egress_watch_tcp(struct egress_guest *g, uint16_t port, uint32_t remote, uint16_t remote_port)
+{
+	struct watched *all = g->egress->watched;
+
+	for (int fd = g->first; fd >= 0; fd = all[fd].next)
+		if (all[fd].protocol == IPPROTO_TCP && all[fd].port == port && all[fd].remote == remote &&
+			all[fd].remote_port == remote_port)
+			return &all[fd];
+	return NULL;
 }
 
 void egress_watch_again(struct egress_guest *g, int fd)
