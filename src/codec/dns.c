@@ -311,28 +311,19 @@ bool dns_next_answer(const struct dns_reply *r, struct dns_walk *walk, struct dn
 
 /* ---- from a name to its addresses -------------------------------------------------------------------- */
 
-struct chain {
-	char names[CHAIN_MOST][DNS_NAME_SIZE]; /* the question's first */
-	size_t size;
-	uint32_t ttl;
-};
-
-/* Where the chain's last name leads. False: nowhere, or in a circle. */
-static bool follow(const struct dns_reply *r, struct chain *c)
+/* Goes from a name to where its CNAME leads. False: nowhere. */
+static bool follow(const struct dns_reply *r, char name[DNS_NAME_SIZE], uint32_t *ttl)
 {
 	struct dns_walk walk = {0};
 	struct dns_record record;
 
 	while (dns_next_answer(r, &walk, &record)) {
 		if (record.type != DNS_CNAME || record.class != DNS_CLASS_IN || !record.has_name ||
-			!record.has_target || strcmp(record.name, c->names[c->size - 1]) != 0)
+			!record.has_target || strcmp(record.name, name) != 0)
 			continue;
-		for (size_t i = 0; i < c->size; i++)
-			if (strcmp(c->names[i], record.target) == 0)
-				return false;
-		memcpy(c->names[c->size++], record.target, sizeof record.target);
-		if (record.ttl < c->ttl)
-			c->ttl = record.ttl;
+		memcpy(name, record.target, sizeof record.target);
+		if (record.ttl < *ttl)
+			*ttl = record.ttl;
 		return true;
 	}
 	return false;
@@ -343,16 +334,17 @@ void dns_each_address(
 {
 	struct dns_walk walk = {0};
 	struct dns_record record;
-	struct chain c = {.size = 1, .ttl = TTL_MOST};
+	char name[DNS_NAME_SIZE];
+	uint32_t ttl = TTL_MOST;
+	size_t links = 0;
 
-	memcpy(c.names[0], q->name, sizeof q->name);
-	while (c.size < CHAIN_MOST && follow(r, &c))
-		;
+	memcpy(name, q->name, sizeof name);
+	while (links < CHAIN_MOST && follow(r, name, &ttl))
+		links++;
 	while (dns_next_answer(r, &walk, &record)) {
 		if (record.type != DNS_A || record.class != DNS_CLASS_IN || !record.has_name ||
-			strcmp(record.name, c.names[c.size - 1]) != 0)
+			strcmp(record.name, name) != 0)
 			continue;
-		for (size_t i = 0; i < c.size; i++)
-			call(context, c.names[i], record.address, record.ttl < c.ttl ? record.ttl : c.ttl);
+		call(context, record.address, record.ttl < ttl ? record.ttl : ttl);
 	}
 }

@@ -133,10 +133,8 @@ struct dns_record {
 };
 bool dns_next_answer(const struct dns_reply *r, struct dns_walk *walk, struct dns_record *record);
 
-/*
- * Calls for every address that the reply has for the question, directly or through CNAMEs, and for each name
- * on the way to it, the question's first. ttl: the least on the way. Chains over 16 names are cut.
- */
-typedef void dns_address_fn(void *context, const char *name, uint32_t address, uint32_t ttl);
+/* Calls for every address that the reply has for the question, directly or through CNAMEs (16 at most). ttl:
+ * the least on the way. */
+typedef void dns_address_fn(void *context, uint32_t address, uint32_t ttl);
 void dns_each_address(
 	const struct dns_reply *r, const struct dns_query *q, dns_address_fn *call, void *context);

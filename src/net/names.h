@@ -18,14 +18,15 @@
 #include "base/error.h"
 #include "codec/dns.h"
 
-#define NAMES_TTL       5u /* seconds: members come and go */
-#define NAMES_FOUND_MAX 32u
+#define NAMES_TTL         5u /* seconds: members come and go */
+#define NAMES_FOUND_MAX   32u
+#define NAMES_MEMBERS_MAX 1024u
 
 struct names;
 
 struct names_config {
-	const char *group; /* NULL or "": a group without a name, where only bare names are known */
-	uint32_t subnet;   /* host order */
+	const char *group;
+	uint32_t subnet; /* host order */
 	uint8_t bits;
 	uint32_t host; /* host.internal */
 };
@@ -42,7 +43,8 @@ int names_new(const struct names_config *config, struct names **names, struct er
 void names_free(struct names *n);
 CLEANUP_DEFINE(names, struct names, names_free);
 
-/* Copies all of the member. INVALID: a name or alias that is no DNS name; EXISTS: the id is there. */
+/* Copies all of the member. INVALID: an alias that is no DNS name; EXISTS: the id is there; LIMIT. A name
+ * that is none ("a..b") is not found by anybody. */
 int names_add(struct names *n, const struct names_member *member, struct error *err);
 void names_remove(struct names *n, uint32_t id);
 void names_hide(struct names *n, uint32_t id, bool hidden);

@@ -218,12 +218,12 @@ struct learnt {
 	char text[500];
 };
 
-static void learn(void *context, const char *name, uint32_t address, uint32_t ttl)
+static void learn(void *context, uint32_t address, uint32_t ttl)
 {
 	struct learnt *l = context;
 	size_t n = strlen(l->text);
 
-	snprintf(l->text + n, sizeof l->text - n, "%s=%x/%u ", name, address, ttl);
+	snprintf(l->text + n, sizeof l->text - n, "%x/%u ", address, ttl);
 }
 
 TEST(replies_are_read_and_lead_from_name_to_address)
@@ -237,8 +237,7 @@ TEST(replies_are_read_and_lead_from_name_to_address)
 	CHECK(r.answers == 3 && r.authorities == 1 && r.rcode == 0 && r.cacheable && r.ttl == 60);
 	CHECK_INT(r.size, sizeof reply - 1 - 11);
 	dns_each_address(&r, &q, learn, &l);
-	CHECK_TEXT(l.text, "www.example.com=c0000201/60 web.example.com=c0000201/60 "
-			   "www.example.com=c0000202/90 web.example.com=c0000202/90 ");
+	CHECK_TEXT(l.text, "c0000201/60 c0000202/90 ");
 }
 
 TEST(only_the_reply_to_this_question_is_taken)

@@ -23,7 +23,7 @@
 #include "base/error.h"
 #include "net/names.h"
 
-#define RESOLVER_WHY_SIZE 256u
+#define RESOLVER_WHY_SIZE 640u /* as VERDICT_TEXT_MAX */
 
 /* Who asks, and where the answer goes; kept by value until then. */
 struct resolver_asker {
@@ -42,8 +42,6 @@ struct resolver_calls { /* context first */
 	/* An address that an answer to this asker gives for a name, for ttl seconds; before the answer goes.
 	 */
 	void (*learn)(void *c, uint32_t id, const char *name, uint32_t address, uint32_t ttl);
-	/* A question was refused. */
-	void (*refused)(void *c, uint32_t id, const char *name, const char *why);
 	/* The reply to a question asked by resolver_ask(); at most what fits into a UDP packet. */
 	void (*answer)(void *c, const struct resolver_asker *asker, const uint8_t *reply, size_t n);
 };
