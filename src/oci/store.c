@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oci/store_parts.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,20 +31,12 @@ bool store_same_file(int directory, const char *name, int fd)
 int store_each(int directory, int (*each)(void *context, const char *name, struct error *err), void *context,
 	struct error *err)
 {
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	_cleanup_list_ DIR *list = NULL;
+	int r = fs_list_open(directory, ".", &list, err);
 
-	if (!d) {
-		r = error_errno(err, errno, "read the store");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	while (r == 0 && (entry = readdir(d)))
-		if (entry->d_name[0] != '.')
-			r = each(context, entry->d_name, err);
-	closedir(d);
+	for (const char *name; r == 0 && (name = fs_list_next(list));)
+		if (name[0] != '.')
+			r = each(context, name, err);
 	return r;
 }
 

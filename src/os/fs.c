@@ -28,6 +28,28 @@ int fs_open(int dirfd, const char *path, int flags, mode_t mode, struct error *e
 	return fd < 0 ? error_errno(err, errno, "open %s", path) : fd;
 }
 
+int fs_list_open(int dirfd, const char *path, DIR **list, struct error *err)
+{
+	int fd = fs_open(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+
+	*list = fd < 0 ? NULL : fdopendir(fd);
+	if (fd >= 0 && !*list) {
+		close(fd);
+		return error_no_memory(err, "list a directory");
+	}
+	return fd < 0 ? fd : 0;
+}
+
+const char *fs_list_next(DIR *list)
+{
+	const struct dirent *entry;
+
+	while (list && (entry = readdir(list)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return entry->d_name;
+	return NULL;
+}
+
 int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct error *err)
 {
 	struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),

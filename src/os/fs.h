@@ -5,11 +5,13 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buffer.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 
 /* openat(2). Returns a descriptor. */
@@ -31,6 +33,18 @@ int fs_write_all(int fd, const void *data, size_t n, const char *name, struct er
 /* Replaces dirfd/name as a whole: written to a temporary name, synced, renamed, the directory synced.
  * Readers see the old bytes or the new ones, after a power cut too. The mode is set whatever the umask is. */
 int fs_write_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode, struct error *err);
+
+/* A directory's names, "." and ".." left out: *list is the caller's (_cleanup_list_). fs_list_next() gives
+ * NULL at the end, as for a list that is NULL; what it gave is good until it is called again. */
+int fs_list_open(int dirfd, const char *path, DIR **list, struct error *err);
+const char *fs_list_next(DIR *list);
+
+static inline void cleanup_list(DIR **list)
+{
+	if (*list)
+		closedir(*list);
+}
+#define _cleanup_list_ _cleanup_(cleanup_list)
 
 /* Removes a file or a whole tree, however deep, without following links. What is not there is no error. */
 int fs_remove_tree(int dirfd, const char *name, struct error *err);

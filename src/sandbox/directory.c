@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/directory.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -161,15 +160,13 @@ static int find_by_prefix(
 static int no_such_sandbox(const struct home *home, const char *name, struct error *err)
 {
 	_cleanup_text_list_ char **names = NULL;
-	DIR *list = fdopendir(openat(home->names, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	struct dirent *entry;
+	_cleanup_list_ DIR *list = NULL;
 	const char *nearest;
 
-	while (list && (entry = readdir(list)))
-		if (entry->d_name[0] != '.')
-			text_list_add(&names, entry->d_name, NULL);
-	if (list)
-		closedir(list);
+	fs_list_open(home->names, ".", &list, NULL);
+	for (const char *other; (other = fs_list_next(list));)
+		if (other[0] != '.')
+			text_list_add(&names, other, NULL);
 	nearest = names ? text_nearest(name, (const char *const *)names) : NULL;
 	if (nearest)
 		return error_set(err, ERROR_NOT_FOUND, "no sandbox '%s': did you mean '%s'?", name, nearest);
@@ -234,22 +231,12 @@ int directory_remove(const struct home *home, struct directory *d, const char *n
 
 int directory_list(const struct home *home, char ***ids, struct error *err)
 {
-	int fd = fs_open(home->sandboxes, ".", O_RDONLY | O_DIRECTORY, 0, err);
-	struct dirent *entry;
-	DIR *list;
-	int r = 0;
+	_cleanup_list_ DIR *list = NULL;
+	int r = fs_list_open(home->sandboxes, ".", &list, err);
 
-	if (fd < 0)
-		return fd;
-	list = fdopendir(fd);
-	if (!list) {
-		close(fd);
-		return error_no_memory(err, "list sandboxes");
-	}
-	while (r == 0 && (entry = readdir(list)))
-		if (entry->d_name[0] != '.')
-			r = text_list_add(ids, entry->d_name, err);
-	closedir(list);
+	for (const char *id; r == 0 && (id = fs_list_next(list));)
+		if (id[0] != '.')
+			r = text_list_add(ids, id, err);
 	return r;
 }
 
@@ -289,39 +276,29 @@ static void sweep_discarded(const struct home *home, const char *id)
 static void sweep_names(const struct home *home)
 {
 	_cleanup_fd_ int lock = -1;
+	_cleanup_list_ DIR *list = NULL;
 	char id[SANDBOX_ID_SIZE];
-	struct dirent *entry;
-	DIR *list;
 
 	if (fs_lock(home->names, ".lock", FS_LOCK_EXCLUSIVE, true, &lock, NULL) < 0)
 		return;
-	list = fdopendir(openat(home->names, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	while (list && (entry = readdir(list)))
-		if (entry->d_name[0] != '.' && !name_resolve(home, entry->d_name, id))
-			unlinkat(home->names, entry->d_name, 0);
-	if (list)
-		closedir(list);
+	fs_list_open(home->names, ".", &list, NULL);
+	for (const char *name; (name = fs_list_next(list));)
+		if (name[0] != '.' && !name_resolve(home, name, id))
+			unlinkat(home->names, name, 0);
 }
 
 int directory_sweep(const struct home *home, struct error *err)
 {
-	int fd = fs_open(home->sandboxes, ".", O_RDONLY | O_DIRECTORY, 0, err);
-	struct dirent *entry;
-	DIR *list;
+	_cleanup_list_ DIR *list = NULL;
+	int r = fs_list_open(home->sandboxes, ".", &list, err);
 
-	if (fd < 0)
-		return fd;
-	list = fdopendir(fd);
-	if (!list) {
-		close(fd);
-		return error_no_memory(err, "list sandboxes");
-	}
-	while ((entry = readdir(list)))
-		if (text_starts(entry->d_name, NEW_PREFIX) || text_starts(entry->d_name, TRASH_PREFIX))
-			sweep_unfinished(home, entry->d_name);
-		else if (entry->d_name[0] != '.')
-			sweep_discarded(home, entry->d_name);
-	closedir(list);
+	if (r < 0)
+		return r;
+	for (const char *name; (name = fs_list_next(list));)
+		if (text_starts(name, NEW_PREFIX) || text_starts(name, TRASH_PREFIX))
+			sweep_unfinished(home, name);
+		else if (name[0] != '.')
+			sweep_discarded(home, name);
 	sweep_names(home);
 	return 0;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/output_format.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,29 +31,20 @@ const char *output_segment_name(uint32_t number, char name[OUTPUT_NAME_SIZE])
 
 int output_segments(int directory, uint32_t *oldest, uint32_t *newest, struct error *err)
 {
-	int fd = fs_open(directory, ".", O_RDONLY | O_DIRECTORY, 0, err);
-	struct dirent *entry;
-	DIR *list;
+	_cleanup_list_ DIR *list = NULL;
+	int r = fs_list_open(directory, ".", &list, err);
 
 	*oldest = *newest = 0;
-	if (fd < 0)
-		return fd;
-	list = fdopendir(fd);
-	if (!list) {
-		close(fd);
-		return error_no_memory(err, "list the log");
-	}
-	while ((entry = readdir(list))) {
+	for (const char *name; (name = fs_list_next(list));) {
 		uint32_t number;
 
-		if (strlen(entry->d_name) != 8 || strspn(entry->d_name, "0123456789") != 8)
+		if (strlen(name) != 8 || strspn(name, "0123456789") != 8)
 			continue;
-		number = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		number = (uint32_t)strtoul(name, NULL, 10);
 		if (!*oldest || number < *oldest)
 			*oldest = number;
 		if (number > *newest)
 			*newest = number;
 	}
-	closedir(list);
-	return 0;
+	return r;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/volume.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -368,21 +367,15 @@ static int by_name(const void *a, const void *b)
 
 int volume_list(const struct home *home, char ***names, struct error *err)
 {
-	struct dirent *entry;
-	DIR *list;
-	int fd, r = volume_directory(home, &fd, err);
+	_cleanup_list_ DIR *list = NULL;
+	_cleanup_fd_ int fd = -1;
+	int r = volume_directory(home, &fd, err);
 
-	if (r < 0)
-		return r;
-	list = fdopendir(fd);
-	if (!list) {
-		close(fd);
-		return error_no_memory(err, "list volumes");
-	}
-	while (r == 0 && (entry = readdir(list)))
-		if (sandbox_name_valid(entry->d_name))
-			r = text_list_add(names, entry->d_name, err);
-	closedir(list);
+	if (r == 0)
+		r = fs_list_open(fd, ".", &list, err);
+	for (const char *name; r == 0 && (name = fs_list_next(list));)
+		if (sandbox_name_valid(name))
+			r = text_list_add(names, name, err);
 	if (*names)
 		qsort(*names, text_list_size(*names), sizeof **names, by_name);
 	return r;

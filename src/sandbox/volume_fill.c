@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/volume_fill.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -130,26 +129,15 @@ static int lock_all(struct volume_fills *f, const struct record *r, struct error
 /* Whether there is anything in the volume; or removes all that is. */
 static int look_into(int volumes, const char *name, bool remove, bool *any, struct error *err)
 {
-	int fd = fs_open(volumes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err), r = 0;
-	struct dirent *entry;
-	DIR *list;
+	_cleanup_list_ DIR *list = NULL;
+	int r = fs_list_open(volumes, name, &list, err);
 
 	*any = false;
-	if (fd < 0)
-		return fd;
-	list = fdopendir(fd);
-	if (!list) {
-		close(fd);
-		return error_no_memory(err, "list a volume");
-	}
-	while (r == 0 && (entry = readdir(list))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
+	for (const char *in; r == 0 && (in = fs_list_next(list));) {
 		*any = true;
 		if (remove)
-			r = fs_remove_tree(fd, entry->d_name, err);
+			r = fs_remove_tree(dirfd(list), in, err);
 	}
-	closedir(list);
 	return r;
 }
 

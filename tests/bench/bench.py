@@ -6,19 +6,17 @@ hits all of them. Prints a table of medians with their spread, and writes build/
 
 bench.py [--rounds N] [--quick]    at least 10 rounds; --quick: 3, to try it out
 """
-import argparse
 import contextlib
 import glob
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-from common import REPOSITORY, archive, report, run, summary, write
+from common import REPOSITORY, archive, arguments, measured, medians, report, run, write
 
 BUILD, STAGE = f'{REPOSITORY}/build/release', f'{REPOSITORY}/build/stage'
 IMAGE = os.path.realpath(f'{REPOSITORY}/build/images/debian')
@@ -160,6 +158,12 @@ class Bench:
             self.monocore('rm', '-f', 'bench')
         self.memory()
 
+    def end(self):
+        with contextlib.suppress(Exception):
+            names = self.monocore('ps', '-a', '-q').split()
+            if names:
+                self.monocore('rm', '-f', *names)
+
 
 def below(pid):
     """The QEMU processes under a supervisor."""
@@ -199,25 +203,9 @@ def targets(m):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--rounds', type=int, default=10)
-    parser.add_argument('--quick', action='store_true')
-    args = parser.parse_args()
-    rounds = 3 if args.quick else max(10, args.rounds)
-    work = tempfile.mkdtemp(prefix='mc-bench-')
-    bench = Bench(work)
-    try:
-        bench.prepare()
-        bench.measure(rounds)
-    finally:
-        with contextlib.suppress(Exception):
-            names = bench.monocore('ps', '-a', '-q').split()
-            if names:
-                bench.monocore('rm', '-f', *names)
-        shutil.rmtree(work, ignore_errors=True)
-    results = {name: summary(values) for name, values in bench.values.items()}
-    standing = report(results, targets({name: r['median'] for name, r in results.items()}),
-                      lambda name: name.startswith('memory'))
+    args = arguments(__doc__, 10).parse_args()
+    _, rounds, results = measured(Bench, args, 10, 3)
+    standing = report(results, targets(medians(results)), lambda name: name.startswith('memory'))
     write('bench', results, standing, rounds=rounds, qemu=run(['qemu-system-x86_64', '--version']).splitlines()[0])
 
 

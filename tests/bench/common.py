@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks share: commands, summaries of values, tables with their targets."""
+import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
+import tempfile
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -22,6 +25,34 @@ def summary(values):
     return {'median': statistics.median(ordered), 'least': ordered[0], 'most': ordered[-1],
             'lower_quartile': ordered[quarter], 'upper_quartile': ordered[-1 - quarter], 'count': len(ordered),
             'values': [round(v, 3) for v in values]}
+
+
+def arguments(doc, rounds):
+    """A parser of the options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=doc.split('\n', maxsplit=1)[0])
+    parser.add_argument('--rounds', type=int, default=rounds)
+    parser.add_argument('--quick', action='store_true')
+    return parser
+
+
+def measured(kind, args, least, quick, *more):
+    """A benchmark, made in a folder of its own, that has measured: (it, its rounds, summaries by name)."""
+    rounds = quick if args.quick else max(least, args.rounds)
+    work = tempfile.mkdtemp(prefix='mc-bench-')
+    bench = kind(work)
+    try:
+        bench.prepare()
+        bench.measure(rounds, *more)
+    finally:
+        if hasattr(bench, 'end'):
+            bench.end()
+        run(['chmod', '-R', 'u+rwX', work])
+        shutil.rmtree(work, ignore_errors=True)
+    return bench, rounds, {name: summary(values) for name, values in bench.values.items()}
+
+
+def medians(results):
+    return {name: r['median'] for name, r in results.items()}
 
 
 def archive(files):

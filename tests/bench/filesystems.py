@@ -6,17 +6,15 @@ medians with their spread, and writes build/bench-filesystems.json.
 
 filesystems.py [--rounds N] [--quick] [--only WORD]    at least 5 rounds; --quick: 2, to try it out
 """
-import argparse
 import contextlib
 import os
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-from common import REPOSITORY, report, run, summary, write
+from common import REPOSITORY, arguments, measured, medians, report, run, write
 
 MONOCORE = f'{os.environ.get("MC_PREFIX") or REPOSITORY + "/build/stage"}/bin/monocore'
 FILES, FOLDERS = 24000, 1600
@@ -171,22 +169,12 @@ def targets(m):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--quick', action='store_true')
+    parser = arguments(__doc__, 5)
     parser.add_argument('--only', choices=('tree', 'below', 'status', 'reads'), help='only these measures')
     args = parser.parse_args()
-    rounds = 2 if args.quick else max(5, args.rounds)
-    work = tempfile.mkdtemp(prefix='mc-bench-')
-    bench = Bench(work)
-    try:
-        bench.prepare()
-        bench.measure(rounds, args.only)
-    finally:
-        run(['chmod', '-R', 'u+rwX', work])
-        shutil.rmtree(work, ignore_errors=True)
-    results = {name: summary(bench.values[name]) for what in MEASURES for name in bench.values if name.startswith(f'{what}: ')}
-    standing = report(results, targets({name: r['median'] for name, r in results.items()}), lambda name: False)
+    _, rounds, results = measured(Bench, args, 5, 2, args.only)
+    results = {name: r for what in MEASURES for name, r in results.items() if name.startswith(f'{what}: ')}
+    standing = report(results, targets(medians(results)), lambda name: False)
     write('bench-filesystems', results, standing, rounds=rounds, files=FILES, reads=READS,
           other=run([OTHER, '--version']).strip())
 

@@ -6,7 +6,6 @@ spread, and writes build/bench-images.json.
 
 images.py [--rounds N] [--quick]    at least 5 rounds; --quick: 2, to try it out
 """
-import argparse
 import gzip
 import io
 import json
@@ -15,10 +14,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 
-from common import REPOSITORY, report, run, summary, write
+from common import REPOSITORY, arguments, measured, medians, report, run, write
 
 sys.path.insert(0, f'{REPOSITORY}/tests/system')
 os.environ.setdefault('MC_PREFIX', f'{REPOSITORY}/build/stage')
@@ -173,6 +171,10 @@ class Bench:
             for take in (self.ours, self.skopeo, self.podman, self.link, self.stages):
                 take()
 
+    def end(self):
+        if hasattr(self, 'registry'):
+            self.registry.stop()
+
 
 def targets(m):
     """(what, value, bound, text, wanted) of each target; value <= bound holds it."""
@@ -188,28 +190,14 @@ def targets(m):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--quick', action='store_true')
+    parser = arguments(__doc__, 5)
     parser.add_argument('--make', metavar='DIR', help='only make the image')
     args = parser.parse_args()
     if args.make:
         print(json.dumps(make_image(args.make)))
         return
-    rounds = 2 if args.quick else max(5, args.rounds)
-    work = tempfile.mkdtemp(prefix='mc-bench-')
-    bench = Bench(work)
-    try:
-        bench.prepare()
-        bench.measure(rounds)
-    finally:
-        if hasattr(bench, 'registry'):
-            bench.registry.stop()
-        run(['chmod', '-R', 'u+rwX', work])
-        shutil.rmtree(work, ignore_errors=True)
-    results = {name: summary(values) for name, values in bench.values.items()}
-    standing = report(results, targets({name: r['median'] for name, r in results.items()}),
-                      lambda name: name.endswith('memory'))
+    bench, rounds, results = measured(Bench, args, 5, 2)
+    standing = report(results, targets(medians(results)), lambda name: name.endswith('memory'))
     write('bench-images', results, standing, rounds=rounds, image={'packed': bench.packed, 'plain above Debian': bench.plain},
           skopeo=run(['skopeo', '--version']).strip(), podman=run(['podman', '--version']).strip())
 

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 
-from common import REPOSITORY, run, summary, write
+from common import REPOSITORY, arguments, run, summary, write
 
 BUILD = os.environ.get('MC_BUILD') or f'{REPOSITORY}/build/release'
 PREFIX = os.environ.get('MC_PREFIX') or f'{REPOSITORY}/build/stage'
@@ -200,9 +200,7 @@ def bench(args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--quick', action='store_true')
+    parser = arguments(__doc__, 5)
     parser.add_argument('--ours', action='store_true')
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -7,7 +7,6 @@ files, `git status`, a build in C. Prints a table of medians with their spread, 
 
 volumes.py [--rounds N] [--quick]    at least 3 rounds; --quick: 1, to try it out
 """
-import argparse
 import glob
 import io
 import os
@@ -16,10 +15,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 
-from common import REPOSITORY, archive, run, standing, summary, write
+from common import REPOSITORY, archive, arguments, measured, medians, run, standing, write
 
 sys.path.insert(0, f'{REPOSITORY}/tests/system')
 os.environ.setdefault('MC_PREFIX', f'{REPOSITORY}/build/stage')
@@ -203,21 +201,10 @@ def table(results, units):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--quick', action='store_true')
-    args = parser.parse_args()
-    rounds = 1 if args.quick else max(3, args.rounds)
-    work = tempfile.mkdtemp(prefix='mc-bench-')
-    bench = Bench(work)
-    try:
-        bench.prepare()
-        bench.measure(rounds)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    results = {name: summary(values) for name, values in sorted(bench.values.items())}
+    bench, rounds, results = measured(Bench, arguments(__doc__, 3).parse_args(), 3, 1)
+    results = dict(sorted(results.items()))
     table(results, bench.units)
-    held = standing(targets({name: r['median'] for name, r in results.items()}))
+    held = standing(targets(medians(results)))
     write('bench-volumes', results, held, rounds=rounds, units=bench.units,
           qemu=run(['qemu-system-x86_64', '--version']).splitlines()[0])
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/volumes.h"
 
 struct options {
@@ -23,7 +22,6 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	struct monocore_error err;
 	const char *sandbox;
 	size_t size;
-	int status;
 
 	(void)count;
 	volume_words(words, &sandbox, &paths);
@@ -32,10 +30,10 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		return 1;
 	if (monocore_volume_apply(cli->mc, sandbox, paths, &apply, &list, &size, &err) < 0)
 		return cli_fail(cli, &err);
-	progress_clear(cli->progress);
-	status = cli->global.quiet ? 0 : volume_print_changes(cli, list, size, o->json);
+	if (!cli->global.quiet)
+		return volume_print_changes(cli, list, size, o->json);
 	monocore_volume_changes_free(list, size);
-	return status;
+	return 0;
 }
 
 const struct command volume_apply_command = {

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "bin/monocore/json.h"
 #include "bin/monocore/output.h"
+#include "bin/monocore/progress.h"
 #include "bin/monocore/table.h"
 #include "bin/monocore/volumes.h"
 #include "os/terminal.h"
@@ -171,7 +172,12 @@ static int print_json(struct cli *cli, const struct monocore_volume_change *list
 	return output_finish();
 }
 
-int volume_print_changes(struct cli *cli, const struct monocore_volume_change *list, size_t count, bool json)
+int volume_print_changes(struct cli *cli, struct monocore_volume_change *list, size_t count, bool json)
 {
-	return json ? print_json(cli, list, count) : print_lines(cli, list, count);
+	int status;
+
+	progress_clear(cli->progress);
+	status = json ? print_json(cli, list, count) : print_lines(cli, list, count);
+	monocore_volume_changes_free(list, count);
+	return status;
 }

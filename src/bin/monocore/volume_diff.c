@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/volumes.h"
 
 struct options {
@@ -20,7 +19,6 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	struct monocore_error err;
 	const char *sandbox;
 	size_t size;
-	int status;
 
 	(void)count;
 	volume_words(words, &sandbox, &paths);
@@ -28,10 +26,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		return 1;
 	if (monocore_volume_diff(cli->mc, sandbox, paths, &list, &size, &err) < 0)
 		return cli_fail(cli, &err);
-	progress_clear(cli->progress);
-	status = volume_print_changes(cli, list, size, o->json);
-	monocore_volume_changes_free(list, size);
-	return status;
+	return volume_print_changes(cli, list, size, o->json);
 }
 
 const struct command volume_diff_command = {

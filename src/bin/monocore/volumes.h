@@ -16,8 +16,8 @@ void volume_words(char **words, const char **sandbox, const char *const **paths)
 	"or ./ " \
 	"where no SANDBOX stands before it. Without PATH everything is meant.\n\n"
 
-/* Returns the exit status. */
-int volume_print_changes(struct cli *cli, const struct monocore_volume_change *list, size_t count, bool json);
+/* Frees the list. Returns the exit status. */
+int volume_print_changes(struct cli *cli, struct monocore_volume_change *list, size_t count, bool json);
 
 /* A JSON array of those that are named; NULL: of all. Returns the exit status. */
 int volumes_print_json(

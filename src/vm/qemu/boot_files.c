@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/qemu/boot_files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,19 +96,17 @@ static int assemble(const struct boot_files *b, bool nfs, struct buffer *out, st
  * Whoever reads a file now has it open. */
 static void forget_unused(int templates)
 {
-	DIR *list = fdopendir(openat(templates, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	_cleanup_list_ DIR *list = NULL;
 	time_t now = time(NULL);
-	struct dirent *entry;
 	struct stat st;
 
-	while (list && (entry = readdir(list)))
-		if (text_starts(entry->d_name, "." INITRD_PREFIX) ||
-			(text_starts(entry->d_name, INITRD_PREFIX) &&
-				fstatat(templates, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	fs_list_open(templates, ".", &list, NULL);
+	for (const char *name; (name = fs_list_next(list));)
+		if (text_starts(name, "." INITRD_PREFIX) ||
+			(text_starts(name, INITRD_PREFIX) &&
+				fstatat(templates, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 				now - st.st_mtime > UNUSED_SECONDS))
-			unlinkat(templates, entry->d_name, 0);
-	if (list)
-		closedir(list);
+			unlinkat(templates, name, 0);
 }
 
 static int make_initrd(
