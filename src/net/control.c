@@ -45,6 +45,15 @@ static char *take_text(struct cursor *in, size_t least, size_t most)
 	return cursor_string(in);
 }
 
+static bool take_bool(struct cursor *in)
+{
+	uint8_t v = cursor_u8(in);
+
+	if (v > 1)
+		in->failed = true;
+	return v == 1;
+}
+
 static void put_list(char *const *list, struct buffer *out)
 {
 	size_t n = text_list_size(list);
@@ -165,6 +174,7 @@ void net_attach_encode(const struct net_attach *m, struct buffer *out)
 	buffer_u32(out, m->subnet);
 	buffer_u8(out, m->subnet_bits);
 	buffer_u32(out, m->address);
+	buffer_u8(out, m->main);
 	net_policy_encode(&m->policy, out);
 	buffer_u64(out, m->bandwidth);
 	net_ports_encode(m->ports, m->port_count, out);
@@ -193,6 +203,7 @@ int net_attach_decode(struct cursor in, struct net_attach *m, struct error *err)
 	m->subnet = cursor_u32(&in);
 	m->subnet_bits = cursor_u8(&in);
 	m->address = cursor_u32(&in);
+	m->main = take_bool(&in);
 	take_policy(&in, &m->policy);
 	m->bandwidth = cursor_u64(&in);
 	m->ports = take_ports(&in, &m->port_count);

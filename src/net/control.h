@@ -38,7 +38,8 @@
 		"of a sandbox, its id, or \"\": of all; DONE, then a LINE for each verdict until CLOSE") \
 	X(TEXT, 524, "answer: bytes of JSON") \
 	X(LINE, 525, "a line of a trace, without its end") \
-	X(CLOSE, 526, "the trace on this stream is over")
+	X(CLOSE, 526, "the trace on this stream is over") \
+	X(UNLINKED, 527, "from mcnet on stream 0: the guest's stream ended, its link is down: text, why")
 
 enum net_message {
 #define X(name, code, meaning) NET_##name = code,
@@ -71,6 +72,7 @@ struct net_attach {
 	uint32_t subnet;     /* as well; host order */
 	uint8_t subnet_bits; /* 8 to 29 */
 	uint32_t address;    /* of the sandbox, in subnet: neither the first three nor the last */
+	bool main;           /* its default route and DNS are here: the first of its groups */
 	struct net_policy policy;
 	uint64_t bandwidth; /* bytes a second each way; 0: no limit */
 	struct port *ports; /* to publish; host 0: chosen */

@@ -88,6 +88,7 @@ static void make_attach(struct net_attach *m)
 	*m = (struct net_attach){.subnet = 0x0a010200,
 		.subnet_bits = 24,
 		.address = 0x0a010203,
+		.main = true,
 		.bandwidth = 1234567890123,
 		.policy = {.reach = 2}};
 	m->sandbox = text_copy("0123456789ab", NULL);
@@ -113,7 +114,7 @@ TEST(an_attach_arrives_as_it_was_sent)
 	CHECK_TEXT(got.sandbox, m.sandbox);
 	CHECK_TEXT(got.aliases[1], "front.end");
 	CHECK_TEXT(got.policy.rules[0], "allow *.example.org:443");
-	CHECK(got.address == m.address && got.bandwidth == m.bandwidth && got.port_count == 2);
+	CHECK(got.main && got.address == m.address && got.bandwidth == m.bandwidth && got.port_count == 2);
 	CHECK(got.ports[0].proxy == 1 && got.ports[1].protocol == PORT_PROTOCOL_UDP);
 	net_attach_encode(&got, &again);
 	CHECK(again.size == bytes.size && !memcmp(again.data, bytes.data, bytes.size));

@@ -136,23 +136,18 @@ static bool has_room(struct egress_guest *g, const struct view *v)
 	}
 }
 
-/* The frame as libslirp may have it. False: it has no place to go. */
-static bool rewrite(const struct egress *e, uint8_t *frame, size_t n, struct view *v)
+/* The address that libslirp is to see in the place of the destination; 0: the frame has no place to go. */
+static uint32_t translate(const struct egress *e, const struct view *v)
 {
-	bool dns = v->protocol == IPPROTO_TCP && v->destination_port == DNS_PORT;
-	struct packet p;
-
 	if (v->protocol == IPPROTO_ICMP && v->kind != PACKET_ICMP_ECHO)
-		return false;
-	if (v->destination == e->gateway && !dns) /* answers to connections of the host's */
-		return v->protocol == IPPROTO_TCP;
-	if (v->destination != e->gateway && v->destination != e->host)
-		return is_of_the_world(e, v->destination);
-	if (packet_parse(frame, n, &p) != PACKET_RIGHT)
-		return false;
-	v->destination = v->destination == e->host ? LOOPBACK : e->subnet;
-	packet_set_destination(frame, &p, v->destination, NULL);
-	return true;
+		return 0;
+	if (v->destination == e->host)
+		return LOOPBACK;
+	if (v->destination == e->gateway && v->protocol != IPPROTO_TCP)
+		return 0;
+	if (v->destination == e->gateway) /* but for DNS: answers to connections of the host's */
+		return v->destination_port == DNS_PORT ? e->subnet : e->gateway;
+	return is_of_the_world(e, v->destination) ? v->destination : 0;
 }
 
 static void pass(struct egress_guest *g, const uint8_t *frame, size_t n)
@@ -178,32 +173,56 @@ static void forget_ended(struct egress_guest *g, const uint8_t *frame, size_t n,
 		pass(g, reset, size);
 }
 
-static void input(struct egress_guest *g, uint8_t *frame, size_t n)
+/* The frame as libslirp may have it. */
+static void let_out(struct egress_guest *g, const uint8_t *frame, size_t n, const struct view *v)
+{
+	g->protocol = v->protocol;
+	g->port = v->source_port;
+	g->remote = v->destination;
+	g->remote_port = v->destination_port;
+	g->asks = v->destination == g->egress->subnet;
+	pass(g, frame, n);
+	g->protocol = 0;
+	if (g->asks)
+		egress_dns_accept(g);
+	g->asks = false;
+	if (v->protocol == IPPROTO_TCP && v->kind & PACKET_FIN)
+		forget_ended(g, frame, n, v);
+	egress_dirty(g);
+}
+
+static void let_out_rewritten(struct egress_guest *g, const uint8_t *frame, size_t n, const struct view *v)
+{
+	uint8_t copy[PACKET_FRAME_MOST];
+	struct packet p;
+
+	if (n > sizeof copy)
+		return;
+	memcpy(copy, frame, n);
+	if (packet_parse(copy, n, &p) != PACKET_RIGHT)
+		return;
+	packet_set_destination(copy, &p, v->destination, NULL);
+	let_out(g, copy, n, v);
+}
+
+static void input(struct egress_guest *g, const uint8_t *frame, size_t n)
 {
 	struct view v;
+	uint32_t to;
 
-	if (!look(frame, n, &v))
+	if (!look(frame, n, &v) || !(to = translate(g->egress, &v)))
 		return;
 	if (!has_room(g, &v)) {
 		if (v.protocol != IPPROTO_ICMP || !g->egress->pings)
 			refuse(g, frame, n);
 		return;
 	}
-	if (!rewrite(g->egress, frame, n, &v))
+	if (to == v.destination) {
+		let_out(g, frame, n, &v);
 		return;
-	g->protocol = v.protocol;
-	g->port = v.source_port;
-	g->remote = v.destination;
-	g->remote_port = v.destination_port;
-	g->asks = v.destination == g->egress->subnet;
-	pass(g, frame, n);
-	g->protocol = 0;
-	if (g->asks)
-		egress_dns_accept(g);
-	g->asks = false;
-	if (v.protocol == IPPROTO_TCP && v.kind & PACKET_FIN)
-		forget_ended(g, frame, n, &v);
-	egress_dirty(g);
+	}
+	v.destination = to;
+	let_out_rewritten(g, frame, n, &v);
 }
 
 static void keep_waiting(struct egress_guest *g, const uint8_t *frame, size_t n)
@@ -233,7 +252,7 @@ void egress_pass_waiting(struct egress_guest *g)
 	}
 }
 
-void egress_input(struct egress *e, uint8_t *frame, size_t n)
+void egress_input(struct egress *e, const uint8_t *frame, size_t n)
 {
 	uint32_t source = n >= IP_AT + 20 ? read32(frame + IP_AT + 12) : 0;
 	struct egress_guest *g = map_get(&e->by_address, &source, sizeof source);

@@ -48,8 +48,8 @@ bool egress_pings(const struct egress *e);
 int egress_add(struct egress *e, uint32_t address, struct egress_guest **guest, struct error *err);
 void egress_remove(struct egress_guest *g); /* with all its connections */
 
-/* A whole frame of IPv4 from one of the guests, which may be changed. */
-void egress_input(struct egress *e, uint8_t *frame, size_t n);
+/* A frame from one of the guests; what is no IPv4 is dropped. */
+void egress_input(struct egress *e, const uint8_t *frame, size_t n);
 
 /* Its link is busy: no more is read for it from the host's sockets until it is not. */
 void egress_hold(struct egress_guest *g, bool hold);
