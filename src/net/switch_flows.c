@@ -283,12 +283,9 @@ static void pass_error(struct net_switch *sw, const struct passage *way)
 		drop(way->from ? way->from : way->to, SWITCH_DROP_ICMP);
 }
 
-/* Also where the flow was let through for a name: the next one must say its own. */
-static bool is_anew(const struct passage *way)
+static bool opens_anew(const struct passage *way)
 {
-	const struct flow *flow = way->flow;
-
-	return flow_opens_anew(flow, way->direction, way->p.tcp_flags) || (is_syn(&way->p) && flow->name);
+	return flow_opens_anew(way->flow, way->direction, way->p.tcp_flags);
 }
 
 void flow_from_guest(struct net_switch *sw, struct passage *way)
@@ -301,7 +298,7 @@ void flow_from_guest(struct net_switch *sw, struct passage *way)
 		return;
 	}
 	if (!is_echo(p, PACKET_ICMP_ECHO_REPLY) && find(sw, way, way->from, false)) {
-		if (!is_anew(way)) {
+		if (!opens_anew(way)) {
 			go_on(sw, way);
 			return;
 		}
@@ -336,7 +333,7 @@ void flow_from_egress(struct net_switch *sw, struct passage *way)
 		pass_error(sw, way);
 	} else if (is_echo(&way->p, PACKET_ICMP_ECHO)) {
 		drop(way->to, SWITCH_DROP_ICMP);
-	} else if (find(sw, way, way->to, true) && !is_anew(way)) {
+	} else if (find(sw, way, way->to, true) && !opens_anew(way)) {
 		go_on(sw, way);
 	} else {
 		begin_inbound(sw, way);
