@@ -3,6 +3,7 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,14 +166,21 @@ bool prefix_is_ipv4(const struct prefix *p)
 	return p->bits >= 96 && address_is_ipv4(&p->address);
 }
 
+/* Whether the first `bits` bits are the same. */
+static bool same_start(const struct address *a, const struct address *b, unsigned bits)
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a->bytes, sizeof x);
+	memcpy(y, b->bytes, sizeof y);
+	if (bits <= 64)
+		return !bits || !(be64toh(x[0] ^ y[0]) >> (64 - bits));
+	return x[0] == y[0] && !(be64toh(x[1] ^ y[1]) >> (128 - bits));
+}
+
 bool prefix_contains(const struct prefix *p, const struct address *a)
 {
-	struct address m;
-
-	if (prefix_is_ipv4(p) != address_is_ipv4(a))
-		return false;
-	m = masked(a, p->bits);
-	return address_equal(&m, &p->address);
+	return same_start(&p->address, a, p->bits) && (p->bits >= 96 || !address_is_ipv4(a));
 }
 
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b)

@@ -11,18 +11,23 @@
 /* Every address that a packet may end at: first that on the wire, then what it carries. */
 struct forms {
 	struct address all[1 + ADDRESS_CARRIED];
+	const struct special *rows[1 + ADDRESS_CARRIED];
 	size_t count;
 	unsigned carrier_bits;
+};
+
+struct names {
+	const char *all[LEARNT_NAMES_MAX];
+	size_t count;
 };
 
 /* All that a verdict depends on. */
 struct question {
 	const struct policy *policy;
 	const struct surroundings *surroundings;
-	const struct learnt *learnt;
 	const struct flow_key *key;
-	uint64_t now;
 	struct forms forms;
+	struct names known, once; /* of the address: now, and whenever */
 };
 
 static struct verdict decide(enum verdict_kind kind, enum verdict_reason reason, int rule)
@@ -45,6 +50,7 @@ int policy_make(enum reach reach, const struct rule *rules, size_t count, struct
 		const struct rule *r = &rules[i];
 
 		p->rules[i] = *r;
+		p->domains |= r->target == RULE_DOMAIN;
 		allows_names |= r->allow && r->target == RULE_DOMAIN;
 		denies_names |= !r->allow && r->target == RULE_DOMAIN;
 		allows_all |= r->allow && r->target == RULE_ANYWHERE && !r->port_first && !r->protocol;
@@ -82,34 +88,68 @@ static bool covers(const struct rule *r, uint8_t protocol, uint16_t port)
 	       port <= r->port_last;
 }
 
+/* A final dot says the same name. */
 static bool matches_name(const struct rule *r, const char *name)
 {
-	size_t n = strlen(name), d = strlen(r->domain);
+	size_t n = strlen(name), d = r->domain_size;
 
-	if (!r->subdomains)
-		return n == d && !strcasecmp(name, r->domain);
-	return n > d + 1 && name[n - d - 1] == '.' && !strcasecmp(name + n - d, r->domain);
+	if (n && name[n - 1] == '.')
+		n--;
+	if (r->subdomains ? n <= d + 1 || name[n - d - 1] != '.' : n != d)
+		return false;
+	return !strncasecmp(name + n - d, r->domain, d);
 }
 
-/* Whether the address has, at the time `at`, a name that the rule is for. */
-static bool learnt_for(const struct question *q, const struct rule *r, uint64_t at)
+static bool any_matches(const struct rule *r, const struct names *names)
 {
-	uint32_t walk = 0;
-	const char *name;
-
-	while ((name = learnt_next(q->learnt, &q->key->remote, at, &walk)))
-		if (matches_name(r, name))
+	for (size_t i = 0; i < names->count; i++)
+		if (matches_name(r, names->all[i]))
 			return true;
 	return false;
 }
 
+static struct names names_at(const struct learnt *l, const struct address *a, uint64_t at)
+{
+	struct names names;
+	uint32_t walk = 0;
+	const char *name;
+
+	for (names.count = 0; names.count < LEARNT_NAMES_MAX && (name = learnt_next(l, a, at, &walk));)
+		names.all[names.count++] = name;
+	return names;
+}
+
 static struct forms forms_of(const struct address *a)
 {
-	struct forms f = {.count = 1};
+	struct forms f;
 
 	f.all[0] = *a;
-	f.count += address_unwrap(a, f.all + 1, &f.carrier_bits);
+	f.count = 1 + address_unwrap(a, f.all + 1, &f.carrier_bits);
+	for (size_t i = 0; i < f.count; i++)
+		f.rows[i] = &special_table[special_find(&f.all[i])];
 	return f;
+}
+
+static struct question ask(const struct policy *p, const struct surroundings *s, const struct learnt *l,
+	const struct flow_key *k, uint64_t now)
+{
+	struct question q;
+
+	q.policy = p;
+	q.surroundings = s;
+	q.key = k;
+	q.forms = forms_of(&k->remote);
+	q.known.count = q.once.count = 0;
+	if (p->domains) {
+		q.known = names_at(l, &k->remote, now);
+		q.once = names_at(l, &k->remote, 0);
+	}
+	return q;
+}
+
+static int index_of(const struct special *row)
+{
+	return (int)(row - special_table);
 }
 
 /* A network is denied with everything that may lead there. */
@@ -143,17 +183,15 @@ static bool is_host(const struct question *q, int *special)
 {
 	const struct surroundings *s = q->surroundings;
 
+	*special = -1;
 	for (size_t i = 0; i < q->forms.count; i++) {
-		const struct address *a = &q->forms.all[i];
-		enum special_row row = special_find(a);
-
-		*special = -1;
 		for (size_t k = 0; k < s->host_address_count; k++)
-			if (address_equal(a, &s->host_addresses[k]))
+			if (address_equal(&q->forms.all[i], &s->host_addresses[k]))
 				return true;
-		*special = (int)row;
-		if (special_table[row].scope == SCOPE_HOST)
+		if (q->forms.rows[i]->scope == SCOPE_HOST) {
+			*special = index_of(q->forms.rows[i]);
 			return true;
+		}
 	}
 	return false;
 }
@@ -161,13 +199,10 @@ static bool is_host(const struct question *q, int *special)
 /* The first row that keeps the address from being public, or -1. */
 static int not_public(const struct forms *f)
 {
-	for (size_t i = 0; i < f->count; i++) {
-		enum special_row row = special_find(&f->all[i]);
-		enum special_scope scope = special_table[row].scope;
-
-		if (scope != SCOPE_PUBLIC && !(scope == SCOPE_CARRIED && f->count > 1))
-			return (int)row;
-	}
+	for (size_t i = 0; i < f->count; i++)
+		if (f->rows[i]->scope != SCOPE_PUBLIC &&
+			!(f->rows[i]->scope == SCOPE_CARRIED && f->count > 1))
+			return index_of(f->rows[i]);
 	return -1;
 }
 
@@ -227,7 +262,7 @@ static bool denied_by(const struct question *q, const struct rule *r)
 		return is_host_internal(q) || is_host(q, &special);
 	case RULE_DOMAIN: /* an address may have innocent names, too: where the name can be read, it decides
 			   */
-		return !can_inspect(q->key) && learnt_for(q, r, q->now);
+		return !can_inspect(q->key) && any_matches(r, &q->known);
 	}
 	return false;
 }
@@ -274,15 +309,12 @@ static int judge_kind(const struct question *q, struct verdict *v)
 {
 	uint8_t protocol = q->key->protocol;
 
-	for (size_t i = 0; i < q->forms.count; i++) {
-		enum special_row row = special_find(&q->forms.all[i]);
-
-		if (special_table[row].scope == SCOPE_NOBODY) {
+	for (size_t i = 0; i < q->forms.count; i++)
+		if (q->forms.rows[i]->scope == SCOPE_NOBODY) {
 			*v = decide(VERDICT_DENY, REASON_NOT_UNICAST, -1);
-			v->special = (int)row;
+			v->special = index_of(q->forms.rows[i]);
 			return 1;
 		}
-	}
 	if (prefix_contains(&q->surroundings->subnet, &q->key->remote)) {
 		*v = decide(VERDICT_ALLOW, REASON_GROUP, -1);
 		return 1;
@@ -352,9 +384,9 @@ static struct verdict judge_domain_rule(const struct question *q, int rule)
 {
 	const struct rule *r = &q->policy->rules[rule];
 
-	if (learnt_for(q, r, q->now))
+	if (any_matches(r, &q->known))
 		return judge_learnt(q, rule);
-	if (learnt_for(q, r, 0))
+	if (any_matches(r, &q->once))
 		return decide(VERDICT_DENY, REASON_NAME_OLD, rule);
 	return decide(VERDICT_DENY, REASON_NAME_UNKNOWN, -1);
 }
@@ -417,7 +449,7 @@ static struct verdict judge(const struct question *q)
 struct verdict policy_judge(const struct policy *p, const struct surroundings *s, const struct learnt *l,
 	const struct flow_key *k, uint64_t now)
 {
-	struct question q = {p, s, l, k, now, forms_of(&k->remote)};
+	struct question q = ask(p, s, l, k, now);
 
 	return judge(&q);
 }
@@ -430,7 +462,7 @@ static int find_by_name(const struct question *q, bool allow, const char *name)
 
 		if (r->allow == allow && r->target == RULE_DOMAIN &&
 			covers(r, q->key->protocol, q->key->remote_port) && matches_name(r, name) &&
-			(!allow || learnt_for(q, r, q->now)))
+			(!allow || any_matches(r, &q->known)))
 			return (int)i;
 	}
 	return -1;
@@ -439,7 +471,7 @@ static int find_by_name(const struct question *q, bool allow, const char *name)
 struct verdict policy_judge_name(const struct policy *p, const struct surroundings *s, const struct learnt *l,
 	const struct flow_key *k, const char *name, bool encrypted, uint64_t now)
 {
-	struct question q = {p, s, l, k, now, forms_of(&k->remote)};
+	struct question q = ask(p, s, l, k, now);
 	struct verdict v = judge(&q);
 	enum rule_target opened = v.rule >= 0 ? p->rules[v.rule].target : RULE_ANYWHERE;
 	int rule;

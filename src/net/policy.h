@@ -49,6 +49,7 @@ struct rule {
 	bool subdomains;                /* *.DOMAIN: all below it, not itself */
 	struct prefix prefix;           /* of RULE_PREFIX */
 	char domain[LEARNT_NAME_MAX];   /* of RULE_DOMAIN: lower case, no final dot */
+	uint8_t domain_size;            /* its length */
 };
 
 /* TARGET[:PORT[-PORT]][/tcp|udp|icmp]; TARGET: an address or network (of IPv6 in brackets where a port
@@ -61,7 +62,8 @@ struct policy {
 	enum reach reach;
 	struct rule *rules; /* owned */
 	size_t count;
-	bool names; /* rules by domain have a say: other resolvers and QUIC are refused */
+	bool domains; /* there are rules by domain */
+	bool names;   /* rules by domain have a say: other resolvers and QUIC are refused */
 };
 
 /* Copies the rules. Errors: LIMIT (more than POLICY_RULES_MAX), NO_MEMORY. */

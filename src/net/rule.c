@@ -232,6 +232,7 @@ static int read_domain(struct reading *r)
 	for (size_t i = 0; i <= n; i++)
 		r->rule->domain[i] =
 			(char)(domain[i] >= 'A' && domain[i] <= 'Z' ? domain[i] + 32 : domain[i]);
+	r->rule->domain_size = (uint8_t)n;
 	r->rule->target = RULE_DOMAIN;
 	return 0;
 }
