@@ -59,12 +59,18 @@ static void say_what(struct saying *s)
 	say(s, "is %s (%s, RFC %u)", row->what, prefix_format(&row->prefix, network), row->rfc);
 }
 
+/* The policy may have become another since. */
 static void say_rule(struct saying *s)
 {
-	const struct rule *r = &s->policy->rules[s->verdict->rule];
+	int rule = s->verdict->rule;
 	char text[RULE_TEXT_MAX];
 
-	say(s, "rule '%s %s'", r->allow ? "allow" : "deny", rule_format(r, text));
+	if (rule < 0 || (size_t)rule >= s->policy->count) {
+		say(s, "a rule that is gone");
+		return;
+	}
+	say(s, "rule '%s %s'", s->policy->rules[rule].allow ? "allow" : "deny",
+		rule_format(&s->policy->rules[rule], text));
 }
 
 static void say_allowed(struct saying *s)

@@ -619,6 +619,20 @@ TEST(a_verdict_after_inspection_and_on_a_question_is_put_in_words)
 	learnt_free(l);
 }
 
+TEST(a_verdict_by_a_rule_that_is_gone_is_put_in_words)
+{
+	struct policy p = policy_of("public; deny 1.1.1.1"), q = policy_of("public");
+	struct flow_key k = flow_of("tcp 1.1.1.1:443");
+	struct verdict v = policy_judge(&p, &policy_surroundings, NULL, &k, 0);
+	char text[VERDICT_TEXT_MAX];
+
+	CHECK_TEXT(verdict_format(&q, &k, NULL, &v, text), "a rule that is gone");
+	v.rule = -1;
+	CHECK_TEXT(verdict_format(&p, &k, NULL, &v, text), "a rule that is gone");
+	policy_free(&p);
+	policy_free(&q);
+}
+
 TEST(every_reason_has_its_word)
 {
 	for (int i = 0; i < REASON_COUNT; i++)
