@@ -290,6 +290,7 @@ TEST(what_a_client_changes_shows_in_the_next_listing)
 	a.object = e;
 	a.name = text("g");
 	CHECK_INT(call(p, NFS3_RENAME, &a).status, NFS3_OK); /* over the other */
+	CHECK_INT(at(p, NFS3_GETATTR, f).status, NFS3ERR_STALE);
 	check_kept(p, e, 1);
 	CHECK_INT(try_write(p, g, 0, "more", NFS3_UNSTABLE).status, NFS3_OK);
 	check_kept(p, e, 1);

@@ -165,7 +165,7 @@ static bool look_entry(const struct native_pin *pin, const char *name, struct vf
 	struct statx s;
 	int fd;
 
-	if (native_look_closed(pin, name, attributes))
+	if (native_look_closed(pin, name, attributes) == 0)
 		return true;
 	return native_look(pin, name, &s, &inode, &fd) == 0 &&
 	       native_looked_up(pin, inode, fd, &s, attributes) == 0;

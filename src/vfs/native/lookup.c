@@ -28,7 +28,7 @@ int native_looked_up(const struct native_pin *directory, struct native_inode *in
 	return r;
 }
 
-bool native_look_closed(const struct native_pin *pin, const char *name, struct vfs_attributes *out)
+int native_look_closed(const struct native_pin *pin, const char *name, struct vfs_attributes *out)
 {
 	struct native *fs = pin->fs;
 	uint64_t moves = atomic_load(&fs->moves);
@@ -36,10 +36,14 @@ bool native_look_closed(const struct native_pin *pin, const char *name, struct v
 	struct statx s;
 	int r;
 
-	if (fs->options.owners != NATIVE_PLAIN || native_statx_name(pin->fd, name, &s) < 0 ||
-		!(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) ||
-		s.stx_attributes & STATX_ATTR_MOUNT_ROOT || native_wants_watch(fs, &s))
-		return false;
+	if (fs->options.owners != NATIVE_PLAIN)
+		return -EAGAIN;
+	r = native_statx_name(pin->fd, name, &s);
+	if (r < 0)
+		return r == -ENOENT ? r : -EAGAIN;
+	if (!(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || s.stx_attributes & STATX_ATTR_MOUNT_ROOT ||
+		native_wants_watch(fs, &s))
+		return -EAGAIN;
 	native_lock(fs);
 	r = moves & 1 || moves != atomic_load(&fs->moves) ? -EAGAIN : native_enter(fs, &s, &inode);
 	if (r == 0) {
@@ -49,7 +53,7 @@ bool native_look_closed(const struct native_pin *pin, const char *name, struct v
 		native_release(fs, inode);
 	}
 	native_unlock(fs);
-	return r == 0 && native_attributes(fs, inode, -1, &s, out) == 0;
+	return r == 0 ? native_attributes(fs, inode, -1, &s, out) : -EAGAIN;
 }
 
 int native_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct vfs_attributes *out)
@@ -62,8 +66,9 @@ int native_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct vfs
 	if (r < 0)
 		return r;
 	native_watch_directory(directory.fs, directory.inode, directory.fd);
-	if (native_look_closed(&directory, name, out))
-		return 0;
+	r = native_look_closed(&directory, name, out);
+	if (r != -EAGAIN)
+		return r;
 	r = native_look(&directory, name, &s, &inode, &fd);
 	return r < 0 ? r : native_looked_up(&directory, inode, fd, &s, out);
 }

@@ -53,6 +53,13 @@ static int plan(const struct native_pin *directory, const struct vfs_caller *who
 	return 0;
 }
 
+/* Most of what is made is what it is to be. */
+static bool is_as_shown(const struct native *fs, const struct statx *s, const struct native_shown *shown)
+{
+	return fs->options.owners == NATIVE_PLAIN && s->stx_uid == shown->uid && s->stx_gid == shown->gid &&
+	       (S_ISLNK(s->stx_mode) || ((s->stx_mode ^ shown->mode) & 07777) == 0);
+}
+
 /* fd (used up) is what was made. */
 static int finish(const struct native_pin *directory, const char *name, int fd,
 	const struct native_shown *shown, struct native_inode **inode, struct statx *s)
@@ -60,10 +67,11 @@ static int finish(const struct native_pin *directory, const char *name, int fd,
 	struct native *fs = directory->fs;
 	int r = native_statx(fd, s);
 
-	if (r == 0)
+	if (r == 0 && !is_as_shown(fs, s, shown)) {
 		r = native_make_shown(fs, fd, s, shown, false, true);
-	if (r == 0)
-		r = native_statx(fd, s);
+		if (r == 0)
+			r = native_statx(fd, s);
+	}
 	if (r == 0) {
 		native_lock(fs);
 		r = native_enter(fs, s, inode);

@@ -45,29 +45,31 @@ int native_link(struct vfs *vfs, uint64_t ino, uint64_t parent, const char *name
 
 /* ---- what loses a name --------------------------------------------------------------------------------- */
 
-/* If the name is there and known, *victim has its descriptor. */
-static void pin_victim(const struct native_pin *directory, const char *name, struct native_pin *victim)
+/* If the name is there and known, *victim has its inode, and its descriptor where it is looked up. *last:
+ * whether it has no other. */
+static void pin_victim(
+	const struct native_pin *directory, const char *name, struct native_pin *victim, bool *last)
 {
 	struct native *fs = directory->fs;
 	struct native_inode *inode;
 	struct native_identity is;
 	struct statx s;
+	bool kept, looked_up;
 	int fd = -1;
-	bool kept;
 
 	*victim = (struct native_pin){.fd = -1};
+	*last = false;
 	if (native_statx_name(directory->fd, name, &s) < 0)
 		return;
 	is = native_identity_of(fs, &s);
+	*last = S_ISDIR(s.stx_mode) || s.stx_nlink == 1;
 	native_lock(fs);
-	inode = native_find(fs, &is, s.stx_mode & S_IFMT);
-	if (inode && inode->lookups && inode != fs->root)
-		inode->references++;
-	else
-		inode = NULL;
+	inode = native_recall(fs, &is, s.stx_mode & S_IFMT);
+	looked_up = inode && inode->lookups;
 	kept = inode && inode->descriptor;
 	native_unlock(fs);
-	if (!inode)
+	*victim = (struct native_pin){.fs = fs, .inode = inode, .fd = -1};
+	if (!looked_up)
 		return;
 	if (!kept)
 		fd = native_open_name(fs, directory->fd, name);
@@ -83,18 +85,20 @@ static void pin_victim(const struct native_pin *directory, const char *name, str
 }
 
 /* It was called that; what is told of it changes. */
-static void lost_name(const struct native_pin *directory, const char *name, const struct native_pin *victim)
+static void lost_name(
+	const struct native_pin *directory, const char *name, const struct native_pin *victim, bool last)
 {
 	struct native *fs = directory->fs;
 	const struct native_index *index = &fs->options.index;
 	struct statx s;
-	bool gone;
+	bool gone = last;
 
 	native_changed(fs, directory->inode);
 	if (!victim->inode)
 		return;
 	native_changed(fs, victim->inode);
-	gone = native_statx(victim->fd, &s) == 0 && s.stx_nlink == 0;
+	if (victim->fd >= 0)
+		gone = native_statx(victim->fd, &s) == 0 && s.stx_nlink == 0;
 	native_lock(fs);
 	native_unput(fs, victim->inode, directory->inode, name);
 	if (gone)
@@ -108,13 +112,14 @@ static int remove_name(struct vfs *vfs, uint64_t parent, const char *name, int f
 {
 	_cleanup_pin_ struct native_pin directory, victim = {.fd = -1};
 	int r = native_pin(native_of(vfs), parent, &directory);
+	bool last;
 
 	if (r < 0)
 		return r;
-	pin_victim(&directory, name, &victim);
+	pin_victim(&directory, name, &victim, &last);
 	if (unlinkat(directory.fd, name, flags) < 0)
 		return -errno;
-	lost_name(&directory, name, &victim);
+	lost_name(&directory, name, &victim, last);
 	return 0;
 }
 
@@ -157,7 +162,7 @@ static void moved(
 
 /* `renames` is held. */
 static int rename_held(const struct native_pin *from, const char *name, const struct native_pin *to,
-	const char *new_name, unsigned flags, const struct native_pin *victim)
+	const char *new_name, unsigned flags, const struct native_pin *victim, bool last)
 {
 	unsigned how = flags & VFS_EXCHANGE ? RENAME_EXCHANGE : flags & VFS_NO_REPLACE ? RENAME_NOREPLACE : 0;
 
@@ -166,7 +171,7 @@ static int rename_held(const struct native_pin *from, const char *name, const st
 	if (from->inode == to->inode && !strcmp(name, new_name))
 		return 0;
 	native_changed(to->fs, from->inode);
-	lost_name(to, new_name, victim);
+	lost_name(to, new_name, victim, last);
 	moved(from, name, to, new_name);
 	if (flags & VFS_EXCHANGE)
 		moved(to, new_name, from, name);
@@ -179,16 +184,17 @@ int native_rename(
 	struct native *fs = native_of(vfs);
 	_cleanup_pin_ struct native_pin source, target = {.fd = -1}, victim = {.fd = -1};
 	int r = native_pin(fs, from, &source);
+	bool last = false;
 
 	if (r == 0)
 		r = native_pin(fs, to, &target);
 	if (r < 0)
 		return r;
 	if (!flags)
-		pin_victim(&target, new_name, &victim);
+		pin_victim(&target, new_name, &victim, &last);
 	pthread_rwlock_wrlock(&fs->renames);
 	atomic_fetch_add(&fs->moves, 1);
-	r = rename_held(&source, name, &target, new_name, flags, &victim);
+	r = rename_held(&source, name, &target, new_name, flags, &victim, last);
 	atomic_fetch_add(&fs->moves, 1);
 	pthread_rwlock_unlock(&fs->renames);
 	return r;

@@ -254,9 +254,9 @@ void native_listing_free(struct native_listing *listing);
 /* lookup.c */
 int native_lookup(struct vfs *fs, uint64_t parent, const char *name, struct vfs_attributes *out);
 void native_forget(struct vfs *fs, uint64_t ino, uint64_t times);
-/* Where objects are shown as the host has them they need not be opened: one call tells what it is. Looked up,
- * if true. Not of a mount, which its name leads to as well. */
-bool native_look_closed(const struct native_pin *directory, const char *name, struct vfs_attributes *out);
+/* Where objects are shown as the host has them they need not be opened: one call tells what it is, or
+ * -ENOENT. Looked up, if 0. -EAGAIN: it must be opened; a mount, too, which its name leads to as well. */
+int native_look_closed(const struct native_pin *directory, const char *name, struct vfs_attributes *out);
 /* Counts one lookup of what native_look() gave; its reference is used up. */
 int native_looked_up(const struct native_pin *directory, struct native_inode *inode, int fd,
 	const struct statx *s, struct vfs_attributes *out);

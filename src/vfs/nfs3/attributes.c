@@ -27,17 +27,15 @@ uint32_t nfs3_sync(struct nfs3_request *q, uint64_t ino, bool data_only)
 	return nfs3_status(r);
 }
 
-uint32_t nfs3_set(struct nfs3_request *q, uint64_t ino, const struct nfs3_set *set)
+uint32_t nfs3_set(struct nfs3_request *q, struct vfs_attributes *a, const struct nfs3_set *set)
 {
-	struct vfs_attributes now, values;
+	struct vfs_attributes values;
 	unsigned what;
-	uint32_t status = nfs3_status(vfs_getattr(q->fs, ino, VFS_NO_HANDLE, &now));
+	uint32_t status = nfs3_may_set(q, a, set, &values, &what);
 
-	if (status == NFS3_OK)
-		status = nfs3_may_set(q, &now, set, &values, &what);
 	if (status != NFS3_OK || what == 0)
 		return status;
-	return nfs3_status(vfs_setattr(q->fs, &q->who, ino, VFS_NO_HANDLE, &values, what, &now));
+	return nfs3_status(vfs_setattr(q->fs, &q->who, a->ino, VFS_NO_HANDLE, &values, what, a));
 }
 
 static bool guard_holds(const struct nfs3_request *q, const struct vfs_attributes *a)
@@ -50,14 +48,16 @@ static bool guard_holds(const struct nfs3_request *q, const struct vfs_attribute
 
 static uint32_t set_locked(struct nfs3_request *q, struct nfs3_object *o)
 {
-	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, o->a.ino, o->a.ino);
-	uint32_t status = nfs3_refresh(o);
+	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, &q->a.object, &q->a.object);
+	uint32_t status = nfs3_resolve(q, &q->a.object, o);
+	uint64_t ino;
 
 	if (status != NFS3_OK)
 		return status;
+	ino = o->a.ino;
 	nfs3_before(&q->r.wcc, &o->a);
-	status = guard_holds(q, &o->a) ? nfs3_set(q, o->a.ino, &q->a.set) : NFS3ERR_NOT_SYNC;
-	q->r.wcc.after = nfs3_post_now(q->server, o->a.ino);
+	status = guard_holds(q, &o->a) ? nfs3_set(q, &o->a, &q->a.set) : NFS3ERR_NOT_SYNC;
+	q->r.wcc.after = status == NFS3_OK ? nfs3_post(q->server, &o->a) : nfs3_post_now(q->server, ino);
 	return status;
 }
 
@@ -65,9 +65,7 @@ void nfs3_setattr(struct nfs3_request *q)
 {
 	_cleanup_object_ struct nfs3_object o = {0};
 
-	q->r.status = nfs3_resolve(q, &q->a.object, &o);
-	if (q->r.status == NFS3_OK)
-		q->r.status = set_locked(q, &o);
+	q->r.status = set_locked(q, &o);
 	if (q->r.status == NFS3_OK && !q->server->options.lazy_names)
 		q->r.status = S_ISDIR(o.a.mode)   ? nfs3_status(vfs_fsyncdir(q->fs, o.a.ino))
 			      : S_ISREG(o.a.mode) ? nfs3_sync(q, o.a.ino, false)

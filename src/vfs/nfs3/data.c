@@ -102,8 +102,8 @@ static uint32_t write_data(struct nfs3_request *q, const struct vfs_attributes *
 
 static uint32_t write_locked(struct nfs3_request *q, struct nfs3_object *o)
 {
-	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, o->a.ino, o->a.ino);
-	uint32_t status = nfs3_refresh(o);
+	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, &q->a.object, &q->a.object);
+	uint32_t status = nfs3_resolve(q, &q->a.object, o);
 
 	if (status != NFS3_OK)
 		return status;
@@ -124,9 +124,7 @@ void nfs3_write(struct nfs3_request *q)
 	_cleanup_object_ struct nfs3_object o = {0};
 
 	set_verifier(q); /* of before: what is lost from here on is sent again */
-	q->r.status = nfs3_resolve(q, &q->a.object, &o);
-	if (q->r.status == NFS3_OK)
-		q->r.status = write_locked(q, &o);
+	q->r.status = write_locked(q, &o);
 	/* Not under the lock: others may write meanwhile. */
 	if (q->r.status == NFS3_OK && q->a.stable != NFS3_UNSTABLE)
 		q->r.status = nfs3_sync(q, o.a.ino, q->a.stable == NFS3_DATA_SYNC);

@@ -33,15 +33,18 @@ static uint32_t set_others(struct nfs3_request *q, struct nfs3_object *o)
 		set.set_uid = set.set_gid = false;
 	if (!S_ISREG(o->a.mode) || set.size == 0)
 		set.set_size = false;
-	return nfs3_set(q, o->a.ino, &set);
+	return nfs3_set(q, &o->a, &set);
 }
 
-static uint32_t make_locked(struct nfs3_request *q, struct nfs3_object *directory, const char *name,
-	make_call *make, struct nfs3_object *o)
+static uint32_t make_locked(
+	struct nfs3_request *q, struct nfs3_object *directory, make_call *make, struct nfs3_object *o)
 {
-	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, directory->a.ino, directory->a.ino);
-	uint32_t status = nfs3_refresh(directory);
+	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, &q->a.object, &q->a.object);
+	uint32_t status = nfs3_resolve_directory(q, &q->a.object, directory);
+	char name[VFS_NAME_MAX + 1];
 
+	if (status == NFS3_OK)
+		status = nfs3_name(&q->a.name, name);
 	if (status != NFS3_OK)
 		return status;
 	nfs3_before(&q->r.wcc, &directory->a);
@@ -53,20 +56,15 @@ static uint32_t make_locked(struct nfs3_request *q, struct nfs3_object *director
 static void run(struct nfs3_request *q, make_call *make)
 {
 	_cleanup_object_ struct nfs3_object directory = {0}, o = {0};
-	char name[VFS_NAME_MAX + 1];
-	uint32_t status = nfs3_resolve_directory(q, &q->a.object, &directory);
+	uint32_t status = make_locked(q, &directory, make, &o);
 
-	if (status == NFS3_OK)
-		status = nfs3_name(&q->a.name, name);
-	if (status == NFS3_OK)
-		status = make_locked(q, &directory, name, make, &o);
 	if (status == NFS3_OK)
 		status = nfs3_sync_names(q, directory.a.ino);
 	q->r.status = status;
 	if (status != NFS3_OK)
 		return;
 	q->r.has_handle = nfs3_make_handle(q->server, o.a.ino, &q->r.handle) == NFS3_OK;
-	q->r.object = nfs3_post_now(q->server, o.a.ino);
+	q->r.object = nfs3_post(q->server, &o.a);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------ */
@@ -120,7 +118,7 @@ static uint32_t create_exclusive(struct nfs3_request *q, const struct vfs_attrib
 	if (status != NFS3_OK)
 		return status;
 	times_of_verifier(q, &set.atime, &set.mtime);
-	return nfs3_set(q, o->a.ino, &set);
+	return nfs3_set(q, &o->a, &set);
 }
 
 /* Of a file that is there only the size is set. */
@@ -130,7 +128,7 @@ static uint32_t create_over(struct nfs3_request *q, struct nfs3_object *o)
 
 	if (!S_ISREG(o->a.mode))
 		return NFS3ERR_EXIST;
-	return nfs3_set(q, o->a.ino, &set);
+	return nfs3_set(q, &o->a, &set);
 }
 
 static uint32_t create(struct nfs3_request *q, const struct vfs_attributes *directory, const char *name,

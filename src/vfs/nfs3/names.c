@@ -91,6 +91,9 @@ static uint32_t remove_judged(
 		status = nfs3_find(q, directory->ino, name, &o);
 	if (status == NFS3_OK)
 		status = nfs3_may_remove(q, directory, &o.a);
+	/* What is looked up when its last name goes would be kept. */
+	if (o.a.links == 1)
+		nfs3_object_put(&o);
 	if (status == NFS3_OK)
 		status = nfs3_status(call(q->fs, directory->ino, name));
 	if (status != NFS3_OK || S_ISDIR(o.a.mode))
@@ -102,12 +105,14 @@ static uint32_t remove_judged(
 	return status;
 }
 
-static uint32_t remove_locked(
-	struct nfs3_request *q, struct nfs3_object *directory, const char *name, remove_call *call)
+static uint32_t remove_locked(struct nfs3_request *q, struct nfs3_object *directory, remove_call *call)
 {
-	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, directory->a.ino, directory->a.ino);
-	uint32_t status = nfs3_refresh(directory);
+	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, &q->a.object, &q->a.object);
+	uint32_t status = nfs3_resolve_directory(q, &q->a.object, directory);
+	char name[VFS_NAME_MAX + 1];
 
+	if (status == NFS3_OK)
+		status = nfs3_name(&q->a.name, name);
 	if (status != NFS3_OK)
 		return status;
 	nfs3_before(&q->r.wcc, &directory->a);
@@ -119,13 +124,8 @@ static uint32_t remove_locked(
 static void run_remove(struct nfs3_request *q, remove_call *call)
 {
 	_cleanup_object_ struct nfs3_object directory = {0};
-	char name[VFS_NAME_MAX + 1];
-	uint32_t status = nfs3_resolve_directory(q, &q->a.object, &directory);
+	uint32_t status = remove_locked(q, &directory, call);
 
-	if (status == NFS3_OK)
-		status = nfs3_name(&q->a.name, name);
-	if (status == NFS3_OK)
-		status = remove_locked(q, &directory, name, call);
 	if (status == NFS3_OK)
 		status = nfs3_sync_names(q, directory.a.ino);
 	q->r.status = status;
@@ -167,13 +167,17 @@ static uint32_t judge_rename(struct nfs3_request *q, const struct nfs3_object *f
 }
 
 static uint32_t rename_locked(struct nfs3_request *q, struct nfs3_object *from, struct nfs3_object *to,
-	const char *name, const char *new_name)
+	char name[VFS_NAME_MAX + 1], char new_name[VFS_NAME_MAX + 1])
 {
-	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, from->a.ino, to->a.ino);
-	uint32_t status = nfs3_refresh(from);
+	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, &q->a.object, &q->a.to);
+	uint32_t status = nfs3_resolve_directory(q, &q->a.object, from);
 
 	if (status == NFS3_OK)
-		status = nfs3_refresh(to);
+		status = nfs3_resolve_directory(q, &q->a.to, to);
+	if (status == NFS3_OK)
+		status = nfs3_name(&q->a.name, name);
+	if (status == NFS3_OK)
+		status = nfs3_name(&q->a.to_name, new_name);
 	if (status != NFS3_OK)
 		return status;
 	nfs3_before(&q->r.wcc, &from->a);
@@ -201,16 +205,8 @@ void nfs3_rename(struct nfs3_request *q)
 {
 	_cleanup_object_ struct nfs3_object from = {0}, to = {0};
 	char name[VFS_NAME_MAX + 1], new_name[VFS_NAME_MAX + 1];
-	uint32_t status = nfs3_resolve_directory(q, &q->a.object, &from);
+	uint32_t status = rename_locked(q, &from, &to, name, new_name);
 
-	if (status == NFS3_OK)
-		status = nfs3_resolve_directory(q, &q->a.to, &to);
-	if (status == NFS3_OK)
-		status = nfs3_name(&q->a.name, name);
-	if (status == NFS3_OK)
-		status = nfs3_name(&q->a.to_name, new_name);
-	if (status == NFS3_OK)
-		status = rename_locked(q, &from, &to, name, new_name);
 	if (status == NFS3_OK)
 		persist_anew(q, to.a.ino, new_name);
 	if (status == NFS3_OK)
@@ -222,14 +218,18 @@ void nfs3_rename(struct nfs3_request *q)
 
 /* ---- LINK ------------------------------------------------------------------------------------------- */
 
-static uint32_t link_locked(
-	struct nfs3_request *q, const struct nfs3_object *o, struct nfs3_object *directory, const char *name)
+static uint32_t link_locked(struct nfs3_request *q, struct nfs3_object *o, struct nfs3_object *directory)
 {
-	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, directory->a.ino, o->a.ino);
+	_cleanup_nfs3_lock_ struct nfs3_lock lock = nfs3_lock(q->server, &q->a.object, &q->a.to);
 	_cleanup_object_ struct nfs3_object linked = {0};
-	uint32_t status = nfs3_refresh(directory);
+	uint32_t status = nfs3_resolve(q, &q->a.object, o);
+	char name[VFS_NAME_MAX + 1];
 	int r;
 
+	if (status == NFS3_OK)
+		status = nfs3_resolve_directory(q, &q->a.to, directory);
+	if (status == NFS3_OK)
+		status = nfs3_name(&q->a.to_name, name);
 	if (status != NFS3_OK)
 		return status;
 	nfs3_before(&q->r.wcc, &directory->a);
@@ -247,15 +247,8 @@ static uint32_t link_locked(
 void nfs3_link(struct nfs3_request *q)
 {
 	_cleanup_object_ struct nfs3_object o = {0}, directory = {0};
-	char name[VFS_NAME_MAX + 1];
-	uint32_t status = nfs3_resolve(q, &q->a.object, &o);
+	uint32_t status = link_locked(q, &o, &directory);
 
-	if (status == NFS3_OK)
-		status = nfs3_resolve_directory(q, &q->a.to, &directory);
-	if (status == NFS3_OK)
-		status = nfs3_name(&q->a.to_name, name);
-	if (status == NFS3_OK)
-		status = link_locked(q, &o, &directory, name);
 	if (status == NFS3_OK)
 		status = nfs3_sync_names(q, directory.a.ino);
 	q->r.status = status;

@@ -102,11 +102,6 @@ uint32_t nfs3_resolve_directory(
 	return status == NFS3_OK && !S_ISDIR(o->a.mode) ? NFS3ERR_NOTDIR : status;
 }
 
-uint32_t nfs3_refresh(struct nfs3_object *o)
-{
-	return nfs3_status(vfs_getattr(o->fs, o->a.ino, VFS_NO_HANDLE, &o->a));
-}
-
 /* ---- names ------------------------------------------------------------------------------------------ */
 
 uint32_t nfs3_name(const struct xdr_bytes *bytes, char name[VFS_NAME_MAX + 1])
@@ -198,14 +193,16 @@ void nfs3_before(struct nfs3_wcc *wcc, const struct vfs_attributes *a)
 
 /* ---- locks ------------------------------------------------------------------------------------------ */
 
-static size_t stripe_of(uint64_t ino)
+/* The last byte is of the MAC, and so as good as random. */
+static size_t stripe_of(const struct nfs3_handle *handle)
 {
-	return (size_t)((ino * 0x9e3779b97f4a7c15ull) >> 58);
+	return handle->size ? handle->bytes[handle->size - 1] % STRIPES : 0;
 }
 
-struct nfs3_lock nfs3_lock(struct nfs3_server *s, uint64_t ino, uint64_t other)
+struct nfs3_lock nfs3_lock(
+	struct nfs3_server *s, const struct nfs3_handle *handle, const struct nfs3_handle *other)
 {
-	size_t a = stripe_of(ino), b = stripe_of(other);
+	size_t a = stripe_of(handle), b = stripe_of(other);
 	struct nfs3_lock lock = {.first = &s->stripes[a < b ? a : b]};
 
 	pthread_mutex_lock(lock.first);

@@ -73,7 +73,8 @@ struct nfs3_server {
 	_Atomic uint64_t verifier; /* of writes */
 	_Atomic bool mounted;      /* the export's name was used */
 	/* Held by whoever changes an object, or names in a directory: what is judged stays so until it is
-	 * done, and what stands in wcc_data is of just before and behind the change. By inode number. */
+	 * done, and what stands in wcc_data is of just before and behind the change. By handle: an object has
+	 * one. */
 	pthread_mutex_t stripes[STRIPES];
 	struct nfs3_duplicates *duplicates;
 	pthread_mutex_t walks_lock;
@@ -118,14 +119,14 @@ void nfs3_before(struct nfs3_wcc *wcc, const struct vfs_attributes *a);
 struct nfs3_time nfs3_time(struct vfs_time t);
 uint32_t nfs3_type(uint32_t mode);
 
-/* Locks of one or two inodes, the same ones twice are fine; what was read before is read anew. */
+/* Locks of the objects of one or two handles, the same ones twice are fine; before they are resolved. */
 struct nfs3_lock {
 	pthread_mutex_t *first, *second;
 };
-struct nfs3_lock nfs3_lock(struct nfs3_server *s, uint64_t ino, uint64_t other);
+struct nfs3_lock nfs3_lock(
+	struct nfs3_server *s, const struct nfs3_handle *handle, const struct nfs3_handle *other);
 void nfs3_unlock(struct nfs3_lock *lock);
 #define _cleanup_nfs3_lock_ __attribute__((cleanup(nfs3_unlock), unused))
-uint32_t nfs3_refresh(struct nfs3_object *o);
 
 /* ---- permission.c ------------------------------------------------------------------------------------- */
 
@@ -146,7 +147,8 @@ uint32_t nfs3_new_mode(
 
 /* ---- procedures --------------------------------------------------------------------------------------- */
 
-uint32_t nfs3_set(struct nfs3_request *q, uint64_t ino, const struct nfs3_set *set); /* judged, done */
+/* Judged by *a, the object's attributes, which are those behind it then. */
+uint32_t nfs3_set(struct nfs3_request *q, struct vfs_attributes *a, const struct nfs3_set *set);
 uint32_t nfs3_sync(struct nfs3_request *q, uint64_t ino, bool data_only);
 uint32_t nfs3_sync_names(struct nfs3_request *q, uint64_t directory);
 
