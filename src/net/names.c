@@ -293,18 +293,17 @@ size_t names_reply(
 	const struct names *n, uint32_t asker, const struct dns_query *q, uint8_t *out, size_t room)
 {
 	struct names_found found;
+	size_t size;
 
 	names_find(n, asker, q->name, q->type, &found);
-	switch (found.answer) {
-	case NAMES_FOUND:
-		if (found.count)
-			return dns_build_addresses(q, found.addresses, found.count, NAMES_TTL, out, room);
-		return dns_build_pointer(q, found.name, NAMES_TTL, out, room);
-	case NAMES_NO_DATA:
-		return dns_build_status(q, DNS_NOERROR, NULL, out, room);
-	case NAMES_NONE:
-		return dns_build_status(q, DNS_NXDOMAIN, NULL, out, room);
-	default:
+	if (found.answer == NAMES_FOREIGN)
 		return 0;
-	}
+	if (found.answer == NAMES_FOUND && found.count)
+		size = dns_build_addresses(q, found.addresses, found.count, NAMES_TTL, out, room);
+	else if (found.answer == NAMES_FOUND)
+		size = dns_build_pointer(q, found.name, NAMES_TTL, out, room);
+	else
+		size = dns_build_status(
+			q, found.answer == NAMES_NONE ? DNS_NXDOMAIN : DNS_NOERROR, NULL, out, room);
+	return size ? size : dns_build_truncated(q, out, room);
 }

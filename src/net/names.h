@@ -67,6 +67,7 @@ struct names_found {
 void names_find(
 	const struct names *n, uint32_t asker, const char *name, uint16_t type, struct names_found *found);
 
-/* The whole reply to a question of `asker`; 0: it is foreign (or does not fit). */
+/* The whole reply to a question of `asker`, cut where it does not fit in `room` (at least DNS_UDP_LEAST); 0:
+ * the name is foreign. */
 size_t names_reply(
 	const struct names *n, uint32_t asker, const struct dns_query *q, uint8_t *out, size_t room);

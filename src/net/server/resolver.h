@@ -53,18 +53,21 @@ struct resolver_config {
 };
 #define RESOLVER_CACHE_BYTES  (1024u * 1024u)
 #define RESOLVER_QUERIES_MOST 64u /* of one sandbox under way; more are refused */
-#define RESOLVER_CLIENTS_MOST \
-	8u /* TCP connections of one sandbox; the oldest idle one goes for a new one \
-	    */
+#define RESOLVER_CLIENTS_MOST 8u  /* TCP connections of one sandbox; the oldest idle one makes room */
 
 struct resolver;
 
-/* names and calls are borrowed. A resolv.conf that is not there means a resolver on 127.0.0.1
- * (resolv.conf(5)). */
+/*
+ * names and calls are borrowed; none of the calls may call back into the resolver. A resolv.conf that is not
+ * there means a resolver on 127.0.0.1 (resolv.conf(5)), and so does one that cannot be read at first, with a
+ * warning. A process that confines itself must leave the file open to itself, also where another one takes
+ * its place.
+ */
 int resolver_new(uv_loop_t *loop, const struct names *names, const struct resolver_config *config,
 	const struct resolver_calls *calls, void *context, struct resolver **resolver, struct error *err);
 
-/* Closes everything; `done` (may be NULL) is called from the loop when nothing of it is left there. */
+/* Closes everything; `done` (may be NULL) is called when nothing of it is left in the loop, perhaps at once.
+ */
 void resolver_close(struct resolver *r, void (*done)(void *), void *done_context);
 
 /* A question by UDP. It is answered by calls->answer, perhaps before this returns; what is no question gets
