@@ -43,12 +43,13 @@ demo: ## run Python from a Debian image in a microVM, setting up all it needs
 test: setup ## run all tests, real VMs included
 	@tests/run
 
-bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman, file systems beside others
+bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman, file systems beside others, the switch
 	@tests/bench/bench.py
 	@tests/bench/images.py
 	@tests/bench/filesystems.py
 	@tests/bench/nfs.py
 	@tests/bench/volumes.py
+	@tests/bench/switch.py
 
 soak: setup ## use sandboxes and file systems for MINUTES (default 10), look for leaks and what differs
 	@tests/run --soak $(or $(MINUTES),10)

@@ -309,7 +309,8 @@ int switch_new(const struct switch_config *config, const struct switch_calls *ca
 		return r;
 	if (config->domain && !(sw->domain = text_copy(config->domain, err)))
 		return -ERROR_NO_MEMORY;
-	r = flows_new(FLOWS_CAPACITY, SWITCH_PORTS_MAX, sw->seed, first_gone, sw, &sw->flows, err);
+	r = flows_new(config->flows ? config->flows : FLOWS_CAPACITY, SWITCH_PORTS_MAX, sw->seed, first_gone,
+		sw, &sw->flows, err);
 	if (r < 0)
 		return r;
 	*out = TAKE_PTR(sw);

@@ -85,6 +85,7 @@ struct switch_counters {
 struct switch_config {
 	const struct surroundings *surroundings;
 	uint64_t seed[2];   /* random: guests choose the keys of the tables */
+	size_t flows;       /* that there may be of all ports; 0: FLOWS_CAPACITY */
 	const char *domain; /* what DHCP says the domain is ("default.internal"); NULL: nothing */
 };
 
