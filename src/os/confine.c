@@ -161,7 +161,7 @@ static int child_capabilities(void)
 static int child_landlock(const struct child *c)
 {
 	const struct confine_spec *s = c->spec;
-	int rules = landlock_new(c->abi, true);
+	int rules = landlock_new(c->abi, LANDLOCK_ALONE);
 
 	if (rules < 0 || landlock_allow(rules, s->program, LANDLOCK_READ | LANDLOCK_EXECUTE) < 0)
 		return -1;

@@ -32,7 +32,7 @@ int landlock_abi(void)
 	return abi < 0 ? 0 : (int)abi;
 }
 
-int landlock_new(int abi, bool alone)
+int landlock_new(int abi, unsigned scope)
 {
 	struct ruleset_attributes a = {.fs = FS_ABI_1};
 	size_t size = sizeof a.fs;
@@ -44,10 +44,10 @@ int landlock_new(int abi, bool alone)
 	if (abi >= 5)
 		a.fs |= FS_IOCTL_DEVICE;
 	if (abi >= 4) {
-		a.net = NET_BIND_CONNECT;
+		a.net = scope & LANDLOCK_NETWORK ? 0 : NET_BIND_CONNECT;
 		size += sizeof a.net;
 	}
-	if (abi >= 6 && alone) {
+	if (abi >= 6 && scope & LANDLOCK_ALONE) {
 		a.scoped = SCOPE_ABSTRACT_SIGNAL;
 		size += sizeof a.scoped;
 	}
@@ -79,6 +79,8 @@ int landlock_allow(int rules, const char *path, unsigned rights)
 		a.allowed_access |= LANDLOCK_ACCESS_FS_EXECUTE;
 	if (rights & LANDLOCK_WRITE)
 		a.allowed_access |= write_rights();
+	if (rights & LANDLOCK_REMOVE)
+		a.allowed_access |= LANDLOCK_ACCESS_FS_REMOVE_DIR;
 	r = fstat(a.parent_fd, &st);
 	if (r == 0 && !S_ISDIR(st.st_mode)) /* a rule for a file with a directory's right is EINVAL */
 		a.allowed_access &= FS_OF_FILES;

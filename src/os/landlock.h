@@ -13,15 +13,21 @@
 enum landlock_rights {
 	LANDLOCK_READ = 1,
 	LANDLOCK_EXECUTE = 2,
-	LANDLOCK_WRITE = 4 /* files and directories are written, made and removed; no devices */
+	LANDLOCK_WRITE = 4, /* files and directories are written, made and removed; no devices */
+	LANDLOCK_REMOVE = 8 /* empty directories are removed */
+};
+
+enum landlock_scope {
+	LANDLOCK_ALONE =
+		1, /* signals and abstract sockets of processes outside are out of reach, too (ABI 6) */
+	LANDLOCK_NETWORK = 2 /* TCP stays */
 };
 
 /* The ABI's number; 0: this kernel has no landlock, or it is switched off. */
 int landlock_abi(void);
 
-/* A rule set that denies everything. Returns its descriptor. alone: signals and abstract sockets of processes
- * outside are out of reach, too, where the kernel can do it (ABI 6). */
-int landlock_new(int abi, bool alone);
+/* A rule set that denies everything but what `scope` (enum landlock_scope) leaves. Returns its descriptor. */
+int landlock_new(int abi, unsigned scope);
 
 /* Allows `rights` on path and, where it is a directory, on all beneath it; of a file what makes sense there.
  */

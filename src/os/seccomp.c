@@ -237,13 +237,9 @@ static void notify_writers(struct seccomp_filter *f, int number, unsigned flags_
 	emit_return(f, SECCOMP_RET_ALLOW);
 }
 
-static void build(struct seccomp_filter *f, pid_t self, bool notify, bool watch, bool files)
+/* The program is for this architecture; the accumulator has the call's number. */
+static void begin(struct seccomp_filter *f)
 {
-	/* Signals can be sent, and typed, by these as well. */
-	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW,
-		F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY, F_ADD_SEALS};
-	static const unsigned ioctl_commands[] = {FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX, TIOCSCTTY};
-
 	f->size = 0;
 	f->overflow = false;
 	emit(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
@@ -254,6 +250,38 @@ static void build(struct seccomp_filter *f, pid_t self, bool notify, bool watch,
 	emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
 	emit_return(f, DENY(ENOSYS));
 #endif
+}
+
+void seccomp_filter_build_calls(struct seccomp_filter *f, const struct seccomp_call *calls, size_t count)
+{
+	begin(f);
+	for (size_t i = 0; i < count; i++) {
+		const struct seccomp_call *c = &calls[i];
+
+		if (!c->count) {
+			emit_unless(f, (unsigned)c->number, 1);
+			emit_return(f, SECCOMP_RET_ALLOW);
+			continue;
+		}
+		emit_unless(f, (unsigned)c->number, (unsigned char)(2 * c->count + 2));
+		emit_load_argument(f, (unsigned)c->argument);
+		for (unsigned v = 0; v < c->count; v++) {
+			emit_unless(f, c->values[v], 1);
+			emit_return(f, SECCOMP_RET_ALLOW);
+		}
+		emit_return(f, DENY(EPERM));
+	}
+	emit_return(f, DENY(ENOSYS));
+}
+
+static void build(struct seccomp_filter *f, pid_t self, bool notify, bool watch, bool files)
+{
+	/* Signals can be sent, and typed, by these as well. */
+	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW,
+		F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY, F_ADD_SEALS};
+	static const unsigned ioctl_commands[] = {FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX, TIOCSCTTY};
+
+	begin(f);
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		deny_call(f, denied[i], DENY(EPERM));
 	for (size_t i = 0; !watch && i < ARRAY_SIZE(denied_watching); i++)

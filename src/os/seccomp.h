@@ -32,6 +32,18 @@ void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify);
  * `write`, set names, owners, modes, times and attributes. */
 void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self, bool write);
 
+/* A system call that a program may make. */
+struct seccomp_call {
+	int number;
+	int argument;           /* that has to have one of the values; with 0 values: any may */
+	unsigned char count;    /* of values */
+	const unsigned *values; /* of the argument's lower half */
+};
+
+/* The filter of a program whose calls are known: all but these do not exist (ENOSYS, on which libraries fall
+ * back to older ones). */
+void seccomp_filter_build_calls(struct seccomp_filter *f, const struct seccomp_call *calls, size_t count);
+
 /* Installs it in the calling thread, which has no_new_privs. *listener (where notify was set) gets the
  * descriptor of the notifications. Async-signal-safe; -1 with errno. */
 int seccomp_filter_enter(const struct seccomp_filter *f, int *listener);

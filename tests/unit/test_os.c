@@ -312,7 +312,7 @@ TEST(a_command_gets_its_input_and_one_that_does_not_read_it_harms_nobody)
 static int try_under_landlock(const char *inside, const char *outside)
 {
 	char path[96];
-	int rules = landlock_new(landlock_abi(), false);
+	int rules = landlock_new(landlock_abi(), 0);
 
 	if (rules < 0 || landlock_allow(rules, inside, LANDLOCK_READ | LANDLOCK_WRITE) < 0 ||
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || landlock_enter(rules) < 0)

@@ -119,7 +119,7 @@ static int allow_tree(int rules, const struct mcfs_tree *tree)
 static int enter_landlock(const struct mcfs_tree *trees, size_t count, struct error *err)
 {
 	int abi = landlock_abi();
-	_cleanup_fd_ int rules = abi > 0 ? landlock_new(abi, true) : -1;
+	_cleanup_fd_ int rules = abi > 0 ? landlock_new(abi, LANDLOCK_ALONE) : -1;
 
 	if (rules < 0)
 		return 0;

@@ -24,7 +24,7 @@ void supervisor_confine(struct supervisor *s)
 {
 	int abi = landlock_abi();
 	/* Signals stay possible: QEMU, which was started before, is outside. */
-	int rules = abi > 0 ? landlock_new(abi, false) : -1;
+	int rules = abi > 0 ? landlock_new(abi, 0) : -1;
 
 	if (rules < 0)
 		return; /* a kernel without landlock; `self doctor` tells */

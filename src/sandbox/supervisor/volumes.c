@@ -54,7 +54,7 @@ static int give_source(
 /* All that it needs is open. Landlock binds the thread that enters it. */
 static void *run_loop(void *context)
 {
-	int abi = landlock_abi(), rules = abi > 0 ? landlock_new(abi, false) : -1;
+	int abi = landlock_abi(), rules = abi > 0 ? landlock_new(abi, 0) : -1;
 
 	if (rules >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		landlock_enter(rules);
