@@ -1,132 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way out, from frames to sockets of this host and back; by a guest that is made here. */
-#include "test.h"
-
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "net/server/egress.h"
-#include "net_guest.h"
-#include "os/fs.h"
-
-#define SUBNET   0x0a090800u
-#define GATEWAY  (SUBNET + 1)
-#define HOST     (SUBNET + 2)
-#define GUEST    (SUBNET + 3)
-#define DEADLINE (10 * NANOSECONDS_PER_SECOND)
+#include "net_world.h"
 
 static struct error err;
-
-struct world {
-	uv_loop_t loop;
-	char path[64];
-	int directory;
-	struct egress *egress;
-	struct egress_guest *port;
-	struct net_guest guest;
-};
-
-/* Turns the loop until the condition holds; what it is about may be no part of the loop. */
-#define UNTIL(w, condition) \
-	do { \
-		uint64_t deadline_ = clock_monotonic() + DEADLINE; \
-		bool holds_; \
-		while (!(holds_ = (condition)) && clock_monotonic() < deadline_) \
-			uv_run(&(w)->loop, UV_RUN_NOWAIT), usleep(50); \
-		if (!holds_) \
-			test_fail(__FILE__, __LINE__, "%s", #condition); \
-	} while (0)
-
-/* A few turns more, in which nothing is expected. */
-static void settle(struct world *w)
-{
-	for (int i = 0; i < 20; i++) {
-		uv_run(&w->loop, UV_RUN_NOWAIT);
-		usleep(1000);
-	}
-}
-
-static void on_frame(void *context, const uint8_t *frame, size_t n)
-{
-	struct world *w = context;
-
-	net_guest_take(&w->guest, frame, n);
-}
-
-static void from_guest(void *context, uint8_t *frame, size_t n)
-{
-	struct world *w = context;
-
-	egress_input(w->egress, frame, n);
-}
-
-static void world_open(struct world *w, unsigned sockets)
-{
-	const struct egress_calls calls = {.frame = on_frame};
-	struct egress_config config = {.subnet = SUBNET, .bits = 24, .sockets = sockets};
-
-	*w = (struct world){0};
-	uv_loop_init(&w->loop);
-	snprintf(w->path, sizeof w->path, "/tmp/monocore-test-XXXXXX");
-	CHECK(mkdtemp(w->path));
-	config.directory = w->directory = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CHECK_OK(egress_new(&w->loop, &config, &calls, w, &w->egress, &err));
-	CHECK_OK(egress_add(w->egress, GUEST, &w->port, &err));
-	net_guest_init(&w->guest, GUEST, GATEWAY, from_guest, w);
-}
-
-static void world_close(struct world *w)
-{
-	if (w->port)
-		egress_remove(w->port);
-	egress_close(w->egress);
-	uv_run(&w->loop, UV_RUN_DEFAULT);
-	CHECK_INT(uv_loop_close(&w->loop), 0);
-	net_guest_free(&w->guest);
-	close(w->directory);
-	CHECK_OK(fs_remove_tree(AT_FDCWD, w->path, &err));
-}
-
-/* A socket of this host on loopback; TCP listens. */
-static int host_socket(int type, uint16_t *port)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof a;
-	int s = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	CHECK(s >= 0 && bind(s, (struct sockaddr *)&a, sizeof a) == 0);
-	CHECK(type != SOCK_STREAM || listen(s, 1024) == 0);
-	CHECK(getsockname(s, (struct sockaddr *)&a, &size) == 0);
-	*port = ntohs(a.sin_port);
-	return s;
-}
-
-static int accepted(struct world *w, int listener)
-{
-	int fd = -1;
-
-	UNTIL(w, (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0);
-	return fd;
-}
-
-/* Bytes that can be read just now, appended. */
-static size_t read_some(int fd, struct buffer *b)
-{
-	uint8_t bytes[65536];
-	ssize_t n;
-
-	while ((n = read(fd, bytes, sizeof bytes)) > 0)
-		buffer_append(b, bytes, (size_t)n);
-	return b->size;
-}
 
 TEST(a_guest_reaches_the_host_s_loopback_as_host_internal)
 {
@@ -139,7 +21,7 @@ TEST(a_guest_reaches_the_host_s_loopback_as_host_internal)
 	world_open(&w, 0);
 	listener = host_socket(SOCK_STREAM, &port);
 	net_tcp_connect(&w.guest, &t, 40000, HOST, port);
-	fd = accepted(&w, listener);
+	fd = world_accept(&w, listener);
 	UNTIL(&w, t.connected);
 	net_tcp_send(&t, "hello", 5);
 	UNTIL(&w, read_some(fd, &got) >= 5);
@@ -150,7 +32,7 @@ TEST(a_guest_reaches_the_host_s_loopback_as_host_internal)
 	close(fd);
 	UNTIL(&w, t.ended);
 	net_tcp_end(&t);
-	settle(&w);
+	world_settle(&w);
 	close(listener);
 	net_tcp_forget(&t);
 	world_close(&w);
@@ -173,7 +55,7 @@ TEST(megabytes_pass_both_ways_in_order)
 	world_open(&w, 0);
 	listener = host_socket(SOCK_STREAM, &port);
 	net_tcp_connect(&w.guest, &t, 40000, HOST, port);
-	fd = accepted(&w, listener);
+	fd = world_accept(&w, listener);
 	UNTIL(&w, t.connected);
 	while (got.size < ALL) {
 		uint32_t first = t.sent;
@@ -291,7 +173,7 @@ TEST(addresses_that_only_this_host_has_are_reached_by_no_other_name)
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		net_tcp_connect(&w.guest, &t, (uint16_t)(40000 + i), places[i], tcp);
 		net_guest_udp(&w.guest, (uint16_t)(5000 + i), places[i], udp, "ping", 4);
-		settle(&w);
+		world_settle(&w);
 		CHECK(accept(listener, NULL, NULL) < 0 && errno == EAGAIN);
 		CHECK(recv(s, text, sizeof text, 0) < 0 && errno == EAGAIN);
 		net_tcp_forget(&t);
@@ -308,15 +190,11 @@ TEST(a_connection_of_the_host_reaches_a_port_of_the_guest_from_the_gateway)
 	uint16_t port;
 	_cleanup_buffer_ struct buffer got = {0};
 	int listener = host_socket(SOCK_STREAM, &port), client, server;
-	struct sockaddr_in a = {
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
 	world_open(&w, 0);
 	net_tcp_listen(&w.guest, &t, 80);
-	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	CHECK(connect(client, (struct sockaddr *)&a, sizeof a) == 0);
-	fcntl(client, F_SETFL, O_RDWR | O_NONBLOCK);
-	server = accepted(&w, listener);
+	client = host_connect(SOCK_STREAM, INADDR_LOOPBACK, port);
+	server = world_accept(&w, listener);
 	CHECK_OK(egress_connect(w.port, 80, server, "HEAD ", 5, &err));
 	CHECK(write(client, "and body", 8) == 8);
 	UNTIL(&w, t.in.size >= 13);
@@ -377,7 +255,7 @@ TEST(the_gateway_s_port_53_leads_to_the_guest_s_own_socket)
 	world_open(&w, 0);
 	CHECK_OK(egress_dns(w.port, &listening, &err));
 	net_tcp_connect(&w.guest, &t, 40000, GATEWAY, 53);
-	fd = accepted(&w, listening);
+	fd = world_accept(&w, listening);
 	UNTIL(&w, t.connected);
 	net_tcp_send(&t, "query", 5);
 	UNTIL(&w, read_some(fd, &got) >= 5);
@@ -404,7 +282,7 @@ TEST(a_guest_that_fills_the_queue_of_its_dns_service_stops_nobody)
 	for (int i = 0; i < MANY; i++) /* more than the 64 that can wait; nobody accepts */
 		net_tcp_connect(&w.guest, &t[i], (uint16_t)(30000 + i), GATEWAY, 53);
 	net_tcp_connect(&w.guest, &after, 40000, HOST, port);
-	close(accepted(&w, listener));
+	close(world_accept(&w, listener));
 	UNTIL(&w, t[MANY - 1].ended || t[MANY - 1].reset);
 	for (int i = 0; i < MANY; i++)
 		net_tcp_forget(&t[i]);
@@ -442,7 +320,7 @@ TEST(a_guest_with_too_many_connections_is_refused_more_at_once)
 	CHECK_ERROR(egress_connect(w.port, 80, dup(s), NULL, 0, &err), ERROR_LIMIT);
 	/* One that ends makes room. */
 	net_tcp_end(&t[0]);
-	close(accepted(&w, listener));
+	close(world_accept(&w, listener));
 	UNTIL(&w, t[0].ended && egress_sockets(w.port) < MOST);
 	net_guest_udp(&w.guest, 5000, HOST, port, "ping", 4);
 	UNTIL(&w, recv(s, text, sizeof text, 0) == 4);
@@ -464,7 +342,7 @@ TEST(a_guest_that_leaves_takes_its_connections_along)
 	world_open(&w, 0);
 	listener = host_socket(SOCK_STREAM, &port);
 	net_tcp_connect(&w.guest, &t, 40000, HOST, port);
-	fd = accepted(&w, listener);
+	fd = world_accept(&w, listener);
 	egress_remove(w.port);
 	w.port = NULL;
 	UNTIL(&w, read(fd, &byte, 1) == 0 || errno == ECONNRESET);
@@ -485,11 +363,11 @@ TEST(nothing_is_read_for_a_guest_that_is_busy)
 	world_open(&w, 0);
 	listener = host_socket(SOCK_STREAM, &port);
 	net_tcp_connect(&w.guest, &t, 40000, HOST, port);
-	fd = accepted(&w, listener);
+	fd = world_accept(&w, listener);
 	UNTIL(&w, t.connected);
 	egress_hold(w.port, true);
 	CHECK(write(fd, "later", 5) == 5);
-	settle(&w);
+	world_settle(&w);
 	CHECK_INT(t.in.size, 0);
 	egress_hold(w.port, false);
 	UNTIL(&w, t.in.size == 5);
