@@ -433,6 +433,27 @@ TEST(one_sandbox_has_so_many_questions_under_way_and_others_theirs)
 	end(&w);
 }
 
+TEST(many_who_ask_as_much_as_they_may_leave_room_for_another)
+{
+	struct world w;
+	unsigned held = 0;
+
+	begin(&w, "nameserver 127.0.0.1\noptions timeout:30\n");
+	for (uint32_t id = 10; id < 20; id++)
+		for (unsigned i = 0; i < RESOLVER_QUERIES_MOST; i++) {
+			char name[32];
+
+			snprintf(name, sizeof name, "held-%u-%u.example", id, i);
+			ask_as(&w, id, name, DNS_A);
+			held += i < (id < 18 ? RESOLVER_QUERIES_MOST : 4);
+			run_until(&w, &w.servers[0].held, held);
+		}
+	CHECK_INT(w.answers, 2 * (RESOLVER_QUERIES_MOST - 4)); /* those of the last two */
+	w.answers = 0;
+	CHECK_TEXT(resolve(&w, "a.example"), "c0000201");
+	end(&w);
+}
+
 TEST(what_is_no_question_gets_an_error_or_nothing)
 {
 	struct resolver_asker asker = {.id = 3};

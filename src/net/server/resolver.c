@@ -130,10 +130,11 @@ static int add_waiter(
 	struct resolver *r, const struct requester *to, const struct dns_query *q, struct error *err)
 {
 	struct exchange *x = exchange_find(r, q);
+	unsigned most = r->exchange_count < RESOLVER_CROWD ? RESOLVER_QUERIES_MOST : RESOLVER_QUERIES_CROWD;
 	struct waiter *w;
 	int result = 0;
 
-	if (to->asker->queries >= RESOLVER_QUERIES_MOST)
+	if (to->asker->queries >= most)
 		return error_set(err, ERROR_LIMIT, "too many questions at once");
 	w = calloc(1, sizeof *w);
 	if (!w)

@@ -18,7 +18,9 @@
 
 #define RESOLVER_UDP_MOST       DNS_UDP_MOST /* bytes of a reply by UDP: fits every MTU */
 #define RESOLVER_EXCHANGES_MOST 1024u        /* under way in all */
-#define RESOLVER_DATAGRAM_MOST  4096u        /* of a resolver: more than we ask for */
+#define RESOLVER_CROWD          512u         /* from so many on, a sandbox has fewer: */
+#define RESOLVER_QUERIES_CROWD  4u
+#define RESOLVER_DATAGRAM_MOST  4096u /* of a resolver: more than we ask for */
 
 struct dns_client;
 struct dns_listener;
