@@ -252,8 +252,6 @@ struct flow *flows_add(struct flows *f, const struct flow_key *k, bool inbound, 
 	struct flow *flow;
 	uint32_t *bucket;
 
-	if (!f->count) /* the wheel stands still where there are none */
-		f->second = (uint32_t)(now / NANOSECONDS_PER_SECOND);
 	flow = take(f, k->sandbox);
 	bucket = bucket_of(f, k);
 	*flow = (struct flow){.key = *k,

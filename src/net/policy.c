@@ -196,12 +196,12 @@ static bool is_host(const struct question *q, int *special)
 	return false;
 }
 
-/* The first row that keeps the address from being public, or -1. */
+/* The first row that keeps the address from being public, or -1. Of what carries another, the other counts.
+ */
 static int not_public(const struct forms *f)
 {
 	for (size_t i = 0; i < f->count; i++)
-		if (f->rows[i]->scope != SCOPE_PUBLIC &&
-			!(f->rows[i]->scope == SCOPE_CARRIED && f->count > 1))
+		if (f->rows[i]->scope != SCOPE_PUBLIC && f->rows[i]->scope != SCOPE_CARRIED)
 			return index_of(f->rows[i]);
 	return -1;
 }

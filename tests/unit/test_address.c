@@ -103,6 +103,7 @@ TEST(an_error_names_the_network_that_was_meant)
 		{"10.0.0.0/", "from 0 to 32"},
 		{"10.0.0.0/255.0.0.0", "from 0 to 32"},
 		{"10.0.0.0/+8", "from 0 to 32"},
+		{"0.0.0.0/1;", "from 0 to 32"},
 		{"10.0.0.0/ 8", "from 0 to 32"},
 		{"::/129", "from 0 to 128"},
 		{"10.0.0/8", "'10.0.0' is no IP address"},

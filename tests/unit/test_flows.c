@@ -183,6 +183,7 @@ TEST(a_scan_does_not_push_out_the_connections_of_its_own_sandbox)
 
 TEST(connections_that_are_used_outlive_those_that_are_silent)
 {
+	enum { FIRST_USED = 5000, USED = 50 };
 	struct flows *f = table(FLOWS_CAPACITY, 1);
 	struct flow_key k;
 
@@ -190,14 +191,19 @@ TEST(connections_that_are_used_outlive_those_that_are_silent)
 		k = key(0, IPPROTO_TCP, i);
 		open_tcp(f, add(f, &k, 0), 0);
 	}
-	/* The first that comes makes the hand go round once, so that it knows who is silent from now on. */
-	for (uint32_t i = 0; i < 1000; i++) {
+	/* More than all that were there */
+	for (uint32_t i = 0; i < FLOWS_PER_SANDBOX + 1000; i++) {
 		k = key(0, IPPROTO_TCP, 100000 + i);
 		open_tcp(f, add(f, &k, SECONDS), SECONDS);
-		for (uint32_t n = 5000; n < 5100; n++) {
-			k = key(0, IPPROTO_TCP, n);
+		for (uint32_t n = 0; n < USED; n++) {
+			k = key(0, IPPROTO_TCP, FIRST_USED + n);
+			CHECK(flows_find(f, &k));
 			flows_packet(f, flows_find(f, &k), FLOW_OUT, ACK, 60, SECONDS);
 		}
+	}
+	for (uint32_t i = 0; i < FIRST_USED; i++) {
+		k = key(0, IPPROTO_TCP, i);
+		CHECK(!flows_find(f, &k));
 	}
 	CHECK_INT(flows_count(f), FLOWS_PER_SANDBOX);
 	flows_free(f);

@@ -255,6 +255,8 @@ TEST(a_name_opens_no_address_that_is_not_public)
 		{"any; allow *.example.com", "tcp 127.0.0.1:80", "deny host"},
 		{"local; allow *.example.com; allow 10.1.2.3:22", "tcp 10.1.2.3:22", "allow rule 1"},
 		{"local; allow *.example.com; deny 9.9.9.0/24", "tcp 9.9.9.1:443", "deny rule 1"},
+		{"local; allow a.test; allow *.example.com", "tcp 10.1.2.3:22", "deny name-not-public 1"},
+		{"local; allow *.example.com; allow a.test", "tcp 10.1.2.3:22", "deny name-not-public 0"},
 		{"local; allow *.other.test", "tcp 10.1.2.3:22", "deny reach"},
 		{"public; allow *.other.test", "tcp 10.1.2.3:22", "deny not-public"},
 	};
@@ -354,6 +356,7 @@ TEST(the_name_in_the_first_flight_decides)
 		{"public; deny *.evil.test", "tcp 8.8.8.8:443", NULL, "deny name-none"},
 		{"public; deny *.evil.test", "tcp 8.8.8.8:443", "?", "deny name-encrypted"},
 		{"public; deny evil.test; allow *:443", "tcp 8.8.8.8:443", "a.test", "allow rule 1"},
+		{"public; allow *:443; deny evil.test", "tcp 8.8.8.8:443", "a.test", "allow rule 0"},
 		{"public; deny evil.test; allow 8.8.8.8", "tcp 8.8.8.8:443", "evil.test", "deny rule 0"},
 		{"public; deny evil.test; allow 8.8.8.8", "tcp 8.8.8.8:443", "a.test", "allow rule 1"},
 		{"public; deny evil.test; allow 8.8.8.8", "tcp 8.8.8.8:443", NULL, "allow rule 1"},
@@ -457,6 +460,7 @@ TEST(names_leave_only_where_reach_or_a_rule_lets_them)
 		{"public; deny a.test", "a.test.", "deny rule 0"},
 		{"public; deny a.test", ".", "allow reach"},
 		{"public; deny a.test", "", "allow reach"},
+		{"public; deny *.test", ".test", "allow reach"},
 		{"public; deny *.test", "test", "allow reach"},
 		{"public; deny *.test:443", "a.test", "allow reach"},
 		{"public; deny *.test/udp", "a.test", "allow reach"},
@@ -631,6 +635,17 @@ TEST(a_verdict_by_a_rule_that_is_gone_is_put_in_words)
 	CHECK_TEXT(verdict_format(&p, &k, NULL, &v, text), "a rule that is gone");
 	policy_free(&p);
 	policy_free(&q);
+}
+
+TEST(a_connection_to_a_published_port_is_put_in_words)
+{
+	const struct verdict v = {VERDICT_ALLOW, REASON_PUBLISHED, -1, -1};
+	struct policy p = policy_of("public");
+	struct flow_key k = flow_of("tcp 10.7.0.1:50000");
+	char text[VERDICT_TEXT_MAX];
+
+	CHECK_TEXT(verdict_format(&p, &k, NULL, &v, text), "port 40000 is published");
+	policy_free(&p);
 }
 
 TEST(every_reason_has_its_word)

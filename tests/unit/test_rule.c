@@ -27,6 +27,7 @@ TEST(rules_are_written_in_their_canonical_form)
 		{"_sip._tcp.example.com", "_sip._tcp.example.com"},
 		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
 		{"1.example", "1.example"},
+		{"AZaz09-_.example", "azaz09-_.example"},
 		{"host.internal", "host.internal"},
 		{"HOST.internal:5432", "host.internal:5432"},
 		{"*", "*"},
@@ -142,6 +143,10 @@ TEST(rules_that_could_open_nothing_are_refused_and_may_deny)
 	}
 	CHECK_OK(rule_parse("0.0.0.0/0", true, &r, &err));
 	CHECK_OK(rule_parse("::/0", true, &r, &err));
+	CHECK_OK(rule_parse("example.com:443/tcp", true, &r, &err));
+	CHECK_OK(rule_parse("example.com:443", true, &r, &err));
+	CHECK_OK(rule_parse("example.com:442-443/udp", true, &r, &err));
+	CHECK_OK(rule_parse("10.1.2.3:443/udp", true, &r, &err));
 }
 
 TEST(reach_is_read_by_its_name_and_its_alias)
