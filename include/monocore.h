@@ -145,6 +145,20 @@ struct monocore_sandbox_options {
 	/* How they come into the sandbox: "fuse" (NULL), or "virtiofs": faster, but the machine boots where
 	 * others are cloned, and only the engine qemu has it. */
 	const char *volume_driver;
+	/* Networks. The groups that it is in, at most 8, "NAME" or "NAME:ADDRESS"; the first has the default
+	 * route, DNS and the ports. NULL: alone in one of its own. Sandboxes of a group see each other by
+	 * their names and by `aliases`. */
+	const char *const *groups, *const *aliases;
+	const char *ip, *subnet; /* its address in the first group, and that group's network; NULL: any */
+	const char *reach;       /* "none", "local", "public", "any"; NULL: public */
+	/* Rules beside reach: TARGET[:PORT[-PORT]][/tcp|udp|icmp], where TARGET is an address or network, a
+	 * domain, *.domain, host.internal, or *. */
+	const char *const *allow, *const *deny;
+	/* Ports of the host that lead to it: [ADDRESS:][HOST:]GUEST[/tcp|udp][,proxy=1|,proxy=2], ranges too;
+	 * HOST 0, or none: the host chooses; ADDRESS: 127.0.0.1 where none is given. One that is in use fails
+	 * the start: EXISTS. */
+	const char *const *ports;
+	uint64_t bandwidth; /* bytes a second in each direction; 0: no limit */
 	/* "disk" (NULL): what the sandbox writes goes to a disk of its own; "overlay": into a directory of
 	 * this host, over virtiofs. */
 	const char *rootfs;
@@ -295,6 +309,9 @@ struct monocore_sandbox_info {
 	int exit_status;                     /* of a stopped one */
 	bool interrupted;                    /* stopped because its supervisor was killed */
 	char *reason; /* why it stopped, where its exit status does not say it; or "" */
+	char **groups,
+		**addresses; /* the groups that it is in (one of its own: its id), its addresses there */
+	char **ports;        /* as monocore_ports() */
 };
 /* All sandboxes, oldest first; *list is the caller's: monocore_list_free(). */
 MONOCORE_API int monocore_list(

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "lib/handle.h"
+#include "lib/network.h"
 #include "os/fs.h"
 #include "sandbox/command.h"
 #include "sandbox/output.h"
@@ -20,6 +21,9 @@ static void info_free(struct monocore_sandbox_info *i)
 	free(i->command);
 	free(i->reason);
 	text_list_free(i->labels);
+	text_list_free(i->groups);
+	text_list_free(i->addresses);
+	text_list_free(i->ports);
 }
 
 void monocore_list_free(struct monocore_sandbox_info *list, size_t count)
@@ -32,6 +36,25 @@ void monocore_list_free(struct monocore_sandbox_info *list, size_t count)
 static const char *reason_of(const struct status *s, bool interrupted)
 {
 	return interrupted ? "its supervisor was killed" : s->reason;
+}
+
+/* A sandbox that was made before there were networks has none. */
+static int fill_network(struct directory *d, struct monocore_sandbox_info *i, struct error *err)
+{
+	_cleanup_network_ struct network n = {0};
+	bool runs = i->state == MONOCORE_RUNNING || i->state == MONOCORE_PAUSED;
+	char address[ADDRESS_TEXT_MAX];
+	int r = network_read(d->fd, &n, err);
+
+	if (r == -ERROR_NOT_FOUND)
+		return 0;
+	for (uint32_t g = 0; r == 0 && g < n.group_count; g++) {
+		r = text_list_add(&i->groups, n.groups[g].name, err);
+		if (r == 0)
+			r = text_list_add(
+				&i->addresses, address_format_ipv4(n.groups[g].address, address), err);
+	}
+	return r == 0 ? network_ports(&n, runs, &i->ports, err) : r;
 }
 
 static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struct error *err)
@@ -55,7 +78,7 @@ static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struc
 	i->labels = TAKE_PTR(record.labels);
 	i->command = command_line(record.argv, err);
 	i->reason = text_copy(reason_of(&status, i->interrupted), err);
-	return i->command && i->reason ? 0 : -ERROR_NO_MEMORY;
+	return i->command && i->reason ? fill_network(d, i, err) : -ERROR_NO_MEMORY;
 }
 
 static int oldest_first(const void *a, const void *b)
@@ -115,6 +138,7 @@ static int inspect(struct monocore *mc, const char *name, char **json, struct er
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
 	_cleanup_record_ struct record record = {0};
 	_cleanup_status_ struct status status = {0};
+	_cleanup_network_ struct network network = {0};
 	bool interrupted;
 	int r = find_sandbox(mc, name, &d, &record, err);
 
@@ -133,7 +157,10 @@ static int inspect(struct monocore *mc, const char *name, char **json, struct er
 		if (!status.state || !status.reason)
 			return -ERROR_NO_MEMORY;
 	}
-	*json = record_describe(&record, &status, err);
+	r = network_read(d.fd, &network, err);
+	if (r < 0 && r != -ERROR_NOT_FOUND)
+		return r;
+	*json = record_describe(&record, &status, r == 0 ? &network : NULL, err);
 	return *json ? 0 : -ERROR_NO_MEMORY;
 }
 

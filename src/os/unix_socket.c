@@ -38,7 +38,7 @@ int unix_socket_listen(int directory, const char *name, int *listener, struct er
 	return 0;
 }
 
-int unix_socket_connect(int directory, const char *name, int *connection, struct error *err)
+static int connect_socket(int directory, const char *name, int flags, int *connection, struct error *err)
 {
 	_cleanup_fd_ int s = -1;
 	struct sockaddr_un address;
@@ -46,17 +46,32 @@ int unix_socket_connect(int directory, const char *name, int *connection, struct
 
 	if (r < 0)
 		return r;
-	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (s < 0)
 		return error_errno(err, errno, "connect to the socket %s", name);
 	if (connect(s, (struct sockaddr *)&address, sizeof address) < 0)
 		return errno == ENOENT || errno == ECONNREFUSED
 			       ? error_set(err, ERROR_NOT_FOUND, "nobody listens at the socket %s", name)
 			       : error_errno(err, errno, "connect to the socket %s", name);
-	r = unix_socket_check_peer(s, err);
+	*connection = TAKE_FD(s);
+	return 0;
+}
+
+int unix_socket_connect(int directory, const char *name, int *connection, struct error *err)
+{
+	_cleanup_fd_ int s = -1;
+	int r = connect_socket(directory, name, 0, &s, err);
+
+	if (r == 0)
+		r = unix_socket_check_peer(s, err);
 	if (r == 0)
 		*connection = TAKE_FD(s);
 	return r;
+}
+
+int unix_socket_connect_any(int directory, const char *name, int *connection, struct error *err)
+{
+	return connect_socket(directory, name, SOCK_NONBLOCK, connection, err);
 }
 
 int unix_socket_check_peer(int connection, struct error *err)

@@ -21,7 +21,12 @@
 	X(PAUSE, 260, "DONE once the VM stands still") \
 	X(RESUME, 261, "DONE once it runs again") \
 	X(SPAWN, 262, "as EXEC, but the process goes on without the client, its output dropped") \
-	X(PROGRESS, 263, "from the supervisor, before the answer to START: struct control_progress")
+	X(PROGRESS, 263, "from the supervisor, before the answer to START: struct control_progress") \
+	X(POLICY, 264, "what it may reach from now on: struct net_policy of net/control.h; DONE") \
+	X(PORT_ADD, 265, "publishes a list of ports, as net/control.h has them, or none of it; PORTS") \
+	X(PORT_REMOVE, 266, "a list of ports as they are published; DONE") \
+	X(BANDWIDTH, 267, "u64 bytes a second each way, 0: no limit; DONE") \
+	X(PORTS, 268, "answer: a list of ports, with the host's that were chosen")
 
 enum control_message {
 #define X(name, code, meaning) CONTROL_##name = code,

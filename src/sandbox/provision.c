@@ -245,6 +245,17 @@ static int mark_discard(const struct directory *d, struct error *err)
 	return fd < 0 ? fd : 0;
 }
 
+static int make_network(const struct home *home, const struct provision_options *o, const struct directory *d,
+	bool durable, struct error *err)
+{
+	_cleanup_network_ struct network network = {0};
+	int r = network_make(&o->network, d->id, &network, err);
+
+	if (r == 0)
+		r = network_take(home, d->id, &network, err);
+	return r == 0 ? network_write(d->fd, &network, durable, err) : r;
+}
+
 static int fill_directory(const struct home *home, const struct provision_options *o,
 	const struct image *image, struct directory *d, char **name, struct error *err)
 {
@@ -263,13 +274,18 @@ static int fill_directory(const struct home *home, const struct provision_option
 		r = mark_discard(d, err);
 	if (r == 0)
 		r = record_write(d->fd, &record, is_kept(&record), err);
+	if (r == 0)
+		r = make_network(home, o, d, is_kept(&record), err);
 	if (r < 0) {
 		snprintf(temporary, sizeof temporary, ".new-%s", d->id);
 		fs_remove_tree(home->sandboxes, temporary, NULL);
+		network_release(home, d->id);
 		return r;
 	}
 	r = directory_publish(home, d, record.name, is_kept(&record), err);
-	if (r == 0)
+	if (r < 0)
+		network_release(home, d->id);
+	else
 		*name = TAKE_PTR(record.name);
 	return r;
 }
@@ -329,6 +345,13 @@ static int check_volumes(const struct provision_options *o, struct error *err)
 	return r;
 }
 
+static int check_network(const struct provision_options *o, struct error *err)
+{
+	_cleanup_network_ struct network network = {0};
+
+	return network_make(&o->network, "own", &network, err);
+}
+
 int provision(const struct home *home, const struct provision_options *o, struct directory *d, char **name,
 	struct error *err)
 {
@@ -345,6 +368,8 @@ int provision(const struct home *home, const struct provision_options *o, struct
 		r = check_drivers(o, err);
 	if (r == 0)
 		r = check_volumes(o, err);
+	if (r == 0)
+		r = check_network(o, err);
 	if (r == 0)
 		r = image_limits_parse(getenv(IMAGE_LIMITS_ENV), &image_options.limits, err);
 	if (r == 0)

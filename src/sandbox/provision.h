@@ -8,6 +8,7 @@
 #include "sandbox/command.h"
 #include "sandbox/directory.h"
 #include "sandbox/home.h"
+#include "sandbox/network.h"
 #include "sandbox/record.h"
 
 struct provision_options {
@@ -17,7 +18,8 @@ struct provision_options {
 		*engine,                 /* NULL: the image's or a default */
 		*volume_driver, *rootfs; /* as in the record */
 	const char *const *env, *const *labels;
-	const char *const *volumes;        /* as volume_parse() has them */
+	const char *const *volumes; /* as volume_parse() has them */
+	struct network_wishes network;
 	uint64_t cpus, memory, disk, pids; /* 0: a default */
 	const struct message_rlimit *rlimits;
 	uint32_t rlimit_count;

@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/record.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/buffer.h"
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "codec/volume.h"
-#include "os/fs.h"
 #include "sandbox/fields.h"
-
-#define FILE_MAX (4u << 20)
+#include "sandbox/json_file.h"
+#include "sandbox/network.h"
 
 #define X(name, kind) {#name, FIELD_##kind, offsetof(struct record, name)},
 static const struct field record_fields[] = {RECORD_FIELDS(X)};
@@ -28,12 +22,6 @@ static const struct field status_fields[] = {STATUS_FIELDS(X)};
 #define X(name, kind) {#name, FIELD_##kind, offsetof(struct record_mount, name)},
 static const struct field mount_fields[] = {RECORD_MOUNT_FIELDS(X)};
 #undef X
-
-static void cleanup_json(json_t **json)
-{
-	json_decref(*json);
-}
-#define _cleanup_json_ _cleanup_(cleanup_json)
 
 void record_mount_free(struct record_mount *m)
 {
@@ -70,44 +58,6 @@ void record_free(struct record *r)
 void status_free(struct status *s)
 {
 	fields_free(status_fields, ARRAY_SIZE(status_fields), s);
-}
-
-static int read_json(int fd, const char *name, json_t **json, struct error *err)
-{
-	_cleanup_buffer_ struct buffer bytes = {0};
-	json_error_t why;
-	int r = fs_read_file(fd, name, FILE_MAX, &bytes, err);
-
-	if (r < 0)
-		return r;
-	*json = json_loadb((const char *)bytes.data, bytes.size, JSON_REJECT_DUPLICATES, &why);
-	if (!*json)
-		return error_set(err, ERROR_CORRUPT, "%s, line %d: %s", name, why.line, why.text);
-	return 0;
-}
-
-/* Without `durable` the file is still replaced as a whole, but a power cut may lose it. */
-static int write_json(int fd, const char *name, const json_t *json, bool durable, struct error *err)
-{
-	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
-	_cleanup_free_ char *temporary = NULL;
-	_cleanup_fd_ int file = -1;
-	int r;
-
-	if (!text)
-		return error_no_memory(err, name);
-	if (durable)
-		return fs_write_atomic(fd, name, text, strlen(text), 0600, err);
-	temporary = text_format(err, ".%s.tmp", name);
-	if (!temporary)
-		return -ERROR_NO_MEMORY;
-	file = fs_open(fd, temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600, err);
-	if (file < 0)
-		return file;
-	r = fs_write_all(file, text, strlen(text), name, err);
-	if (r == 0 && renameat(fd, temporary, fd, name) < 0)
-		r = error_errno(err, errno, "rename %s", temporary);
-	return r;
 }
 
 static json_t *rlimits_to_json(const struct record *r)
@@ -184,7 +134,7 @@ static json_t *record_to_json(const struct record *r, struct error *err)
 int record_read(int fd, struct record *r, struct error *err)
 {
 	_cleanup_json_ json_t *json = NULL;
-	int result = read_json(fd, "config.json", &json, err);
+	int result = json_file_read(fd, "config.json", &json, err);
 
 	*r = (struct record){0};
 	if (result == 0)
@@ -205,7 +155,7 @@ int record_write(int fd, const struct record *r, bool durable, struct error *err
 {
 	_cleanup_json_ json_t *json = record_to_json(r, err);
 
-	return json ? write_json(fd, "config.json", json, durable, err) : -ERROR_NO_MEMORY;
+	return json ? json_file_write(fd, "config.json", json, durable, err) : -ERROR_NO_MEMORY;
 }
 
 int status_read(int fd, struct status *s, struct error *err)
@@ -216,7 +166,7 @@ int status_read(int fd, struct status *s, struct error *err)
 	*s = (struct status){0};
 	if (faccessat(fd, "state.json", F_OK, 0) < 0)
 		json = json_pack("{s:s}", "state", "created");
-	else if ((r = read_json(fd, "state.json", &json, err)) < 0)
+	else if ((r = json_file_read(fd, "state.json", &json, err)) < 0)
 		return r;
 	return fields_from_json(status_fields, ARRAY_SIZE(status_fields), json, s, err);
 }
@@ -225,10 +175,11 @@ int status_write(int fd, const struct status *s, bool durable, struct error *err
 {
 	_cleanup_json_ json_t *json = fields_to_json(status_fields, ARRAY_SIZE(status_fields), s, err);
 
-	return json ? write_json(fd, "state.json", json, durable, err) : -ERROR_NO_MEMORY;
+	return json ? json_file_write(fd, "state.json", json, durable, err) : -ERROR_NO_MEMORY;
 }
 
-char *record_describe(const struct record *r, const struct status *s, struct error *err)
+char *record_describe(
+	const struct record *r, const struct status *s, const struct network *n, struct error *err)
 {
 	_cleanup_json_ json_t *json = record_to_json(r, err);
 	char *text;
@@ -237,6 +188,8 @@ char *record_describe(const struct record *r, const struct status *s, struct err
 		return NULL;
 	if (json_object_set_new(
 		    json, "status", fields_to_json(status_fields, ARRAY_SIZE(status_fields), s, err)) < 0)
+		return NULL;
+	if (n && json_object_set_new(json, "network", network_describe(n)) < 0)
 		return NULL;
 	text = json_dumps(json, JSON_INDENT(2));
 	if (!text)

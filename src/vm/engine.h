@@ -31,6 +31,7 @@ void finding(const struct examination *e, const char *topic, int state, const ch
 struct vm_engine {
 	const char *name;
 	bool templates;
+	bool nics_reconnect; /* as vm_nics_reconnect() */
 	/* 0 when this host has what the engine needs; otherwise *err says what to install. */
 	int (*available)(struct error *err);
 	int (*start)(const struct vm_config *config, struct vm **vm, struct error *err);

@@ -50,6 +50,11 @@ bool vm_engine_has_templates(const struct vm_engine *e)
 	return e->templates;
 }
 
+bool vm_nics_reconnect(const struct vm_engine *e)
+{
+	return e->nics_reconnect;
+}
+
 const char *vm_root_type(const struct vm_engine *e, const char *home)
 {
 	return e->root_type ? e->root_type(home) : "erofs";

@@ -67,6 +67,7 @@ struct vm_config {
 const struct vm_engine *vm_engine_find(const char *name, struct error *err);
 const char *vm_engine_name(const struct vm_engine *e);
 bool vm_engine_has_templates(const struct vm_engine *e);
+bool vm_nics_reconnect(const struct vm_engine *e); /* a device takes another stream when its own has ended */
 
 /* The form of an image's disk that this engine's guests read, "erofs" or "ext4", as far as it is known: an
  * engine whose kernel is built elsewhere learns it at its first start. A vm_start() that fails as UNAVAILABLE

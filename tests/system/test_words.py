@@ -11,7 +11,7 @@ from harness.program import DEBIAN, PROGRAM, Monocore
 from harness.tap import contains, equal, promise, scratch, true
 
 mc = Monocore()
-HERE = ('tmp', 'exec', 'ps', 'log', 'stop', 'kill', 'wait', 'pause', 'resume', 'restart', 'rm', 'cp', 'inspect',
+HERE = ('tmp', 'exec', 'ps', 'log', 'stop', 'kill', 'wait', 'pause', 'resume', 'restart', 'rm', 'cp', 'inspect', 'net', 'port',
         'pull', 'push', 'commit', 'images', 'rmi', 'tag', 'history', 'save', 'load', 'image')
 
 
@@ -61,8 +61,6 @@ def _():
     for verb in ('init', 'up', 'build', 'serve', 'deploy', 'snapshot', 'clean'):
         answer = mc(verb, 'something', '--with', 'options').says('not yet available', verb)
         true(answer.status != 0, answer)
-    for option in (('-p', '8080:80'), ('--port', '8080:80'), ('--reach', 'none')):
-        true(mc('tmp', *option, DEBIAN, '--', 'true').says('not yet available').status != 0, option)
     true(mc('-c', 'monocore.yaml', 'ps').says('not yet available').status != 0, '-c')
     mc('self', 'upgrade').says('not yet available')
 

@@ -27,7 +27,7 @@ static void write_quoted(FILE *out, const char *text)
 static void write_option_words(FILE *out, const struct option_spec *specs, bool arguments_only)
 {
 	for (; specs && specs->name; specs++) {
-		if (arguments_only && !option_takes_argument(specs))
+		if (arguments_only ? !option_takes_argument(specs) : specs->hidden)
 			continue;
 		fprintf(out, " --%s", specs->name);
 		if (specs->letter)
@@ -193,6 +193,8 @@ static void write_zsh(FILE *out)
 static void write_fish_options(FILE *out, const struct option_spec *specs, const char *condition)
 {
 	for (; specs && specs->name; specs++) {
+		if (specs->hidden)
+			continue;
 		fprintf(out, "complete -c monocore -n %s -l %s", condition, specs->name);
 		if (specs->letter)
 			fprintf(out, " -s %c", specs->letter);

@@ -88,7 +88,8 @@ static void write_options(FILE *out, const char *title, const struct option_spec
 		return;
 	fprintf(out, "\n%s:\n", title);
 	for (; specs->name; specs++)
-		write_option(out, specs, columns);
+		if (!specs->hidden)
+			write_option(out, specs, columns);
 }
 
 static void write_children(FILE *out, const struct command *command, enum command_group group,

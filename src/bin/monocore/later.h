@@ -17,10 +17,8 @@
 	X(up, "up", "start the project's sandboxes in dependency order") \
 	X(down, "down", "stop the project's sandboxes in dependency order") \
 	X(status, "status", "show the state and use of the project's sandboxes") \
-	X(port, "port", "list, add and remove forwarded ports") \
 	X(stats, "stats", "show what running sandboxes use") \
 	X(events, "events", "follow what happens to sandboxes") \
-	X(net, "net", "inspect networks and why something was denied") \
 	X(clean, "clean", "remove what this project left") \
 	X(install, "install", "make a command that runs in a sandbox") \
 	X(uninstall, "uninstall", "remove a command made by install") \

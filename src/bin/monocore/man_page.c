@@ -65,6 +65,8 @@ static void write_paragraphs(FILE *out, const char *text)
 static void write_options(FILE *out, const struct option_spec *specs)
 {
 	for (; specs && specs->name; specs++) {
+		if (specs->hidden)
+			continue;
 		fputs(".TP\n", out);
 		if (specs->letter)
 			fprintf(out, "\\fB\\-%c\\fR, ", specs->letter);

@@ -99,6 +99,11 @@ static int unknown_long(const struct merged *m, const char *word, struct error *
 	if (also)
 		return error_set(err, ERROR_USAGE, "'--%s' may mean '--%s' or '--%s'; write it out", name,
 			also, first);
+	for (size_t i = 0, shown = 0; i < m->size; i++)
+		if (!m->specs[i]->hidden) {
+			names[shown++] = m->specs[i]->name;
+			names[shown] = NULL;
+		}
 	nearest = text_nearest(name, names);
 	if (nearest)
 		return error_set(

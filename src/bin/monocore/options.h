@@ -32,6 +32,7 @@ struct option_spec {
 	const char *help;     /* one sentence without its full stop */
 	const char *const *choices;
 	uint64_t most; /* of a NUMBER; 0: no bound */
+	bool hidden;   /* from help and completion: another word for one that is shown */
 };
 
 /* One parse. `own` comes first: a row of it hides the row of `shared` with the same name. */

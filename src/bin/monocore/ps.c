@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "bin/monocore/bulk.h"
 #include "bin/monocore/json.h"
+#include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
@@ -14,6 +15,7 @@
 
 #define IMAGE_COLUMNS   40
 #define COMMAND_COLUMNS 32
+#define PORTS_COLUMNS   40
 
 struct options {
 	bool all, json, no_trunc;
@@ -25,10 +27,19 @@ static const struct option_spec options[] = {
 	{"label", 'l', OPTION_LIST, "KEY=VALUE", offsetof(struct options, labels),
 		"only those with this label; KEY alone: with any value"},
 	{"no-trunc", 0, OPTION_FLAG, NULL, offsetof(struct options, no_trunc),
-		"cut neither images nor commands"},
+		"cut neither images, commands nor ports"},
 	{"json", 0, OPTION_FLAG, NULL, offsetof(struct options, json), "print JSON"},
 	{NULL},
 };
+
+static void write_list(struct buffer *b, const char *key, char *const *list)
+{
+	json_put_key(b, key);
+	json_put_open(b, '[');
+	for (; list && *list; list++)
+		json_put_string(b, *list);
+	json_put_close(b, ']');
+}
 
 static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 {
@@ -53,6 +64,9 @@ static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 		json_put_string(b, *equals ? equals + 1 : "");
 	}
 	json_put_close(b, '}');
+	write_list(b, "groups", s->groups);
+	write_list(b, "addresses", s->addresses);
+	write_list(b, "ports", s->ports);
 	json_put_key(b, "created");
 	json_put_time(b, s->created);
 	json_put_key(b, "started");
@@ -86,10 +100,23 @@ static enum colour colour_of(const struct monocore_sandbox_info *s)
 	}
 }
 
+/* "10.1.2.3, 10.4.5.6"; "-": none. */
+static const char *join(char *const *list, bool ports, char *out, size_t size)
+{
+	char text[128];
+	size_t n = 0;
+
+	snprintf(out, size, "-");
+	for (char *const *item = list; item && *item && n < size; item++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "",
+			ports ? port_brief(*item, text, sizeof text) : *item);
+	return out;
+}
+
 static void write_row(
 	struct table *t, const struct monocore_sandbox_info *s, const struct options *o, uint64_t now)
 {
-	char text[64], span[16];
+	char text[64], span[16], many[1024];
 	bool alive = STATES_ALIVE & (1u << s->state);
 
 	table_row(t);
@@ -105,12 +132,16 @@ static void write_row(
 	table_cell(t, 4, alive && s->started ? when_span(now > s->started ? now - s->started : 0, span) : "-",
 		0, COLOUR_NONE);
 	table_cell(t, 5, when_span(now > s->created ? now - s->created : 0, span), 0, COLOUR_NONE);
+	table_cell(t, 6, join(s->addresses, false, many, sizeof many), 0, COLOUR_NONE);
+	table_cell(
+		t, 7, join(s->ports, true, many, sizeof many), o->no_trunc ? 0 : PORTS_COLUMNS, COLOUR_NONE);
 }
 
 static int print_table(
 	struct cli *cli, const struct monocore_sandbox_info *list, size_t count, const struct options *o)
 {
-	static const char *const titles[] = {"NAME", "IMAGE", "COMMAND", "STATE", "UPTIME", "AGE"};
+	static const char *const titles[] = {
+		"NAME", "IMAGE", "COMMAND", "STATE", "UPTIME", "AGE", "ADDRESS", "PORTS"};
 	struct table t = {.columns = ARRAY_SIZE(titles)};
 	uint64_t now = clock_realtime();
 	struct error err;

@@ -49,6 +49,8 @@ static const struct command *const children[] = {
 	&search_command,
 	&login_command,
 	&logout_command,
+	&port_command,
+	&net_command,
 	&volume_command,
 	&fs_command,
 	&self_command,
@@ -78,6 +80,9 @@ const struct environment_variable environment_variables[] = {
 		"what the engine finds long enough for a slow host, 30 seconds or more."},
 	{"MONOCORE_STALL_TIMEOUT", "A duration, such as 10s: how long a connection to a registry may stand "
 				   "still before another is tried. Default: 30 seconds."},
+	{"MONOCORE_NETWORK_POOL", "Where groups get their networks from, and how large these are: RANGE, or "
+				  "RANGE:BITS. Default: "
+				  "10.0.0.0/8:24."},
 	{"MONOCORE_LIBEXEC", "The directory of the programs that monocore starts; default: where it is "
 			     "installed."},
 	{"MONOCORE_UID_BASE",

@@ -12,6 +12,7 @@
 static const char *const engines[] = {"auto", "qemu", "krun", NULL};
 static const char *const volume_drivers[] = {"fuse", "virtiofs", "nfs", NULL};
 static const char *const roots[] = {"disk", "overlay", NULL};
+static const char *const reaches[] = {"none", "local", "public", "any", "group", NULL};
 static const char *const pull_choices[] = {"missing", "always", "never", NULL};
 
 #define FIELD(name) offsetof(struct tmp_options, name)
@@ -69,8 +70,24 @@ const struct option_spec tmp_option_rows[] = {
 	{"rootfs", 0, OPTION_CHOICE, "KIND", FIELD(rootfs),
 		"where what it writes goes: disk, the default, or overlay, a directory of this host's",
 		roots},
-	{"port", 'p', OPTION_LATER, "[ADDRESS:]PORT:PORT", 0, "forward a port"},
-	{"reach", 0, OPTION_LATER, "SCOPE", 0, "what it may reach: none, local, public, any"},
+	{"port", 'p', OPTION_LIST, "[ADDRESS:][PORT:]PORT", FIELD(ports),
+		"lead a port of this host (8080, or 127.0.0.1:8080) to one of the sandbox; ranges, /udp and "
+		",proxy=2 too; 0, or none: one that is free"},
+	{"publish", 0, OPTION_LIST, "[ADDRESS:][PORT:]PORT", FIELD(ports), "as --port", .hidden = true},
+	{"reach", 0, OPTION_CHOICE, "REACH", FIELD(reach),
+		"what it may reach: none, local (its group), public, the default, or any", reaches},
+	{"scope", 0, OPTION_CHOICE, "REACH", FIELD(reach), "as --reach", reaches, .hidden = true},
+	{"allow", 0, OPTION_LIST, "RULE", FIELD(allow),
+		"let it reach this, too: 10.1.0.0/16:5432/tcp, *.pypi.org:443, host.internal:8000"},
+	{"deny", 0, OPTION_LIST, "RULE", FIELD(deny), "let it not reach this"},
+	{"group", 0, OPTION_LIST, "NAME[:ADDRESS]", FIELD(groups),
+		"connect it with the other sandboxes of this group; default: one of its own"},
+	{"alias", 0, OPTION_LIST, "NAME", FIELD(aliases), "call it so in its groups, too"},
+	{"ip", 0, OPTION_STRING, "ADDRESS", FIELD(ip), "its address in the first group"},
+	{"subnet", 0, OPTION_STRING, "NETWORK", FIELD(subnet),
+		"the first group's network, such as 10.0.1.0/24"},
+	{"bandwidth", 0, OPTION_SIZE, "SIZE", FIELD(bandwidth),
+		"the most bytes a second in each direction, such as 10M"},
 	{NULL},
 };
 
@@ -226,6 +243,19 @@ static void copy_values(struct monocore_sandbox_options *o, const struct tmp_opt
 	o->discard = given->remove || !given->detach;
 }
 
+static void copy_network(struct monocore_sandbox_options *o, const struct tmp_options *given)
+{
+	o->groups = (const char *const *)given->groups;
+	o->aliases = (const char *const *)given->aliases;
+	o->ip = given->ip;
+	o->subnet = given->subnet;
+	o->reach = given->reach;
+	o->allow = (const char *const *)given->allow;
+	o->deny = (const char *const *)given->deny;
+	o->ports = (const char *const *)given->ports;
+	o->bandwidth = given->bandwidth;
+}
+
 int tmp_sandbox_fill(struct tmp_sandbox *sandbox, const struct tmp_options *given, int count, char **words,
 	struct error *err)
 {
@@ -243,6 +273,7 @@ int tmp_sandbox_fill(struct tmp_sandbox *sandbox, const struct tmp_options *give
 	if (r == 0)
 		r = environment_collect(&sandbox->env, given->env_files, given->env, err);
 	sandbox->options.volumes = (const char *const *)given->volumes;
+	copy_network(&sandbox->options, given);
 	sandbox->options.env = (const char *const *)sandbox->env;
 	sandbox->options.labels = (const char *const *)sandbox->labels;
 	return r;

@@ -7,9 +7,10 @@
 struct tmp_options {
 	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined, plain_http;
 	const char *name, *workdir, *user, *hostname, *entrypoint, *exec, *stop_signal, *platform, *engine,
-		*pull, *volume_driver, *rootfs;
-	uint64_t cpus, memory, disk, pids;
-	char **env, **env_files, **labels, **ulimits, **volumes;
+		*pull, *volume_driver, *rootfs, *reach, *ip, *subnet;
+	uint64_t cpus, memory, disk, pids, bandwidth;
+	char **env, **env_files, **labels, **ulimits, **volumes, **ports, **groups, **aliases, **allow,
+		**deny;
 };
 
 extern const struct option_spec tmp_option_rows[];

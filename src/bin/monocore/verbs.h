@@ -34,4 +34,6 @@ extern const struct command help_command;
 extern const struct command version_command;
 extern const struct command fs_command;
 extern const struct command volume_command;
+extern const struct command net_command;
+extern const struct command port_command;
 extern const struct command self_command;

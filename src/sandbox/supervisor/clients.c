@@ -84,6 +84,7 @@ void client_drop(struct client *c)
 	s->client_count--;
 	while ((t = stream_first_of(s, c)))
 		stream_orphan(s, t);
+	networks_forget(s->networks, c);
 	for (uint16_t channel = CHANNEL_OUT; channel <= CHANNEL_ERR; channel++)
 		main_credit(s, channel);
 	uv_close((uv_handle_t *)&c->poll, on_closed);
@@ -262,6 +263,11 @@ static int client_open(struct client *c, const struct frame *f, struct error *er
 		return client_attach(c, f, err);
 	case CONTROL_STOP:
 		return client_stop(c, f, err);
+	case CONTROL_POLICY:
+	case CONTROL_PORT_ADD:
+	case CONTROL_PORT_REMOVE:
+	case CONTROL_BANDWIDTH:
+		return networks_request(s->networks, c, f, err);
 	default:
 		return error_set(err, ERROR_INVALID, "an unknown request, %u", f->type);
 	}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "os/fs.h"
 #include "sandbox/supervise.h"
@@ -73,6 +74,36 @@ static void on_volumes(uv_poll_t *handle, int status, int events)
 		else
 			supervisor_note(s, "%s", news.text);
 	supervisor_watch(s);
+}
+
+static void watch_networks(struct supervisor *s);
+
+static void on_networks_timer(uv_timer_t *timer)
+{
+	struct supervisor *s = timer->data;
+
+	networks_ready(s->networks);
+	watch_networks(s);
+	supervisor_watch(s);
+}
+
+static void on_networks(uv_poll_t *handle, int status, int events)
+{
+	(void)events;
+	if (status == 0)
+		on_networks_timer(&((struct supervisor *)handle->data)->networks_timer);
+}
+
+/* The timer goes off when the next try to reach a network is due. */
+static void watch_networks(struct supervisor *s)
+{
+	uint64_t next = networks_next(s->networks), now = clock_monotonic();
+
+	if (next == UINT64_MAX)
+		uv_timer_stop(&s->networks_timer);
+	else
+		uv_timer_start(&s->networks_timer, on_networks_timer,
+			next > now ? (next - now) / MILLISECONDS(1) + 1 : 0, 0);
 }
 
 static void on_lost_share(uv_timer_t *timer)
@@ -164,6 +195,10 @@ int supervisor_loop(struct supervisor *s, struct error *err)
 	watch_fd(s, &s->console_poll, s->console.fd, on_console);
 	if (s->volumes)
 		watch_fd(s, &s->volumes_poll, volumes_news_fd(s->volumes), on_volumes);
+	if (s->networks) {
+		watch_fd(s, &s->networks_poll, networks_fd(s->networks), on_networks);
+		watch_networks(s);
+	}
 	if (s->shares)
 		watch_fd(s, &s->shares_poll, shares_watch_fd(s->shares), on_shares);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
@@ -246,7 +281,8 @@ int supervise(const struct supervise_options *options, struct error *err)
 	uv_timer_init(&s.loop, &s.stop_timer);
 	uv_timer_init(&s.loop, &s.clock_timer);
 	uv_timer_init(&s.loop, &s.shares_timer);
-	s.stop_timer.data = s.clock_timer.data = s.shares_timer.data = &s;
+	uv_timer_init(&s.loop, &s.networks_timer);
+	s.stop_timer.data = s.clock_timer.data = s.shares_timer.data = s.networks_timer.data = &s;
 	if (!client_add(&s, options->client, err))
 		return -ERROR_LIMIT;
 	r = supervisor_start(&s, err);

@@ -132,7 +132,6 @@ static int start_vm(struct supervisor *s, struct error *err)
 			.cpus = (unsigned)s->record.cpus,
 			.memory = s->record.memory,
 			.disk_fd = s->disk_fd,
-			.nic_count = 1,
 			.id = s->slot,
 			.cold = s->record.no_template,
 			.unconfined = s->record.unconfined,
@@ -148,8 +147,13 @@ static int start_vm(struct supervisor *s, struct error *err)
 		r = volumes_open(&s->home, &s->record, &s->volumes, err);
 	b.config.volumes = s->volumes != NULL;
 	b.config.nfs = volumes_are_nfs(s->volumes);
+	b.config.nics = networks_nics(s->networks, &b.config.nic_count);
+	if (r == 0)
+		r = networks_prepare(s->networks, err);
 	if (r == 0)
 		r = root_start(s->engine, s->home.path, s->record.root_id, boot, &b, &s->root, err);
+	if (r == 0)
+		r = networks_link(s->networks, err);
 	if (r == 0)
 		r = volumes_serve(s->volumes, vm_volumes_fd(s->vm), err);
 	if (r < 0)
@@ -205,12 +209,12 @@ static uint32_t list_mounts(const struct supervisor *s, struct message_mount mou
 
 static int send_setup(struct supervisor *s, struct error *err)
 {
-	_cleanup_free_ char *hosts = text_format(err,
-		"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t%s\n",
-		s->record.hostname);
+	_cleanup_free_ char *hosts = networks_hosts(s->networks, s->record.hostname, err);
+	_cleanup_free_ char *resolv_conf = networks_resolv_conf(s->networks, err);
 	_cleanup_buffer_ struct buffer payload = {0};
 	uint8_t entropy[ENTROPY_SIZE];
 	struct message_mount mounts[VOLUMES_MAX + 1];
+	struct message_network networks[NETWORKS_MAX];
 	char boot_id[37];
 	struct message_setup m = {.entropy = entropy,
 		.entropy_size = sizeof entropy,
@@ -223,12 +227,14 @@ static int send_setup(struct supervisor *s, struct error *err)
 		.upper_only = s->upper_only,
 		.pids = (uint32_t)s->record.pids,
 		.hosts = hosts,
-		.resolv_conf = (char *)"# this sandbox has no name server\n",
+		.resolv_conf = resolv_conf,
 		.volumes = s->record.volumes,
 		.mounts = mounts,
-		.mount_count = list_mounts(s, mounts)};
+		.mount_count = list_mounts(s, mounts),
+		.networks = networks,
+		.network_count = networks_describe(s->networks, networks)};
 
-	if (!hosts)
+	if (!hosts || !resolv_conf)
 		return -ERROR_NO_MEMORY;
 	if (getrandom(entropy, sizeof entropy, 0) != sizeof entropy)
 		return error_errno(err, errno, "get random bytes");
@@ -399,6 +405,8 @@ static int start_machine(struct supervisor *s, const struct control_attach *how,
 	}
 	if (r == 0)
 		r = take_slot(s, err);
+	if (r == 0 && !s->upper_only)
+		r = networks_open(s, &s->networks, err);
 	return r < 0 ? r : bring_up_twice(s, how, err);
 }
 

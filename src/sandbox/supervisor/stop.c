@@ -249,6 +249,7 @@ void supervisor_cleanup(struct supervisor *s)
 	peer_close(&s->agent);
 	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
+	networks_close(TAKE_PTR(s->networks)); /* before its addresses may be another's */
 	shares_close(TAKE_PTR(s->shares));
 	volume_fills_close(TAKE_PTR(s->fills));
 	free_streams(s);

@@ -8,6 +8,7 @@
  *   clients.c  control connections: accept, read requests, drop
  *   streams.c  which client's stream is which of the agent's, and how much is under way on each
  *   console.c  the last words of the guest's kernel
+ *   network.c  its networks: what connects the guest with the groups that it is in
  *   shares.c   the file systems that come by virtiofs: their servers' lives
  *   volumes.c  the directories of the host that the guest has: beside all this, on a thread of its own
  *   stop.c     the ways to end, and what is written down and removed then
@@ -38,6 +39,7 @@
 #include "sandbox/home.h"
 #include "sandbox/output.h"
 #include "sandbox/record.h"
+#include "sandbox/supervisor/network.h"
 #include "sandbox/supervisor/root.h"
 #include "sandbox/supervisor/shares.h"
 #include "sandbox/supervisor/volumes.h"
@@ -99,9 +101,9 @@ struct supervisor {
 	enum phase phase;
 
 	uv_loop_t loop;
-	uv_poll_t agent_poll, listener_poll, vm_poll, console_poll, volumes_poll, shares_poll;
+	uv_poll_t agent_poll, listener_poll, vm_poll, console_poll, volumes_poll, shares_poll, networks_poll;
 	uv_signal_t signals[3];
-	uv_timer_t stop_timer, clock_timer, shares_timer;
+	uv_timer_t stop_timer, clock_timer, shares_timer, networks_timer;
 	int listener;
 	unsigned slot; /* a small number that no other running VM of this user has */
 	struct root root;
@@ -112,6 +114,7 @@ struct supervisor {
 	struct vm *vm;
 	struct volume_fills *fills; /* new volumes, until READY; NULL: none */
 	struct volumes *volumes;    /* by the port of volumes; NULL: none */
+	struct networks *networks;  /* NULL: none */
 	struct shares *shares;      /* by virtiofs; NULL: none */
 	struct peer agent;          /* its fd is the VM's, never closed by the peer */
 	struct output_writer *output;

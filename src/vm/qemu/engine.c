@@ -247,6 +247,7 @@ static void examine(const struct examination *e)
 
 const struct vm_engine engine_qemu = {.name = "qemu",
 	.templates = true,
+	.nics_reconnect = true,
 	.available = available,
 	.start = start,
 	.pause = pause_vm,

@@ -37,9 +37,9 @@ def describe(pid):
 
 
 def supervisors(home):
-    """Process ids of the mcrun of this home."""
+    """Process ids of the mcrun of this home, without their dialers."""
     return [pid for pid in processes() if alive(pid) and (words := command(pid)) and len(words) > 2
-            and os.path.basename(words[0]) == 'mcrun' and words[1] == home]
+            and os.path.basename(words[0]) == 'mcrun' and words[1] == home and _read(f'/proc/{pid}/comm') == b'mcrun\n']
 
 
 def descendants(pid):

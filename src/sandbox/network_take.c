@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sandbox's addresses: taken when it is made, given back when it is removed, or when it is found gone. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "net/host.h"
+#include "net/ipam_store.h"
+#include "sandbox/directory.h"
+#include "sandbox/network.h"
+
+CLEANUP_DEFINE(ipam, struct ipam_store, ipam_store_free);
+#define _cleanup_ipam_ _cleanup_(cleanup_ipam)
+
+static int pool_of_environment(struct ipam_pool *pool, struct error *err)
+{
+	const char *text = getenv(NETWORK_POOL_ENV);
+	int r = ipam_parse_pool(text && *text ? text : IPAM_POOL_DEFAULT, pool, err);
+
+	return r < 0 ? error_prefix(err, NETWORK_POOL_ENV) : 0;
+}
+
+/* One that is just being made has a temporary name, and gets the other by a rename. */
+static bool lives(void *context, const char *sandbox)
+{
+	const struct home *home = context;
+	char name[SANDBOX_ID_SIZE + 8];
+
+	snprintf(name, sizeof name, ".new-%s", sandbox);
+	return faccessat(home->sandboxes, name, F_OK, 0) == 0 ||
+	       faccessat(home->sandboxes, sandbox, F_OK, 0) == 0;
+}
+
+static int take_one(struct ipam_store *store, const struct ipam_request *request, struct network_group *g,
+	struct error *err)
+{
+	struct ipam_lease lease;
+	int r = ipam_store_take(store, request, &lease, err);
+
+	if (r < 0)
+		return r;
+	g->subnet = lease.subnet;
+	g->address = lease.address;
+	return 0;
+}
+
+int network_take(const struct home *home, const char *id, struct network *n, struct error *err)
+{
+	_cleanup_ipam_ struct ipam_store *store = NULL;
+	struct host_routes routes = {0};
+	struct ipam_pool pool;
+	int r = pool_of_environment(&pool, err);
+
+	if (r == 0)
+		r = ipam_store_open(home->path, &store, err);
+	if (r == 0)
+		r = ipam_store_sweep(store, lives, (void *)home, err);
+	if (r == 0)
+		r = host_routes_read(&routes, err);
+	for (uint32_t i = 0; r == 0 && i < n->group_count; i++) {
+		struct network_group *g = &n->groups[i];
+		const struct ipam_request request = {.group = g->name,
+			.sandbox = id,
+			.subnet = i == 0 && n->subnet_fixed ? &g->subnet : NULL,
+			.address = g->address,
+			.pool = &pool,
+			.taken = routes.items,
+			.taken_count = routes.count};
+
+		r = take_one(store, &request, g, err);
+	}
+	host_routes_free(&routes);
+	if (r < 0 && store)
+		ipam_store_release(store, id, NULL);
+	return r;
+}
+
+void network_release(const struct home *home, const char *id)
+{
+	_cleanup_ipam_ struct ipam_store *store = NULL;
+
+	if (ipam_store_open(home->path, &store, NULL) == 0)
+		ipam_store_release(store, id, NULL);
+}
+
+void network_sweep(const struct home *home)
+{
+	_cleanup_ipam_ struct ipam_store *store = NULL;
+
+	if (ipam_store_open(home->path, &store, NULL) == 0)
+		ipam_store_sweep(store, lives, (void *)home, NULL);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/supervisor/network.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "net/ipam.h"
+#include "os/unix_socket.h"
+#include "sandbox/programs.h"
+#include "sandbox/supervisor/supervisor.h"
+
+#define MTU    65520 /* what a frame of the stream can hold */
+#define EVENTS 16
+
+static int watch_dialer(struct networks *n, struct error *err)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+
+	return epoll_ctl(n->epoll, EPOLL_CTL_ADD, n->dialer.fd, &e) < 0
+		       ? error_errno(err, errno, "watch the networks")
+		       : 0;
+}
+
+static int start_dialer(struct networks *n, struct error *err)
+{
+	_cleanup_text_list_ char **groups = NULL;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < n->network.group_count; i++)
+		r = text_list_add(&groups, n->network.groups[i].name, err);
+	if (r == 0)
+		r = dialer_start(&n->dialer, &n->place, groups, err);
+	return r < 0 ? r : watch_dialer(n, err);
+}
+
+static int open_wire(struct networks *n, uint32_t number, struct error *err)
+{
+	const struct network_group *g = &n->network.groups[number];
+	struct wire *w = &n->wires[number];
+	char name[16];
+	struct peer peer;
+	int r;
+
+	snprintf(name, sizeof name, "net%u", number);
+	r = unix_socket_listen(n->supervisor->directory.fd, name, &w->listener, err);
+	if (r < 0)
+		return r;
+	n->nics[number].listener = w->listener;
+	ipam_mac(g->address, n->nics[number].mac);
+	r = net_connect(&n->place, g->name, &peer, err);
+	if (r < 0)
+		return r;
+	wire_connected(w, TAKE_FD(peer.fd));
+	peer_close(&peer);
+	return wire_attach_now(w, err);
+}
+
+static int open_all(struct networks *n, struct error *err)
+{
+	int r;
+
+	n->program = program_path("mcnet", err);
+	if (!n->program)
+		return -ERROR_NOT_FOUND;
+	n->place = (struct net_place){.home = n->supervisor->home.fd, .program = n->program};
+	n->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (n->epoll < 0)
+		return error_errno(err, errno, "watch the networks");
+	r = start_dialer(n, err);
+	for (uint32_t i = 0; r == 0 && i < n->network.group_count; i++)
+		r = open_wire(n, i, err);
+	return r;
+}
+
+int networks_open(struct supervisor *s, struct networks **out, struct error *err)
+{
+	struct networks *n = calloc(1, sizeof *n);
+	int r = n ? network_read(s->directory.fd, &n->network, err)
+		  : error_no_memory(err, "start the sandbox's networks");
+
+	if (r < 0) {
+		free(n);
+		return r == -ERROR_NOT_FOUND ? 0 : r; /* made before there were networks */
+	}
+	n->supervisor = s;
+	n->dialer = DIALER_NONE;
+	n->epoll = -1;
+	for (uint32_t i = 0; i < NETWORK_GROUPS_MAX; i++)
+		n->wires[i] = (struct wire){.networks = n,
+			.number = i,
+			.peer = {.fd = -1},
+			.listener = -1,
+			.stream = -1,
+			.next_stream = 1,
+			.again = UINT64_MAX};
+	r = open_all(n, err);
+	if (r == -ERROR_NOT_FOUND && !n->program) {
+		networks_close(n); /* mcnet is not there: no network */
+		return 0;
+	}
+	if (r < 0)
+		networks_close(n);
+	else
+		*out = n;
+	if (r == 0)
+		networks_keep(n);
+	return r;
+}
+
+void networks_close(struct networks *n)
+{
+	if (!n)
+		return;
+	for (uint32_t i = 0; i < NETWORK_GROUPS_MAX; i++)
+		wire_free(&n->wires[i]);
+	while (n->wishes) {
+		struct wish *w = n->wishes;
+
+		n->wishes = w->next;
+		free(w->ports);
+		free(w);
+	}
+	dialer_end(&n->dialer);
+	if (n->epoll >= 0)
+		close(n->epoll);
+	network_free(&n->network);
+	free(n->program);
+	free(n);
+}
+
+void networks_keep(struct networks *n)
+{
+	struct supervisor *s = n->supervisor;
+	struct error err;
+
+	if (network_write(s->directory.fd, &n->network, !s->discard, &err) < 0)
+		supervisor_note(s, "%s", err.text);
+}
+
+const struct vm_nic *networks_nics(const struct networks *n, size_t *count)
+{
+	*count = n ? n->network.group_count : 1;
+	return n ? n->nics : NULL;
+}
+
+int networks_prepare(struct networks *n, struct error *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; n && r == 0 && i < n->network.group_count; i++)
+		r = wire_prepare(&n->wires[i], err);
+	return r;
+}
+
+/* A VM that had to be started more than once may have taken what waited. */
+int networks_link(struct networks *n, struct error *err)
+{
+	int r = networks_prepare(n, err);
+
+	for (uint32_t i = 0; n && r == 0 && i < n->network.group_count; i++)
+		if (n->network.reach != REACH_NONE)
+			r = wire_link(&n->wires[i], err);
+	return r;
+}
+
+/* ---- what the guest is told --------------------------------------------------------------------------- */
+
+uint32_t networks_describe(const struct networks *n, struct message_network list[NETWORKS_MAX])
+{
+	uint32_t count = n ? n->network.group_count : 0;
+
+	_Static_assert(NETWORK_GROUPS_MAX <= NETWORKS_MAX, "the guest has as many");
+	for (uint32_t i = 0; i < count; i++) {
+		const struct network_group *g = &n->network.groups[i];
+
+		list[i] = (struct message_network){.address = g->address,
+			.bits = (uint8_t)(g->subnet.bits - 96),
+			.gateway = i == 0 ? ipam_gateway(&g->subnet) : 0,
+			.mtu = MTU,
+			.up = n->network.reach != REACH_NONE};
+		ipam_mac(g->address, list[i].mac);
+	}
+	return count;
+}
+
+char *networks_hosts(const struct networks *n, const char *hostname, struct error *err)
+{
+	const char *own = "127.0.1.1";
+	char address[ADDRESS_TEXT_MAX];
+
+	if (n && n->network.reach != REACH_NONE)
+		own = address_format_ipv4(n->network.groups[0].address, address);
+	return text_format(err, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n",
+		own, hostname);
+}
+
+/* Nobody looks for members of a group of one. */
+char *networks_resolv_conf(const struct networks *n, struct error *err)
+{
+	char gateway[ADDRESS_TEXT_MAX];
+	const struct network_group *g = n ? &n->network.groups[0] : NULL;
+	bool alone = n && network_is_own(&n->network, n->supervisor->directory.id);
+
+	if (!n)
+		return text_copy("# this sandbox has no name server\n", err);
+	address_format_ipv4(ipam_gateway(&g->subnet), gateway);
+	if (alone)
+		return text_format(err, "nameserver %s\n", gateway);
+	return text_format(err, "nameserver %s\nsearch %s.internal\n", gateway, g->name);
+}
+
+/* ---- the loop ----------------------------------------------------------------------------------------- */
+
+int networks_fd(const struct networks *n)
+{
+	return n->epoll;
+}
+
+static void hear_dialer(struct networks *n)
+{
+	struct error err;
+	uint32_t number;
+	int connection, r;
+
+	while ((r = dialer_answer(&n->dialer, &number, &connection, &err)) > 0) {
+		struct wire *w = number < n->network.group_count ? &n->wires[number] : NULL;
+
+		if (!w || w->state != WIRE_DIALING) {
+			if (connection >= 0)
+				close(connection);
+			continue;
+		}
+		if (connection >= 0)
+			wire_connected(w, connection);
+		if (connection < 0 || wire_attach(w, &err) < 0)
+			wire_lost(w, &err);
+	}
+	if (r < 0) {
+		supervisor_note(n->supervisor, "%s: a network that breaks down is not made again", err.text);
+		n->dialer_lost = true;
+	}
+}
+
+void networks_ready(struct networks *n)
+{
+	struct epoll_event events[EVENTS];
+	int count = epoll_wait(n->epoll, events, EVENTS, 0);
+	uint64_t now = clock_monotonic();
+
+	for (int i = 0; i < count; i++)
+		if (events[i].data.ptr)
+			wire_ready(events[i].data.ptr, events[i].events);
+		else
+			hear_dialer(n);
+	for (uint32_t i = 0; i < n->network.group_count; i++)
+		wire_due_now(&n->wires[i], now);
+}
+
+uint64_t networks_next(const struct networks *n)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (uint32_t i = 0; i < n->network.group_count; i++)
+		if (n->wires[i].again < next)
+			next = n->wires[i].again;
+	return next;
+}
