@@ -40,6 +40,9 @@
 #define VOLUME_AHEAD 1000 /* struct fuse_attr_out: its attributes */
 #define VOLUME_BARE  1001 /* u64 seconds: for so long it has no extended attributes */
 
+/* fuse_open_out.fh of a file that the server does not open: nothing is to be closed. */
+#define VOLUME_NO_HANDLE UINT64_MAX
+
 enum volume_frame_type {
 	VOLUME_DATA = 1,   /* the next bytes of the volume's FUSE messages */
 	VOLUME_CREDIT = 2, /* u32: so many bytes of DATA have been dealt with */

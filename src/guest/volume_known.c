@@ -358,6 +358,17 @@ static bool answer_getattr(
 	       answer(q, 0, &a->attributes, sizeof a->attributes, reply, size);
 }
 
+/* The host never opened the file that is closed. */
+static bool answer_release(const struct request *q, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+{
+	struct fuse_release_in in;
+
+	if (q->size < sizeof in)
+		return false;
+	memcpy(&in, q->body, sizeof in);
+	return in.fh == VOLUME_NO_HANDLE && answer(q, 0, NULL, 0, reply, size);
+}
+
 bool known_answer(struct known *k, const uint8_t *request, size_t n, uint64_t now,
 	uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
 {
@@ -375,6 +386,8 @@ bool known_answer(struct known *k, const uint8_t *request, size_t n, uint64_t no
 	if (q.head.opcode == FUSE_IOCTL) /* as libfuse says where there are none */
 		return answer(&q, -ENOSYS, NULL, 0, reply, size);
 	if (q.head.opcode == FUSE_GETATTR && answer_getattr(k, &q, now, reply, size))
+		return true;
+	if (q.head.opcode == FUSE_RELEASE && answer_release(&q, reply, size))
 		return true;
 	note(k, &q);
 	return false;

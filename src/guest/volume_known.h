@@ -7,6 +7,7 @@
  *     (codec/volume.h: VOLUME_BARE). "system." ones nothing has;
  *   - attributes of a directory in which the kernel has just made or removed something, and so forgot them:
  *     the host tells them ahead of its reply (VOLUME_AHEAD);
+ *   - that a file is closed which the host never opened: each that was just made;
  *   - ioctls, of which files on volumes have none.
  *
  * All is good for as long as the host says that names and attributes are, and no longer than until a request

@@ -2,6 +2,8 @@
 #include "guest/volume_relay.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "codec/volume.h"
+#include "guest/volume_behind.h"
 #include "guest/volume_known.h"
 #include "guest/volume_tcp.h"
 #include "guest/volume_thread.h"
@@ -21,7 +24,9 @@
 #define TAKEN_SAY    (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
 #define READAHEAD    "1024"                       /* KiB */
 #define NOTICES_MAX  (4u << 20)                   /* bytes that wait for the kernel */
-#define REPLY_UNIQUE 8                            /* where a reply has the number of its request */
+#define WAIT         MILLISECONDS(2)              /* for changes that may go together */
+#define REQUEST_AT   (VOLUME_HEADER_SIZE + BEHIND_BYTES_MAX) /* where one is read to */
+#define REPLY_UNIQUE 8                                       /* where a reply has the number of its request */
 
 /* What the host says unasked, of what the kernel keeps. */
 struct notice {
@@ -38,9 +43,11 @@ struct volume {
 	pthread_cond_t more;
 	uint32_t credit; /* bytes that may be sent */
 	bool over;
-	struct known *known; /* what the host need not be asked; NULL: nothing */
-	uint8_t *up;         /* room for a header and a message */
-	uint8_t *down;       /* a reply that comes in pieces, `capacity` bytes */
+	struct known *known;   /* what the host need not be asked; NULL: nothing */
+	struct behind *behind; /* what it is told behind; NULL: nothing */
+	uint64_t due;          /* when it is told of what waits; 0: nothing waits */
+	uint8_t *up;           /* room for a header, what waits, and a message */
+	uint8_t *down;         /* a reply that comes in pieces, `capacity` bytes */
 	uint32_t down_size, capacity;
 	uint32_t taken;               /* bytes dealt with that the host has not heard of */
 	struct notice *first, **last; /* for the kernel, by a thread of their own */
@@ -110,16 +117,52 @@ static uint32_t take_credit(struct volume *v, uint32_t most)
 }
 
 /* A piece's header takes the place of the end of the piece before, which is sent. */
-static bool send_request(struct volume *v, uint32_t size)
+static bool send_bytes(struct volume *v, uint8_t *bytes, uint32_t size)
 {
 	for (uint32_t at = 0; at < size;) {
 		uint32_t left = size - at, n = take_credit(v, left < PIECE ? left : PIECE);
 
 		if (!n)
 			return false;
-		volume_frame_encode(&(struct volume_frame){n, v->number, VOLUME_DATA}, v->up + at);
-		write_port(v->relay, v->up + at, VOLUME_HEADER_SIZE + n);
+		bytes -= at ? 0 : VOLUME_HEADER_SIZE;
+		volume_frame_encode(&(struct volume_frame){n, v->number, VOLUME_DATA}, bytes + at);
+		write_port(v->relay, bytes + at, VOLUME_HEADER_SIZE + n);
 		at += n;
+	}
+	return true;
+}
+
+/* What waits goes before a request of that size; or alone, where that is 0. */
+static bool send_request(struct volume *v, uint32_t size)
+{
+	uint8_t *messages = v->up + VOLUME_HEADER_SIZE;
+	uint32_t before = 0;
+
+	if (v->due) {
+		pthread_mutex_lock(&v->mutex);
+		before = (uint32_t)behind_take(v->behind, messages);
+		pthread_mutex_unlock(&v->mutex);
+		memmove(v->up + REQUEST_AT - before, messages, before);
+		fcntl(v->fuse, F_SETFL, O_RDWR);
+		v->due = 0;
+	}
+	return send_bytes(v, v->up + REQUEST_AT - before, before + size);
+}
+
+_Static_assert(BEHIND_REPLY_MAX <= KNOWN_REPLY_MAX, "there is room for either's");
+
+/* The mutex is held. */
+static bool find_answer(struct volume *v, uint32_t size, uint8_t reply[KNOWN_REPLY_MAX], size_t *n)
+{
+	uint64_t now = clock_monotonic();
+
+	if (v->known && known_answer(v->known, v->up + REQUEST_AT, size, now, reply, n))
+		return true;
+	if (!v->behind || !behind_answer(v->behind, v->up + REQUEST_AT, size, now, reply, n))
+		return false;
+	if (!v->due && behind_waits(v->behind)) {
+		v->due = now + WAIT;
+		fcntl(v->fuse, F_SETFL, O_RDWR | O_NONBLOCK);
 	}
 	return true;
 }
@@ -127,15 +170,33 @@ static bool send_request(struct volume *v, uint32_t size)
 static bool answer_here(struct volume *v, uint32_t size)
 {
 	uint8_t reply[KNOWN_REPLY_MAX];
-	bool known = false;
+	bool known;
 	size_t n;
 
 	pthread_mutex_lock(&v->mutex);
-	if (v->known &&
-		known_answer(v->known, v->up + VOLUME_HEADER_SIZE, size, clock_monotonic(), reply, &n))
-		known = write(v->fuse, reply, n) >= 0 || errno == ENOENT; /* whoever asked has gone */
+	known = find_answer(v, size, reply, &n);
+	if (known && write(v->fuse, reply, n) < 0) /* whoever asked has gone */
+		errno = 0;
 	pthread_mutex_unlock(&v->mutex);
 	return known;
+}
+
+/* As read(2); 0: what waits is due. */
+static ssize_t read_request(struct volume *v)
+{
+	while (!v->due || clock_monotonic() < v->due) {
+		ssize_t n = read(v->fuse, v->up + REQUEST_AT, VOLUME_MESSAGE_MAX);
+		struct pollfd p = {.fd = v->fuse, .events = POLLIN};
+
+		if (n > 0)
+			return n;
+		/* ENOENT: whoever asked has gone meanwhile. */
+		if (n == 0 || (errno != EINTR && errno != EAGAIN && errno != ENOENT))
+			return -1;
+		if (v->due && errno == EAGAIN)
+			poll(&p, 1, clock_poll_timeout(v->due));
+	}
+	return 0;
 }
 
 static void *serve_kernel(void *context)
@@ -143,14 +204,11 @@ static void *serve_kernel(void *context)
 	struct volume *v = context;
 
 	for (;;) {
-		ssize_t n = read(v->fuse, v->up + VOLUME_HEADER_SIZE, VOLUME_MESSAGE_MAX);
+		ssize_t n = read_request(v);
 
-		/* ENOENT: whoever asked has gone meanwhile. */
-		if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT))
-			continue;
 		if (n > 0 && answer_here(v, (uint32_t)n))
 			continue;
-		if (n <= 0 || !send_request(v, (uint32_t)n))
+		if (!send_request(v, n > 0 ? (uint32_t)n : 0) || n < 0)
 			break;
 	}
 	pthread_mutex_lock(&v->mutex);
@@ -233,13 +291,17 @@ static bool is_notice(const struct volume *v)
 
 static void give_reply(struct volume *v)
 {
+	uint64_t now = clock_monotonic();
+	size_t n = v->down_size;
+
 	pthread_mutex_lock(&v->mutex);
 	/* One for a request that was given up meanwhile is refused, and nobody misses it. */
-	if (v->known && known_heard(v->known, v->down, v->down_size, clock_monotonic()))
+	if ((v->behind && behind_heard(v->behind, v->down, &n, now)) ||
+		(v->known && known_heard(v->known, v->down, n, now)))
 		;
 	else if (is_notice(v))
 		queue_notice(v);
-	else if (v->fuse >= 0 && write(v->fuse, v->down, v->down_size) < 0)
+	else if (v->fuse >= 0 && write(v->fuse, v->down, n) < 0)
 		errno = 0;
 	pthread_mutex_unlock(&v->mutex);
 	raise_readahead(v);
@@ -470,14 +532,29 @@ int volume_relay_add(
 {
 	struct volume *v = &r->volumes[number];
 
-	v->up = malloc(VOLUME_HEADER_SIZE + VOLUME_MESSAGE_MAX);
+	v->up = malloc(REQUEST_AT + VOLUME_MESSAGE_MAX);
 	if (!v->up)
 		return error_no_memory(err, "serve a volume");
 	v->known = known_new();
+	v->behind = behind_new();
 	v->fuse = mount->fuse;
 	v->mount = mount->mount;
 	v->readahead = mount->readahead;
 	return volume_thread_start(serve_kernel, v, err);
+}
+
+bool volume_relay_is_settled(struct volume_relay *r)
+{
+	bool settled = true;
+
+	for (uint32_t i = 0; i < r->count; i++) {
+		struct volume *v = &r->volumes[i];
+
+		pthread_mutex_lock(&v->mutex);
+		settled &= v->over || !v->behind || behind_is_done(v->behind);
+		pthread_mutex_unlock(&v->mutex);
+	}
+	return settled;
 }
 
 static void send_frame(void *context, enum volume_frame_type type, uint8_t *bytes, uint32_t n)

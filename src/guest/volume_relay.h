@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -30,6 +31,9 @@ struct volume_mount {
 /* Serves volume `number` by NFS, on a port of the loopback interface; its mount, once it is there. */
 int volume_relay_add_nfs(struct volume_relay *relay, uint32_t number, uint16_t *port, struct error *err);
 void volume_relay_nfs_mounted(struct volume_relay *relay, uint32_t number, int mount);
+
+/* The host has answered all that was acknowledged before it knew. */
+bool volume_relay_is_settled(struct volume_relay *relay);
 
 /* Serves volume `number`. */
 int volume_relay_add(

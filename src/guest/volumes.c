@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -31,8 +32,10 @@
 			     */
 #define FILL_TIME       MILLISECONDS(600000)
 #define STATX_DONT_SYNC 0x4000
-#define REPORT          3 /* descriptor of the pipe to the agent */
-#define STORAGE         4 /* of the directory for what is staged */
+#define END             SIGUSR1 /* what tells the volumes' process to end, once the host has taken all */
+#define SETTLE_STEP     1000000 /* nanoseconds between looks */
+#define REPORT          3       /* descriptor of the pipe to the agent */
+#define STORAGE         4       /* of the directory for what is staged */
 
 static int configure(int fs, unsigned command, const char *key, const char *value)
 {
@@ -208,14 +211,14 @@ static int start_relay(uint32_t count, struct volume_relay **relay, struct error
 	return r == 0 ? volume_relay_start(*relay, err) : r;
 }
 
-static int mount_all(const struct message_mount *mounts, uint32_t count, bool first, struct error *err)
+static int mount_all(const struct message_mount *mounts, uint32_t count, bool first,
+	struct volume_relay **relay, struct error *err)
 {
 	_cleanup_fd_ int root = any_has(mounts, count, MOUNT_FILL) ? open_root() : -1;
-	struct volume_relay *relay = NULL;
-	int r = need_relay(mounts, count) ? start_relay(count, &relay, err) : 0;
+	int r = need_relay(mounts, count) ? start_relay(count, relay, err) : 0;
 
 	for (uint32_t i = 0; r == 0 && i < count; i++) {
-		r = mount_one(relay, i, mounts, first, err);
+		r = mount_one(*relay, i, mounts, first, err);
 		if (r == 0 && mounts[i].flags & MOUNT_FILL)
 			r = fill_one(root, &mounts[i], err);
 	}
@@ -237,22 +240,36 @@ static void become_relay(int report, int storage)
 	syscall(SYS_close_range, STORAGE + 1, ~0U, 0);
 }
 
+/* END is sent by the agent, when nobody is left who could change anything. */
+static _Noreturn void end_when_told(struct volume_relay *relay)
+{
+	sigset_t end;
+
+	sigemptyset(&end);
+	sigaddset(&end, END);
+	while (sigwaitinfo(&end, NULL) != END)
+		;
+	while (!volume_relay_is_settled(relay))
+		nanosleep(&(struct timespec){.tv_nsec = SETTLE_STEP}, NULL);
+	_exit(0);
+}
+
 static _Noreturn void run_relay(
 	const struct message_mount *mounts, uint32_t count, int storage, bool first, int report)
 {
+	struct volume_relay *relay = NULL;
 	struct error err = {0};
 
 	become_relay(report, storage);
-	if (mount_all(mounts, count, first, &err) == 0)
+	if (mount_all(mounts, count, first, &relay, &err) == 0)
 		err.code = ERROR_NONE;
 	if (write(REPORT, &err, sizeof err) != sizeof err || err.code)
 		_exit(1);
 	close(REPORT);
 	close(STORAGE);
-	if (!need_relay(mounts, count))
+	if (!relay)
 		_exit(0);
-	for (;;)
-		pause();
+	end_when_told(relay);
 }
 
 static int await_report(int report, uint64_t time, struct error *err)
@@ -293,7 +310,14 @@ int volumes_mount(const struct message_mount *mounts, uint32_t count, int storag
 
 void volumes_end(pid_t pid, uint64_t deadline)
 {
+	pid_t ended;
+
 	root_sync(deadline);
+	kill(pid, END);
+	while ((ended = waitpid(pid, NULL, WNOHANG)) == 0 && clock_monotonic() < deadline)
+		nanosleep(&(struct timespec){.tv_nsec = SETTLE_STEP}, NULL);
+	if (ended)
+		return;
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;

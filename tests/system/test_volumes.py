@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directories of this host as volumes of sandboxes, and volumes that have names."""
 import contextlib
+import fcntl
 import hashlib
 import os
 import signal
 import stat
+import struct
 import subprocess
 import time
 
@@ -342,6 +344,116 @@ def _():
           'outerinner')
     equal((os.listdir(f'{outer}/deep'), os.listdir(f'{outer}/deep/in'), sorted(os.listdir(inner))), (['in'], [], ['i', 'new']))
     equal([os.listxattr(path) for path in (outer, f'{outer}/deep', f'{outer}/deep/in')], [[], [], []])
+
+
+ATTRIBUTES = r'''
+list() { (cd $1 && find . -mindepth 1 -printf '%P %m %U:%G %T@\n' | sort); }
+copy() {
+    mkdir /vol/$1
+    case $2 in cp) cp -a /tmp/from/. /vol/$1;; tar) tar -C /tmp/from -cf - --format=posix . | tar -C /vol/$1 -xpf -; esac
+}
+test -d /tmp/from || { mkdir -p /tmp/from/a/b && cd /tmp/from || exit 1
+for i in $(seq 15); do
+    echo $i >a/b/f$i; chmod $((i % 8))$((i % 7))4 a/b/f$i; chown $i:$((i * 2)) a/b/f$i; touch -d @$((1000000 + i)).$i a/b/f$i
+done
+chmod 4711 a/b/f1; chmod 2555 a; chown 5:6 a/b; touch -d @77.5 a/b a; }
+'''
+
+
+def kept_here(path):
+    """What stands here of what was set: names with modes, owners and times, as the list of the sandbox has them."""
+    lines = []
+    for where, folders, files in os.walk(path):
+        for name in folders + files:
+            s = os.stat(f'{where}/{name}')
+            owner, group, mode = '0', '0', f'{stat.S_IMODE(s.st_mode):o}'
+            with contextlib.suppress(OSError):
+                owner, group, mode = os.getxattr(f'{where}/{name}', 'user.containers.override_stat').decode().split(':')[:3]
+            at = f'{s.st_mtime_ns // 10**9}.{s.st_mtime_ns % 10**9:09d}0'
+            lines.append(f'{os.path.relpath(f"{where}/{name}", path)} {mode.lstrip("0") or "0"} {owner}:{group} {at}')
+    return sorted(lines)
+
+
+@promise('times, modes and owners that tar and cp -a set are here with the command\'s end, with the sandbox\'s, and after servers were killed',
+         limit=180)
+def _():
+    d = directory('attributes')
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        mc.shell(name, f'cat >/tmp/do <<"EOF"\n{ATTRIBUTES}\nEOF\n. /tmp/do')
+        shown = mc.shell(name, '. /tmp/do; list /tmp/from')
+        want = sorted(shown.splitlines())
+        for how in ('cp', 'tar'):
+            mc.shell(name, f'. /tmp/do; copy {how} {how}; sync')
+            equal(kept_here(f'{d}/{how}'), want, how)
+            equal(mc.shell(name, f'. /tmp/do; list /vol/{how}'), shown)
+        load = mc.start('exec', name, 'sh', '-c', '. /tmp/do; for i in 1 2 3 4 5 6; do copy k$i tar || echo bad; done; echo done')
+        while load.poll() is None:
+            for pid in servers(mc, name):
+                send(pid)
+            time.sleep(0.3)
+        equal(load.communicate(timeout=60), (b'done\n', b''))
+        for i in range(1, 7):
+            equal(kept_here(f'{d}/k{i}'), want, f'{i}')
+        mc.shell(name, 'mkdir /vol/last; echo x >/vol/last/x; stat /vol/last/x')
+        server, = servers(mc, name)
+        os.kill(server, signal.SIGSTOP)
+        try:
+            mc.shell(name, 'python3 -c "import os; f = \'/vol/last/x\'; os.chown(f, 9, 8); os.chmod(f, 0o604); os.utime(f, (1, 9.5))"', timeout=20)
+            stop = mc.start('stop', '-t', '1', name)
+            time.sleep(0.5)
+        finally:
+            os.kill(server, signal.SIGCONT)
+        equal(stop.wait(40), 0)
+        equal(kept_here(f'{d}/last'), ['x 604 9:8 9.5000000000'])
+
+
+def set_immutable(path, on):
+    """False: only root can, and only on some file systems."""
+    get, put, bit = 0x80086601, 0x40086602, 0x10
+    with open(path) as f, contextlib.suppress(OSError):
+        flags = struct.unpack('l', fcntl.ioctl(f, get, bytes(8)))[0]
+        fcntl.ioctl(f, put, struct.pack('l', flags | bit if on else flags & ~bit))
+        return True
+    return False
+
+
+REFUSED = r'''
+import os, sys
+fd = os.open("/vol/file", os.O_CREAT | os.O_WRONLY, 0o600)
+os.write(fd, b"x")
+print("made", flush=True)
+sys.stdin.readline()
+os.fchmod(fd, 0o640)
+print("acknowledged", flush=True)
+for what in (os.fsync, os.fsync, os.fstat):
+    try:
+        what(fd)
+        print("well", flush=True)
+    except OSError as e:
+        print(e.strerror, flush=True)
+print(oct(os.fstat(fd).st_mode), flush=True)
+'''
+
+
+@promise('what was acknowledged before the host knew and is refused by it is told by the next fsync, once')
+def _():
+    d = directory('refused-behind')
+    with mc.sandbox('-v', f'{d}:/vol') as name:
+        inside = mc.start('exec', name, 'python3', '-c', REFUSED, stdin=subprocess.PIPE)
+        equal(inside.stdout.readline(), b'made\n')
+        server, = servers(mc, name)
+        os.kill(server, signal.SIGSTOP)
+        try:
+            refused = set_immutable(f'{d}/file', True)
+            inside.stdin.write(b'go\n')
+            inside.stdin.flush()
+            equal(inside.stdout.readline(), b'acknowledged\n')
+            os.kill(server, signal.SIGCONT)
+            equal(inside.communicate(timeout=30)[0],
+                  b'Operation not permitted\nwell\nwell\n0o100600\n' if refused else b'well\nwell\nwell\n0o100640\n')
+        finally:
+            os.kill(server, signal.SIGCONT)
+            set_immutable(f'{d}/file', False)
 
 
 LOAD = r'''

@@ -282,6 +282,19 @@ TEST(attributes_that_are_told_ahead_are_given_for_a_moment_and_not_over_a_change
 	known_free(k);
 }
 
+TEST(closing_what_the_host_never_opened_is_no_question)
+{
+	struct fuse_release_in in = {.fh = VOLUME_NO_HANDLE};
+	struct known *k = known_new();
+
+	CHECK_INT(ask(k, NOW, FUSE_RELEASE, MADE, &in, sizeof in, NULL, NULL).head.error, 0);
+	CHECK(ask(k, NOW, FUSE_RELEASE, MADE, &in, sizeof in, NULL, NULL).here);
+	in.fh = 3;
+	CHECK(!ask(k, NOW, FUSE_RELEASE, MADE, &in, sizeof in, NULL, NULL).here);
+	CHECK(!ask(k, NOW, FUSE_RELEASE, MADE, NULL, 4, NULL, NULL).here);
+	known_free(k);
+}
+
 TEST(messages_that_are_cut_off_are_for_the_host)
 {
 	static const uint32_t all[] = {FUSE_LOOKUP, FUSE_MKDIR, FUSE_CREATE, FUSE_SYMLINK, FUSE_LINK,

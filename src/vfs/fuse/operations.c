@@ -12,10 +12,13 @@
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "codec/volume.h"
 #include "vfs/fuse/ahead.h"
 #include "vfs/fuse/session.h"
 
 #define DIRECTORY_BYTES_MAX (1u << 20)
+
+_Static_assert(VFS_NO_HANDLE == VOLUME_NO_HANDLE, "the relay of volumes knows it");
 
 static struct fuse_session_data *data_of(fuse_req_t request)
 {
