@@ -16,16 +16,16 @@ CLEANUP_DEFINE(switch, struct net_switch, switch_free);
 #define ETHERTYPE_IPV6 0x86dd
 
 static const struct {
-	const char *name, *text;
+	const char *word, *text;
 } drops[] = {
-#define X(name, text) {#name, text},
+#define X(name, word, text) {word, text},
 	SWITCH_DROPS(X)
 #undef X
 };
 
 const char *switch_drop_name(enum switch_drop drop)
 {
-	return drops[drop].name;
+	return drops[drop].word;
 }
 
 const char *switch_drop_text(enum switch_drop drop)
@@ -93,6 +93,13 @@ static bool is_unicast(const struct net_switch *sw, const struct packet *p)
 	       p->destination != sw->broadcast;
 }
 
+/* Whether this address is the world's, rather than a member's of the group, who may not be there. */
+static bool is_outside(const struct net_switch *sw, uint32_t address)
+{
+	return !in_subnet(sw, address) || address == sw->surroundings.gateway ||
+	       address == sw->surroundings.host;
+}
+
 static void ipv4_from_guest(struct net_switch *sw, struct passage *way)
 {
 	struct switch_port *port = way->from;
@@ -111,12 +118,15 @@ static void ipv4_from_guest(struct net_switch *sw, struct passage *way)
 		drop(port, SWITCH_DROP_BROADCAST);
 		return;
 	}
-	if (in_subnet(sw, p->destination))
-		way->to = port_at(sw, p->destination);
-	if (way->to == port)
+	way->to = port_at(sw, p->destination);
+	if (way->to == port) {
 		drop(port, SWITCH_DROP_NOBODY);
-	else
+	} else if (!way->to && !is_outside(sw, p->destination)) {
+		drop(port, SWITCH_DROP_NOBODY);
+		answer_unreachable(sw, way, PACKET_UNREACHABLE_HOST, 0);
+	} else {
 		flow_from_guest(sw, way);
+	}
 }
 
 static void take(struct net_switch *sw, struct switch_port *port, uint8_t *frame, size_t n, uint64_t now)
@@ -163,13 +173,6 @@ void switch_from_guest(struct net_switch *sw, uint32_t id, uint8_t *frame, size_
 		drop(port, SWITCH_DROP_BANDWIDTH);
 	else
 		waits(sw, &port->from_guest);
-}
-
-/* Whether the world may speak as this address: not as a member of the group. */
-static bool is_outside(const struct net_switch *sw, uint32_t address)
-{
-	return !in_subnet(sw, address) || address == sw->surroundings.gateway ||
-	       address == sw->surroundings.host;
 }
 
 static void drop_outside(struct net_switch *sw, enum switch_drop why)

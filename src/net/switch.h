@@ -40,32 +40,32 @@ struct surroundings;
 struct verdict;
 struct net_switch;
 
-/* Why a frame ended here, other than by a verdict: name, what it says. */
+/* Why a frame ended here, other than by a verdict: name, its word, what it says. */
 #define SWITCH_DROPS(X) \
-	X(TRUNCATED, "cut short, or its lengths disagree") \
-	X(GIANT, "longer than the MTU") \
-	X(CHECKSUM, "a checksum is wrong") \
-	X(MALFORMED, "a header that cannot be") \
-	X(SPOOFED_MAC, "the source MAC is not the port's") \
-	X(SPOOFED_ADDRESS, "the source address is not the port's") \
-	X(SPOOFED_ARP, "the sender in an ARP message is not the port's") \
-	X(IPV6, "IPv6 is not carried") \
-	X(ETHERTYPE, "neither ARP nor IPv4") \
-	X(BROADCAST, "a broadcast or multicast that is no DHCP request") \
-	X(OPTIONS, "IP options are not carried") \
-	X(FRAGMENT, "fragments are not carried") \
-	X(PROTOCOL, "neither TCP, UDP nor ICMP") \
-	X(ROGUE_DHCP, "only the switch serves DHCP") \
-	X(ICMP, "an ICMP message that belongs to no flow, or of a type that is not carried") \
-	X(UNKNOWN_FLOW, "belongs to no flow") \
-	X(NOBODY, "nobody has this address of the subnet") \
-	X(TOO_BIG, "longer than the receiver's MTU") \
-	X(HELD, "while the first bytes were held: out of order, contradicting, or too many") \
-	X(BANDWIDTH, "over the bandwidth") \
-	X(QUEUE_FULL, "the receiver does not read") \
-	X(NO_MEMORY, "out of memory")
+	X(TRUNCATED, "truncated", "cut short, or its lengths disagree") \
+	X(GIANT, "giant", "longer than the MTU") \
+	X(CHECKSUM, "checksum", "a checksum is wrong") \
+	X(MALFORMED, "malformed", "a header that cannot be") \
+	X(SPOOFED_MAC, "spoofed-mac", "the source MAC is not the port's") \
+	X(SPOOFED_ADDRESS, "spoofed-address", "the source address is not the port's") \
+	X(SPOOFED_ARP, "spoofed-arp", "the sender in an ARP message is not the port's") \
+	X(IPV6, "ipv6", "IPv6 is not carried") \
+	X(ETHERTYPE, "ethertype", "neither ARP nor IPv4") \
+	X(BROADCAST, "broadcast", "a broadcast or multicast that is no DHCP request") \
+	X(OPTIONS, "options", "IP options are not carried") \
+	X(FRAGMENT, "fragment", "fragments are not carried") \
+	X(PROTOCOL, "protocol", "neither TCP, UDP nor ICMP") \
+	X(ROGUE_DHCP, "rogue-dhcp", "only the switch serves DHCP") \
+	X(ICMP, "icmp", "an ICMP message that belongs to no flow, or of a type that is not carried") \
+	X(UNKNOWN_FLOW, "unknown-flow", "belongs to no flow") \
+	X(NOBODY, "nobody", "nobody has this address of the subnet") \
+	X(TOO_BIG, "too-big", "longer than the receiver's MTU") \
+	X(HELD, "held", "while the first bytes were held: out of order, contradicting, or too many") \
+	X(BANDWIDTH, "bandwidth", "over the bandwidth") \
+	X(QUEUE_FULL, "queue-full", "the receiver does not read") \
+	X(NO_MEMORY, "no-memory", "out of memory")
 
-#define X(name, text) SWITCH_DROP_##name,
+#define X(name, word, text) SWITCH_DROP_##name,
 enum switch_drop { SWITCH_DROPS(X) SWITCH_DROP_COUNT };
 #undef X
 

@@ -230,11 +230,6 @@ static void judge_new(struct net_switch *sw, struct passage *way)
 		refuse(sw, way);
 	} else if (local_serves(sw, &way->p)) {
 		local_serve(sw, port, &way->p, way->now);
-	} else if (!way->to && in_subnet(sw, way->p.destination) &&
-		   way->p.destination != sw->surroundings.gateway &&
-		   way->p.destination != sw->surroundings.host) {
-		drop(port, SWITCH_DROP_NOBODY);
-		answer_unreachable(sw, way, PACKET_UNREACHABLE_HOST, 0);
 	} else {
 		way->direction = FLOW_OUT;
 		begin(sw, way, &key, false, &v);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/packet.h"
 #include "test.h"
 
 uint16_t get_u16(const uint8_t *p)
@@ -330,4 +329,84 @@ struct frame *frame_arp(struct frame *f, uint32_t sender, uint32_t target, uint1
 	put_u32(arp + 24, target);
 	f->n = 14 + 28;
 	return f;
+}
+
+void lab_open_with(struct lab *lab, const char *a, const char *b)
+{
+	lab_open(lab);
+	lab_add(lab, 0, a);
+	if (b)
+		lab_add(lab, 1, b);
+}
+
+void lab_tcp(struct lab *lab, int from, struct segment s)
+{
+	lab_from(lab, from, frame_tcp(&lab->frame, &s));
+}
+
+void lab_udp(struct lab *lab, int from, struct segment s)
+{
+	lab_from(lab, from, frame_udp(&lab->frame, &s));
+}
+
+struct segment a_to(uint32_t destination, uint16_t port, uint8_t flags)
+{
+	return (struct segment){.source = lab_address(0),
+		.destination = destination,
+		.source_port = 40000,
+		.destination_port = port,
+		.sequence = 1000,
+		.acknowledgement = 5000,
+		.flags = flags};
+}
+
+struct segment answer_to(struct segment s, uint8_t flags)
+{
+	return (struct segment){.source = s.destination,
+		.destination = s.source,
+		.source_port = s.destination_port,
+		.destination_port = s.source_port,
+		.sequence = 5000,
+		.acknowledgement = s.sequence + 1,
+		.flags = flags};
+}
+
+struct packet lab_packet(const struct lab *lab, int to)
+{
+	const struct came_out *o = lab_last(lab, to);
+	struct packet p;
+
+	CHECK(o);
+	CHECK_INT(packet_parse(o->bytes, o->n, &p), PACKET_RIGHT);
+	CHECK(p.ethertype == PACKET_ARP || packet_checksum_right(&p));
+	return p;
+}
+
+void lab_check_same(const struct lab *lab, int to)
+{
+	const struct came_out *o = lab_last(lab, to);
+
+	CHECK(o && o->n == lab->frame.n && memcmp(o->bytes, lab->frame.bytes, o->n) == 0);
+}
+
+void lab_check_reset(const struct lab *lab, int to, uint32_t from)
+{
+	struct packet p = lab_packet(lab, to);
+
+	CHECK(p.protocol == IPPROTO_TCP && p.tcp_flags & PACKET_RST);
+	CHECK_INT(p.source, from);
+}
+
+void lab_check_unreachable(const struct lab *lab, int to, uint8_t code)
+{
+	struct packet p = lab_packet(lab, to);
+
+	CHECK(p.protocol == IPPROTO_ICMP && p.icmp_type == PACKET_ICMP_UNREACHABLE);
+	CHECK_INT(p.icmp_code, code);
+	CHECK_INT(p.source, LAB_GATEWAY);
+}
+
+void lab_check_silence(const struct lab *lab)
+{
+	CHECK_INT(lab->count, 0);
 }

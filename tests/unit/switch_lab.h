@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "codec/packet.h"
 #include "net/flows.h"
 #include "net/history.h"
 #include "net/policy.h"
@@ -31,6 +32,7 @@ struct came_out {
 
 struct lab {
 	struct net_switch *sw;
+	struct frame frame; /* that was made last */
 	uint64_t now;
 	uint32_t id[SWITCH_PORTS_MAX];
 	bool stuck[SWITCH_PORTS_MAX]; /* reads nothing */
@@ -74,6 +76,20 @@ struct frame *frame_icmp(struct frame *f, uint32_t source, uint32_t destination,
 struct frame *frame_arp(struct frame *f, uint32_t sender, uint32_t target, uint16_t operation);
 /* Sets right what a test changed: IP's header checksum, and that of what is inside. */
 void frame_sum(struct frame *f);
+
+/* Guests 0 and, unless b is NULL, 1. */
+void lab_open_with(struct lab *lab, const char *a, const char *b);
+void lab_tcp(struct lab *lab, int from, struct segment s);
+void lab_udp(struct lab *lab, int from, struct segment s);
+/* From guest 0's port 40000; and the same turned round. */
+struct segment a_to(uint32_t destination, uint16_t port, uint8_t flags);
+struct segment answer_to(struct segment s, uint8_t flags);
+/* What came out last to somebody: whole and right. */
+struct packet lab_packet(const struct lab *lab, int to);
+void lab_check_same(const struct lab *lab, int to); /* … is the frame that was made last */
+void lab_check_reset(const struct lab *lab, int to, uint32_t from);
+void lab_check_unreachable(const struct lab *lab, int to, uint8_t code);
+void lab_check_silence(const struct lab *lab); /* nothing came out */
 
 uint16_t get_u16(const uint8_t *p);
 uint32_t get_u32(const uint8_t *p);

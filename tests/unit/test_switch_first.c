@@ -9,7 +9,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "codec/first_flight.h"
-#include "codec/packet.h"
 #include "switch_lab.h"
 #include "test.h"
 
@@ -21,7 +20,6 @@ enum { A };
 #define EVIL       "evil.example"
 
 static struct lab lab;
-static struct frame frame;
 
 static struct segment guest(uint8_t flags, uint32_t at, const void *data, size_t n)
 {
@@ -40,7 +38,7 @@ static void say(uint8_t flags, uint32_t at, const void *data, size_t n)
 {
 	struct segment s = guest(flags | PACKET_ACK, at, data, n);
 
-	lab_from(&lab, A, frame_tcp(&frame, &s));
+	lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 }
 
 static void world_says(uint8_t flags, uint32_t acknowledges, const void *data, size_t n)
@@ -55,7 +53,7 @@ static void world_says(uint8_t flags, uint32_t acknowledges, const void *data, s
 		.data = data,
 		.size = n};
 
-	lab_from(&lab, LAB_EGRESS, frame_tcp(&frame, &s));
+	lab_from(&lab, LAB_EGRESS, frame_tcp(&lab.frame, &s));
 }
 
 static void shake_hands(void)
@@ -63,7 +61,7 @@ static void shake_hands(void)
 	struct segment s = guest(PACKET_SYN, (uint32_t)-1, NULL, 0);
 
 	s.acknowledgement = 0;
-	lab_from(&lab, A, frame_tcp(&frame, &s));
+	lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 	world_says(PACKET_SYN | PACKET_ACK, 0, NULL, 0);
 	say(0, 0, NULL, 0);
 }
@@ -245,7 +243,7 @@ TEST(http_is_read_on_port_80)
 		open_lab();
 		s = guest(PACKET_SYN, (uint32_t)-1, NULL, 0);
 		s.destination_port = 80;
-		lab_from(&lab, A, frame_tcp(&frame, &s));
+		lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 		s = (struct segment){.source = LAB_OUTSIDE,
 			.destination = lab_address(A),
 			.source_port = 80,
@@ -253,12 +251,12 @@ TEST(http_is_read_on_port_80)
 			.sequence = WORLD_BASE - 1,
 			.acknowledgement = GUEST_BASE,
 			.flags = PACKET_SYN | PACKET_ACK};
-		lab_from(&lab, LAB_EGRESS, frame_tcp(&frame, &s));
+		lab_from(&lab, LAB_EGRESS, frame_tcp(&lab.frame, &s));
 		lab_forget(&lab);
 		snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", hosts[i]);
 		s = guest(PACKET_ACK, 0, text, strlen(text));
 		s.destination_port = 80;
-		lab_from(&lab, A, frame_tcp(&frame, &s));
+		lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 		if (i == 0)
 			check_went_out(text, strlen(text));
 		else
@@ -276,9 +274,9 @@ TEST(nothing_goes_before_the_handshake_is_answered)
 	open_lab();
 	/* With the SYN, too. */
 	s = guest(PACKET_SYN, (uint32_t)-1, data, n);
-	lab_from(&lab, A, frame_tcp(&frame, &s));
+	lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 	s = guest(PACKET_SYN, (uint32_t)-1, NULL, 0);
-	lab_from(&lab, A, frame_tcp(&frame, &s));
+	lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 	say(0, 0, data, n);
 	check_went_out("", 0);
 	CHECK_INT(lab_count(&lab, LAB_EGRESS), 1);
@@ -379,9 +377,9 @@ TEST(wrong_checksums_and_urgent_bytes_are_not_read)
 
 	open_connection();
 	s = guest(PACKET_ACK, 0, data, n);
-	frame_tcp(&frame, &s);
-	frame.bytes[34 + 17] ^= 1;
-	lab_from(&lab, A, &frame);
+	frame_tcp(&lab.frame, &s);
+	lab.frame.bytes[34 + 17] ^= 1;
+	lab_from(&lab, A, &lab.frame);
 	say(PACKET_URG, 0, data, n);
 	CHECK_INT(lab_count(&lab, LAB_EGRESS), 0);
 	CHECK_INT(lab.verdicts, 0);
@@ -492,7 +490,7 @@ TEST(what_a_port_holds_is_bounded_and_given_back)
 		struct segment s = guest(PACKET_SYN, (uint32_t)-1, NULL, 0);
 
 		s.source_port = port;
-		lab_from(&lab, A, frame_tcp(&frame, &s));
+		lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 		s = (struct segment){.source = LAB_OUTSIDE,
 			.destination = lab_address(A),
 			.source_port = 443,
@@ -500,10 +498,10 @@ TEST(what_a_port_holds_is_bounded_and_given_back)
 			.sequence = WORLD_BASE - 1,
 			.acknowledgement = GUEST_BASE,
 			.flags = PACKET_SYN | PACKET_ACK};
-		lab_from(&lab, LAB_EGRESS, frame_tcp(&frame, &s));
+		lab_from(&lab, LAB_EGRESS, frame_tcp(&lab.frame, &s));
 		s = guest(PACKET_ACK, 0, data, 30);
 		s.source_port = port;
-		lab_from(&lab, A, frame_tcp(&frame, &s));
+		lab_from(&lab, A, frame_tcp(&lab.frame, &s));
 		CHECK(lab_counters(&lab, A).held <= 1048576);
 	}
 	CHECK(lab_counters(&lab, A).held > 1000000);
@@ -670,10 +668,10 @@ static void attack(const uint8_t *good, const uint8_t *evil, size_t n)
 	default:
 		break;
 	}
-	frame_tcp(&frame, &s);
+	frame_tcp(&lab.frame, &s);
 	if (dice(20) == 0)
-		frame.bytes[34 + 16] ^= 1;
-	lab_from(&lab, A, &frame);
+		lab.frame.bytes[34 + 16] ^= 1;
+	lab_from(&lab, A, &lab.frame);
 }
 
 static void answer(void)
@@ -689,7 +687,7 @@ static void answer(void)
 		.flags = shake ? PACKET_SYN | PACKET_ACK : PACKET_ACK};
 
 	if (r->open)
-		lab_from(&lab, LAB_EGRESS, frame_tcp(&frame, &s));
+		lab_from(&lab, LAB_EGRESS, frame_tcp(&lab.frame, &s));
 }
 
 TEST(no_order_of_segments_brings_another_name_past)
