@@ -35,6 +35,7 @@ struct monocore_network_policy_info {
 	char *reach;
 	char **rules; /* "allow RULE", "deny RULE"; NULL-terminated, never NULL */
 	uint64_t bandwidth;
+	char *remark; /* a sentence that tells what who wrote this may not know; NULL: nothing */
 };
 MONOCORE_API int monocore_network_policy_read(struct monocore *mc, const char *name,
 	struct monocore_network_policy_info *policy, struct monocore_error *err);
@@ -78,8 +79,9 @@ MONOCORE_API int monocore_network_inspect(
 MONOCORE_API int monocore_network_trace(struct monocore *mc, const char *name,
 	int (*line)(void *context, const char *text), void *context, struct monocore_error *err);
 
-/* What was denied to a running sandbox of late, and by what: a JSON array, an object for each of its groups.
- * *json is the caller's. */
+/* What was denied to a running sandbox of late, and by what: a JSON array with an object for each of its
+ * groups, whose members "denials" and "names" (that it may not ask for) are arrays of objects with "line",
+ * "count", "first" and "last". *json is the caller's. */
 MONOCORE_API int monocore_network_why(
 	struct monocore *mc, const char *name, char **json, struct monocore_error *err);
 

@@ -121,15 +121,19 @@ static int read_policy(
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
 	_cleanup_record_ struct record record = {0};
 	_cleanup_network_ struct network n = {0};
+	char *remark = NULL;
 	int r = find_sandbox(mc, name, &d, &record, err);
 
 	if (r == 0)
 		r = network_read(d.fd, &n, err);
+	if (r == 0)
+		r = network_remark(&n, &remark, err);
 	if (r < 0)
 		return r;
 	*policy = (struct monocore_network_policy_info){.reach = text_copy(reach_name(n.reach), err),
 		.rules = n.rules ? TAKE_PTR(n.rules) : calloc(1, sizeof *n.rules),
 		.bandwidth = n.bandwidth};
+	policy->remark = remark;
 	if (policy->reach && policy->rules)
 		return 0;
 	monocore_network_policy_free(policy);
@@ -147,6 +151,7 @@ int monocore_network_policy_read(struct monocore *mc, const char *name,
 void monocore_network_policy_free(struct monocore_network_policy_info *policy)
 {
 	free(policy->reach);
+	free(policy->remark);
 	text_list_free(policy->rules);
 	*policy = (struct monocore_network_policy_info){0};
 }

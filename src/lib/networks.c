@@ -264,8 +264,9 @@ static int why(struct monocore *mc, const char *name, char **text, struct error 
 		if (r == 0)
 			r = ask(&peer, NET_WHY, d.id, &json, err);
 		if (r == 0)
-			json_array_append_new(
-				all, json_pack("{s:s, s:o}", "group", n.groups[i].name, "denials", json));
+			json_object_set_new(json, "group", json_string(n.groups[i].name));
+		if (r == 0)
+			json_array_append_new(all, json);
 	}
 	if (r < 0)
 		return r;

@@ -2,17 +2,10 @@
 /* JSON in a file that is replaced as a whole. */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 
-#include "base/cleanup.h"
 #include "base/error.h"
-
-static inline void cleanup_json(json_t **json)
-{
-	json_decref(*json);
-}
-#define _cleanup_json_ _cleanup_(cleanup_json)
+#include "codec/json.h"
 
 /* Reads `name` in the directory `fd`. *json is the caller's. NOT_FOUND, CORRUPT. */
 int json_file_read(int fd, const char *name, json_t **json, struct error *err);

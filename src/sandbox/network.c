@@ -251,6 +251,26 @@ int network_make(const struct network_wishes *w, const char *own, struct network
 	return r;
 }
 
+int network_remark(const struct network *n, char **remark, struct error *err)
+{
+	struct rule *rules = calloc(text_list_size(n->rules) + 1, sizeof *rules);
+	struct policy policy = {.reach = n->reach};
+	size_t count = 0;
+	int r = rules ? 0 : error_no_memory(err, "look at a policy");
+
+	for (char **t = n->rules; r == 0 && t && *t; t++)
+		r = rule_parse(strchr(*t, ' ') + 1, is_allow(*t), &rules[count++], err);
+	if (r == 0)
+		r = policy_make(n->reach, rules, count, &policy, err);
+	*remark = NULL;
+	if (r == 0 && policy_remark(&policy))
+		*remark = text_copy(policy_remark(&policy), err);
+	if (r == 0)
+		policy_free(&policy);
+	free(rules);
+	return r;
+}
+
 /* ---- ports, later ------------------------------------------------------------------------------------- */
 
 static int append(struct port **list, size_t *count, const struct port *more, size_t n, struct error *err)

@@ -79,6 +79,9 @@ void network_remove_ports(struct network *n, const struct port *ports, size_t co
 int network_append_ports(struct network *n, const struct port *asked, const struct port *published,
 	size_t count, struct error *err);
 
+/* policy_remark() of it; *remark is the caller's, or NULL. */
+int network_remark(const struct network *n, char **remark, struct error *err);
+
 /* Checks rules that came from somewhere else. */
 int network_check_rules(char *const *rules, struct error *err);
 

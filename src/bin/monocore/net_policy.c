@@ -30,6 +30,18 @@ static const struct option_spec options[] = {
 	{NULL},
 };
 
+void net_remark(struct cli *cli, const char *name)
+{
+	struct monocore_network_policy_info p;
+	struct monocore_error ignored;
+
+	if (monocore_network_policy_read(cli->mc, name, &p, &ignored) < 0)
+		return;
+	if (p.remark)
+		complain("monocore: note: %s", p.remark);
+	monocore_network_policy_free(&p);
+}
+
 static void print_json(const struct monocore_network_policy_info *p)
 {
 	_cleanup_buffer_ struct buffer b = {0};
@@ -99,8 +111,10 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		return 1;
 	if (!change.reach && !change.allow && !change.deny && !change.set_bandwidth)
 		return print(cli, words[0], o->json);
-	return monocore_network_policy(cli->mc, words[0], &change, &failure) < 0 ? cli_fail(cli, &failure)
-										 : 0;
+	if (monocore_network_policy(cli->mc, words[0], &change, &failure) < 0)
+		return cli_fail(cli, &failure);
+	net_remark(cli, words[0]);
+	return 0;
 }
 
 const struct command net_policy_command = {

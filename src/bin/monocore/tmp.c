@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/progress.h"
 #include "bin/monocore/streams.h"
@@ -118,6 +119,8 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		return STATUS_NOT_STARTED;
 	if (monocore_create(cli->mc, &sandbox.options, &name, &failure) < 0)
 		return fail_start(cli, &failure);
+	if (o->allow || o->deny)
+		net_remark(cli, name);
 	status = o->detach ? start_detached(cli, name) : start_attached(cli, name, &streams);
 	if (!o->detach)
 		tell_staged(cli, name, &sandbox.options);
