@@ -8,9 +8,9 @@ switch.py [--rounds N] [--quick]    at least 5 rounds; --quick: 2, to try it out
 from common import REPOSITORY, arguments, measured, medians, run, standing, write
 
 BUILD = f'{REPOSITORY}/build/release'
-PROGRAM = 'tests/bench/bench_switch'
+PROGRAMS = ['tests/bench/bench_switch', 'tests/bench/bench_net_policy']
 LARGE = 65534
-# measure of switch.c: what it is
+# measure of switch.c and net_policy.c: what it is
 MEASURES = {
     'to-member': '64 bytes, guest to guest',
     'to-world': '64 bytes, guest to the world',
@@ -20,6 +20,11 @@ MEASURES = {
     'large': f'{LARGE} bytes, guest to guest',
     'new': 'a new connection with each frame',
     'denied': 'a denied connection with each frame',
+    'flow-1000': 'finding one of 1,000 flows',
+    'flow-60000': 'finding one of 60,000 flows',
+    'flow-new': 'a verdict and a flow, pushing out another',
+    'verdict': 'a verdict by 10 rules',
+    'verdict-domains': 'by 64 domains and 32 names, the worst',
 }
 
 
@@ -29,11 +34,11 @@ class Bench:
         self.values = {name: [] for name in MEASURES}
 
     def prepare(self):
-        run(['ninja', '-C', BUILD, '--quiet', PROGRAM])
+        run(['ninja', '-C', BUILD, '--quiet', *PROGRAMS])
 
     def measure(self, rounds):
         for _ in range(rounds):
-            for line in run([f'{BUILD}/{PROGRAM}']).splitlines():
+            for line in ''.join(run([f'{BUILD}/{program}']) for program in PROGRAMS).splitlines():
                 name, nanoseconds = line.split()
                 self.values[name].append(float(nanoseconds))
 
