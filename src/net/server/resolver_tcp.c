@@ -19,6 +19,9 @@ struct dns_listener {
 	uv_pipe_t pipe;
 	struct resolver *r;
 	struct dns_asker *asker; /* NULL: closing */
+	unsigned open;           /* handles that are not closed yet */
+	uv_pipe_t refused;       /* a connection for which there is no memory */
+	bool refusing, owed;     /* it is closing; another one waits */
 };
 
 struct dns_client {
@@ -184,7 +187,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	}
 }
 
-/* One more connection must have its place: that which is idle for the longest time has to go, or itself. */
+/* One more connection must have its place: that which is idle for the longest time has to go. */
 static bool make_place(struct dns_asker *asker)
 {
 	struct dns_client *oldest = NULL;
@@ -221,35 +224,61 @@ static struct dns_client *make_client(struct dns_listener *l)
 	return c;
 }
 
-static void on_connection(uv_stream_t *server, int status)
-{
-	struct dns_listener *l = server->data;
-	struct dns_client *c;
-	bool place;
-
-	if (status < 0 || !l->asker)
-		return;
-	place = make_place(l->asker);
-	c = make_client(l);
-	if (!c)
-		return;
-	if (uv_accept(server, (uv_stream_t *)&c->pipe) < 0 || !place ||
-		uv_read_start((uv_stream_t *)&c->pipe, alloc_in, on_read) < 0)
-		close_client(c);
-	else
-		uv_timer_start(&c->idle, on_idle, IDLE_MILLISECONDS, 0);
-}
-
-/* ---- listeners --------------------------------------------------------------------------------------- */
+static void take_connection(struct dns_listener *l);
 
 static void on_listener_closed(uv_handle_t *handle)
 {
 	struct dns_listener *l = handle->data;
 	struct resolver *r = l->r;
+	bool owed = l->owed && l->asker;
 
-	free(l);
+	if (handle == (uv_handle_t *)&l->refused)
+		l->refusing = l->owed = false;
+	if (--l->open == 0)
+		free(l);
+	else if (owed)
+		take_connection(l);
 	resolver_handle_closed(r);
 }
+
+/* Takes the connection and closes it: until it is taken, libuv listens no more. */
+static void refuse(struct dns_listener *l)
+{
+	if (l->refusing) {
+		l->owed = true;
+		return;
+	}
+	uv_pipe_init(l->r->loop, &l->refused, 0);
+	resolver_handle_opened(l->r);
+	l->open++;
+	l->refused.data = l;
+	l->refusing = true;
+	uv_accept((uv_stream_t *)&l->pipe, (uv_stream_t *)&l->refused);
+	uv_close((uv_handle_t *)&l->refused, on_listener_closed);
+}
+
+static void take_connection(struct dns_listener *l)
+{
+	struct dns_client *c = make_place(l->asker) ? make_client(l) : NULL;
+
+	if (!c)
+		refuse(l);
+	else if (uv_accept((uv_stream_t *)&l->pipe, (uv_stream_t *)&c->pipe) < 0 ||
+		 uv_read_start((uv_stream_t *)&c->pipe, alloc_in, on_read) < 0)
+		close_client(c);
+	else
+		uv_timer_start(&c->idle, on_idle, IDLE_MILLISECONDS, 0);
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+	struct dns_listener *l = server->data;
+
+	if (status == 0 && l->asker)
+		take_connection(l);
+}
+
+/* ---- listeners ----------------------------------------------------------------------------------------- */
 
 void dns_listener_close(struct dns_asker *asker)
 {
@@ -278,6 +307,7 @@ int dns_listener_open(struct resolver *r, struct dns_asker *asker, int fd, struc
 	resolver_handle_opened(r);
 	l->r = r;
 	l->asker = asker;
+	l->open = 1;
 	l->pipe.data = l;
 	asker->listener = l;
 	result = uv_pipe_open(&l->pipe, owned);
