@@ -2,6 +2,7 @@
 #include "net/server/server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,6 +69,7 @@ static void end(struct server *s)
 	close_handle((uv_handle_t *)&s->before_wait);
 	close_handle((uv_handle_t *)&s->tick);
 	close_handle((uv_handle_t *)&s->linger);
+	close_handle((uv_handle_t *)&s->terminate);
 	if (s->watch >= 0) {
 		uv_poll_stop(&s->watching);
 		close(TAKE_FD(s->watch));
@@ -81,6 +83,15 @@ static void end(struct server *s)
 static void on_linger(uv_timer_t *handle)
 {
 	end(handle->data);
+}
+
+static void on_terminate(uv_signal_t *handle, int number)
+{
+	struct server *s = handle->data;
+
+	(void)number;
+	if (!s->ending)
+		end(s);
 }
 
 void server_linger(struct server *s)
@@ -108,7 +119,9 @@ static int start(struct server *s, struct error *err)
 	uv_timer_init(&s->loop, &s->tick);
 	uv_timer_init(&s->loop, &s->linger);
 	uv_prepare_init(&s->loop, &s->before_wait);
-	s->tick.data = s->linger.data = s->before_wait.data = s;
+	uv_signal_init(&s->loop, &s->terminate);
+	s->tick.data = s->linger.data = s->before_wait.data = s->terminate.data = s;
+	uv_signal_start(&s->terminate, on_terminate, SIGTERM);
 	uv_prepare_start(&s->before_wait, on_wait);
 	if (uv_poll_init(&s->loop, &s->listening, s->config.listener) < 0)
 		return error_set(err, ERROR_SYSTEM, "listen at the control socket");

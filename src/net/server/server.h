@@ -4,7 +4,7 @@
  * the guests' links, the way out, published ports, DNS, and the control connections by which it is told
  * everything.
  *
- * It ends when no sandbox has been attached for NET_LINGER and nobody is about to attach one.
+ * It ends when no sandbox has been attached for NET_LINGER and nobody is about to attach one, or by SIGTERM.
  */
 #pragma once
 

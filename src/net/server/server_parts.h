@@ -64,6 +64,7 @@ struct server {
 	uv_poll_t listening, watching;
 	uv_prepare_t before_wait;
 	uv_timer_t tick, linger;
+	uv_signal_t terminate;
 	int watch; /* tells of addresses of the host that come and go; -1: none */
 	struct client *clients;
 	unsigned client_count, tracing;
