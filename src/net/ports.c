@@ -92,7 +92,7 @@ static bool parse(char *text, struct port *p, struct range *host, struct range *
 		return false;
 	if (colon) {
 		*colon = 0;
-		if (!parse_host(text, p, host))
+		if (*text && !parse_host(text, p, host))
 			return false;
 	}
 	return host->first == 0 || host->last - host->first == guest->last - guest->first;

@@ -392,3 +392,63 @@ TEST(an_echo_request_is_answered_or_refused_at_once)
 		CHECK(p.icmp_type == PACKET_ICMP_UNREACHABLE && p.icmp_code == PACKET_UNREACHABLE_PROHIBITED);
 	world_close(&w);
 }
+
+static size_t resident(void)
+{
+	unsigned long all, pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	CHECK(f && fscanf(f, "%lu %lu", &all, &pages) == 2);
+	fclose(f);
+	return pages * 4096;
+}
+
+TEST(segments_before_their_turn_cost_little_and_the_rest_arrives)
+{
+	enum { ALL = 40000 };
+	struct world w;
+	struct net_tcp t;
+	uint16_t port;
+	int listener, fd;
+	_cleanup_buffer_ struct buffer got = {0};
+	uint32_t base;
+	size_t before;
+	uint8_t *data = malloc(ALL);
+
+	for (int i = 0; i < ALL; i++)
+		data[i] = (uint8_t)(i / 7);
+	world_open(&w, 0);
+	listener = host_socket(SOCK_STREAM, &port);
+	net_tcp_connect(&w.guest, &t, 40000, HOST, port);
+	fd = world_accept(&w, listener);
+	UNTIL(&w, t.connected);
+	base = t.sent;
+	before = resident();
+	/* Every other byte, from behind; with one in turn between them, now and then. */
+	for (uint32_t i = ALL - 1; i > 200; i -= 2) {
+		t.sent = base + i;
+		net_tcp_send(&t, data + i, 1);
+		if (i % 1000 == 1) {
+			t.sent = base + (ALL - i) / 1000;
+			net_tcp_send(&t, data + (ALL - i) / 1000, 1);
+		}
+	}
+	CHECK(resident() - before < 8 << 20);
+	for (uint32_t at = 0; at < ALL; at += 1000) {
+		t.sent = base + at;
+		net_tcp_send(&t, data + at, 1000);
+	}
+	UNTIL(&w, read_some(fd, &got) == ALL);
+	CHECK(!memcmp(got.data, data, ALL));
+	/* What comes early and is few is kept for its turn. */
+	t.sent = base + ALL + 1000;
+	net_tcp_send(&t, data, 1000);
+	t.sent = base + ALL;
+	net_tcp_send(&t, data, 1000);
+	UNTIL(&w, t.acknowledged == base + ALL + 2000);
+	close(fd);
+	close(listener);
+	free(data);
+	net_tcp_forget(&t);
+	world_close(&w);
+}

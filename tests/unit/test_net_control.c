@@ -27,6 +27,7 @@ static void check_ports(const char *text, const char *const *expected)
 TEST(ports_are_read_as_they_are_meant)
 {
 	check_ports("8080:80", (const char *[]){"127.0.0.1:8080:80/tcp", NULL});
+	check_ports(":80", (const char *[]){"127.0.0.1:0:80/tcp", NULL});
 	check_ports("80", (const char *[]){"127.0.0.1:0:80/tcp", NULL});
 	check_ports("0:80/udp", (const char *[]){"127.0.0.1:0:80/udp", NULL});
 	check_ports("0.0.0.0:8080:80/tcp,proxy=2", (const char *[]){"0.0.0.0:8080:80/tcp,proxy=2", NULL});

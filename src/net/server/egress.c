@@ -173,6 +173,16 @@ static void forget_ended(struct egress_guest *g, const uint8_t *frame, size_t n,
 		pass(g, reset, size);
 }
 
+/* What libslirp would keep for its turn is bounded: egress_arrival.c. */
+static bool comes_in_turn(struct egress_guest *g, const uint8_t *frame, size_t n, const struct view *v)
+{
+	struct watched *w = v->protocol == IPPROTO_TCP
+				    ? egress_watch_tcp(g, v->source_port, v->destination, v->destination_port)
+				    : NULL;
+
+	return !w || arrival_from_guest(&w->arrival, frame, n);
+}
+
 /* The frame as libslirp may have it. */
 static void let_out(struct egress_guest *g, const uint8_t *frame, size_t n, const struct view *v)
 {
@@ -181,6 +191,8 @@ static void let_out(struct egress_guest *g, const uint8_t *frame, size_t n, cons
 	g->remote = v->destination;
 	g->remote_port = v->destination_port;
 	g->asks = v->destination == g->egress->subnet;
+	if (!comes_in_turn(g, frame, n, v))
+		return;
 	pass(g, frame, n);
 	g->protocol = 0;
 	if (g->asks)
@@ -319,8 +331,10 @@ static void note_segment(struct egress_guest *g, const struct packet *p)
 		w->remote = p->source;
 		w->remote_port = p->source_port;
 	}
-	if (p->tcp_flags & PACKET_FIN &&
-		(w = egress_watch_tcp(g, p->destination_port, p->source, p->source_port))) {
+	w = egress_watch_tcp(g, p->destination_port, p->source, p->source_port);
+	if (w && p->tcp_flags & PACKET_ACK)
+		arrival_from_slirp(&w->arrival, p->acknowledgement);
+	if (w && p->tcp_flags & PACKET_FIN) {
 		w->finished = true;
 		w->fin = p->sequence + (uint32_t)p->data_size + 1;
 	}
@@ -445,6 +459,7 @@ int egress_add(struct egress *e, uint32_t address, struct egress_guest **guest, 
 	*g = (struct egress_guest){.egress = e,
 		.address = address,
 		.first = -1,
+		.last = -1,
 		.accepting = -1,
 		.accepted = -1,
 		.due = UINT64_MAX};

@@ -20,8 +20,8 @@
 
 #include "base/error.h"
 
-#define EGRESS_GUEST_MOST 1024 /* sockets of one guest */
-#define EGRESS_PINGS_MOST 32   /* of them, echo requests that wait for their reply */
+#define EGRESS_GUEST_MOST 512 /* sockets of one guest */
+#define EGRESS_PINGS_MOST 32  /* of them, echo requests that wait for their reply */
 
 struct egress;
 struct egress_guest;

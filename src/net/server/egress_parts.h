@@ -7,6 +7,15 @@
 #include "base/map.h"
 #include "net/server/egress.h"
 
+/* Which of the guest's segments libslirp has, and which it keeps until those before them come. */
+struct arrival {
+	bool known;
+	uint8_t early;      /* segments that came before their turn */
+	uint32_t early_end; /* where the last of them ends */
+	uint32_t expected;  /* what libslirp said that it waits for */
+	uint32_t chain;     /* where segments in turn end that it has not said this of yet */
+};
+
 /* A descriptor of libslirp's, found by its number. */
 struct watched {
 	struct egress_guest *guest; /* NULL: none of ours */
@@ -17,6 +26,7 @@ struct watched {
 	uint32_t remote;            /* as libslirp has it */
 	uint32_t fin;               /* sequence number behind libslirp's FIN */
 	bool finished;              /* which it has sent */
+	struct arrival arrival;     /* TCP: of the guest's segments */
 	uint8_t protocol;
 	uint8_t weight; /* descriptors that it stands for */
 };
@@ -43,6 +53,7 @@ struct egress_guest {
 	uint8_t mac[6];
 	Slirp *slirp;
 	int first; /* of its descriptors; -1: none */
+	int last;  /* that was found last, of TCP; -1: none */
 	unsigned sockets, pings;
 	uint64_t due;  /* libslirp's next timer; UINT64_MAX: none */
 	unsigned busy; /* calls into libslirp under way */
@@ -84,6 +95,10 @@ struct egress {
 	unsigned handles; /* not closed yet */
 	uint64_t now;     /* when libslirp was last told the time */
 };
+
+/* egress_arrival.c */
+bool arrival_from_guest(struct arrival *a, const uint8_t *frame, size_t n); /* false: it is dropped */
+void arrival_from_slirp(struct arrival *a, uint32_t acknowledged);
 
 /* egress.c */
 void egress_pass_waiting(struct egress_guest *g);

@@ -82,6 +82,8 @@ void egress_watch_remove(int fd, void *guest)
 	if (!w)
 		return;
 	egress_handover_left(g, fd);
+	if (g->last == fd)
+		g->last = -1;
 	if (w->armed)
 		epoll_ctl(e->epoll, EPOLL_CTL_DEL, fd, NULL);
 	if (w->next >= 0)
@@ -97,14 +99,23 @@ void egress_watch_remove(int fd, void *guest)
 	*w = (struct watched){0};
 }
 
+static bool is_tcp(const struct watched *w, uint16_t port, uint32_t remote, uint16_t remote_port)
+{
+	return w->protocol == IPPROTO_TCP && w->port == port && w->remote == remote &&
+	       w->remote_port == remote_port;
+}
+
 struct watched *egress_watch_tcp(struct egress_guest *g, uint16_t port, uint32_t remote, uint16_t remote_port)
 {
 	struct watched *all = g->egress->watched;
 
+	if (g->last >= 0 && is_tcp(&all[g->last], port, remote, remote_port))
+		return &all[g->last];
 	for (int fd = g->first; fd >= 0; fd = all[fd].next)
-		if (all[fd].protocol == IPPROTO_TCP && all[fd].port == port && all[fd].remote == remote &&
-			all[fd].remote_port == remote_port)
+		if (is_tcp(&all[fd], port, remote, remote_port)) {
+			g->last = fd;
 			return &all[fd];
+		}
 	return NULL;
 }
 
