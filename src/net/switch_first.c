@@ -36,7 +36,8 @@ struct held {
 struct flight {
 	struct flow_key key;
 	uint32_t number;
-	uint32_t base; /* sequence of its first byte */
+	uint32_t base; /* sequence of its first byte, and of the other side's */
+	uint32_t other;
 	bool judged, listed;
 	uint64_t deadline;
 	struct flight *older, *newer;
@@ -353,6 +354,7 @@ static bool answered(struct net_switch *sw, struct passage *way)
 		return true;
 	flight_clear(sw, f);
 	f->base = way->p.acknowledgement;
+	f->other = way->p.sequence + 1;
 	return true;
 }
 
@@ -373,6 +375,9 @@ bool first_from_egress(struct net_switch *sw, struct passage *way)
 		flight_clear(sw, f);
 	if (!p->data_size)
 		return true;
+	/* It speaks first: then it is not for the guest to take his time. */
+	if (f && !f->listed)
+		limit(sw, f, way->now);
 	drop(way->owner, SWITCH_DROP_HELD);
 	return false;
 }
@@ -382,31 +387,35 @@ uint64_t first_due(const struct net_switch *sw)
 	return sw->oldest ? sw->oldest->deadline : UINT64_MAX;
 }
 
-/* A flight's time is over. */
-static void time_out(struct net_switch *sw, struct flight *f, uint64_t now)
+/* A flight's time is over. Both sides are told as if by a segment that comes next. */
+static void time_out(struct net_switch *sw, const struct flight *f, uint64_t now)
 {
 	struct switch_port *owner = port_of(sw, f);
-	struct passage way = {.from = owner,
+	struct passage way = {
+		.p = {.source_mac = owner->mac,
+			.destination_mac = sw->gateway_mac,
+			.source = owner->address,
+			.destination = address_ipv4(&f->key.remote),
+			.source_port = f->key.local_port,
+			.destination_port = f->key.remote_port,
+			.protocol = PACKET_TCP,
+			.transport = true,
+			.tcp_flags = PACKET_ACK,
+			.sequence = f->base,
+			.acknowledgement = f->other},
+		.from = owner,
 		.owner = owner,
 		.flow = flows_find(sw->flows, &f->key),
 		.direction = FLOW_OUT,
-		.now = now};
-	struct held *last = NULL, *all;
-	struct verdict v;
+		.now = now,
+	};
+	struct verdict v = policy_judge_name(
+		&owner->policy, &sw->surroundings, owner->learnt, &f->key, NULL, false, now);
 
-	if (f->judged || !f->first) {
-		flows_remove(sw->flows, way.flow);
-		return;
-	}
-	all = take_segments(f);
-	for (last = all; last->next; last = last->next)
-		;
-	v = policy_judge_name(&owner->policy, &sw->surroundings, owner->learnt, &f->key, NULL, false, now);
-	if (v.kind == VERDICT_DENY && packet_parse(last->frame, last->size, &way.p) == PACKET_RIGHT)
+	if (!f->judged && v.kind == VERDICT_DENY)
 		deny_flow(sw, &way, &v, NULL);
 	else
 		flows_remove(sw->flows, way.flow);
-	held_free(all);
 }
 
 void first_tick(struct net_switch *sw, uint64_t now)

@@ -464,6 +464,18 @@ TEST(what_says_no_name_in_time_is_refused)
 	lab_close(&lab);
 }
 
+TEST(who_waits_for_the_other_side_to_speak_first_is_refused_in_time)
+{
+	open_connection();
+	world_says(PACKET_ACK, 0, "220 hello", 9);
+	CHECK_INT(lab_count(&lab, A), 0);
+	lab.now += 10 * NANOSECONDS_PER_SECOND;
+	switch_tick(lab.sw, lab.now);
+	check_refused(REASON_NAME_NONE);
+	CHECK_INT(lab_packet(&lab, A).sequence, WORLD_BASE); /* the guest believes it */
+	lab_close(&lab);
+}
+
 TEST(an_end_before_the_name_is_refused_and_an_end_without_a_byte_passes)
 {
 	uint8_t data[600];
