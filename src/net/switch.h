@@ -24,20 +24,16 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "net/policy.h"
 
 #define SWITCH_PORTS_MAX     256
 #define SWITCH_PUBLISHED_MAX 256   /* ranges of published ports, for each port of the switch */
 #define SWITCH_MTU           65520 /* the largest, and the default */
 #define SWITCH_FRAME_MAX     (SWITCH_MTU + 14)
 
-struct address;
 struct flow;
-struct flow_key;
 struct history;
 struct packet;
-struct policy;
-struct surroundings;
-struct verdict;
 struct net_switch;
 
 /* Why a frame ended here, other than by a verdict: name, its word, what it says. */
@@ -75,7 +71,8 @@ const char *switch_drop_text(enum switch_drop drop);
 struct switch_counters {
 	uint64_t frames_in, bytes_in;   /* from the guest, all */
 	uint64_t frames_out, bytes_out; /* taken by deliver() */
-	uint64_t denied;                /* packets, by a verdict */
+	uint64_t denied;                /* packets, by a verdict, and by which reason */
+	uint64_t denied_by[REASON_COUNT];
 	uint64_t drops[SWITCH_DROP_COUNT];
 	uint32_t flows;  /* that this port started, now */
 	uint32_t held;   /* bytes of first flights */

@@ -38,24 +38,22 @@ static struct flow_key key_of(const struct packet *p, uint32_t slot, bool turned
 	return k;
 }
 
-static void tell_learnt(struct net_switch *sw, struct switch_port *owner, const struct flow_key *key,
+void tell_verdict(struct net_switch *sw, struct switch_port *owner, const struct flow_key *key,
 	const struct verdict *v, const char *name, uint64_t now)
 {
 	uint32_t walk = 0;
 
+	if (v->kind == VERDICT_INSPECT) /* its end will be told */
+		return;
 	if (!name)
 		name = learnt_next(owner->learnt, &key->remote, now, &walk);
-	if (v->kind == VERDICT_DENY)
+	if (v->kind == VERDICT_DENY) {
+		owner->counters.denied++;
+		owner->counters.denied_by[v->reason]++;
 		history_add(owner->history, key, v, name, now);
+	}
 	if (sw->calls.verdict)
 		sw->calls.verdict(sw->context, owner->id, key, v, name, now);
-}
-
-void tell_verdict(struct net_switch *sw, struct switch_port *owner, const struct flow_key *key,
-	const struct verdict *v, const char *name, uint64_t now)
-{
-	if (v->kind != VERDICT_INSPECT) /* its end will be told */
-		tell_learnt(sw, owner, key, v, name, now);
 }
 
 static void to_egress(struct net_switch *sw, const uint8_t *frame, size_t n)
@@ -100,7 +98,6 @@ void deny_flow(struct net_switch *sw, struct passage *way, const struct verdict 
 		first_expected(sw, way->flow, &way->p.sequence);
 	flows_remove(sw->flows, way->flow);
 	way->flow = NULL;
-	way->owner->counters.denied++;
 	tell_verdict(sw, way->owner, &key, v, name, way->now);
 	refuse(sw, way);
 	way->p.tcp_flags &= (uint8_t)~PACKET_RST;
@@ -225,7 +222,6 @@ static void judge_new(struct net_switch *sw, struct passage *way)
 	}
 	v = policy_judge(&port->policy, &sw->surroundings, port->learnt, &key, way->now);
 	if (v.kind == VERDICT_DENY) {
-		port->counters.denied++;
 		tell_verdict(sw, port, &key, &v, NULL, way->now);
 		refuse(sw, way);
 	} else if (local_serves(sw, &way->p)) {

@@ -123,6 +123,7 @@ void flow_from_egress(struct net_switch *sw, struct passage *way);
 void pass_on(struct net_switch *sw, const struct passage *way);
 /* The flow is denied after it had begun: it is removed, both sides are told. name: in its first flight. */
 void deny_flow(struct net_switch *sw, struct passage *way, const struct verdict *v, const char *name);
+/* Counts and remembers it, and tells who wants to know. */
 void tell_verdict(struct net_switch *sw, struct switch_port *owner, const struct flow_key *key,
 	const struct verdict *v, const char *name, uint64_t now);
 

@@ -16,12 +16,17 @@ struct switch_port *port_find(const struct net_switch *sw, uint32_t id)
 	return port && port->id == id ? port : NULL;
 }
 
-/* Addresses are given out by their owner in order, so their low bits spread well. */
+/* Neighbours are spread (Fibonacci hashing), so that who is not there is not sought along all who are. */
+static size_t place_of(uint32_t address)
+{
+	return (uint32_t)(address * 2654435769u) / (0x100000000ULL / BY_ADDRESS_SIZE);
+}
+
 struct switch_port *port_at(const struct net_switch *sw, uint32_t address)
 {
 	uint16_t slot;
 
-	for (size_t i = address % BY_ADDRESS_SIZE; (slot = sw->by_address[i]); i = (i + 1) % BY_ADDRESS_SIZE)
+	for (size_t i = place_of(address); (slot = sw->by_address[i]); i = (i + 1) % BY_ADDRESS_SIZE)
 		if (sw->ports[slot - 1]->address == address)
 			return sw->ports[slot - 1];
 	return NULL;
@@ -35,7 +40,7 @@ static void index_addresses(struct net_switch *sw)
 
 		if (!sw->ports[slot])
 			continue;
-		i = sw->ports[slot]->address % BY_ADDRESS_SIZE;
+		i = place_of(sw->ports[slot]->address);
 		while (sw->by_address[i])
 			i = (i + 1) % BY_ADDRESS_SIZE;
 		sw->by_address[i] = (uint16_t)(slot + 1);

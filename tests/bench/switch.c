@@ -231,6 +231,36 @@ static void flood(const char *name, uint32_t network, size_t count)
 	tear_down(&b);
 }
 
+/* Connections of two members, timed in turns with a third one's scan. */
+static void beside_flood(size_t count)
+{
+	static uint8_t scan[64];
+	double spent = 0, began;
+	struct bench b;
+
+	set_up(&b, 3);
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		make_tcp(frames[i], 64, address_of(1), address_of(2), (20000 + i) << 16 | 443, PACKET_SYN);
+		switch_from_guest(b.sw, b.id[1], frames[i], 64, b.now);
+		make_tcp(frames[i], 64, address_of(1), address_of(2), (20000 + i) << 16 | 443, PACKET_ACK);
+	}
+	for (size_t done = 0; done < count; done += FLOWS) {
+		for (size_t i = done; i < done + FLOWS; i++) {
+			make_tcp(scan, 64, address_of(0),
+				i % 2 ? OUTSIDE + (uint32_t)(i % 60000) : address_of(1),
+				(uint32_t)i * 2654435761u, PACKET_SYN);
+			switch_from_guest(b.sw, b.id[0], scan, 64, b.now += 1000);
+		}
+		began = processor();
+		for (size_t i = 0; i < FLOWS; i++)
+			switch_from_guest(b.sw, b.id[1], frames[i], 64, b.now += 300);
+		spent += processor() - began;
+		switch_tick(b.sw, b.now);
+	}
+	printf("beside-flood %.1f\n", spent / (double)count);
+	tear_down(&b);
+}
+
 int main(int argc, char **argv)
 {
 	size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 2000000;
@@ -243,5 +273,6 @@ int main(int argc, char **argv)
 	large(count / 40);
 	flood("new", OUTSIDE, count / 4);
 	flood("denied", PRIVATE, count / 4);
+	beside_flood(count / 4 / FLOWS * FLOWS);
 	return 0;
 }

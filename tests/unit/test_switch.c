@@ -87,6 +87,7 @@ TEST(a_denied_connection_is_reset_at_once)
 		p.destination_port == 40000);
 	CHECK(lab.last.kind == VERDICT_DENY && lab.last.reason == REASON_NOT_PUBLIC);
 	CHECK_INT(lab_counters(&lab, A).denied, 1);
+	CHECK_INT(lab_counters(&lab, A).denied_by[REASON_NOT_PUBLIC], 1);
 	CHECK_INT(lab_counters(&lab, A).flows, 0);
 	lab_close(&lab);
 }
