@@ -36,7 +36,7 @@ def hostile(agent='hello', **env):
     place = f'{folder}/{agent}'
     if not os.path.isdir(place):
         os.mkdir(place)
-        for name in ('mcrun', 'mckrun', 'mcfs'):
+        for name in ('mcrun', 'mckrun', 'mcfs', 'mcnet'):
             shutil.copy2(f'{PREFIX}/libexec/monocore/{name}', place)
         shutil.copy2(f'{AGENTS}/{agent}', f'{place}/mcagent')
     return Monocore(home, MONOCORE_LIBEXEC=place, **env)

@@ -101,10 +101,6 @@ int networks_open(struct supervisor *s, struct networks **out, struct error *err
 			.next_stream = 1,
 			.again = UINT64_MAX};
 	r = open_all(n, err);
-	if (r == -ERROR_NOT_FOUND && !n->program) {
-		networks_close(n); /* mcnet is not there: no network */
-		return 0;
-	}
 	if (r < 0)
 		networks_close(n);
 	else

@@ -92,6 +92,7 @@ def _left_now(home):
     lines += [f'sandboxes/{name}' for name in _entries(f'{home}/sandboxes')]
     lines += [f'names/{name}' for name in _entries(f'{home}/names') if name != '.lock']
     lines += [f'slots/{name} is locked' for name in _entries(f'{home}/slots') if _locked(f'{home}/slots/{name}')]
+    lines += [f'net/{name}' for name in _entries(f'{home}/net') if _locked(f'{home}/net/{name}/lock')]
     # What is being made has a temporary name: a dot in front, or a place of its own.
     lines += [f'store/tmp/{name}' for name in _entries(f'{home}/store/tmp')]
     for folder in ('templates', 'kernels', 'store/rootfs', 'store/blobs/sha256'):
