@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `self doctor` finds out about this host: what all engines need here, the rest by each engine. */
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -75,6 +77,20 @@ static void examine_namespaces(const struct examination *e)
 			text ? text : "");
 }
 
+/* The network's process sends echo requests by sockets that every user may have, or may not (icmp(7)). */
+static void examine_ping(const struct examination *e)
+{
+	_cleanup_fd_ int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+
+	if (s >= 0)
+		finding(e, "ping", VM_FINDING_GOOD, "sandboxes can ping what they may reach");
+	else
+		finding(e, "ping", VM_FINDING_NOTE,
+			"sandboxes can ping their group, but nothing beyond: this host lets no user send "
+			"echo "
+			"requests (sysctl net.ipv4.ping_group_range=\"0 2147483647\" does)");
+}
+
 static void examine_kernel(const struct examination *e)
 {
 	struct kernel k = {0};
@@ -105,6 +121,7 @@ int vm_doctor(const char *home, const char *agent_path,
 	examine_kernel(&e);
 	examine_agent(&e);
 	examine_landlock(&e);
+	examine_ping(&e);
 	examine_namespaces(&e);
 	for (size_t i = 0; i < ENGINE_COUNT; i++)
 		if (engines[i]->examine)

@@ -138,6 +138,7 @@ static void take_segment(struct net_tcp *t, const struct packet *p)
 		t->reset = true;
 		return;
 	}
+	t->window = (uint32_t)p->frame[p->payload_at + 14] << 8 | p->frame[p->payload_at + 15];
 	if (p->tcp_flags & PACKET_ACK)
 		t->acknowledged = p->acknowledgement;
 	if (p->tcp_flags & PACKET_SYN) {

@@ -21,6 +21,7 @@ struct net_tcp {
 	uint16_t port, remote_port;
 	uint32_t sent, acknowledged;  /* sequence numbers: the next of ours, what the other side has */
 	uint32_t expected;            /* the next of the other side's */
+	uint32_t window;              /* of the other side */
 	bool connected, ended, reset; /* ended: the other side's FIN has come */
 	bool listens;
 	struct buffer in;
