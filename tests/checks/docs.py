@@ -52,6 +52,7 @@ def folders():
 def tables():
     """Each message, control request and member of a record stands in its format's page."""
     for source, table, page in (('src/codec/message.h', 'MESSAGES', 'agent'), ('src/sandbox/control.h', 'CONTROL_MESSAGES', 'control'),
+                                ('src/net/control.h', 'NET_MESSAGES', 'network'),
                                 ('src/sandbox/record.h', 'RECORD_FIELDS', 'sandbox'),
                                 ('src/sandbox/record.h', 'STATUS_FIELDS', 'sandbox')):
         rows = re.search(r'#define ' + table + r'\(X\)((?:[^\n]*\\\n)+[^\n]*)', read(source))
