@@ -39,22 +39,23 @@ int policy_make(enum reach reach, const struct rule *rules, size_t count, struct
 {
 	bool allows_names = false, denies_names = false, allows_all = reach >= REACH_PUBLIC;
 
-	*p = (struct policy){.reach = reach, .count = count};
+	*p = (struct policy){.reach = REACH_NONE}; /* should somebody go on with it after an error */
 	if (count > POLICY_RULES_MAX)
 		return error_set(
 			err, ERROR_LIMIT, "%zu rules: at most %d can be given", count, POLICY_RULES_MAX);
 	p->rules = calloc(count + 1, sizeof *p->rules);
 	if (!p->rules)
 		return error_no_memory(err, "keep the rules");
-	for (size_t i = 0; i < count; i++) {
-		const struct rule *r = &rules[i];
+	p->reach = reach;
+	for (; p->count < count; p->count++) {
+		const struct rule *r = &rules[p->count];
 
-		p->rules[i] = *r;
-		p->domains |= r->target == RULE_DOMAIN;
+		p->rules[p->count] = *r;
 		allows_names |= r->allow && r->target == RULE_DOMAIN;
 		denies_names |= !r->allow && r->target == RULE_DOMAIN;
 		allows_all |= r->allow && r->target == RULE_ANYWHERE && !r->port_first && !r->protocol;
 	}
+	p->domains = denies_names || allows_names;
 	p->names = denies_names || (allows_names && !allows_all);
 	return 0;
 }

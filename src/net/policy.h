@@ -66,7 +66,7 @@ struct policy {
 	bool names;   /* rules by domain have a say: other resolvers and QUIC are refused */
 };
 
-/* Copies the rules. Errors: LIMIT (more than POLICY_RULES_MAX), NO_MEMORY. */
+/* Copies the rules. Errors: LIMIT (more than POLICY_RULES_MAX), NO_MEMORY; *p is one of reach none then. */
 int policy_make(
 	enum reach reach, const struct rule *rules, size_t count, struct policy *p, struct error *err);
 void policy_free(struct policy *p);
