@@ -641,3 +641,48 @@ TEST(what_is_no_request_gets_an_error_and_harms_nobody)
 	station_close(&a);
 	home_close(&h, "default");
 }
+
+/* The value of a line of /proc/PID/status, as hexadecimal. */
+static unsigned long long status_of(pid_t pid, const char *key)
+{
+	char path[64], line[256];
+	unsigned long long value = ~0ull;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	f = fopen(path, "r");
+	CHECK(f);
+	while (fgets(line, sizeof line, f))
+		if (!strncmp(line, key, strlen(key)))
+			value = strtoull(line + strlen(key), NULL, 16);
+	fclose(f);
+	return value;
+}
+
+TEST(it_has_given_up_privileges_and_memory_that_it_does_not_need)
+{
+	struct home h;
+	struct station a = STATION;
+	char path[64], line[256];
+	unsigned long pss = 0;
+	FILE *f;
+
+	home_open(&h);
+	station_open(&h, &a, "one", SUBNET + 3, 1, NULL, NULL);
+	CHECK_INT(status_of(h.pid, "NoNewPrivs:"), 1);
+	CHECK_INT(status_of(h.pid, "Seccomp:"), 2);
+	CHECK_INT(status_of(h.pid, "CapEff:"), 0);
+	CHECK_INT(status_of(h.pid, "CapPrm:"), 0);
+	CHECK_INT(status_of(h.pid, "Threads:"), 1);
+	snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)h.pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof line, f))
+		sscanf(line, "Pss: %lu", &pss);
+	if (f)
+		fclose(f);
+#ifndef __SANITIZE_ADDRESS__
+	CHECK(pss < 10240); /* KiB */
+#endif
+	station_close(&a);
+	home_close(&h, "default");
+}

@@ -130,7 +130,8 @@ static bool has_room(struct egress_guest *g, const struct view *v)
 	case IPPROTO_UDP:
 		return !is_full(g) || has_udp(g, v->source_port);
 	case IPPROTO_ICMP:
-		return g->egress->pings && g->pings < EGRESS_PINGS_MOST && !is_full(g);
+		return g->egress->pings && !is_full(g) &&
+		       (g->pings < EGRESS_PINGS_MOST || egress_watch_end_ping(g));
 	default:
 		return false;
 	}

@@ -29,6 +29,7 @@ struct watched {
 	struct arrival arrival;     /* TCP: of the guest's segments */
 	uint8_t protocol;
 	uint8_t weight; /* descriptors that it stands for */
+	uint64_t since; /* ICMP */
 };
 
 /* A frame that came while libslirp was busy with another, as happens when it is answered at once. */
@@ -111,6 +112,7 @@ void egress_watch_add(int fd, void *guest); /* libslirp's register_poll_fd() */
 struct watched *egress_watch_tcp(
 	struct egress_guest *g, uint16_t port, uint32_t remote, uint16_t remote_port); /* NULL: none */
 void egress_watch_remove(int fd, void *guest);           /* its unregister_poll_fd() */
+bool egress_watch_end_ping(struct egress_guest *g);      /* the oldest; false: it is not old */
 void egress_watch_again(struct egress_guest *g, int fd); /* the number means another socket now */
 void egress_dirty(struct egress_guest *g);
 void egress_run(struct egress_guest *g); /* libslirp looks at what came, and at the clock */

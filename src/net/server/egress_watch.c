@@ -5,10 +5,13 @@
  * changed; a guest for whom nothing came costs nothing.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,6 +20,9 @@
 
 #define EVENTS_MOST 256 /* of one turn of the loop */
 #define TABLE_STEP  64
+
+#define PING_REPLY_MOST 60000
+#define PING_WAIT       NANOSECONDS_PER_SECOND /* for a reply, once others need the room */
 
 static struct watched *watched_of(const struct egress *e, int fd)
 {
@@ -38,6 +44,34 @@ static bool make_room(struct egress *e, int fd)
 	memset(grown + e->watched_size, 0, (size - e->watched_size) * sizeof *grown);
 	e->watched = grown;
 	e->watched_size = size;
+	return true;
+}
+
+/* libslirp puts the reply where the request was, and takes the room for larger than it is: no reply may fill
+ * it (65,500 bytes behind the headers, with our MTU). It is asked to look for one that has not come, too. */
+static void begin_ping(struct egress_guest *g, struct watched *w, int fd)
+{
+	struct sock_filter cut = BPF_STMT(BPF_RET | BPF_K, PING_REPLY_MOST);
+	const struct sock_fprog program = {.len = 1, .filter = &cut};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
+		shutdown(fd, SHUT_RD);
+	fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	w->since = clock_monotonic();
+	g->pings++;
+}
+
+bool egress_watch_end_ping(struct egress_guest *g)
+{
+	struct watched *all = g->egress->watched, *oldest = NULL;
+
+	for (int fd = g->first; fd >= 0; fd = all[fd].next)
+		if (all[fd].protocol == IPPROTO_ICMP && (!oldest || all[fd].since < oldest->since))
+			oldest = &all[fd];
+	if (!oldest || clock_monotonic() - oldest->since < PING_WAIT)
+		return false;
+	oldest->got = EPOLLERR;
+	egress_run(g);
 	return true;
 }
 
@@ -65,7 +99,7 @@ void egress_watch_add(int fd, void *guest)
 	g->sockets += w->weight;
 	e->sockets += w->weight;
 	if (w->protocol == IPPROTO_ICMP)
-		g->pings++;
+		begin_ping(g, w, fd);
 	egress_dirty(g);
 	if (g->arriving)
 		egress_handover_arrived(g, fd);
