@@ -11,6 +11,7 @@ from harness import images, state, tap
 from harness.program import DEBIAN, Monocore, send
 from harness.tap import equal, promise, scratch, true, until
 
+ROUNDS = 8  # of each kind; the seed is another one each time, and `make soak` goes on for as long as one likes
 ALIVE = ('running', 'starting', 'paused')
 
 mc = Monocore()
@@ -77,25 +78,25 @@ def round_of(victim, detached):
 
 @promise('the command line, killed at any moment, takes its sandbox with it', limit=120)
 def _():
-    for _ in range(12):
+    for _ in range(ROUNDS):
         round_of('command line', False)
 
 
 @promise('the supervisor, killed at any moment, takes QEMU with it, and its sandbox is told to be gone', limit=120)
 def _():
-    for _ in range(12):
+    for _ in range(ROUNDS):
         round_of('supervisor', False)
 
 
 @promise('QEMU, killed at any moment, ends its sandbox', limit=120)
 def _():
-    for _ in range(12):
+    for _ in range(ROUNDS):
         round_of('QEMU', False)
 
 
 @promise('a sandbox in the background, killed in any part, can be seen as it is and removed', limit=120)
 def _():
-    for victim in ('command line', 'supervisor', 'QEMU') * 4:
+    for victim in ('command line', 'supervisor', 'QEMU') * 3:
         round_of(victim, True)
 
 

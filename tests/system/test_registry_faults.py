@@ -390,12 +390,12 @@ def _():
 def _():
     peaks = []
     for count in (1, 8):
-        tars = [oci_images.random_layer(f'r{i}', 16 << 20) for i in range(count)]
+        tars = [oci_images.random_layer(f'r{i}', 8 << 20) for i in range(count)]
         oci_images.push(oci_images.image(f'{folder}/large{count}', tars, 'plain'), registry, f'team/large{count}')
         answer, memory = Case().home.measured('pull', '-q', f'{registry.host}/team/large{count}')
         answer.ok()
         peaks.append(memory)
-        print(f'# {memory:.0f} MiB for an image of {16 * count} MiB, {answer.seconds:.2f} s')
+        print(f'# {memory:.0f} MiB for an image of {8 * count} MiB, {answer.seconds:.2f} s')
     true(peaks[1] < peaks[0] + 10 and peaks[1] < MEMORY, f'{peaks}')
 
 

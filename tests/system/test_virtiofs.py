@@ -116,7 +116,7 @@ cp /usr/bin/id /tmp/p/usr/bin/mine
 chmod 4755 /tmp/p/usr/bin/mine
 echo conf >/tmp/p/etc/mine.conf
 echo /etc/mine.conf >/tmp/p/DEBIAN/conffiles
-dpkg-deb --build /tmp/p /tmp/mine.deb >/dev/null
+dpkg-deb -Znone --build /tmp/p /tmp/mine.deb >/dev/null
 dpkg -i /tmp/mine.deb >/dev/null
 rm -r /tmp/p
 mkdir /many

@@ -359,6 +359,11 @@ static bool run_all(struct run *r, unsigned operations, unsigned whole)
 	return check_whole(r);
 }
 
+unsigned fsx_operations(void)
+{
+	return getenv("MC_FEWER") ? 2000 : 20000;
+}
+
 bool fsx_run(const struct fsx_target *target, const struct fsx_options *o, struct fsx_report *report)
 {
 	struct run r = {.t = target,

@@ -46,6 +46,10 @@ struct fsx_options {
 	size_t start_size;
 };
 
+/* How many make a trial: 20,000; or 2,000, where MC_FEWER is in the environment: what the plain programs try
+ * whole is tried for memory (under sanitizers) and for the user (as root) once more. */
+unsigned fsx_operations(void);
+
 struct fsx_report {
 	unsigned done; /* operations */
 	char text[4096];

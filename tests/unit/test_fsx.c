@@ -12,13 +12,13 @@
 #include "fuse_mount.h"
 #include "vfs_make.h"
 
-#define OPERATIONS 20000u
+#define OPERATIONS 20000u /* in which what is wrong must show: the first of them, mostly */
 #define SEEDS      3u
 
 static void run_all_seeds(const char *system)
 {
 	for (uint32_t seed = 1; seed <= SEEDS; seed++)
-		fsx_on(system, seed, OPERATIONS);
+		fsx_on(system, seed, fsx_operations());
 }
 
 TEST(a_file_of_a_lower_in_memory_is_what_a_plain_buffer_is)

@@ -330,7 +330,7 @@ TEST(libnfs_finds_a_file_as_a_plain_buffer_is_after_twenty_thousand_calls)
 {
 	_cleanup_service_ struct service s;
 	_cleanup_context_ struct nfs_context *nfs = NULL;
-	struct fsx_options o = {.operations = 20000};
+	struct fsx_options o = {.operations = fsx_operations()};
 	struct fsx_report report;
 	struct file f;
 

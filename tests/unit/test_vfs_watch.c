@@ -219,8 +219,8 @@ TEST(what_cannot_be_watched_is_not_said_to_be_told)
 TEST(as_many_directories_are_watched_as_may_be_and_those_that_go_make_room)
 {
 	const struct vfs_caller who = {0};
-	uint64_t deadline = clock_monotonic() + 20 * NANOSECONDS_PER_SECOND;
 	struct vfs_attributes a, last;
+	uint64_t deadline;
 	struct place p;
 	char name[16];
 
@@ -233,6 +233,7 @@ TEST(as_many_directories_are_watched_as_may_be_and_those_that_go_make_room)
 	CHECK_INT(vfs_mkdir(p.fs, &who, VFS_ROOT, "last", 0755, &last), 0);
 	CHECK(!last.told && !vfs_watched(p.fs, last.ino));
 	CHECK_INT(vfs_rmdir(p.fs, VFS_ROOT, "0"), 0);
+	deadline = clock_monotonic() + 20 * NANOSECONDS_PER_SECOND;
 	while (!look(&p, VFS_ROOT, "last").told) {
 		CHECK(clock_monotonic() < deadline);
 		poll(NULL, 0, 20);

@@ -358,5 +358,5 @@ void promise_twenty_thousand_calls_leave_what_a_plain_buffer_has(struct vfs *fs,
 {
 	for (uint32_t seed = 1; seed <= 3; seed++)
 		fsx_vfs(fs, "exercised", can & VFS_CAN_HOLES,
-			&(struct fsx_options){.seed = seed, .operations = 20000});
+			&(struct fsx_options){.seed = seed, .operations = fsx_operations()});
 }
