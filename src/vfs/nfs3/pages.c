@@ -131,7 +131,8 @@ void nfs3_page_keep(struct nfs3_pages *p, const struct nfs3_page_key *key, uint6
 		.made = clock_monotonic(),
 		.references = 1,
 		.listed = *listed};
-	memcpy(page->bytes, listed->bytes, listed->size);
+	if (listed->size)
+		memcpy(page->bytes, listed->bytes, listed->size);
 	page->listed.bytes = page->bytes;
 	pthread_mutex_lock(&p->lock);
 	enter(p, page);
