@@ -136,6 +136,25 @@ TEST(headers_for_ipv6_are_as_the_specification_has_them)
 	CHECK(!memcmp(out + 48, "\xff\xff\x01\xbb", 4));
 }
 
+TEST(a_connection_that_the_guest_did_not_hear_of_is_offered_again_soon)
+{
+	struct published p;
+	struct net_tcp t;
+	int client;
+
+	published_open(&p);
+	client = host_connect(SOCK_STREAM, INADDR_LOOPBACK, publish(&p, "0:80"));
+	CHECK(write(client, "request", 7) == 7);
+	/* Nobody listens yet, and nobody says so. libslirp itself sends two in this time. */
+	UNTIL(&p.w, p.w.guest.seen == 4);
+	net_tcp_listen(&p.w.guest, &t, 80);
+	UNTIL(&p.w, t.in.size == 7);
+	close(client);
+	UNTIL(&p.w, t.ended);
+	net_tcp_forget(&t);
+	published_close(&p);
+}
+
 TEST(a_port_that_is_used_is_an_error_that_names_it)
 {
 	struct published p;

@@ -86,7 +86,7 @@ static bool is_of_the_world(const struct egress *e, uint32_t address)
 
 /* ---- from the guest ---------------------------------------------------------------------------------- */
 
-static void to_guest(struct egress_guest *g, const uint8_t *frame, size_t n)
+void egress_to_guest(struct egress_guest *g, const uint8_t *frame, size_t n)
 {
 	if (n)
 		g->egress->calls.frame(g->egress->context, frame, n);
@@ -115,7 +115,7 @@ static void refuse(struct egress_guest *g, const uint8_t *frame, size_t n)
 	if (packet_parse(frame, n, &p) != PACKET_RIGHT)
 		return;
 	ipam_mac(g->egress->gateway, mac);
-	to_guest(g, answer,
+	egress_to_guest(g, answer,
 		p.protocol == IPPROTO_TCP ? packet_build_tcp_reset(&p, answer, sizeof answer)
 					  : packet_build_icmp_unreachable(&p, g->egress->gateway, mac,
 						    PACKET_UNREACHABLE_PROHIBITED, 0, answer, sizeof answer));
@@ -181,6 +181,8 @@ static bool comes_in_turn(struct egress_guest *g, const uint8_t *frame, size_t n
 				    ? egress_watch_tcp(g, v->source_port, v->destination, v->destination_port)
 				    : NULL;
 
+	if (w && g->knocks)
+		knock_end(g, (int)(w - g->egress->watched));
 	return !w || arrival_from_guest(&w->arrival, frame, n);
 }
 
@@ -320,25 +322,29 @@ static void restore_quote(const struct egress *e, uint8_t *frame, const struct p
 	write_checksum(icmp + 2, checksum(icmp, p->payload_size));
 }
 
-/* What forget_ended() has to know of a connection. */
+/* What forget_ended() and others have to know of a connection. */
 static void note_segment(struct egress_guest *g, const struct packet *p)
 {
-	struct watched *w;
+	struct watched *w = egress_watch_tcp(g, p->destination_port, p->source, p->source_port);
 
-	if (p->tcp_flags == PACKET_SYN && g->accepted >= 0) {
-		w = &g->egress->watched[g->accepted];
-		g->accepted = -1;
-		w->port = p->destination_port;
-		w->remote = p->source;
-		w->remote_port = p->source_port;
-	}
-	w = egress_watch_tcp(g, p->destination_port, p->source, p->source_port);
 	if (w && p->tcp_flags & PACKET_ACK)
 		arrival_from_slirp(&w->arrival, p->acknowledgement);
 	if (w && p->tcp_flags & PACKET_FIN) {
 		w->finished = true;
 		w->fin = p->sequence + (uint32_t)p->data_size + 1;
 	}
+}
+
+/* The first segment of a connection that has just been accepted tells between whom it is. */
+static void note_first(struct egress_guest *g, const struct packet *p)
+{
+	struct watched *w = &g->egress->watched[g->accepted];
+
+	w->port = p->destination_port;
+	w->remote = p->source;
+	w->remote_port = p->source_port;
+	knock_begin(g, g->accepted, p->frame, p->size);
+	g->accepted = -1;
 }
 
 static ssize_t on_packet(const void *bytes, size_t n, void *context)
@@ -362,7 +368,9 @@ static ssize_t on_packet(const void *bytes, size_t n, void *context)
 		: p.source == e->subnet ? e->gateway
 					: p.source,
 		mac);
-	to_guest(g, frame, n);
+	if (g->accepted >= 0 && p.protocol == IPPROTO_TCP && p.tcp_flags == PACKET_SYN)
+		note_first(g, &p);
+	egress_to_guest(g, frame, n);
 	return (ssize_t)n;
 }
 

@@ -47,6 +47,16 @@ struct handover {
 	int connection; /* owned */
 };
 
+/* The first segment of such a connection, until the guest has answered: egress_knock.c. */
+struct knock {
+	struct knock *next;
+	int fd;
+	unsigned tries;
+	uint64_t due;
+	size_t size;
+	uint8_t frame[];
+};
+
 struct egress_guest {
 	struct egress *egress;
 	struct egress_guest *next;
@@ -72,6 +82,7 @@ struct egress_guest {
 	int accepting;             /* the socket that it accepts at; -1: none */
 	int accepted;              /* what it got there, whose first segment is not out yet; -1: none */
 	struct handover *handovers;
+	struct knock *knocks;
 	char *dns; /* path of egress_dns()'s socket; NULL: none */
 };
 
@@ -95,13 +106,21 @@ struct egress {
 	uv_timer_t timer;
 	unsigned handles; /* not closed yet */
 	uint64_t now;     /* when libslirp was last told the time */
+	uint64_t due;     /* what the timer is set to */
 };
 
 /* egress_arrival.c */
 bool arrival_from_guest(struct arrival *a, const uint8_t *frame, size_t n); /* false: it is dropped */
 void arrival_from_slirp(struct arrival *a, uint32_t acknowledged);
 
+/* egress_knock.c */
+void knock_begin(struct egress_guest *g, int fd, const uint8_t *frame, size_t n);
+void knock_end(struct egress_guest *g, int fd);
+void knock_again(struct egress_guest *g, uint64_t now); /* those that are due */
+uint64_t knock_due(const struct egress_guest *g);
+
 /* egress.c */
+void egress_to_guest(struct egress_guest *g, const uint8_t *frame, size_t n);
 void egress_pass_waiting(struct egress_guest *g);
 extern const SlirpCb egress_slirp_calls;
 

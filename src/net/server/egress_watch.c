@@ -116,6 +116,7 @@ void egress_watch_remove(int fd, void *guest)
 	if (!w)
 		return;
 	egress_handover_left(g, fd);
+	knock_end(g, fd);
 	if (g->last == fd)
 		g->last = -1;
 	if (w->armed)
@@ -275,9 +276,11 @@ static void on_timer(uv_timer_t *handle)
 	struct egress *e = handle->data;
 	uint64_t now = clock_monotonic();
 
-	for (struct egress_guest *g = e->guests; g; g = g->next)
+	for (struct egress_guest *g = e->guests; g; g = g->next) {
+		knock_again(g, now);
 		if (g->due <= now)
 			egress_run(g);
+	}
 }
 
 /* Before the loop waits: all that happened in this turn is behind us. */
@@ -295,9 +298,12 @@ static void on_wait(uv_prepare_t *handle)
 		}
 		if (g->due < due)
 			due = g->due;
+		if (g->knocks && knock_due(g) < due)
+			due = knock_due(g);
 	}
-	if (!changed && uv_is_active((uv_handle_t *)&e->timer))
+	if (!changed && due >= e->due && uv_is_active((uv_handle_t *)&e->timer))
 		return;
+	e->due = due;
 	if (due == UINT64_MAX) {
 		uv_timer_stop(&e->timer);
 		return;
