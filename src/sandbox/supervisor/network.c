@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "net/ipam.h"
-#include "os/unix_socket.h"
 #include "sandbox/programs.h"
 #include "sandbox/supervisor/supervisor.h"
 
@@ -43,23 +42,15 @@ static int start_dialer(struct networks *n, struct error *err)
 static int open_wire(struct networks *n, uint32_t number, struct error *err)
 {
 	const struct network_group *g = &n->network.groups[number];
-	struct wire *w = &n->wires[number];
-	char name[16];
 	struct peer peer;
-	int r;
+	int r = net_connect(&n->place, g->name, &peer, err);
 
-	snprintf(name, sizeof name, "net%u", number);
-	r = unix_socket_listen(n->supervisor->directory.fd, name, &w->listener, err);
 	if (r < 0)
 		return r;
-	n->nics[number].listener = w->listener;
 	ipam_mac(g->address, n->nics[number].mac);
-	r = net_connect(&n->place, g->name, &peer, err);
-	if (r < 0)
-		return r;
-	wire_connected(w, TAKE_FD(peer.fd));
+	wire_connected(&n->wires[number], TAKE_FD(peer.fd));
 	peer_close(&peer);
-	return wire_attach_now(w, err);
+	return wire_attach_now(&n->wires[number], err);
 }
 
 static int open_all(struct networks *n, struct error *err)
@@ -155,10 +146,9 @@ int networks_prepare(struct networks *n, struct error *err)
 	return r;
 }
 
-/* A VM that had to be started more than once may have taken what waited. */
 int networks_link(struct networks *n, struct error *err)
 {
-	int r = networks_prepare(n, err);
+	int r = 0;
 
 	for (uint32_t i = 0; n && r == 0 && i < n->network.group_count; i++)
 		if (n->network.reach != REACH_NONE)

@@ -88,7 +88,7 @@ struct networks {
 
 /* network.c */
 
-/* Sockets, connections, ports: before the VM starts. *n stays NULL where the sandbox has no networks. Errors
+/* Connections to mcnet, ports: before the VM starts. *n stays NULL where the sandbox has no networks. Errors
  * name the group: a port that is in use, an mcnet that does not start. */
 int networks_open(struct supervisor *s, struct networks **n, struct error *err);
 void networks_close(struct networks *n);
@@ -96,8 +96,8 @@ void networks_close(struct networks *n);
 /* The VM's devices; NULL and one where n is NULL. */
 const struct vm_nic *networks_nics(const struct networks *n, size_t *count);
 
-/* Before each start of a VM, a connection for each device waits at its socket; behind it, its other end is
- * handed to mcnet. */
+/* Before each start of a VM: a socket for each device, at which a connection waits; after it, the other end
+ * is handed to mcnet. */
 int networks_prepare(struct networks *n, struct error *err);
 int networks_link(struct networks *n, struct error *err);
 

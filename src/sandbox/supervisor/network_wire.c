@@ -37,7 +37,23 @@ static bool is_broken(int stream)
 	return poll(&p, 1, 0) != 0;
 }
 
+/* QEMU lets few wait at its socket: none may be left of one that was there before. */
 int wire_prepare(struct wire *w, struct error *err)
+{
+	int directory = w->networks->supervisor->directory.fd, r;
+	char name[16];
+
+	if (w->stream >= 0)
+		close(TAKE_FD(w->stream));
+	if (w->listener >= 0)
+		close(TAKE_FD(w->listener));
+	snprintf(name, sizeof name, "net%u", w->number);
+	r = unix_socket_listen(directory, name, &w->listener, err);
+	w->networks->nics[w->number].listener = w->listener;
+	return r == 0 ? unix_socket_connect_any(directory, name, &w->stream, err) : r;
+}
+
+static int connect_stream(struct wire *w, struct error *err)
 {
 	char name[16];
 
@@ -114,13 +130,19 @@ int wire_attach(struct wire *w, struct error *err)
 	return 0;
 }
 
+/* A device that does not take it now is tried again; where its VM has just ended, somebody else notices. */
 int wire_link(struct wire *w, struct error *err)
 {
-	struct due *d = expect(w, NET_LINK, NULL);
-	int r = d ? wire_prepare(w, err) : error_no_memory(err, "link the network");
+	struct due *d;
+	int r = connect_stream(w, err);
 
-	if (r == 0)
-		r = net_send_link(&w->peer, d->stream, w->stream, err);
+	if (r < 0) {
+		log_debug("link the network of group %s: %s", group_of(w), err->text);
+		w->again = clock_monotonic() + LINK_PAUSE;
+		return 0;
+	}
+	d = expect(w, NET_LINK, NULL);
+	r = d ? net_send_link(&w->peer, d->stream, w->stream, err) : error_no_memory(err, "link the network");
 	if (r == 0 && vm_nics_reconnect(w->networks->supervisor->engine))
 		close(TAKE_FD(w->stream));
 	return r;

@@ -109,8 +109,10 @@ static void add_nics(struct list *l, const struct machine *m)
 		else
 			add(l, "stream,id=net%u,server=on,addr.type=fd,addr.str=%u", i, MACHINE_FD_NICS + i);
 		add(l, "-device");
-		add(l, "virtio-net-device,netdev=net%u,mac=%02x:%02x:%02x:%02x:%02x:%02x", i, mac[0], mac[1],
-			mac[2], mac[3], mac[4], i);
+		add(l,
+			"virtio-net-device,netdev=net%u,guest_announce=off,mac=%02x:%02x:%02x:%02x:%02x:"
+			"%02x",
+			i, mac[0], mac[1], mac[2], mac[3], mac[4], i);
 	}
 }
 
@@ -183,7 +185,9 @@ char **machine_arguments(const struct machine *m, struct error *err)
 	add_memory(&l, m);
 	add_devices(&l, m);
 	/* A clone has its kernel in the memory that it wakes up with. It has nothing to announce on its
-	 * networks, which listen a moment later only: QEMU 7.2 would crash. */
+	 * networks, which listen a moment
+	 * later only: QEMU 7.2 would crash; and without rounds it would crash when a device is reset that
+	 * could let the guest announce itself (above). */
 	if (m->role == MACHINE_CLONE) {
 		add(&l, "-global");
 		add(&l, "migration.announce-rounds=0");
