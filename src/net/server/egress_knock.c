@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "codec/packet.h"
 #include "net/server/egress_parts.h"
 
 #define FIRST      MILLISECONDS(100) /* twice that the next time, and so on */
@@ -15,7 +16,7 @@
 
 void knock_begin(struct egress_guest *g, int fd, const uint8_t *frame, size_t n)
 {
-	struct knock *k = malloc(sizeof *k + n);
+	struct knock *k = n <= PACKET_ANSWER_ROOM ? malloc(sizeof *k + n) : NULL;
 
 	if (!k)
 		return; /* libslirp sends it again */
@@ -34,18 +35,28 @@ void knock_end(struct egress_guest *g, int fd)
 		}
 }
 
+static struct knock *first_due(struct egress_guest *g, uint64_t now)
+{
+	struct knock *k = g->knocks;
+
+	while (k && k->due > now)
+		k = k->next;
+	return k;
+}
+
 void knock_again(struct egress_guest *g, uint64_t now)
 {
-	struct knock *next;
+	struct knock *k;
 
-	for (struct knock *k = g->knocks; k; k = next) {
-		next = k->next;
-		if (k->due > now)
-			continue;
+	while ((k = first_due(g, now))) {
+		uint8_t frame[PACKET_ANSWER_ROOM];
+		size_t n = k->size;
+
+		memcpy(frame, k->frame, n);
 		k->due = now + (FIRST << ++k->tries);
-		egress_to_guest(g, k->frame, k->size);
 		if (k->tries == TRIES_MOST)
 			knock_end(g, k->fd);
+		egress_to_guest(g, frame, n); /* who answers at once ends it */
 	}
 }
 
