@@ -302,7 +302,7 @@ TEST(a_flood_of_senders_does_not_push_out_who_is_talking)
 	published_close(&p);
 }
 
-TEST(connections_that_find_no_descriptor_are_refused_and_wake_nobody_for_ever)
+static void check_refused_with(int spare)
 {
 	struct published p;
 	struct rlimit before, few;
@@ -317,10 +317,23 @@ TEST(connections_that_find_no_descriptor_are_refused_and_wake_nobody_for_ever)
 	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
 	while (n < 64 && (filled[n] = dup(client)) >= 0)
 		n++;
+	while (spare--)
+		close(filled[--n]);
 	UNTIL(&p.w, recv(client, &(char){0}, 1, 0) < 0 && errno == ECONNRESET);
 	while (n)
 		close(filled[--n]);
 	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
 	close(client);
 	published_close(&p);
+}
+
+TEST(connections_that_find_no_descriptor_are_refused_and_wake_nobody_for_ever)
+{
+	check_refused_with(0);
+}
+
+TEST(connections_that_find_too_few_descriptors_are_refused)
+{
+	for (int spare = 1; spare <= 4; spare++)
+		check_refused_with(spare);
 }

@@ -54,10 +54,13 @@ void egress_input(struct egress *e, const uint8_t *frame, size_t n);
 /* Its link is busy: no more is read for it from the host's sockets until it is not. */
 void egress_hold(struct egress_guest *g, bool hold);
 
-/* Leads a connection of the host's, which is the guest's from here on (also where this fails), to a TCP port
- * of the guest. The guest reads the header before what the connection brings. */
+/* Leads a connection of the host's, which is the guest's from here on, to a TCP port of the guest; where this
+ * fails it is reset. The guest reads the header before what the connection brings. */
 int egress_connect(struct egress_guest *g, uint16_t port, int connection, const void *header, size_t n,
 	struct error *err);
+
+/* Closes a connection so that the other side sees a reset. */
+void socket_reset(int fd);
 
 /* A listening unix socket at which the guest's connections to the gateway's port 53 arrive; the caller's. */
 int egress_dns(struct egress_guest *g, int *listening, struct error *err);

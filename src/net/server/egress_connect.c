@@ -158,6 +158,29 @@ static int hand_over(struct egress_guest *g, uint16_t port, struct handover *h, 
 	return r;
 }
 
+void socket_reset(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	close(fd);
+}
+
+/* For such a connection libslirp takes a port of loopback as well, by which the guest tells it from others,
+ * and ends the process where it gets none: there has to be one, and descriptors for all that is open at that
+ * time. */
+static bool can_accept(void)
+{
+	const struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	_cleanup_fd_ int one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_fd_ int two = fcntl(one, F_DUPFD_CLOEXEC, 0);
+	_cleanup_fd_ int three = fcntl(one, F_DUPFD_CLOEXEC, 0);
+	_cleanup_fd_ int four = fcntl(one, F_DUPFD_CLOEXEC, 0);
+
+	return four >= 0 && three >= 0 && two >= 0 &&
+	       bind(one, (const struct sockaddr *)&any, sizeof any) == 0;
+}
+
 int egress_connect(struct egress_guest *g, uint16_t port, int connection, const void *header, size_t n,
 	struct error *err)
 {
@@ -165,21 +188,23 @@ int egress_connect(struct egress_guest *g, uint16_t port, int connection, const 
 	struct handover *h;
 	int r;
 
-	if (g->busy || g->sockets + 2 > EGRESS_GUEST_MOST || e->sockets + 2 > e->sockets_most) {
-		close(connection);
+	if (g->busy || g->sockets + 2 > EGRESS_GUEST_MOST || e->sockets + 2 > e->sockets_most ||
+		!can_accept()) {
+		socket_reset(connection);
 		return error_set(err, ERROR_LIMIT, "the sandbox has too many connections");
 	}
 	h = calloc(1, sizeof *h);
 	if (!h) {
-		close(connection);
+		socket_reset(connection);
 		return error_no_memory(err, "let a connection in");
 	}
 	*h = (struct handover){.slirp = -1, .ours = -1, .connection = connection};
 	fcntl(connection, F_SETFL, O_RDWR | O_NONBLOCK);
 	r = hand_over(g, port, h, header, n, err);
-	if (r < 0)
+	if (r < 0) {
+		socket_reset(TAKE_FD(h->connection));
 		handover_free(h);
-	else
+	} else
 		egress_handovers(g);
 	return r;
 }

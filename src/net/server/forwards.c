@@ -97,14 +97,6 @@ static size_t make_header(const struct forward *w, int fd, const union socket_ad
 	return proxy_header(w->port.proxy, &source, source_port, &destination, destination_port, out);
 }
 
-static void refuse(int fd)
-{
-	const struct linger at_once = {.l_onoff = 1};
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-	close(fd);
-}
-
 /* No more descriptors: a connection that stayed in the queue would wake us for ever. */
 static void refuse_one(struct forwards *f, int listener)
 {
@@ -114,7 +106,7 @@ static void refuse_one(struct forwards *f, int listener)
 		close(TAKE_FD(f->spare));
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		refuse(fd);
+		socket_reset(fd);
 	f->spare = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 }
 
@@ -136,7 +128,7 @@ static void on_connections(uv_poll_t *handle, int status, int events)
 			return;
 		}
 		if (!w->forwards->up)
-			refuse(fd);
+			socket_reset(fd);
 		else
 			egress_connect(w->forwards->config.guest, w->port.guest, fd, header,
 				make_header(w, fd, &from, header), NULL);

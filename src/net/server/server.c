@@ -12,11 +12,26 @@
 #include "net/groups.h"
 #include "net/server/server_parts.h"
 
+static void on_listening(uv_poll_t *handle, int status, int events);
+
+static void on_listen_again(uv_timer_t *handle)
+{
+	struct server *s = handle->data;
+
+	uv_poll_start(&s->listening, UV_READABLE, on_listening);
+}
+
 static void on_listening(uv_poll_t *handle, int status, int events)
 {
+	struct server *s = handle->data;
+
 	(void)status;
 	(void)events;
-	client_accept(handle->data);
+	if (client_accept(s))
+		return;
+	/* What waits there would wake us again and again. */
+	uv_poll_stop(&s->listening);
+	uv_timer_start(&s->listen_again, on_listen_again, 1000, 0);
 }
 
 static void on_watching(uv_poll_t *handle, int status, int events)
@@ -69,6 +84,7 @@ static void end(struct server *s)
 	close_handle((uv_handle_t *)&s->before_wait);
 	close_handle((uv_handle_t *)&s->tick);
 	close_handle((uv_handle_t *)&s->linger);
+	close_handle((uv_handle_t *)&s->listen_again);
 	close_handle((uv_handle_t *)&s->terminate);
 	if (s->watch >= 0) {
 		uv_poll_stop(&s->watching);
@@ -118,9 +134,10 @@ static int start(struct server *s, struct error *err)
 		return error_set(err, ERROR_SYSTEM, "make a loop");
 	uv_timer_init(&s->loop, &s->tick);
 	uv_timer_init(&s->loop, &s->linger);
+	uv_timer_init(&s->loop, &s->listen_again);
 	uv_prepare_init(&s->loop, &s->before_wait);
 	uv_signal_init(&s->loop, &s->terminate);
-	s->tick.data = s->linger.data = s->before_wait.data = s->terminate.data = s;
+	s->tick.data = s->linger.data = s->listen_again.data = s->before_wait.data = s->terminate.data = s;
 	uv_signal_start(&s->terminate, on_terminate, SIGTERM);
 	uv_prepare_start(&s->before_wait, on_wait);
 	if (uv_poll_init(&s->loop, &s->listening, s->config.listener) < 0)

@@ -344,14 +344,15 @@ static void add(struct server *s, int fd)
 	server_linger(s);
 }
 
-void client_accept(struct server *s)
+bool client_accept(struct server *s)
 {
 	int fd = accept4(s->config.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
-		return;
+		return errno != EMFILE && errno != ENFILE;
 	if (unix_socket_check_peer(fd, NULL) < 0)
 		close(fd);
 	else
 		add(s, fd);
+	return true;
 }

@@ -63,7 +63,7 @@ struct server {
 	uv_loop_t loop;
 	uv_poll_t listening, watching;
 	uv_prepare_t before_wait;
-	uv_timer_t tick, linger;
+	uv_timer_t tick, linger, listen_again;
 	uv_signal_t terminate;
 	int watch; /* tells of addresses of the host that come and go; -1: none */
 	struct client *clients;
@@ -102,8 +102,8 @@ void member_refused(struct member *m, const char *name, const char *why);
 int policy_of_message(const struct net_policy *m, struct policy *policy, struct error *err);
 
 /* server_client.c */
-void client_accept(struct server *s);
-void client_drop(struct client *c); /* with its member; it is freed by the loop */
+bool client_accept(struct server *s); /* false: there are no descriptors left */
+void client_drop(struct client *c);   /* with its member; it is freed by the loop */
 bool client_send(struct client *c, uint32_t stream, uint16_t type, const void *payload, size_t n);
 void clients_trace(struct server *s, uint32_t port, const char *line);
 void server_linger(struct server *s); /* something changed that may mean the end */
