@@ -98,9 +98,9 @@ static void put_first(struct history *h, struct place *p)
 	h->newest = p;
 }
 
-static void forget_oldest(struct history *h)
+static void forget(struct history *h, struct place *p)
 {
-	struct place *p = h->oldest, **at = &h->chains[p->chain];
+	struct place **at = &h->chains[p->chain];
 
 	while (*at != p)
 		at = &(*at)->next;
@@ -124,7 +124,7 @@ void history_add(struct history *h, const struct flow_key *key, const struct ver
 		if (!fresh || (name && !(fresh->entry.name = text_copy(name, NULL))))
 			return;
 		if (h->count == HISTORY_SIZE)
-			forget_oldest(h);
+			forget(h, h->oldest);
 		p = TAKE_PTR(fresh);
 		p->entry.first = now;
 		p->chain = chain;
@@ -143,13 +143,14 @@ void history_settle(struct history *h, const struct policy *policy)
 {
 	char why[VERDICT_TEXT_MAX];
 
-	for (struct place *p = h->newest; p; p = p->older) {
+	for (struct place *p = h->newest, *next; p; p = next) {
 		struct history_entry *e = &p->entry;
 
+		next = p->older;
 		if (!e->why)
 			e->why = text_copy(verdict_format(policy, &e->key, e->name, &e->verdict, why), NULL);
-		if (!e->why) /* no memory: without the rule, which is another's now */
-			e->verdict.rule = -1;
+		if (!e->why) /* its rule would be another's now */
+			forget(h, p);
 	}
 }
 

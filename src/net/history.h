@@ -34,7 +34,8 @@ void history_free(struct history *h);
 /* A denial. Where memory is out it is forgotten. */
 void history_add(struct history *h, const struct flow_key *key, const struct verdict *verdict,
 	const char *name, uint64_t now);
-/* The policy changes: what it said of the denials until now is kept in words. */
+/* The policy changes: what it said of the denials until now is kept in words; where memory is out, they are
+ * forgotten. */
 void history_settle(struct history *h, const struct policy *policy);
 
 /* The entries from the newest to the oldest: n = 0, 1, …; NULL at the end. */

@@ -275,7 +275,7 @@ int switch_set_surroundings(struct net_switch *sw, const struct surroundings *s,
 	struct address *addresses = malloc(size + 1);
 
 	if (!addresses)
-		return error_set(err, ERROR_NO_MEMORY, "out of memory");
+		return error_no_memory(err, "note the host's addresses");
 	if (size)
 		memcpy(addresses, s->host_addresses, size);
 	copy.host_addresses = addresses;
@@ -298,7 +298,7 @@ int switch_new(const struct switch_config *config, const struct switch_calls *ca
 		return r;
 	sw = calloc(1, sizeof *sw);
 	if (!sw)
-		return error_set(err, ERROR_NO_MEMORY, "out of memory");
+		return error_no_memory(err, "make the switch of a group");
 	sw->calls = *calls;
 	sw->context = context;
 	memcpy(sw->seed, config->seed, sizeof sw->seed);

@@ -80,37 +80,35 @@ static int port_check(const struct net_switch *sw, const struct switch_port_conf
 	return 0;
 }
 
-static struct switch_port *port_new(
-	const struct net_switch *sw, const struct switch_port_config *config, struct error *err)
+static int port_new(const struct net_switch *sw, const struct switch_port_config *config,
+	struct switch_port **out, struct error *err)
 {
 	_cleanup_(cleanup_port) struct switch_port *port = calloc(1, sizeof *port);
+	const struct policy *policy = config->policy;
+	int r;
 
-	if (!port) {
-		error_set(err, ERROR_NO_MEMORY, "out of memory");
-		return NULL;
-	}
+	if (!port)
+		return error_no_memory(err, "add a sandbox to a group");
 	shaper_init(&port->from_guest, config->bandwidth);
 	shaper_init(&port->to_guest, config->bandwidth);
 	port->address = config->address;
 	memcpy(port->mac, config->mac, sizeof port->mac);
 	port->mtu = config->mtu ? config->mtu : SWITCH_MTU;
 	port->main = config->main;
-	if (policy_make(config->policy->reach, config->policy->rules, config->policy->count, &port->policy,
-		    err) < 0 ||
-		learnt_new(sw->seed, &port->learnt, err) < 0)
-		return NULL;
-	port->history = history_new();
-	if (!port->history) {
-		error_set(err, ERROR_NO_MEMORY, "out of memory");
-		return NULL;
-	}
-	return TAKE_PTR(port);
+	r = policy_make(policy->reach, policy->rules, policy->count, &port->policy, err);
+	if (r == 0)
+		r = learnt_new(sw->seed, &port->learnt, err);
+	if (r == 0 && !(port->history = history_new()))
+		r = error_no_memory(err, "add a sandbox to a group");
+	if (r == 0)
+		*out = TAKE_PTR(port);
+	return r;
 }
 
 int switch_add(struct net_switch *sw, const struct switch_port_config *config, void *link, uint32_t *id,
 	struct error *err)
 {
-	struct switch_port *port;
+	struct switch_port *port = NULL;
 	uint32_t slot = 0;
 	int r = port_check(sw, config, err);
 
@@ -121,9 +119,9 @@ int switch_add(struct net_switch *sw, const struct switch_port_config *config, v
 	if (slot == SWITCH_PORTS_MAX)
 		return error_set(err, ERROR_LIMIT, "the group has %d sandboxes, the most there can be",
 			SWITCH_PORTS_MAX);
-	port = port_new(sw, config, err);
-	if (!port)
-		return -ERROR_NO_MEMORY;
+	r = port_new(sw, config, &port, err);
+	if (r < 0)
+		return r;
 	port->link = link;
 	port->slot = slot;
 	*id = port->id = ++sw->serial * SWITCH_PORTS_MAX | slot;
@@ -199,7 +197,7 @@ int switch_publish(struct net_switch *sw, uint32_t id, uint8_t protocol, uint16_
 			SWITCH_PUBLISHED_MAX);
 	more = realloc(port->published, (port->published_count + 1) * sizeof *more);
 	if (!more)
-		return error_set(err, ERROR_NO_MEMORY, "out of memory");
+		return error_no_memory(err, "publish a port");
 	port->published = more;
 	port->published[port->published_count++] = (struct published){protocol, first, last};
 	return 0;

@@ -33,8 +33,10 @@ static void record(struct lab *lab, int to, const uint8_t *frame, size_t n)
 {
 	struct came_out *o = &lab->out[lab->count];
 
-	if (lab->forget)
+	if (lab->forget) {
+		lab->forgotten[to + 1]++;
 		return;
+	}
 	CHECK(lab->count < LAB_FRAMES);
 	lab->count++;
 	*o = (struct came_out){.to = to, .n = n, .bytes = malloc(n)};
@@ -84,7 +86,7 @@ static void judged(void *context, uint32_t port, const struct flow_key *key, con
 	snprintf(lab->last_name, sizeof lab->last_name, "%s", name ? name : "");
 }
 
-void lab_open(struct lab *lab)
+int lab_make(struct lab *lab, struct error *err)
 {
 	static const struct switch_calls calls = {deliver, egress, dns, judged};
 	struct address host_address = address_from_ipv4(0xcb007105); /* 203.0.113.5 */
@@ -96,11 +98,17 @@ void lab_open(struct lab *lab)
 		.host_address_count = 1,
 	};
 	struct switch_config config = {.surroundings = &s, .seed = {1, 2}, .domain = "lab.internal"};
+
+	lab->now = 1000000000000;
+	return switch_new(&config, &calls, lab, &lab->sw, err);
+}
+
+void lab_open(struct lab *lab)
+{
 	struct error err;
 
 	memset(lab, 0, sizeof *lab);
-	lab->now = 1000000000000;
-	CHECK_OK(switch_new(&config, &calls, lab, &lab->sw, &err));
+	CHECK_OK(lab_make(lab, &err));
 }
 
 void lab_forget(struct lab *lab)
@@ -131,7 +139,7 @@ const uint8_t *lab_mac(uint32_t address, uint8_t mac[6])
 	return mac;
 }
 
-static void parse_policy(const char *text, struct policy *p)
+void lab_parse(const char *text, struct policy *p)
 {
 	struct rule rules[POLICY_RULES_MAX];
 	char copy[4096], *word, *save = NULL;
@@ -158,7 +166,7 @@ void lab_add(struct lab *lab, int n, const char *text)
 	struct switch_port_config config = {.address = lab_address(n), .main = true, .policy = &policy};
 	struct error err;
 
-	parse_policy(text, &policy);
+	lab_parse(text, &policy);
 	lab_mac(config.address, config.mac);
 	CHECK_OK(switch_add(lab->sw, &config, (void *)(uintptr_t)(n + 1), &lab->id[n], &err));
 	policy_free(&policy);
@@ -169,15 +177,16 @@ void lab_policy(struct lab *lab, int n, const char *text)
 	struct policy policy;
 	struct error err;
 
-	parse_policy(text, &policy);
+	lab_parse(text, &policy);
 	CHECK_OK(switch_set_policy(lab->sw, lab->id[n], &policy, &err));
 	policy_free(&policy);
 }
 
 void lab_from(struct lab *lab, int n, const struct frame *f)
 {
-	/* Exactly as large as it is, so that the sanitizer sees what reads past its end. */
-	uint8_t *copy = malloc(f->n ? f->n : 1);
+	/* Exactly as large as it is, so that the sanitizer sees what reads past its end; not where
+	 * allocations are counted. */
+	uint8_t *copy = lab->forget ? lab->copy : malloc(f->n ? f->n : 1);
 
 	CHECK(copy);
 	memcpy(copy, f->bytes, f->n);
@@ -185,7 +194,8 @@ void lab_from(struct lab *lab, int n, const struct frame *f)
 		switch_from_egress(lab->sw, copy, f->n, lab->now);
 	else
 		switch_from_guest(lab->sw, lab->id[n], copy, f->n, lab->now);
-	free(copy);
+	if (!lab->forget)
+		free(copy);
 }
 
 const struct came_out *lab_last(const struct lab *lab, int to)

@@ -35,8 +35,10 @@ struct lab {
 	struct frame frame; /* that was made last */
 	uint64_t now;
 	uint32_t id[SWITCH_PORTS_MAX];
-	bool stuck[SWITCH_PORTS_MAX]; /* reads nothing */
-	bool forget;                  /* what comes out is counted only */
+	bool stuck[SWITCH_PORTS_MAX];           /* reads nothing */
+	bool forget;                            /* what comes out is counted only: */
+	size_t forgotten[SWITCH_PORTS_MAX + 1]; /* to whom, from LAB_EGRESS on */
+	uint8_t copy[70000];
 	struct came_out out[LAB_FRAMES];
 	size_t count; /* frames that came out */
 	size_t questions, verdicts;
@@ -46,6 +48,8 @@ struct lab {
 };
 
 void lab_open(struct lab *lab);
+int lab_make(struct lab *lab, struct error *err); /* the switch of a zeroed one */
+void lab_parse(const char *policy, struct policy *p);
 void lab_close(struct lab *lab);
 /* Guest n with a policy: "reach; allow RULE; deny RULE; …". */
 void lab_add(struct lab *lab, int n, const char *policy);

@@ -279,6 +279,28 @@ TEST(a_changed_policy_cuts_at_the_next_packet_of_either_side)
 	lab_close(&lab);
 }
 
+TEST(what_becomes_an_address_of_the_host_is_cut)
+{
+	struct address more[] = {address_from_ipv4(0xcb007105), address_from_ipv4(LAB_OUTSIDE)};
+	struct surroundings s = {.subnet = prefix_ipv4(LAB_SUBNET, 24),
+		.gateway = LAB_GATEWAY,
+		.host = LAB_HOST,
+		.host_addresses = more,
+		.host_address_count = 2};
+	struct segment t = a_to(LAB_OUTSIDE, 443, PACKET_SYN);
+	struct error err;
+
+	lab_open_with(&lab, "any", NULL);
+	lab_tcp(&lab, A, t);
+	lab_check_same(&lab, LAB_EGRESS);
+	CHECK_OK(switch_set_surroundings(lab.sw, &s, &err));
+	t.flags = PACKET_ACK;
+	lab_tcp(&lab, A, t);
+	lab_check_reset(&lab, A, LAB_OUTSIDE);
+	CHECK(lab.last.reason == REASON_HOST);
+	lab_close(&lab);
+}
+
 TEST(a_published_port_takes_connections_while_it_is)
 {
 	struct segment s = {.source = LAB_GATEWAY,
@@ -427,6 +449,11 @@ TEST(bandwidth_is_limited_both_ways_and_in_order)
 	CHECK(lab_count(&lab, A) < 5);
 	CHECK(lab_counters(&lab, A).queued > 0);
 	CHECK_INT(lab_dropped(&lab, B, SWITCH_DROP_BANDWIDTH), 0);
+	CHECK(lab_dropped(&lab, A, SWITCH_DROP_BANDWIDTH) > 0);
+	for (began = lab.now; lab.now < began + 5 * NANOSECONDS_PER_SECOND; lab.now += MILLISECONDS(1))
+		switch_tick(lab.sw, lab.now);
+	CHECK_INT(lab_count(&lab, A) + lab_dropped(&lab, A, SWITCH_DROP_BANDWIDTH), 1000);
+	CHECK_INT(lab_counters(&lab, A).queued, 0);
 	lab_close(&lab);
 }
 
@@ -461,6 +488,37 @@ TEST(a_denial_is_remembered_in_words_after_its_policy_is_gone)
 		lab_udp(&lab, A, a_to(LAB_OUTSIDE, port, 0));
 	CHECK(history_at(h, HISTORY_SIZE - 1) && !history_at(h, HISTORY_SIZE));
 	CHECK_INT(history_at(h, 0)->key.remote_port, 999);
+	lab_close(&lab);
+}
+
+TEST(a_verdict_is_a_line)
+{
+	struct flow_key key = {.remote = address_from_ipv4(LAB_OUTSIDE),
+		.local_port = 4,
+		.remote_port = 443,
+		.protocol = IPPROTO_TCP};
+	struct verdict v = {VERDICT_ALLOW, REASON_REACH, -1, -1};
+	char line[HISTORY_LINE_MAX];
+
+	lab_open_with(&lab, "public", NULL);
+	verdict_line(&key, &v, "dns.google", "box", switch_policy(lab.sw, lab.id[A]), 1000000000, line);
+	CHECK_TEXT(line,
+		"1970-01-01T00:00:01.000000000Z tcp box:4 → 8.8.8.8:443 (dns.google) allowed: reach public");
+	lab_close(&lab);
+}
+
+TEST(flows_can_be_listed)
+{
+	const struct flow *f = NULL;
+	size_t n = 0;
+
+	lab_open_with(&lab, "any", NULL);
+	for (uint16_t port = 1; port <= 10; port++)
+		lab_udp(&lab, A, a_to(LAB_OUTSIDE, port, 0));
+	while ((f = switch_next_flow(lab.sw, lab.id[A], f)))
+		n += f->key.remote_port;
+	CHECK_INT(n, 55);
+	CHECK_TEXT(switch_drop_name(SWITCH_DROP_SPOOFED_MAC), "spoofed-mac");
 	lab_close(&lab);
 }
 

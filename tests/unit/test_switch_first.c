@@ -492,6 +492,27 @@ TEST(an_end_before_the_name_is_refused_and_an_end_without_a_byte_passes)
 	lab_close(&lab);
 }
 
+TEST(a_reset_gives_up_what_is_held)
+{
+	uint8_t data[600];
+
+	open_connection();
+	hello(data, GOOD);
+	say(0, 0, data, 30);
+	CHECK(lab_counters(&lab, A).held > 0);
+	world_says(PACKET_RST | PACKET_ACK, 0, NULL, 0);
+	CHECK_INT(lab_counters(&lab, A).held, 0);
+	CHECK_INT(lab_count(&lab, A), 1);
+	say(0, 0, data, 30);
+	say(PACKET_RST, 30, NULL, 0);
+	CHECK_INT(lab_counters(&lab, A).held, 0);
+	CHECK_INT(lab_count(&lab, LAB_EGRESS), 1);
+	lab.now += 20 * NANOSECONDS_PER_SECOND;
+	switch_tick(lab.sw, lab.now);
+	CHECK_INT(lab.verdicts, 0);
+	lab_close(&lab);
+}
+
 TEST(what_a_port_holds_is_bounded_and_given_back)
 {
 	uint8_t data[600];

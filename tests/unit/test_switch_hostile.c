@@ -132,6 +132,11 @@ TEST(arp_cannot_be_poisoned)
 	CHECK_INT(lab_count(&lab, B), 0);
 	CHECK_INT(lab_count(&lab, LAB_EGRESS), 0);
 	CHECK_INT(lab_dropped(&lab, A, SWITCH_DROP_SPOOFED_ARP), 16);
+	/* Another's MAC within the message only. */
+	frame_arp(&lab.frame, lab_address(A), LAB_GATEWAY, PACKET_ARP_REQUEST);
+	lab_mac(lab_address(B), lab.frame.bytes + 14 + 8);
+	lab_from(&lab, A, &lab.frame);
+	CHECK_INT(lab_dropped(&lab, A, SWITCH_DROP_SPOOFED_ARP), 17);
 	/* B's own question is still answered with the truth. */
 	lab_from(&lab, B, frame_arp(&lab.frame, lab_address(B), LAB_GATEWAY, PACKET_ARP_REQUEST));
 	CHECK(lab_packet(&lab, B).arp.sender_mac[5] == 1);
@@ -237,6 +242,9 @@ TEST(dhcp_gives_a_port_its_own_address_and_no_other)
 	CHECK_INT(get_u32(p.frame + p.data_at + 16), 0);
 	lab_forget(&lab);
 	send_dhcp(A, 1, 0, lab_address(B)); /* in another's name */
+	lab.frame.bytes[42 + 236] ^= 1;     /* no DHCP */
+	frame_sum(&lab.frame);
+	lab_from(&lab, A, &lab.frame);
 	lab_check_silence(&lab);
 	lab_close(&lab);
 }
@@ -535,6 +543,35 @@ TEST(what_the_world_sends_unasked_is_dropped)
 	lab_check_silence(&lab);
 	CHECK_INT(lab_dropped(&lab, LAB_EGRESS, SWITCH_DROP_SPOOFED_ADDRESS), 1);
 	CHECK_INT(lab_dropped(&lab, LAB_EGRESS, SWITCH_DROP_NOBODY), 1);
+	lab_close(&lab);
+}
+
+TEST(what_the_world_sends_must_be_right_too)
+{
+	struct segment s = answer_to(a_to(LAB_OUTSIDE, 9, 0), 0);
+
+	lab_open_with(&lab, "any", NULL);
+	lab_udp(&lab, A, a_to(LAB_OUTSIDE, 9, 0));
+	lab_forget(&lab);
+	frame_udp(&lab.frame, &s);
+	lab.frame.n--;
+	lab_from(&lab, LAB_EGRESS, &lab.frame);
+	frame_udp(&lab.frame, &s);
+	put_u16(lab.frame.bytes + 14 + 6, 0x2000);
+	frame_sum(&lab.frame);
+	lab_from(&lab, LAB_EGRESS, &lab.frame);
+	frame_udp(&lab.frame, &s);
+	lab.frame.bytes[14 + 9] = 47;
+	frame_sum(&lab.frame);
+	lab_from(&lab, LAB_EGRESS, &lab.frame);
+	lab_check_silence(&lab);
+	CHECK_INT(lab_dropped(&lab, LAB_EGRESS, SWITCH_DROP_TRUNCATED), 1);
+	/* Whatever MAC it is sent to, the guest's own arrives. */
+	frame_udp(&lab.frame, &s);
+	memset(lab.frame.bytes, 0x22, 6);
+	lab_from(&lab, LAB_EGRESS, &lab.frame);
+	frame_udp(&lab.frame, &s);
+	lab_check_same(&lab, A);
 	lab_close(&lab);
 }
 
