@@ -16,6 +16,7 @@
 #include "lib/process.h"
 #include "os/fs.h"
 #include "sandbox/control.h"
+#include "sandbox/network.h"
 
 #define GRACE_DEFAULT (10 * NANOSECONDS_PER_SECOND)
 #define STOP_LIMIT    (60 * NANOSECONDS_PER_SECOND) /* over the grace: the supervisor has timers of its own */
@@ -225,13 +226,19 @@ static int remove_sandbox(struct monocore *mc, const char *name, bool force, str
 		r = stop_by_force(&t, err);
 	if (r < 0)
 		return r;
-	if (faccessat(t.d.fd, "config.json", F_OK, 0) < 0)
+	if (faccessat(t.d.fd, "config.json", F_OK, 0) < 0) {
+		network_release(&mc->home, t.d.id);
 		return 0; /* a throw-away one that has removed itself */
+	}
 	if (t.d.lock < 0 && (r = directory_lock(&t.d, false, err)) == -ERROR_BUSY)
 		return error_set(err, ERROR_BUSY,
 			"sandbox '%s' is running: stop it first, or use 'monocore rm --force %s'",
 			t.record.name, t.record.name);
-	return r < 0 ? r : directory_remove(&mc->home, &t.d, t.record.name, err);
+	if (r == 0)
+		r = directory_remove(&mc->home, &t.d, t.record.name, err);
+	if (r == 0)
+		network_release(&mc->home, t.d.id);
+	return r;
 }
 
 int monocore_remove(struct monocore *mc, const char *name, bool force, struct monocore_error *error)

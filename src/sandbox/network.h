@@ -89,9 +89,6 @@ int network_check_rules(char *const *rules, struct error *err);
 int network_take(const struct home *home, const char *id, struct network *n, struct error *err);
 void network_release(const struct home *home, const char *id);
 
-/* Gives back what sandboxes have that are not there any more. */
-void network_sweep(const struct home *home);
-
 /* NOT_FOUND: the sandbox has none. */
 int network_read(int fd, struct network *n, struct error *err);
 int network_write(int fd, const struct network *n, bool durable, struct error *err);

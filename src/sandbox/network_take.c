@@ -11,6 +11,8 @@
 #include "sandbox/directory.h"
 #include "sandbox/network.h"
 
+#define DEAD_MOST 16 /* sandboxes that are gone and still have addresses */
+
 CLEANUP_DEFINE(ipam, struct ipam_store, ipam_store_free);
 #define _cleanup_ipam_ _cleanup_(cleanup_ipam)
 
@@ -33,6 +35,11 @@ static bool lives(void *context, const char *sandbox)
 	       faccessat(home->sandboxes, sandbox, F_OK, 0) == 0;
 }
 
+struct counting {
+	const struct home *home;
+	unsigned dead;
+};
+
 static int take_one(struct ipam_store *store, const struct ipam_request *request, struct network_group *g,
 	struct error *err)
 {
@@ -46,6 +53,48 @@ static int take_one(struct ipam_store *store, const struct ipam_request *request
 	return 0;
 }
 
+static int take_all(struct ipam_store *store, const char *id, struct network *n, const struct ipam_pool *pool,
+	const struct host_routes *routes, struct error *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < n->group_count; i++) {
+		struct network_group *g = &n->groups[i];
+		const struct ipam_request request = {.group = g->name,
+			.sandbox = id,
+			.subnet = i == 0 && n->subnet_fixed ? &g->subnet : NULL,
+			.address = g->address,
+			.pool = pool,
+			.taken = routes->items,
+			.taken_count = routes->count};
+
+		r = take_one(store, &request, g, err);
+	}
+	return r;
+}
+
+static int count_dead(void *context, const char *group, const char *sandbox, const struct ipam_lease *lease,
+	struct error *err)
+{
+	struct counting *c = context;
+
+	(void)group;
+	(void)lease;
+	(void)err;
+	c->dead += !lives((void *)c->home, sandbox);
+	return 0;
+}
+
+/* What throw-away sandboxes leave is swept many at a time, since each change waits for the disk; and at once
+ * where it is in the way. */
+static int sweep_some(struct ipam_store *store, const struct home *home, unsigned most, struct error *err)
+{
+	struct counting c = {.home = home};
+	int r = ipam_store_each(store, count_dead, &c, err);
+
+	return r == 0 && c.dead > most ? ipam_store_sweep(store, lives, (void *)home, err) : r;
+}
+
 int network_take(const struct home *home, const char *id, struct network *n, struct error *err)
 {
 	_cleanup_ipam_ struct ipam_store *store = NULL;
@@ -56,20 +105,13 @@ int network_take(const struct home *home, const char *id, struct network *n, str
 	if (r == 0)
 		r = ipam_store_open(home->path, &store, err);
 	if (r == 0)
-		r = ipam_store_sweep(store, lives, (void *)home, err);
-	if (r == 0)
 		r = host_routes_read(&routes, err);
-	for (uint32_t i = 0; r == 0 && i < n->group_count; i++) {
-		struct network_group *g = &n->groups[i];
-		const struct ipam_request request = {.group = g->name,
-			.sandbox = id,
-			.subnet = i == 0 && n->subnet_fixed ? &g->subnet : NULL,
-			.address = g->address,
-			.pool = &pool,
-			.taken = routes.items,
-			.taken_count = routes.count};
-
-		r = take_one(store, &request, g, err);
+	if (r == 0)
+		r = sweep_some(store, home, DEAD_MOST, err);
+	if (r == 0) {
+		r = take_all(store, id, n, &pool, &routes, err);
+		if (r < 0 && sweep_some(store, home, 0, NULL) == 0)
+			r = take_all(store, id, n, &pool, &routes, err);
 	}
 	host_routes_free(&routes);
 	if (r < 0 && store)
@@ -83,12 +125,4 @@ void network_release(const struct home *home, const char *id)
 
 	if (ipam_store_open(home->path, &store, NULL) == 0)
 		ipam_store_release(store, id, NULL);
-}
-
-void network_sweep(const struct home *home)
-{
-	_cleanup_ipam_ struct ipam_store *store = NULL;
-
-	if (ipam_store_open(home->path, &store, NULL) == 0)
-		ipam_store_sweep(store, lives, (void *)home, NULL);
 }

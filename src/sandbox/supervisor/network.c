@@ -2,6 +2,7 @@
 #include "sandbox/supervisor/network.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 #define MTU    65520 /* what a frame of the stream can hold */
 #define EVENTS 16
+
+#define DIAL_TIME (20 * NANOSECONDS_PER_SECOND) /* net_connect() has a limit of its own */
 
 static int watch_dialer(struct networks *n, struct error *err)
 {
@@ -39,18 +42,39 @@ static int start_dialer(struct networks *n, struct error *err)
 	return r < 0 ? r : watch_dialer(n, err);
 }
 
-static int open_wire(struct networks *n, uint32_t number, struct error *err)
+/* All connections are asked for at once, and waited for when they are needed. */
+static int dial_all(struct networks *n, struct error *err)
 {
-	const struct network_group *g = &n->network.groups[number];
-	struct peer peer;
-	int r = net_connect(&n->place, g->name, &peer, err);
+	int r = start_dialer(n, err);
 
-	if (r < 0)
-		return r;
-	ipam_mac(g->address, n->nics[number].mac);
-	wire_connected(&n->wires[number], TAKE_FD(peer.fd));
-	peer_close(&peer);
-	return wire_attach_now(&n->wires[number], err);
+	for (uint32_t i = 0; r == 0 && i < n->network.group_count; i++) {
+		ipam_mac(n->network.groups[i].address, n->nics[i].mac);
+		n->wires[i].state = WIRE_DIALING;
+		r = dialer_ask(&n->dialer, i, err);
+	}
+	return r;
+}
+
+static int attach_now(struct networks *n, struct wire *w, struct error *err)
+{
+	uint64_t deadline = clock_monotonic() + DIAL_TIME;
+	uint32_t number;
+	int connection, r = 0;
+
+	while (r >= 0 && w->state == WIRE_DIALING) {
+		struct pollfd p = {.fd = n->dialer.fd, .events = POLLIN};
+
+		if (poll(&p, 1, clock_poll_timeout(deadline)) == 0)
+			return error_set(err, ERROR_TIMEOUT, "connect to the network: no answer in time");
+		r = dialer_answer(&n->dialer, &number, &connection, err);
+		if (r > 0 && connection < 0)
+			return -(int)err->code;
+		if (r > 0) {
+			wire_connected(&n->wires[number], connection);
+			r = wire_attach(&n->wires[number], err);
+		}
+	}
+	return r < 0 ? r : wire_attached(w, err);
 }
 
 static int open_all(struct networks *n, struct error *err)
@@ -64,9 +88,12 @@ static int open_all(struct networks *n, struct error *err)
 	n->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (n->epoll < 0)
 		return error_errno(err, errno, "watch the networks");
-	r = start_dialer(n, err);
-	for (uint32_t i = 0; r == 0 && i < n->network.group_count; i++)
-		r = open_wire(n, i, err);
+	r = dial_all(n, err);
+	if (r < 0 || !n->network.port_count)
+		return r;
+	r = attach_now(n, &n->wires[0], err);
+	if (r == 0)
+		networks_keep(n);
 	return r;
 }
 
@@ -80,6 +107,7 @@ int networks_open(struct supervisor *s, struct networks **out, struct error *err
 		free(n);
 		return r == -ERROR_NOT_FOUND ? 0 : r; /* made before there were networks */
 	}
+	n->network.published_count = 0;
 	n->supervisor = s;
 	n->dialer = DIALER_NONE;
 	n->epoll = -1;
@@ -96,8 +124,6 @@ int networks_open(struct supervisor *s, struct networks **out, struct error *err
 		networks_close(n);
 	else
 		*out = n;
-	if (r == 0)
-		networks_keep(n);
 	return r;
 }
 
@@ -146,13 +172,19 @@ int networks_prepare(struct networks *n, struct error *err)
 	return r;
 }
 
+/* A machine that is started once more finds it attached. */
 int networks_link(struct networks *n, struct error *err)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; n && r == 0 && i < n->network.group_count; i++)
-		if (n->network.reach != REACH_NONE)
-			r = wire_link(&n->wires[i], err);
+	for (uint32_t i = 0; n && r == 0 && i < n->network.group_count; i++) {
+		struct wire *w = &n->wires[i];
+
+		if (w->state != WIRE_ON)
+			r = attach_now(n, w, err);
+		if (r == 0 && n->network.reach != REACH_NONE)
+			r = wire_link(w, err);
+	}
 	return r;
 }
 

@@ -88,8 +88,8 @@ struct networks {
 
 /* network.c */
 
-/* Connections to mcnet, ports: before the VM starts. *n stays NULL where the sandbox has no networks. Errors
- * name the group: a port that is in use, an mcnet that does not start. */
+/* Asks for connections to mcnet, which may have to start, and where there are ports publishes them: before
+ * the VM starts. *n stays NULL where the sandbox has no networks. */
 int networks_open(struct supervisor *s, struct networks **n, struct error *err);
 void networks_close(struct networks *n);
 
@@ -118,8 +118,8 @@ void networks_keep(struct networks *n);
 /* network_wire.c */
 void wire_watch(struct wire *w); /* after something was queued */
 int wire_prepare(struct wire *w, struct error *err);
-int wire_attach(struct wire *w, struct error *err);     /* sends it */
-int wire_attach_now(struct wire *w, struct error *err); /* and waits for the answer */
+int wire_attach(struct wire *w, struct error *err);   /* sends it */
+int wire_attached(struct wire *w, struct error *err); /* waits for the answer */
 int wire_link(struct wire *w, struct error *err);
 void wire_unlink(struct wire *w);
 void wire_ask(struct wire *w, uint16_t type, const struct buffer *payload, struct wish *wish);

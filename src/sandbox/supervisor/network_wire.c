@@ -258,15 +258,15 @@ static int take_frame(struct wire *w, const struct frame *f, struct error *err)
 	return r;
 }
 
-int wire_attach_now(struct wire *w, struct error *err)
+int wire_attached(struct wire *w, struct error *err)
 {
 	struct frame f;
-	int r = wire_attach(w, err);
+	int r = w->state == WIRE_ON ? 0 : peer_wait(&w->peer, &f, clock_monotonic() + ATTACH_TIME, err);
 
-	if (r == 0)
-		r = peer_wait(&w->peer, &f, clock_monotonic() + ATTACH_TIME, err);
 	if (r < 0)
 		return error_prefix(err, "the network of group %s", group_of(w));
+	if (w->state == WIRE_ON)
+		return 0;
 	free(TAKE_PTR(w->due));
 	return attached(w, &f, err);
 }
