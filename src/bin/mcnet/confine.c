@@ -38,7 +38,7 @@ void mcnet_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* The directory that holds what the path means, after `links` symbolic links. */
+/* The directory that holds the file. */
 static void allow_directory_of(int rules, const char *path)
 {
 	char directory[PATH_MAX], *slash;
@@ -91,14 +91,14 @@ static void build_filter(struct seccomp_filter *filter)
 	static const unsigned commands[] = {FIONREAD, FIONBIO, FIOCLEX, SIOCOUTQ};
 	const unsigned self[] = {(unsigned)getpid()}, own[] = {0, (unsigned)getpid()};
 	const struct seccomp_call calls[] = {/* the most frequent first */
-		ANY(recvfrom), ANY(sendto), ANY(epoll_wait), ANY(epoll_pwait), ANY(epoll_ctl), ANY(recvmsg),
-		ANY(sendmsg), ANY(read), ANY(write), ANY(readv), ANY(writev), ANY(clock_gettime), ANY(close),
-		ANY(recvmmsg), ANY(sendmmsg), ANY(futex),
+		ANY(recvfrom), ANY(sendto), ANY(epoll_pwait), ANY(epoll_ctl), ANY(recvmsg), ANY(sendmsg),
+		ANY(read), ANY(write), ANY(readv), ANY(writev), ANY(clock_gettime), ANY(close), ANY(recvmmsg),
+		ANY(sendmmsg), ANY(futex),
 		/* sockets */
 		ONLY(socket, 0, families), ANY(bind), ANY(connect), ANY(listen), ANY(accept), ANY(accept4),
 		ANY(shutdown), ANY(getsockname), ANY(getpeername), ANY(getsockopt), ANY(setsockopt),
-		ONLY(fcntl, 1, file_commands), ONLY(ioctl, 1, commands), ANY(dup), ANY(dup3), ANY(poll),
-		ANY(ppoll), ANY(epoll_create1), ANY(eventfd2), ANY(pipe2),
+		ONLY(fcntl, 1, file_commands), ONLY(ioctl, 1, commands), ANY(dup), ANY(dup3), ANY(ppoll),
+		ANY(epoll_create1), ANY(eventfd2), ANY(pipe2),
 		/* memory and time */
 		ONLY(mmap, 2, memory), ONLY(mprotect, 2, memory), ANY(munmap), ANY(mremap), ANY(madvise),
 		ANY(brk), ANY(gettimeofday), ANY(clock_getres), ANY(nanosleep), ANY(clock_nanosleep),
@@ -107,8 +107,8 @@ static void build_filter(struct seccomp_filter *filter)
 		ANY(openat), ANY(newfstatat), ANY(fstat), ANY(statx), ANY(lseek), ANY(pread64), ANY(unlinkat),
 		ANY(readlinkat), ANY(faccessat), ANY(getdents64), ANY(inotify_init1), ANY(inotify_add_watch),
 		ANY(inotify_rm_watch),
-#ifdef SYS_open
-		ANY(open), ANY(stat), ANY(unlink), ANY(readlink), ANY(access),
+#ifdef SYS_open /* older ones, which newer architectures lack */
+		ANY(epoll_wait), ANY(poll), ANY(open), ANY(stat), ANY(unlink), ANY(readlink), ANY(access),
 #endif
 		/* itself */
 		ANY(getpid), ANY(gettid), ANY(getuid), ANY(geteuid), ANY(getgid), ANY(getegid),

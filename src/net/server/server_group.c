@@ -13,6 +13,8 @@
 #include "net/ipam.h"
 #include "net/server/server_parts.h"
 
+#define PROTOCOL_AT (PACKET_ETHERNET_SIZE + 9)
+
 /* ---- what the switch asks for ------------------------------------------------------------------------ */
 
 static bool on_deliver(void *context, void *link, const uint8_t *frame, size_t n)
@@ -21,20 +23,28 @@ static bool on_deliver(void *context, void *link, const uint8_t *frame, size_t n
 	return link_send(link, frame, n);
 }
 
+/* A datagram to the gateway answers one that came by a published port. Most are not: they are not parsed for
+ * it. */
+static bool answers_datagram(struct server *s, const uint8_t *frame, size_t n)
+{
+	struct packet p;
+
+	if (n <= PROTOCOL_AT || frame[PROTOCOL_AT] != PACKET_UDP ||
+		packet_parse(frame, n, &p) != PACKET_RIGHT || p.ethertype != PACKET_IPV4 ||
+		p.destination != s->gateway)
+		return false;
+	for (struct member *m = s->members; m; m = m->next)
+		if (m->about.address == p.source && m->forwards)
+			forwards_output(m->forwards, frame, n);
+	return true;
+}
+
 static void on_egress(void *context, const uint8_t *frame, size_t n)
 {
 	struct server *s = context;
-	struct packet p;
 
-	/* An answer to a datagram that came by a published port. */
-	if (packet_parse(frame, n, &p) == PACKET_RIGHT && p.ethertype == PACKET_IPV4 &&
-		p.destination == s->gateway && p.protocol == PACKET_UDP) {
-		for (struct member *m = s->members; m; m = m->next)
-			if (m->about.address == p.source && m->forwards)
-				forwards_output(m->forwards, frame, n);
-		return;
-	}
-	egress_input(s->egress, frame, n);
+	if (!answers_datagram(s, frame, n))
+		egress_input(s->egress, frame, n);
 }
 
 static void on_question(void *context, uint32_t port, const struct packet *p)
