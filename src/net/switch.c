@@ -89,8 +89,7 @@ static enum switch_drop refusal(const struct switch_port *port, const struct pac
 
 static bool is_unicast(const struct net_switch *sw, const struct packet *p)
 {
-	return !(p->destination_mac[0] & 1) && p->source != 0 && p->destination < 0xe0000000 &&
-	       p->destination != sw->broadcast;
+	return !(p->destination_mac[0] & 1) && p->destination < 0xe0000000 && p->destination != sw->broadcast;
 }
 
 /* Whether this address is the world's, rather than a member's of the group, who may not be there. */

@@ -266,9 +266,12 @@ TEST(a_rogue_server_of_dhcp_reaches_nobody)
 		lab_from(&lab, A, &lab.frame);
 		s.source_port = 4000;
 		lab_udp(&lab, A, s);
+		s.source_port = 67;
+		s.destination_port = 4011;
+		lab_udp(&lab, A, s);
 	}
 	lab_check_silence(&lab);
-	CHECK_INT(lab_dropped(&lab, A, SWITCH_DROP_ROGUE_DHCP), 12);
+	CHECK_INT(lab_dropped(&lab, A, SWITCH_DROP_ROGUE_DHCP), 16);
 	lab_close(&lab);
 }
 
@@ -488,9 +491,21 @@ TEST(an_icmp_error_passes_only_if_it_is_about_a_flow)
 	lab_forget(&lab);
 	frame_icmp(&error, LAB_GATEWAY, lab_address(A), 5, 1, LAB_SUBNET + 4, lab.frame.bytes + 14, 28);
 	lab_from(&lab, LAB_EGRESS, &error);
+	frame_icmp(&error, LAB_GATEWAY, lab_address(A), 4, 0, 0, lab.frame.bytes + 14, 28); /* slow down */
+	lab_from(&lab, LAB_EGRESS, &error);
 	frame_icmp(&error, lab_address(B), lab_address(A), 3, 3, 0, lab.frame.bytes + 14, 28);
 	lab_from(&lab, B, &error);
 	CHECK_INT(lab_dropped(&lab, B, SWITCH_DROP_ICMP), 1);
+	lab_check_silence(&lab);
+	/* To another whose flow looks the same. */
+	s.source = lab_address(B);
+	lab_udp(&lab, B, s);
+	s.source = lab_address(A);
+	frame_udp(&lab.frame, &s);
+	lab_forget(&lab);
+	frame_icmp(&error, LAB_GATEWAY, lab_address(B), 3, 3, 0, lab.frame.bytes + 14, 28);
+	lab_from(&lab, LAB_EGRESS, &error);
+	lab_check_silence(&lab);
 	/* From the one it was sent to. */
 	s.destination = lab_address(B);
 	lab_udp(&lab, A, s);
