@@ -49,6 +49,7 @@ bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman
 	@tests/bench/filesystems.py
 	@tests/bench/nfs.py
 	@tests/bench/volumes.py
+	@tests/bench/network.py
 	@tests/bench/switch.py
 
 soak: setup ## use sandboxes and file systems for MINUTES (default 10), look for leaks and what differs

@@ -102,10 +102,11 @@ size_t packet_build_tcp_abort(const struct packet *p, uint8_t *out, size_t room)
 	return build_reset(p, &r, out, room);
 }
 
-/* An address that one station has: no broadcast, multicast, loopback or 0. */
+/* An address that one station has or, of the reserved ones, might have: no broadcast, multicast, loopback or
+ * 0 (RFC 1122 §3.2.2). */
 static bool is_one_station(uint32_t address)
 {
-	return address >> 24 != 0 && address >> 24 != 127 && address < 0xe0000000;
+	return address >> 24 != 0 && address >> 24 != 127 && address >> 28 != 0xe && address != 0xffffffff;
 }
 
 size_t packet_build_icmp_unreachable(const struct packet *to, uint32_t from, const uint8_t *from_mac,

@@ -87,9 +87,11 @@ static enum switch_drop refusal(const struct switch_port *port, const struct pac
 	return SWITCH_DROP_COUNT;
 }
 
+/* To one station; addresses that are reserved (240.0.0.0/4) are left to the verdict, which says so. */
 static bool is_unicast(const struct net_switch *sw, const struct packet *p)
 {
-	return !(p->destination_mac[0] & 1) && p->destination < 0xe0000000 && p->destination != sw->broadcast;
+	return !(p->destination_mac[0] & 1) && p->destination >> 28 != 0xe && p->destination != 0xffffffff &&
+	       p->destination != sw->broadcast;
 }
 
 /* Whether this address is the world's, rather than a member's of the group, who may not be there. */

@@ -55,11 +55,11 @@ def medians(results):
     return {name: r['median'] for name, r in results.items()}
 
 
-def archive(files):
-    """A newc archive of programs."""
+def archive(files, folders=()):
+    """A newc archive of programs, in folders that stand before them."""
     out = b''
-    for name, data in list(files.items()) + [('TRAILER!!!', b'')]:
-        mode = 0o100755 if name != 'TRAILER!!!' else 0
+    for name, data in [(folder, b'') for folder in folders] + list(files.items()) + [('TRAILER!!!', b'')]:
+        mode = 0o040755 if name in folders else 0o100755 if name != 'TRAILER!!!' else 0
         fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
         out += b'070701' + b''.join(b'%08X' % field for field in fields) + name.encode() + b'\0'
         out += bytes(-len(out) % 4) + data

@@ -189,6 +189,8 @@ def be_world(folder):
 def be_host(folder):
     run('ip', 'link', 'set', 'lo', 'up')
     run('ip', 'addr', 'add', f'{HOST_PUBLIC}/32', 'dev', 'lo')
+    with open('/proc/sys/net/ipv4/ping_group_range', 'w') as f:  # as distributions have it: who may ping
+        f.write(f'{os.getgid()} {os.getgid()}')
     run('mount', '--bind', f'{folder}/resolv.conf', os.path.realpath('/etc/resolv.conf'))
     world = subprocess.Popen(['unshare', '--net', sys.executable, '-B', os.path.abspath(__file__), 'world', folder],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

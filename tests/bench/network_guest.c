@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PID 1 of a plain machine that networks are measured in: loads the kernel's modules, gives eth0 an address
+ * and an MTU, and runs a command, whose output goes to the serial console. The words behind "--" on the
+ * kernel's command line are ADDRESS GATEWAY MTU COMMAND…
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "modules.h"
+
+static void must(int result, const char *what)
+{
+	if (result >= 0)
+		return;
+	printf("failed: %s: %s\n", what, strerror(errno));
+	fflush(stdout);
+	reboot(RB_AUTOBOOT);
+}
+
+static struct sockaddr address_of(const char *text)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+	} a = {.in = {.sin_family = AF_INET}};
+
+	inet_pton(AF_INET, text, &a.in.sin_addr);
+	return a.any;
+}
+
+static void set_up(int fd, const char *name)
+{
+	struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
+
+	strcpy(request.ifr_name, name);
+	must(ioctl(fd, SIOCSIFFLAGS, &request), "bring a device up");
+}
+
+static void configure(const char *address, const char *gateway, int mtu)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_name = "eth0", .ifr_addr = address_of(address)};
+	struct rtentry route = {.rt_dst = address_of("0.0.0.0"),
+		.rt_genmask = address_of("0.0.0.0"),
+		.rt_gateway = address_of(gateway),
+		.rt_flags = RTF_UP | RTF_GATEWAY};
+
+	set_up(fd, "lo");
+	must(ioctl(fd, SIOCSIFADDR, &request), "set the address");
+	request.ifr_addr = address_of("255.255.255.0");
+	must(ioctl(fd, SIOCSIFNETMASK, &request), "set the netmask");
+	request.ifr_mtu = mtu;
+	must(ioctl(fd, SIOCSIFMTU, &request), "set the MTU");
+	set_up(fd, "eth0");
+	must(ioctl(fd, SIOCADDRT, &route), "set the route");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	pid_t pid;
+	int status;
+
+	mkdir("/proc", 0755);
+	mkdir("/dev", 0755);
+	mkdir("/tmp", 01777);
+	mount("none", "/proc", "proc", 0, NULL);
+	mount("none", "/dev", "devtmpfs", 0, NULL);
+	load_modules();
+	if (argc < 5) {
+		printf("failed: ADDRESS GATEWAY MTU COMMAND…\n");
+		fflush(stdout);
+		reboot(RB_AUTOBOOT);
+	}
+	configure(argv[1], argv[2], atoi(argv[3]));
+	pid = fork();
+	if (pid == 0) {
+		execv(argv[4], argv + 4);
+		must(-1, argv[4]);
+	}
+	waitpid(pid, &status, 0);
+	reboot(RB_AUTOBOOT);
+}
