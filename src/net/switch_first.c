@@ -38,7 +38,7 @@ struct flight {
 	uint32_t number;
 	uint32_t base; /* sequence of its first byte, and of the other side's */
 	uint32_t other;
-	bool judged, listed;
+	bool answered, judged, listed;
 	uint64_t deadline;
 	struct flight *older, *newer;
 	uint8_t *bytes; /* FIRST_FLIGHT_MOST; NULL: none yet */
@@ -99,8 +99,7 @@ static struct held *take_segments(struct flight *f)
 	return h;
 }
 
-/* Forgets what is held. */
-static void flight_clear(struct net_switch *sw, struct flight *f)
+static void forget_bytes(struct net_switch *sw, struct flight *f)
 {
 	unlist(sw, f);
 	held_free(take_segments(f));
@@ -108,7 +107,13 @@ static void flight_clear(struct net_switch *sw, struct flight *f)
 	f->bytes = NULL;
 	port_of(sw, f)->held -= (uint32_t)f->charged;
 	f->size = f->charged = f->segments = 0;
-	f->judged = false;
+}
+
+/* As it was before a SYN. */
+static void flight_clear(struct net_switch *sw, struct flight *f)
+{
+	forget_bytes(sw, f);
+	f->answered = f->judged = false;
 }
 
 void first_gone(void *context, struct flow *flow)
@@ -318,11 +323,35 @@ static bool ends_empty(const struct flight *f, const struct packet *p)
 	return f && f->size == 0 && p->sequence == f->base;
 }
 
+/* The guest's SYN. One with another sequence is another connection to whoever takes it. */
+static bool opens(struct net_switch *sw, struct passage *way, struct flight *f)
+{
+	uint32_t base = way->p.sequence + 1;
+
+	if (way->p.data_size) {
+		drop(way->owner, SWITCH_DROP_HELD);
+		return false;
+	}
+	if (f && f->base == base)
+		return true;
+	if (!f)
+		f = flight_new(sw, way->flow);
+	if (!f) {
+		drop(way->owner, SWITCH_DROP_NO_MEMORY);
+		return false;
+	}
+	flight_clear(sw, f);
+	f->base = base;
+	return true;
+}
+
 bool first_from_guest(struct net_switch *sw, struct passage *way)
 {
 	struct flight *f = flight_of(sw, way->flow);
 	const struct packet *p = &way->p;
 
+	if (p->tcp_flags & PACKET_SYN)
+		return opens(sw, way, f);
 	if (f && f->judged) {
 		if (agrees(f, p))
 			return true;
@@ -330,30 +359,23 @@ bool first_from_guest(struct net_switch *sw, struct passage *way)
 		return false;
 	}
 	if (f && p->tcp_flags & PACKET_RST)
-		flight_clear(sw, f);
+		forget_bytes(sw, f);
 	if (!p->data_size && (!(p->tcp_flags & PACKET_FIN) || ends_empty(f, p)))
 		return true;
-	if (f)
+	if (f && f->answered)
 		return hold(sw, way, f);
 	drop(way->owner, SWITCH_DROP_HELD);
 	return false;
 }
 
-/* The other side's SYN says where the guest's bytes begin. */
-static bool answered(struct net_switch *sw, struct passage *way)
+/* The other side's SYN. */
+static bool answers(struct passage *way, struct flight *f)
 {
-	struct flight *f = flight_of(sw, way->flow);
-
-	if (!f)
-		f = flight_new(sw, way->flow);
-	if (!f) {
-		drop(way->owner, SWITCH_DROP_NO_MEMORY);
+	if (!f || f->base != way->p.acknowledgement) {
+		drop(way->owner, SWITCH_DROP_HELD);
 		return false;
 	}
-	if (f->judged || f->base == way->p.acknowledgement)
-		return true;
-	flight_clear(sw, f);
-	f->base = way->p.acknowledgement;
+	f->answered = true;
 	f->other = way->p.sequence + 1;
 	return true;
 }
@@ -364,7 +386,7 @@ bool first_from_egress(struct net_switch *sw, struct passage *way)
 	const struct packet *p = &way->p;
 
 	if ((p->tcp_flags & (PACKET_SYN | PACKET_ACK)) == (PACKET_SYN | PACKET_ACK))
-		return answered(sw, way);
+		return answers(way, f);
 	if (f && f->judged) {
 		if (p->tcp_flags & PACKET_ACK &&
 			(int32_t)(p->acknowledgement - f->base - (uint32_t)f->size) >= 0)
@@ -372,7 +394,7 @@ bool first_from_egress(struct net_switch *sw, struct passage *way)
 		return true;
 	}
 	if (f && p->tcp_flags & PACKET_RST)
-		flight_clear(sw, f);
+		forget_bytes(sw, f);
 	if (!p->data_size)
 		return true;
 	/* It speaks first: then it is not for the guest to take his time. */
