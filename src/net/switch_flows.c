@@ -105,7 +105,8 @@ void deny_flow(struct net_switch *sw, struct passage *way, const struct verdict 
 		send_forth(sw, way, out, packet_build_tcp_abort(&way->p, out, sizeof out));
 }
 
-void pass_on(struct net_switch *sw, const struct passage *way)
+/* The packet goes where it is going. */
+static void pass_on(struct net_switch *sw, const struct passage *way)
 {
 	const struct packet *p = &way->p;
 	struct switch_port *to = way->to;
