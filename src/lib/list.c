@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "codec/json.h"
 #include "lib/handle.h"
 #include "lib/network.h"
 #include "os/fs.h"
@@ -138,7 +139,7 @@ static int inspect(struct monocore *mc, const char *name, char **json, struct er
 	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
 	_cleanup_record_ struct record record = {0};
 	_cleanup_status_ struct status status = {0};
-	_cleanup_network_ struct network network = {0};
+	_cleanup_json_ json_t *network = NULL;
 	bool interrupted;
 	int r = find_sandbox(mc, name, &d, &record, err);
 
@@ -157,10 +158,10 @@ static int inspect(struct monocore *mc, const char *name, char **json, struct er
 		if (!status.state || !status.reason)
 			return -ERROR_NO_MEMORY;
 	}
-	r = network_read(d.fd, &network, err);
-	if (r < 0 && r != -ERROR_NOT_FOUND)
+	r = network_report(mc, &d, &network, err);
+	if (r < 0)
 		return r;
-	*json = record_describe(&record, &status, r == 0 ? &network : NULL, err);
+	*json = record_describe(&record, &status, network, err);
 	return *json ? 0 : -ERROR_NO_MEMORY;
 }
 

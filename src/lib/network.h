@@ -31,3 +31,7 @@ int network_target_write(struct network_target *t, struct error *err);
 
 /* The texts of its ports, as they are published where it runs; never NULL. */
 int network_ports(const struct network *n, bool runs, char ***list, struct error *err);
+
+/* network.json for `inspect`, and of a running sandbox what its groups' processes tell about it, as "live".
+ * *json is the caller's, or NULL: it has no network. */
+int network_report(struct monocore *mc, const struct directory *d, json_t **json, struct error *err);

@@ -164,6 +164,44 @@ static json_t *status_of(struct monocore *mc, const char *group)
 	return json;
 }
 
+/* What a group's process says about one sandbox; its connections are for `net inspect`. */
+static json_t *live_of(struct monocore *mc, const char *group, const char *id)
+{
+	_cleanup_json_ json_t *status = status_of(mc, group);
+	const json_t *all = json_object_get(status, "sandboxes");
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		json_t *one = json_array_get(all, i);
+		const char *its = json_string_value(json_object_get(one, "id"));
+
+		if (its && !strcmp(its, id)) {
+			json_object_del(one, "flows");
+			json_object_set_new(one, "group", json_string(group));
+			return json_incref(one);
+		}
+	}
+	return json_null();
+}
+
+int network_report(struct monocore *mc, const struct directory *d, json_t **json, struct error *err)
+{
+	_cleanup_network_ struct network n = {0};
+	json_t *live = NULL;
+	int r = network_read(d->fd, &n, err);
+
+	*json = NULL;
+	if (r < 0)
+		return r == -ERROR_NOT_FOUND ? 0 : r;
+	*json = network_describe(&n);
+	if (directory_is_locked(d))
+		live = json_array();
+	for (uint32_t i = 0; live && i < n.group_count; i++)
+		json_array_append_new(live, live_of(mc, n.groups[i].name, d->id));
+	if (!*json || (live && json_object_set_new(*json, "live", live) < 0))
+		return error_no_memory(err, "describe a sandbox");
+	return 0;
+}
+
 static json_t *members_to_json(const struct monocore_network_info *i)
 {
 	json_t *list = json_array();

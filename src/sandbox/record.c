@@ -9,7 +9,6 @@
 #include "codec/volume.h"
 #include "sandbox/fields.h"
 #include "sandbox/json_file.h"
-#include "sandbox/network.h"
 
 #define X(name, kind) {#name, FIELD_##kind, offsetof(struct record, name)},
 static const struct field record_fields[] = {RECORD_FIELDS(X)};
@@ -178,8 +177,7 @@ int status_write(int fd, const struct status *s, bool durable, struct error *err
 	return json ? json_file_write(fd, "state.json", json, durable, err) : -ERROR_NO_MEMORY;
 }
 
-char *record_describe(
-	const struct record *r, const struct status *s, const struct network *n, struct error *err)
+char *record_describe(const struct record *r, const struct status *s, json_t *network, struct error *err)
 {
 	_cleanup_json_ json_t *json = record_to_json(r, err);
 	char *text;
@@ -189,7 +187,7 @@ char *record_describe(
 	if (json_object_set_new(
 		    json, "status", fields_to_json(status_fields, ARRAY_SIZE(status_fields), s, err)) < 0)
 		return NULL;
-	if (n && json_object_set_new(json, "network", network_describe(n)) < 0)
+	if (network && json_object_set(json, "network", network) < 0)
 		return NULL;
 	text = json_dumps(json, JSON_INDENT(2));
 	if (!text)

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -135,7 +136,6 @@ int record_write(int fd, const struct record *r, bool durable, struct error *err
 int status_read(int fd, struct status *s, struct error *err);
 int status_write(int fd, const struct status *s, bool durable, struct error *err);
 
-/* All as one JSON object for people and programs; the caller frees. NULL: out of memory. */
-struct network;
-char *record_describe(
-	const struct record *r, const struct status *s, const struct network *n, struct error *err);
+/* All as one JSON object for people and programs, with `network` (may be NULL) as a member; the caller frees.
+ * NULL: out of memory. */
+char *record_describe(const struct record *r, const struct status *s, json_t *network, struct error *err);

@@ -38,7 +38,7 @@ def _():
     equal((row['state'], row['image'], row['labels'], row['exit_status'], row['interrupted']),
           ('running', DEBIAN, {'tier': 'front', 'n': '1'}, None, False))
     table = mc('ps').ok().out.splitlines()
-    equal(table[0].split(), ['NAME', 'IMAGE', 'COMMAND', 'STATE', 'UPTIME', 'AGE'])
+    equal(table[0].split(), ['NAME', 'IMAGE', 'COMMAND', 'STATE', 'UPTIME', 'AGE', 'ADDRESS', 'PORTS'])
     contains(table[1], 'web ')
     equal(mc('ps', '-q').ok().out, 'web\n')
     equal(mc('ps', '-q', '--label', 'tier=front').ok().out, 'web\n')

@@ -150,7 +150,7 @@ def _():
         mc('net', 'policy', 'web', '--clear').ok()
         equal(dial('web', (DB, 80)), [OPEN])
         equal(dial('web', ('host.internal', port)), [REFUSED])
-        true(status()['sandboxes'][0]['counters']['denied'] > 0, 'denials are counted')
+        true(mc('inspect', 'web').ok().json()[0]['network']['live'][0]['counters']['denied'] > 0, 'denials are counted')
 
 
 @promise('verdicts can be followed as they are made')
