@@ -188,7 +188,8 @@ static void add(struct world *w, size_t n)
 
 static void set_up(struct world *w)
 {
-	static const struct switch_calls calls = {deliver, egress, dns, judged};
+	static const struct switch_calls calls = {
+		.deliver = deliver, .egress = egress, .dns = dns, .verdict = judged};
 	struct surroundings s = {.subnet = prefix_ipv4(SUBNET, 24), .gateway = GATEWAY, .host = HOST};
 	struct switch_config config = {
 		.surroundings = &s, .seed = {3, 4}, .flows = 512, .domain = "x.internal"};

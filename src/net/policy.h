@@ -110,6 +110,7 @@ enum verdict_kind {
 	X(PROTOCOL, "protocol")               /* neither TCP, UDP nor ICMP */ \
 	X(GROUP, "group")                     /* a member of the group */ \
 	X(PUBLISHED, "published")             /* from outside, to a port that is published */ \
+	X(NEIGHBOUR, "neighbour")             /* from another group, by a rule there */ \
 	X(REACH, "reach")                     /* reach alone decided; denials under `local` */ \
 	X(NOT_PUBLIC, "not-public")           /* denied under `public`: .special says why */ \
 	X(DNS, "dns")                         /* another resolver, where rules by domain have a say */ \

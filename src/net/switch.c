@@ -150,6 +150,7 @@ static void take(struct net_switch *sw, struct switch_port *port, uint8_t *frame
 	way.frame = frame;
 	way.from = port;
 	way.to = NULL;
+	way.beyond = false;
 	way.now = now;
 	ipv4_from_guest(sw, &way);
 }
@@ -181,33 +182,54 @@ static void drop_outside(struct net_switch *sw, enum switch_drop why)
 	sw->outside.drops[why]++;
 }
 
+/* Whether a packet from outside may be looked at, and to whom it goes. */
+static bool enters(struct net_switch *sw, struct passage *way, bool may_speak, uint64_t now)
+{
+	way->frame = NULL;
+	way->from = NULL;
+	way->to = port_at(sw, way->p.destination);
+	way->beyond = false;
+	way->now = now;
+	if (!way->to)
+		drop_outside(sw, SWITCH_DROP_NOBODY);
+	else if (!may_speak)
+		drop_outside(sw, SWITCH_DROP_SPOOFED_ADDRESS);
+	else if (way->p.fragment)
+		drop(way->to, SWITCH_DROP_FRAGMENT);
+	else if (!way->p.transport)
+		drop(way->to, SWITCH_DROP_PROTOCOL);
+	else
+		return true;
+	return false;
+}
+
 void switch_from_egress(struct net_switch *sw, const uint8_t *frame, size_t n, uint64_t now)
 {
 	struct passage way;
 	enum packet_fault fault = packet_parse(frame, n, &way.p);
 
-	if (fault != PACKET_RIGHT) {
+	if (fault != PACKET_RIGHT)
 		drop_outside(sw, fault_of(fault, frame));
-		return;
-	}
-	if (way.p.ethertype == PACKET_ARP) {
+	else if (way.p.ethertype == PACKET_ARP)
 		local_arp_egress(sw, &way.p);
+	else if (enters(sw, &way, is_outside(sw, way.p.source), now))
+		flow_from_egress(sw, &way);
+}
+
+void switch_from_neighbour(
+	struct net_switch *sw, const struct prefix *group, const uint8_t *frame, size_t n, uint64_t now)
+{
+	struct passage way;
+	enum packet_fault fault = packet_parse(frame, n, &way.p);
+	struct address source;
+
+	if (fault != PACKET_RIGHT || way.p.ethertype != PACKET_IPV4) {
+		drop_outside(sw, fault == PACKET_RIGHT ? SWITCH_DROP_ETHERTYPE : fault_of(fault, frame));
 		return;
 	}
-	way.frame = NULL;
-	way.from = NULL;
-	way.to = port_at(sw, way.p.destination);
-	way.now = now;
-	if (!way.to)
-		drop_outside(sw, SWITCH_DROP_NOBODY);
-	else if (!is_outside(sw, way.p.source))
-		drop_outside(sw, SWITCH_DROP_SPOOFED_ADDRESS);
-	else if (way.p.fragment)
-		drop(way.to, SWITCH_DROP_FRAGMENT);
-	else if (!way.p.transport)
-		drop(way.to, SWITCH_DROP_PROTOCOL);
-	else
-		flow_from_egress(sw, &way);
+	source = address_from_ipv4(way.p.source);
+	if (enters(sw, &way, prefix_contains(group, &source) && is_outside(sw, way.p.source), now))
+		flow_from_neighbour(sw, &way);
 }
 
 /* What waited for bandwidth and may go now. */

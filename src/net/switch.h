@@ -104,6 +104,9 @@ struct switch_calls {
 	/* To the world (libslirp): allowed by its sender's policy; or an ARP reply for who asked behind
 	 * there. */
 	void (*egress)(void *context, const uint8_t *frame, size_t n);
+	/* The same of a flow that a rule allowed, or that came from another group: true where it went to
+	 * another group, and is not for egress() any more. May be NULL: there are none. */
+	bool (*neighbour)(void *context, const uint8_t *frame, size_t n);
 	/* A DNS query over UDP to the gateway; answered by switch_answer_dns() at any time after. */
 	void (*dns)(void *context, uint32_t port, const struct packet *query);
 	/* A flow was judged, when it was new or when its policy had changed, and what came out. `name` is
@@ -140,6 +143,9 @@ void switch_unpublish(struct net_switch *sw, uint32_t port, uint8_t protocol, ui
 void switch_from_guest(struct net_switch *sw, uint32_t port, uint8_t *frame, size_t n, uint64_t now);
 /* A frame from the world: IPv4 to a port's address, or ARP that asks for one. */
 void switch_from_egress(struct net_switch *sw, const uint8_t *frame, size_t n, uint64_t now);
+/* A frame from another group, whose subnet this is, of a flow that a rule there allowed. */
+void switch_from_neighbour(
+	struct net_switch *sw, const struct prefix *group, const uint8_t *frame, size_t n, uint64_t now);
 /* The answer to a query, to the port that asked, from the gateway's UDP port 53 to where it came from. */
 void switch_answer_dns(struct net_switch *sw, uint32_t port, uint16_t client_port, const uint8_t *message,
 	size_t n, uint64_t now);

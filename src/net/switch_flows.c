@@ -56,9 +56,15 @@ void tell_verdict(struct net_switch *sw, struct switch_port *owner, const struct
 		sw->calls.verdict(sw->context, owner->id, key, v, name, now);
 }
 
-static void to_egress(struct net_switch *sw, const uint8_t *frame, size_t n)
+static void to_world(struct net_switch *sw, const struct passage *way, const uint8_t *frame, size_t n)
 {
-	sw->calls.egress(sw->context, frame, n);
+	if (!way->beyond || !sw->calls.neighbour || !sw->calls.neighbour(sw->context, frame, n))
+		sw->calls.egress(sw->context, frame, n);
+}
+
+static bool leads_beyond(const struct flow *flow)
+{
+	return flow->verdict.reason == REASON_RULE || flow->verdict.reason == REASON_NEIGHBOUR;
 }
 
 /* To the side that the packet came from. */
@@ -67,7 +73,7 @@ static void send_back(struct net_switch *sw, const struct passage *way, const ui
 	if (n && way->from)
 		to_guest(sw, way->from, frame, n, way->now);
 	else if (n)
-		to_egress(sw, frame, n);
+		to_world(sw, way, frame, n);
 }
 
 static void send_forth(struct net_switch *sw, const struct passage *way, const uint8_t *frame, size_t n)
@@ -75,7 +81,7 @@ static void send_forth(struct net_switch *sw, const struct passage *way, const u
 	if (n && way->to)
 		to_guest(sw, way->to, frame, n, way->now);
 	else if (n)
-		to_egress(sw, frame, n);
+		to_world(sw, way, frame, n);
 }
 
 /* The answer to a packet that goes nowhere: so that its program learns it at once. */
@@ -96,6 +102,7 @@ void deny_flow(struct net_switch *sw, struct passage *way, const struct verdict 
 
 	if (way->direction == FLOW_OUT)
 		first_expected(sw, way->flow, &way->p.sequence);
+	way->beyond = leads_beyond(way->flow);
 	flows_remove(sw->flows, way->flow);
 	way->flow = NULL;
 	tell_verdict(sw, way->owner, &key, v, name, way->now);
@@ -113,7 +120,7 @@ static void pass_on(struct net_switch *sw, const struct passage *way)
 	const uint8_t *frame = p->frame;
 
 	if (!to) {
-		to_egress(sw, frame, p->size);
+		to_world(sw, way, frame, p->size);
 		return;
 	}
 	if (p->size > PACKET_ETHERNET_SIZE + (size_t)to->mtu) {
@@ -176,6 +183,7 @@ static void go_on(struct net_switch *sw, struct passage *way)
 	flow = way->flow;
 	flows_packet(sw->flows, flow, way->direction, way->p.protocol == PACKET_TCP ? way->p.tcp_flags : 0,
 		way->p.size, way->now);
+	way->beyond = leads_beyond(flow);
 	if (flow->verdict.kind == VERDICT_INSPECT || flow->held) {
 		if (way->direction == FLOW_OUT ? !first_from_guest(sw, way) : !first_from_egress(sw, way))
 			return;
@@ -245,7 +253,7 @@ static bool find(struct net_switch *sw, struct passage *way, struct switch_port 
 }
 
 /* An ICMP error passes when the packet that it is about belongs to a flow between the two. */
-static bool error_belongs(struct net_switch *sw, const struct passage *way)
+static bool error_belongs(struct net_switch *sw, struct passage *way)
 {
 	struct packet_quote q;
 	struct packet about = {0};
@@ -263,11 +271,14 @@ static bool error_belongs(struct net_switch *sw, const struct passage *way)
 	about.destination_port = q.destination_port;
 	about.icmp_id = q.source_port;
 	quoted.p = about;
-	return (way->to && find(sw, &quoted, way->to, false)) ||
-	       (way->from && find(sw, &quoted, way->from, true));
+	if (!(way->to && find(sw, &quoted, way->to, false)) &&
+		!(way->from && find(sw, &quoted, way->from, true)))
+		return false;
+	way->beyond = leads_beyond(quoted.flow);
+	return true;
 }
 
-static void pass_error(struct net_switch *sw, const struct passage *way)
+static void pass_error(struct net_switch *sw, struct passage *way)
 {
 	if (error_belongs(sw, way))
 		pass_on(sw, way);
@@ -289,7 +300,8 @@ void flow_from_guest(struct net_switch *sw, struct passage *way)
 		pass_error(sw, way);
 		return;
 	}
-	if (!is_echo(p, PACKET_ICMP_ECHO_REPLY) && find(sw, way, way->from, false)) {
+	/* An answer to a ping belongs to none of one's own. */
+	if (find(sw, way, way->from, false) && (way->flow->inbound || !is_echo(p, PACKET_ICMP_ECHO_REPLY))) {
 		if (!opens_anew(way)) {
 			go_on(sw, way);
 			return;
@@ -302,32 +314,54 @@ void flow_from_guest(struct net_switch *sw, struct passage *way)
 	judge_new(sw, way);
 }
 
-/* From the world to a port that is published: the flow is the sandbox's, turned round. */
-static void begin_inbound(struct net_switch *sw, struct passage *way)
+/* From outside to a sandbox: the flow is the sandbox's, turned round. */
+static void begin_inbound(struct net_switch *sw, struct passage *way, enum verdict_reason why)
 {
-	static const struct verdict allowed = {VERDICT_ALLOW, REASON_PUBLISHED, -1, -1};
-	const struct packet *p = &way->p;
-	struct flow_key key = key_of(p, way->to->slot, true);
+	const struct verdict allowed = {VERDICT_ALLOW, why, -1, -1};
+	struct flow_key key = key_of(&way->p, way->to->slot, true);
 
-	if ((p->protocol == PACKET_TCP ? !is_syn(p) : p->protocol != PACKET_UDP) ||
-		!port_publishes(way->to, p->protocol, p->destination_port)) {
-		drop(way->to, p->protocol == PACKET_ICMP ? SWITCH_DROP_ICMP : SWITCH_DROP_UNKNOWN_FLOW);
-		return;
-	}
 	if (way->flow)
 		flows_remove(sw->flows, way->flow);
 	begin(sw, way, &key, true, &allowed);
 }
 
+static void refuse_inbound(const struct passage *way)
+{
+	drop(way->to, way->p.protocol == PACKET_ICMP ? SWITCH_DROP_ICMP : SWITCH_DROP_UNKNOWN_FLOW);
+}
+
+static bool is_of_inbound_flow(struct net_switch *sw, struct passage *way)
+{
+	return find(sw, way, way->to, true) && !opens_anew(way);
+}
+
 void flow_from_egress(struct net_switch *sw, struct passage *way)
 {
-	if (packet_is_icmp_error(&way->p)) {
+	const struct packet *p = &way->p;
+
+	if (packet_is_icmp_error(p))
 		pass_error(sw, way);
-	} else if (is_echo(&way->p, PACKET_ICMP_ECHO)) {
+	else if (is_echo(p, PACKET_ICMP_ECHO))
 		drop(way->to, SWITCH_DROP_ICMP);
-	} else if (find(sw, way, way->to, true) && !opens_anew(way)) {
+	else if (is_of_inbound_flow(sw, way))
 		go_on(sw, way);
-	} else {
-		begin_inbound(sw, way);
-	}
+	else if ((is_syn(p) || p->protocol == PACKET_UDP) &&
+		 port_publishes(way->to, p->protocol, p->destination_port))
+		begin_inbound(sw, way, REASON_PUBLISHED);
+	else
+		refuse_inbound(way);
+}
+
+void flow_from_neighbour(struct net_switch *sw, struct passage *way)
+{
+	const struct packet *p = &way->p;
+
+	if (packet_is_icmp_error(p))
+		pass_error(sw, way);
+	else if (is_of_inbound_flow(sw, way))
+		go_on(sw, way);
+	else if (is_syn(p) || p->protocol == PACKET_UDP || is_echo(p, PACKET_ICMP_ECHO))
+		begin_inbound(sw, way, REASON_NEIGHBOUR);
+	else
+		refuse_inbound(way);
 }

@@ -81,6 +81,7 @@ struct passage {
 	struct switch_port *owner; /* whose flow it is */
 	struct flow *flow;
 	enum flow_direction direction;
+	bool beyond; /* the world's side of the flow may be another group's */
 	uint64_t now;
 };
 
@@ -119,6 +120,7 @@ void answer_unreachable(struct net_switch *sw, const struct passage *way, uint8_
 /* switch_flows.c */
 void flow_from_guest(struct net_switch *sw, struct passage *way);
 void flow_from_egress(struct net_switch *sw, struct passage *way);
+void flow_from_neighbour(struct net_switch *sw, struct passage *way);
 /* The flow is denied after it had begun: it is removed, both sides are told. name: in its first flight. */
 void deny_flow(struct net_switch *sw, struct passage *way, const struct verdict *v, const char *name);
 /* Counts and remembers it, and tells who wants to know. */

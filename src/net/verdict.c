@@ -85,6 +85,9 @@ static void say_allowed(struct saying *s)
 	case REASON_PUBLISHED:
 		say(s, "port %u is published", s->key->local_port);
 		break;
+	case REASON_NEIGHBOUR:
+		say(s, "from another group, by a rule there");
+		break;
 	case REASON_RULE:
 		say_rule(s);
 		break;

@@ -88,7 +88,8 @@ static void judged(void *context, uint32_t port, const struct flow_key *key, con
 
 int lab_make(struct lab *lab, struct error *err)
 {
-	static const struct switch_calls calls = {deliver, egress, dns, judged};
+	static const struct switch_calls calls = {
+		.deliver = deliver, .egress = egress, .dns = dns, .verdict = judged};
 	struct address host_address = address_from_ipv4(0xcb007105); /* 203.0.113.5 */
 	struct surroundings s = {
 		.subnet = prefix_ipv4(LAB_SUBNET, 24),
