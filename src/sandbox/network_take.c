@@ -53,6 +53,24 @@ static int take_one(struct ipam_store *store, const struct ipam_request *request
 	return 0;
 }
 
+/* An address alone, in a group that is not there yet, says which subnet is meant as well. */
+static int take_with_subnet(struct ipam_store *store, const struct ipam_request *request,
+	struct network_group *g, struct error *err)
+{
+	struct prefix around = prefix_ipv4(request->address, request->pool->bits);
+	struct ipam_request again = *request;
+	struct error second;
+	int r = take_one(store, request, g, err);
+
+	if (r != -ERROR_INVALID || request->subnet || !request->address)
+		return r;
+	again.subnet = &around;
+	r = take_one(store, &again, g, &second);
+	if (r < 0 && r != -ERROR_BUSY)
+		*err = second; /* BUSY: the group has another, which the first error names */
+	return r < 0 ? -(int)err->code : 0;
+}
+
 static int take_all(struct ipam_store *store, const char *id, struct network *n, const struct ipam_pool *pool,
 	const struct host_routes *routes, struct error *err)
 {
@@ -68,7 +86,7 @@ static int take_all(struct ipam_store *store, const char *id, struct network *n,
 			.taken = routes->items,
 			.taken_count = routes->count};
 
-		r = take_one(store, &request, g, err);
+		r = take_with_subnet(store, &request, g, err);
 	}
 	return r;
 }

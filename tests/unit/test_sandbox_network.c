@@ -263,3 +263,24 @@ TEST(an_address_is_taken_once_and_given_back_also_by_sandboxes_that_are_gone)
 	home_close(&home);
 	fs_remove_tree(AT_FDCWD, folder, NULL);
 }
+
+TEST(an_address_alone_brings_its_subnet_along)
+{
+	const struct network_wishes wishes = {.groups = LIST("back"), .ip = "10.242.9.77"};
+	const struct network_wishes other = {.groups = LIST("back"), .ip = "10.242.10.77"};
+	_cleanup_network_ struct network n = {0};
+	struct network second;
+	char folder[] = "/tmp/mc-network-XXXXXX", subnet[PREFIX_TEXT_MAX];
+	struct home home = {0};
+	struct error err;
+
+	CHECK(mkdtemp(folder));
+	CHECK_OK(home_open(folder, &home, &err));
+	CHECK_OK(take(&home, "000000000000001", &wishes, &n, &err));
+	CHECK_TEXT(prefix_format(&n.groups[0].subnet, subnet), "10.242.9.0/24");
+	CHECK_ERROR(take(&home, "000000000000002", &other, &second, &err), ERROR_INVALID);
+	CHECK(strstr(err.text, "10.242.9.3"));
+	network_free(&second);
+	home_close(&home);
+	fs_remove_tree(AT_FDCWD, folder, NULL);
+}

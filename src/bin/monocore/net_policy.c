@@ -17,7 +17,7 @@ static const char *const reaches[] = {"none", "local", "public", "any", "group",
 
 static const struct option_spec options[] = {
 	{"reach", 0, OPTION_CHOICE, "REACH", offsetof(struct options, reach),
-		"what it may reach: none, local (its group), public or any", reaches},
+		"what it may reach; local is its group", reaches},
 	{"scope", 0, OPTION_CHOICE, "REACH", offsetof(struct options, reach), "as --reach", reaches,
 		.hidden = true},
 	{"allow", 0, OPTION_LIST, "RULE", offsetof(struct options, allow), "let it reach this, too"},

@@ -75,7 +75,7 @@ const struct option_spec tmp_option_rows[] = {
 		",proxy=2 too; 0, or none: one that is free"},
 	{"publish", 0, OPTION_LIST, "[ADDRESS:][PORT:]PORT", FIELD(ports), "as --port", .hidden = true},
 	{"reach", 0, OPTION_CHOICE, "REACH", FIELD(reach),
-		"what it may reach: none, local (its group), public, the default, or any", reaches},
+		"what it may reach; local is its group; default: public", reaches},
 	{"scope", 0, OPTION_CHOICE, "REACH", FIELD(reach), "as --reach", reaches, .hidden = true},
 	{"allow", 0, OPTION_LIST, "RULE", FIELD(allow),
 		"let it reach this, too: 10.1.0.0/16:5432/tcp, *.pypi.org:443, host.internal:8000"},

@@ -182,8 +182,8 @@ int networks_link(struct networks *n, struct error *err)
 
 		if (w->state != WIRE_ON)
 			r = attach_now(n, w, err);
-		if (r == 0 && n->network.reach != REACH_NONE)
-			r = wire_link(w, err);
+		if (r == 0 && n->network.reach != REACH_NONE && wire_link(w, err) < 0)
+			wire_lost(w, err); /* it died since: the loop connects to the next one */
 	}
 	return r;
 }

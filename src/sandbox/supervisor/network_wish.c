@@ -216,6 +216,11 @@ static int take_ports(struct networks *n, struct client *c, const struct frame *
 		r = check_room(&n->network, w, err);
 	if (r == 0 && add && first->state != WIRE_ON)
 		r = error_set(err, ERROR_BUSY, "the network is just being started again: try again");
+	if (r == 0 && add && first->without_ports)
+		r = error_set(err, ERROR_BUSY,
+			"the sandbox's ports could not be published again when its network broke down: "
+			"restart "
+			"it");
 	if (r < 0)
 		w->failure = *err;
 	else if (first->state == WIRE_ON && (add || n->network.published_count)) {
