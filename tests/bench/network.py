@@ -188,7 +188,7 @@ class Bench:
                 with contextlib.suppress(OSError):
                     with open(path, 'rb') as f:
                         words = f.read().split(b'\0')
-                    if words[0].endswith(b'/mcnet') and b'idle' in words:
+                    if os.path.basename(words[0]) == b'mcnet' and b'idle' in words:
                         with open(f'{os.path.dirname(path)}/smaps_rollup') as f:
                             return int(re.search(r'Pss:\s+(\d+)', f.read())[1]) / 1024
         raise SystemExit('bench: no mcnet of the group idle')
