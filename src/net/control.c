@@ -224,6 +224,31 @@ void net_attach_free(struct net_attach *m)
 	*m = (struct net_attach){0};
 }
 
+void net_neighbour_encode(const struct net_neighbour *m, struct buffer *out)
+{
+	buffer_string(out, m->group);
+	buffer_u32(out, m->subnet);
+	buffer_u8(out, m->bits);
+}
+
+int net_neighbour_decode(struct cursor in, struct net_neighbour *m, struct error *err)
+{
+	m->group = take_text(&in, 1, NET_NAME_MAX);
+	m->subnet = cursor_u32(&in);
+	m->bits = cursor_u8(&in);
+	if (cursor_done(&in) && m->bits >= SUBNET_MIN && m->bits <= SUBNET_MAX &&
+		(m->subnet & UINT32_MAX >> m->bits) == 0)
+		return 0;
+	net_neighbour_free(m);
+	return malformed("NEIGHBOUR", err);
+}
+
+void net_neighbour_free(struct net_neighbour *m)
+{
+	free(m->group);
+	*m = (struct net_neighbour){0};
+}
+
 void net_name_encode(const char *name, struct buffer *out)
 {
 	buffer_string(out, name);

@@ -39,7 +39,10 @@
 	X(TEXT, 524, "answer: bytes of JSON") \
 	X(LINE, 525, "a line of a trace, without its end") \
 	X(CLOSE, 526, "the trace on this stream is over") \
-	X(UNLINKED, 527, "from mcnet on stream 0: the guest's stream ended, its link is down: text, why")
+	X(UNLINKED, 527, "from mcnet on stream 0: the guest's stream ended, its link is down: text, why") \
+	X(NEIGHBOUR, 528, \
+		"from the mcnet of another group, whose sandboxes have rules for this one's: struct " \
+		"net_neighbour; DONE, behind which the connection carries frames as a guest's stream does")
 
 enum net_message {
 #define X(name, code, meaning) NET_##name = code,
@@ -81,6 +84,16 @@ struct net_attach {
 void net_attach_encode(const struct net_attach *m, struct buffer *out);
 int net_attach_decode(struct cursor in, struct net_attach *m, struct error *err);
 void net_attach_free(struct net_attach *m);
+
+/* Another group. Frames from it come from its subnet. */
+struct net_neighbour {
+	char *group;
+	uint32_t subnet; /* host order */
+	uint8_t bits;    /* 8 to 29 */
+};
+void net_neighbour_encode(const struct net_neighbour *m, struct buffer *out);
+int net_neighbour_decode(struct cursor in, struct net_neighbour *m, struct error *err);
+void net_neighbour_free(struct net_neighbour *m);
 
 /* The lists of PORTS, PORT_ADD and PORT_REMOVE. decode: the caller frees *list. */
 void net_ports_encode(const struct port *list, size_t count, struct buffer *out);

@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
 	_cleanup_buffer_ struct buffer out = {0};
 	struct net_attach attach;
+	struct net_neighbour neighbour;
 	struct net_policy policy;
 	struct port *ports;
 	size_t count;
@@ -50,6 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 			net_name_encode(name, &out);
 			expect(&out, bytes, n);
 			free(name);
+		}
+		break;
+	case 5:
+		if (net_neighbour_decode(cursor_of(bytes, --n), &neighbour, NULL) == 0) {
+			net_neighbour_encode(&neighbour, &out);
+			expect(&out, bytes, n);
+			net_neighbour_free(&neighbour);
 		}
 		break;
 	default: {

@@ -50,6 +50,9 @@ void ipam_mac(uint32_t address, uint8_t mac[6]);
 int ipam_pick_subnet(const struct ipam_pool *pool, const char *group, const struct ipam_taken *taken,
 	size_t count, struct prefix *subnet, struct error *err);
 
+/* Whether a group's sandbox can have the address: it is private (RFC 1918, RFC 6598). */
+bool ipam_is_private(const struct address *address);
+
 /* Whether a subnet that was asked for can be given: INVALID where it is not private (RFC 1918, RFC 6598) or
  * too large or small, EXISTS where it overlaps. */
 int ipam_check_subnet(

@@ -143,6 +143,24 @@ def _():
         true(answer.status in (2, 125) and part in answer.err, answer)
 
 
+@promise('between groups nothing passes but what a rule says, from the side that has the rule')
+def _():
+    with mc.sandbox('--group', 'shop', '--reach', 'any') as server:
+        mc('exec', '-d', server, '--', 'python3', '-c', SERVER).ok()
+        far = address(server)
+        with mc.sandbox('--group', 'office', '--reach', 'local', '--allow', f'{far}:7777/tcp', '--allow', f'{far}/32/icmp',
+                        '--allow', f'{far}:7777/udp') as client, mc.sandbox('--group', 'office', '--reach', 'any') as other:
+            near = address(client)
+            tap.until(lambda: tell(mc, client, [('tcp', far)], 5)[0][0] == 'open', 'the way is there')
+            outcomes = tell(mc, client, [('tcp', far), ('udp', far), ('icmp', far), ('tcp', far, 7778), ('udp', far, 9)], 10)
+            equal([o for o, _ in outcomes], ['open', 'open', 'open', 'refused', 'prohibited'])
+            true(all(f' {near}:' in text for _, text in outcomes[:2]), f'the server sees the client itself: {outcomes}')
+            for name, to in ((other, far), (server, near)):  # any reach is no rule: this is the world's, if it is any
+                true(f' {near}:' not in str(tell(mc, name, [('tcp', to), ('udp', to)], 10)), name)
+            mc('net', 'policy', client, '--reach', 'local', '--deny', far).ok()
+            equal(tell(mc, client, [('tcp', far)])[0][0], 'refused')
+
+
 @promise('the policy of a running sandbox changes at once, for connections that stand, too')
 def _():
     with mc.sandbox('--reach', 'any') as name:

@@ -67,8 +67,8 @@ static int enter_landlock(int directory, struct error *err)
 	if (landlock_allow(rules, path, LANDLOCK_READ | LANDLOCK_WRITE) < 0)
 		return error_errno(err, errno, "allow the group's directory");
 	snprintf(path, sizeof path, "/proc/self/fd/%d/..", directory);
-	if (landlock_allow(rules, path, LANDLOCK_REMOVE) < 0)
-		return error_errno(err, errno, "allow the group's directory to be removed");
+	if (landlock_allow(rules, path, LANDLOCK_READ | LANDLOCK_REMOVE) < 0)
+		return error_errno(err, errno, "allow the directory of groups");
 	return landlock_enter(rules) < 0 ? error_errno(err, errno, "enter landlock") : 0;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "codec/message.h"
-#include "net/server/server_parts.h"
+#include "net/server/neighbours.h"
 #include "os/descriptors.h"
 #include "os/unix_socket.h"
 
@@ -210,6 +210,18 @@ void clients_trace(struct server *s, uint32_t port, const char *line)
 
 /* ---- connections ------------------------------------------------------------------------------------- */
 
+static int on_neighbour(struct client *c, const struct frame *f, struct error *err)
+{
+	struct net_neighbour who;
+	int r = net_neighbour_decode(cursor_of(f->payload, f->size), &who, err);
+
+	if (r < 0)
+		return r;
+	r = neighbours_accept(c, f->stream, &who, err);
+	net_neighbour_free(&who);
+	return r;
+}
+
 static int on_request(struct client *c, const struct frame *f, struct error *err)
 {
 	c->looks = !c->member && (f->type == NET_STATUS || f->type == NET_WHY || f->type == NET_TRACE ||
@@ -233,6 +245,8 @@ static int on_request(struct client *c, const struct frame *f, struct error *err
 	case NET_CLOSE:
 		end_traces(c, f->stream);
 		return 0;
+	case NET_NEIGHBOUR:
+		return on_neighbour(c, f, err);
 	default:
 		return error_set(err, ERROR_INVALID, "an unknown request, %u", f->type);
 	}

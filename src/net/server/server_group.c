@@ -11,7 +11,7 @@
 #include "codec/packet.h"
 #include "net/history.h"
 #include "net/ipam.h"
-#include "net/server/server_parts.h"
+#include "net/server/neighbours.h"
 
 #define PROTOCOL_AT (PACKET_ETHERNET_SIZE + 9)
 
@@ -45,6 +45,11 @@ static void on_egress(void *context, const uint8_t *frame, size_t n)
 
 	if (!answers_datagram(s, frame, n))
 		egress_input(s->egress, frame, n);
+}
+
+static bool on_neighbour(void *context, const uint8_t *frame, size_t n)
+{
+	return neighbours_send(context, frame, n);
 }
 
 static void on_question(void *context, uint32_t port, const struct packet *p)
@@ -146,8 +151,11 @@ void server_read_host(struct server *s)
 
 static int open_switch(struct server *s, struct error *err)
 {
-	const struct switch_calls calls = {
-		.deliver = on_deliver, .egress = on_egress, .dns = on_question, .verdict = on_verdict};
+	const struct switch_calls calls = {.deliver = on_deliver,
+		.egress = on_egress,
+		.neighbour = on_neighbour,
+		.dns = on_question,
+		.verdict = on_verdict};
 	_cleanup_free_ char *domain = text_format(err, "%s.internal", s->group);
 	struct switch_config config = {.domain = domain};
 	struct host_addresses host;
@@ -189,6 +197,8 @@ static int open_services(struct server *s, unsigned bits, struct error *err)
 		r = egress_new(&s->loop, &egress, &brings, s, &s->egress, err);
 	if (r == 0)
 		r = link_hub_new(&s->loop, &s->hub, err);
+	if (r == 0)
+		r = neighbours_open(s, err);
 	return r;
 }
 
@@ -215,6 +225,7 @@ static void on_resolver_closed(void *names)
 
 void server_close_group(struct server *s)
 {
+	neighbours_close(s);
 	if (s->hub)
 		link_hub_close(TAKE_PTR(s->hub));
 	if (s->egress)

@@ -79,6 +79,8 @@ struct server {
 	struct resolver *resolver;
 	struct egress *egress;
 	struct link_hub *hub;
+	struct neighbour *neighbours; /* neighbours.c */
+	uint64_t look_again;          /* when it may look for more; clock_monotonic() */
 };
 
 /* server_group.c: the switch and what belongs to it, and the calls between them. */
