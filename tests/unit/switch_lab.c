@@ -64,6 +64,17 @@ static void egress(void *context, const uint8_t *frame, size_t n)
 		lab->on_egress(lab, frame, n);
 }
 
+static bool neighbour(void *context, const uint8_t *frame, size_t n)
+{
+	struct lab *lab = context;
+	struct packet p;
+
+	if (!lab->far || packet_parse(frame, n, &p) != PACKET_RIGHT || (p.destination ^ lab->far) >> 8)
+		return false;
+	lab->went_far++;
+	return true;
+}
+
 static void dns(void *context, uint32_t port, const struct packet *query)
 {
 	struct lab *lab = context;
@@ -89,7 +100,7 @@ static void judged(void *context, uint32_t port, const struct flow_key *key, con
 int lab_make(struct lab *lab, struct error *err)
 {
 	static const struct switch_calls calls = {
-		.deliver = deliver, .egress = egress, .dns = dns, .verdict = judged};
+		.deliver = deliver, .egress = egress, .neighbour = neighbour, .dns = dns, .verdict = judged};
 	struct address host_address = address_from_ipv4(0xcb007105); /* 203.0.113.5 */
 	struct surroundings s = {
 		.subnet = prefix_ipv4(LAB_SUBNET, 24),

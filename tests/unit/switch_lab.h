@@ -42,6 +42,8 @@ struct lab {
 	struct came_out out[LAB_FRAMES];
 	size_t count; /* frames that came out */
 	size_t questions, verdicts;
+	uint32_t far;        /* the subnet, of 24 bits, of another group; 0: there is none */
+	size_t went_far;     /* frames to it */
 	struct verdict last; /* of verdicts */
 	char last_name[256];
 	void (*on_egress)(struct lab *lab, const uint8_t *frame, size_t n); /* may answer; may be NULL */

@@ -22,6 +22,7 @@
 #include "codec/message.h"
 #include "net/control.h"
 #include "net/groups.h"
+#include "net/ipam.h"
 #include "net_guest.h"
 #include "os/fs.h"
 
@@ -39,6 +40,7 @@ struct station { /* what a supervisor and its guest are together */
 	struct net_guest guest;
 	int fd;
 	struct buffer in;
+	bool far; /* in another group, whose switch is left out here: it would set the receiver's MAC */
 };
 
 struct home {
@@ -211,6 +213,8 @@ static void pump(struct station *s)
 
 		if (s->in.size < 4 + length)
 			break;
+		if (s->far && length >= 6)
+			ipam_mac(s->guest.address, s->in.data + 4);
 		net_guest_take(&s->guest, s->in.data + 4, length);
 		buffer_consume(&s->in, 4 + length);
 	}
@@ -679,6 +683,62 @@ static unsigned long long status_of(pid_t pid, const char *key)
 			value = strtoull(line + strlen(key), NULL, 16);
 	fclose(f);
 	return value;
+}
+
+static void introduce(struct home *h, struct peer *p, uint32_t subnet, uint8_t bits, uint16_t answer)
+{
+	const struct net_neighbour m = {.group = (char *)"other", .subnet = subnet, .bits = bits};
+	_cleanup_buffer_ struct buffer payload = {0};
+	struct frame f;
+
+	CHECK_OK(net_connect(&h->place, "default", p, &err));
+	net_neighbour_encode(&m, &payload);
+	ask(p, NET_NEIGHBOUR, &payload, answer, &f);
+	if (answer == MESSAGE_ERROR)
+		peer_close(p);
+}
+
+TEST(another_group_speaks_from_its_own_subnet_alone_and_gets_answers_there)
+{
+	struct home h;
+	struct station a = STATION, b = STATION, far = STATION, liar = STATION;
+	struct net_tcp in, out, wrong;
+
+	home_open(&h);
+	station_open(&h, &a, "one", SUBNET + 3, 1, NULL, NULL);
+	introduce(&h, &far.control, SUBNET, 24, MESSAGE_ERROR); /* it is ours */
+	introduce(&h, &far.control, SUBNET & 0xffff0000, 16, MESSAGE_ERROR);
+	introduce(&h, &far.control, 0x08080800, 24, MESSAGE_ERROR); /* it is the world's */
+	introduce(&h, &far.control, SUBNET + 0x10000, 24, MESSAGE_DONE);
+	far.fd = dup(far.control.fd);
+	far.far = true;
+	net_guest_init(&far.guest, SUBNET + 0x10003, SUBNET + 0x10001, to_switch, &far);
+	net_tcp_listen(&a.guest, &in, 80);
+	net_tcp_connect(&far.guest, &out, 40000, SUBNET + 3, 80);
+	UNTIL(out.connected && in.connected, &a, &far);
+	CHECK(in.remote == SUBNET + 0x10003);
+	net_tcp_send(&out, "from far", 8);
+	UNTIL(in.in.size == 8, &a, &far);
+	net_tcp_send(&in, "and back", 8);
+	UNTIL(out.in.size == 8, &a, &far);
+	/* What it says in the name of others goes nowhere: what is honest, and comes behind it, has come. */
+	net_guest_init(&liar.guest, SUBNET + 0x20003, SUBNET + 0x20001, to_switch, &far);
+	net_tcp_connect(&liar.guest, &wrong, 40001, SUBNET + 3, 80);
+	net_tcp_send(&out, "again", 5);
+	UNTIL(in.in.size == 13, &a, &far);
+	CHECK(in.remote == SUBNET + 0x10003 && !wrong.connected);
+	/* Our own sandboxes have no rule for it. */
+	station_open(&h, &b, "two", SUBNET + 4, 1, NULL, NULL);
+	net_tcp_connect(&b.guest, &wrong, 40002, SUBNET + 0x10003, 80);
+	UNTIL(wrong.reset, &b);
+	net_tcp_forget(&wrong);
+	net_tcp_forget(&in);
+	net_tcp_forget(&out);
+	net_guest_free(&liar.guest);
+	station_close(&far);
+	station_close(&b);
+	station_close(&a);
+	home_close(&h, "default");
 }
 
 TEST(it_has_given_up_privileges_and_memory_that_it_does_not_need)

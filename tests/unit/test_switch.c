@@ -339,6 +339,59 @@ TEST(a_published_port_takes_connections_while_it_is)
 	lab_close(&lab);
 }
 
+#define FAR 0x0a630103 /* a sandbox of another group */
+
+static void from_far(struct segment s)
+{
+	struct prefix group = prefix_ipv4(FAR & 0xffffff00, 24);
+	struct frame *f = frame_tcp(&lab.frame, &s);
+
+	switch_from_neighbour(lab.sw, &group, f->bytes, f->n, lab.now);
+}
+
+TEST(what_a_rule_sends_to_another_group_does_not_leave_to_the_world_and_reach_alone_sends_nothing_there)
+{
+	struct segment s = a_to(FAR, 80, PACKET_SYN);
+
+	lab_open_with(&lab, "local; allow 10.99.1.3", "any");
+	lab.far = FAR & 0xffffff00;
+	lab_tcp(&lab, 0, s);
+	lab_check_silence(&lab);
+	CHECK_INT(lab.went_far, 1);
+	s.source = lab_address(1);
+	lab_tcp(&lab, 1, s);
+	CHECK_INT(lab_count(&lab, LAB_EGRESS), 1); /* it is the world's, if it is any */
+	CHECK_INT(lab.went_far, 1);
+	lab_close(&lab);
+}
+
+TEST(what_comes_from_another_group_is_of_its_subnet_and_begins_as_a_connection_does)
+{
+	const struct segment syn = {.source = FAR,
+		.destination = lab_address(0),
+		.source_port = 5000,
+		.destination_port = 80,
+		.sequence = 100,
+		.flags = PACKET_SYN};
+	struct segment s = syn;
+
+	lab_open_with(&lab, "local", NULL);
+	lab.far = FAR & 0xffffff00;
+	s.source = FAR + 0x100;
+	from_far(s);
+	s = syn;
+	s.flags = PACKET_ACK;
+	from_far(s);
+	lab_check_silence(&lab);
+	from_far(syn);
+	CHECK_INT(lab_count(&lab, 0), 1);
+	CHECK_INT(lab.last.reason, REASON_NEIGHBOUR);
+	lab_tcp(&lab, 0, answer_to(syn, PACKET_SYN | PACKET_ACK));
+	CHECK_INT(lab.went_far, 1);
+	CHECK_INT(lab_count(&lab, LAB_EGRESS), 0);
+	lab_close(&lab);
+}
+
 TEST(a_port_that_is_gone_gets_nothing_that_comes_late)
 {
 	uint32_t old;
