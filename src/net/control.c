@@ -171,6 +171,7 @@ void net_attach_encode(const struct net_attach *m, struct buffer *out)
 	buffer_string(out, m->name);
 	put_list(m->aliases, out);
 	buffer_string(out, m->group);
+	put_list(m->others, out);
 	buffer_u32(out, m->subnet);
 	buffer_u8(out, m->subnet_bits);
 	buffer_u32(out, m->address);
@@ -200,6 +201,7 @@ int net_attach_decode(struct cursor in, struct net_attach *m, struct error *err)
 	m->name = take_text(&in, 1, NET_NAME_MAX);
 	m->aliases = take_list(&in, NET_ALIASES_MAX, NET_NAME_MAX);
 	m->group = take_text(&in, 1, NET_NAME_MAX);
+	m->others = take_list(&in, NET_OTHERS_MAX, NET_NAME_MAX);
 	m->subnet = cursor_u32(&in);
 	m->subnet_bits = cursor_u8(&in);
 	m->address = cursor_u32(&in);
@@ -219,6 +221,7 @@ void net_attach_free(struct net_attach *m)
 	free(m->name);
 	text_list_free(m->aliases);
 	free(m->group);
+	text_list_free(m->others);
 	net_policy_free(&m->policy);
 	free(m->ports);
 	*m = (struct net_attach){0};

@@ -54,6 +54,7 @@ const char *net_message_name(uint16_t type); /* "?": none of them */
 
 #define NET_RULES_MAX   64
 #define NET_ALIASES_MAX 32
+#define NET_OTHERS_MAX  8
 #define NET_RULE_MAX    320 /* bytes of one, "allow " or "deny " before its text (policy.h) */
 #define NET_NAME_MAX    253
 
@@ -68,11 +69,12 @@ void net_policy_free(struct net_policy *m);
 
 /* All about a sandbox's place in a group. Its MAC address is 52:4d before its IPv4 address. */
 struct net_attach {
-	char *sandbox;       /* id */
-	char *name;          /* answered by DNS, and in what is shown */
-	char **aliases;      /* more names; NULL-terminated; at most NET_ALIASES_MAX */
-	char *group;         /* the first ATTACH tells it, later ones must agree */
-	uint32_t subnet;     /* as well; host order */
+	char *sandbox;   /* id */
+	char *name;      /* answered by DNS, and in what is shown */
+	char **aliases;  /* more names; NULL-terminated; at most NET_ALIASES_MAX */
+	char *group;     /* the first ATTACH tells it, later ones must agree */
+	char **others;   /* the sandbox's other groups, whose names theirs answer; at most NET_OTHERS_MAX */
+	uint32_t subnet; /* as well; host order */
 	uint8_t subnet_bits; /* 8 to 29 */
 	uint32_t address;    /* of the sandbox, in subnet: neither the first three nor the last */
 	bool main;           /* its default route and DNS are here: the first of its groups */

@@ -181,7 +181,7 @@ int ipam_pick_subnet(const struct ipam_pool *pool, const char *group, const stru
 	}
 	return error_set(err, ERROR_LIMIT,
 		"no subnet is left for the group %s: all of %s is taken by other groups and this host's own "
-		"routes; name another range in MONOCORE_SUBNETS, such as 172.16.0.0/12:24",
+		"routes; name another range in MONOCORE_NETWORK_POOL, such as 172.16.0.0/12:24",
 		group, prefix_format(&pool->range, text));
 }
 

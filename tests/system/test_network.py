@@ -122,13 +122,14 @@ def _():
     contains(mc('net', 'ls').ok().out, SUBNET)
 
 
-@promise('a sandbox of another group is not reached, nor found by its name; one of two groups has an interface in each', limit=150)
+@promise('a sandbox of another group is not reached, nor found by its name; one of two groups has an interface and names in each', limit=150)
 def _():
     group()
     with mc.sandbox() as alone, mc.sandbox('--group', 'test-other', '--group', GROUP) as both:
         equal(dial(alone, (DB, 80), ('db', 80)), [REFUSED, 'gaierror -2'])
         equal(len(mc.row(both)['addresses']), 2)
-        equal(dial(both, (DB, 80)), [OPEN])
+        equal(dial(both, (DB, 80), ('db', 80), (f'db.{GROUP}.internal', 80)), [OPEN] * 3)
+        equal(dial(both, ('nobody', 80), ('nobody.test-other.internal', 80))[1], 'gaierror -2')
         equal(mc.shell(both, 'ls /sys/class/net').split(), ['eth0', 'eth1', 'lo'])
         contains(mc.shell(both, 'cat /proc/net/route').splitlines()[1], 'eth0\t00000000')
 

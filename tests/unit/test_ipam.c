@@ -120,7 +120,7 @@ TEST(a_pool_is_given_out_to_its_last_subnet_and_what_the_host_routes_is_skipped)
 			CHECK(!prefix_overlaps(&taken[i].subnet, &taken[n].subnet));
 	}
 	CHECK_INT(ipam_pick_subnet(&pool, "late", taken, n, &taken[n].subnet, &err), -ERROR_LIMIT);
-	CHECK(strstr(err.text, "MONOCORE_SUBNETS") && strstr(err.text, "192.168.0.0/20"));
+	CHECK(strstr(err.text, "MONOCORE_NETWORK_POOL") && strstr(err.text, "192.168.0.0/20"));
 }
 
 TEST(a_route_larger_than_the_pool_leaves_nothing_and_one_beside_it_all)

@@ -97,6 +97,7 @@ static void make_attach(struct net_attach *m)
 	m->group = text_copy("default", NULL);
 	CHECK_OK(text_list_add(&m->aliases, "www", &err));
 	CHECK_OK(text_list_add(&m->aliases, "front.end", &err));
+	CHECK_OK(text_list_add(&m->others, "back", &err));
 	CHECK_OK(text_list_add(&m->policy.rules, "allow *.example.org:443", &err));
 	CHECK_OK(text_list_add(&m->policy.rules, "deny *:25/tcp", &err));
 	CHECK_OK(ports_parse("0.0.0.0:8080:80,proxy=1", &m->ports, &m->port_count, &err));
@@ -114,6 +115,7 @@ TEST(an_attach_arrives_as_it_was_sent)
 	CHECK_OK(net_attach_decode(cursor_of(bytes.data, bytes.size), &got, &err));
 	CHECK_TEXT(got.sandbox, m.sandbox);
 	CHECK_TEXT(got.aliases[1], "front.end");
+	CHECK_TEXT(got.others[0], "back");
 	CHECK_TEXT(got.policy.rules[0], "allow *.example.org:443");
 	CHECK(got.main && got.address == m.address && got.bandwidth == m.bandwidth && got.port_count == 2);
 	CHECK(got.ports[0].proxy == 1 && got.ports[1].protocol == PORT_PROTOCOL_UDP);

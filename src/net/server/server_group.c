@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "base/cleanup.h"
@@ -83,16 +84,37 @@ void server_from_world(void *context, const uint8_t *frame, size_t n)
 	switch_from_egress(s->sw, frame, n, clock_monotonic());
 }
 
+/* The other group of the member's that the name lies in; NULL: none. */
+static const char *group_of_name(const struct member *m, const char *name)
+{
+	for (char **g = m->about.others; g && *g; g++) {
+		size_t n = strlen(*g), length = strlen(name), tail = n + sizeof ".internal" - 1;
+
+		if (length > tail && name[length - tail - 1] == '.' &&
+			strncasecmp(name + length - tail, *g, n) == 0 &&
+			strcasecmp(name + length - tail + n, ".internal") == 0)
+			return *g;
+	}
+	return NULL;
+}
+
 static bool may_ask(void *context, uint32_t port, const char *name, char why[RESOLVER_WHY_SIZE])
 {
 	struct server *s = context;
 	struct member *m = member_of_port(s, port);
 	const struct policy *policy = switch_policy(s->sw, port);
 	char text[VERDICT_TEXT_MAX];
+	const char *other;
 	struct verdict v;
 
 	if (!policy || !m)
 		return false;
+	/* Who is told so asks the next of its name servers, which is that group's. */
+	other = group_of_name(m, name);
+	if (other) {
+		snprintf(why, RESOLVER_WHY_SIZE, "the group %s answers for its names", other);
+		return false;
+	}
 	v = policy_judge_question(policy, name);
 	if (v.kind != VERDICT_DENY)
 		return true;

@@ -219,19 +219,37 @@ char *networks_hosts(const struct networks *n, const char *hostname, struct erro
 		own, hostname);
 }
 
-/* Nobody looks for members of a group of one. */
+static void append(struct buffer *out, const char *a, const char *b, const char *c)
+{
+	buffer_append(out, a, strlen(a));
+	buffer_append(out, b, strlen(b));
+	buffer_append(out, c, strlen(c));
+}
+
+/* A group's resolver answers for its names, refuses those of the sandbox's other groups, so that the next one
+ * is asked, and asks the world for the rest. Nobody looks for members of a group of one. */
 char *networks_resolv_conf(const struct networks *n, struct error *err)
 {
+	_cleanup_buffer_ struct buffer out = {0};
 	char gateway[ADDRESS_TEXT_MAX];
-	const struct network_group *g = n ? &n->network.groups[0] : NULL;
-	bool alone = n && network_is_own(&n->network, n->supervisor->directory.id);
 
 	if (!n)
 		return text_copy("# this sandbox has no name server\n", err);
-	address_format_ipv4(ipam_gateway(&g->subnet), gateway);
-	if (alone)
-		return text_format(err, "nameserver %s\n", gateway);
-	return text_format(err, "nameserver %s\nsearch %s.internal\n", gateway, g->name);
+	for (size_t i = 0; i < n->network.group_count; i++) {
+		address_format_ipv4(ipam_gateway(&n->network.groups[i].subnet), gateway);
+		append(&out, "nameserver ", gateway, "\n");
+	}
+	if (!network_is_own(&n->network, n->supervisor->directory.id)) {
+		append(&out, "search", "", "");
+		for (size_t i = 0; i < n->network.group_count; i++)
+			append(&out, " ", n->network.groups[i].name, ".internal");
+		append(&out, "\n", "", "");
+	}
+	if (out.failed) {
+		error_no_memory(err, "say who answers for names");
+		return NULL;
+	}
+	return text_copy_bytes(out.data, out.size, err);
 }
 
 /* ---- the loop ----------------------------------------------------------------------------------------- */

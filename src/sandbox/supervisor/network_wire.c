@@ -106,10 +106,12 @@ int wire_attach(struct wire *w, struct error *err)
 	const struct network *net = &n->network;
 	const struct network_group *g = &net->groups[w->number];
 	bool again = net->published_count > 0, ports = w->number == 0 && !w->without_ports;
+	char *others[NET_OTHERS_MAX + 1] = {NULL};
 	const struct net_attach m = {.sandbox = (char *)n->supervisor->directory.id,
 		.name = n->supervisor->record.name,
 		.aliases = net->aliases,
 		.group = g->name,
+		.others = others,
 		.subnet = address_ipv4(&g->subnet.address),
 		.subnet_bits = (uint8_t)(g->subnet.bits - 96),
 		.address = g->address,
@@ -122,6 +124,9 @@ int wire_attach(struct wire *w, struct error *err)
 				      : net->port_count};
 	_cleanup_buffer_ struct buffer payload = {0};
 
+	for (size_t i = 0, k = 0; i < net->group_count && k < NET_OTHERS_MAX; i++)
+		if (i != w->number)
+			others[k++] = net->groups[i].name;
 	net_attach_encode(&m, &payload);
 	if (payload.failed)
 		return error_no_memory(err, "attach to the network");
