@@ -323,7 +323,7 @@ def _():
 def _():
     place = f'{folder}/hostile'
     os.mkdir(place)
-    for name in ('mcrun', 'mckrun'):
+    for name in ('mcrun', 'mckrun', 'mcnet'):
         shutil.copy2(f'{PREFIX}/libexec/monocore/{name}', place)
     shutil.copy2(f'{AGENTS}/hello', f'{place}/mcagent')
     evil = Monocore(home, MONOCORE_LIBEXEC=place)
