@@ -165,6 +165,31 @@ TEST(open_files_of_an_earlier_process_are_read_and_written)
 	CHECK_INT(vfs_fsync(fs, file, handle, false), 0);
 }
 
+TEST(open_files_of_an_earlier_process_are_not_taken_for_those_that_this_one_opens)
+{
+	struct vfs *old = (make_tree(), first_process());
+	uint64_t file = number_of(old, "a", "b", "file");
+	_cleanup_vfs_ struct vfs *fs = NULL;
+	vfs_handle before[40], now[40];
+	char text[16] = "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++)
+		CHECK_INT(vfs_open(old, file, VFS_READ | VFS_WRITE, &before[i]), 0);
+	vfs_destroy(old);
+	fs = next_process();
+	for (size_t i = 0; i < ARRAY_SIZE(now); i++)
+		CHECK_INT(vfs_open(fs, file, VFS_WRITE | VFS_APPEND, &now[i]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+		CHECK_INT(vfs_write(fs, file, before[i], "C", 1, 0), 1);
+		vfs_release(fs, file, before[i]);
+	}
+	CHECK_INT(vfs_write(fs, file, now[0], "!", 1, 0), 1);
+	CHECK_INT(vfs_read(fs, file, VFS_NO_HANDLE, text, sizeof text, 0), 9);
+	CHECK_TEXT(text, "Contents!");
+	for (size_t i = 0; i < ARRAY_SIZE(now); i++)
+		vfs_release(fs, file, now[i]);
+}
+
 static int count_names(void *context, const struct vfs_entry *e)
 {
 	(void)e;

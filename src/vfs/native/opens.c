@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Open files and directories. A handle is a slot and a sequence number that grows each time the slot is used
- * again, so that one which was never given out, or was released, leads to nothing.
+ * again, so that one which was never given out, or was released, leads to nothing. The first one of a slot is
+ * random: a client that goes on with handles of an earlier process (vfs/resume) must not mean others of this.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static int slots_grow(struct native *fs)
 	fs->sequences = sequences;
 	for (uint32_t i = fs->opens_size; i < size; i++) {
 		opens[i] = NULL;
-		sequences[i] = 0;
+		sequences[i] = (uint32_t)fs->seed & SEQUENCE_MASK;
 	}
 	fs->opens_hint = fs->opens_size;
 	fs->opens_size = size;
