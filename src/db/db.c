@@ -189,6 +189,13 @@ static int open_file(struct db *db, struct error *err)
 	return set_modes(db, err);
 }
 
+/* In WAL mode NORMAL syncs at checkpoints only, and closing makes none (sqlite.org/pragma.html). */
+int db_relax(struct db *db, struct error *err)
+{
+	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return execute(db, "PRAGMA synchronous = NORMAL", err);
+}
+
 int db_open(const char *path, const struct db_schema *schema, struct db **out, struct error *err)
 {
 	_cleanup_(cleanup_db) struct db *db = calloc(1, sizeof *db);

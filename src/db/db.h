@@ -29,6 +29,10 @@ struct db_schema {
  * version is UNAVAILABLE, one that is no database CORRUPT. */
 int db_open(const char *path, const struct db_schema *schema, struct db **db, struct error *err);
 void db_close(struct db *db);
+
+/* What this connection commits from here on waits for no disk: a power cut may undo it, with what was
+ * committed behind it, but leaves the file whole. */
+int db_relax(struct db *db, struct error *err);
 CLEANUP_DEFINE(db, struct db, db_close);
 
 /* A transaction that may write, from its first statement on (BEGIN IMMEDIATE). It is rolled back unless it

@@ -53,6 +53,11 @@ int ipam_store_open(const char *home, struct ipam_store **out, struct error *err
 	return 0;
 }
 
+int ipam_store_relax(struct ipam_store *store, struct error *err)
+{
+	return db_relax(store->db, err);
+}
+
 void ipam_store_free(struct ipam_store *store)
 {
 	if (!store)

@@ -16,6 +16,9 @@ struct ipam_store;
 int ipam_store_open(const char *home, struct ipam_store **store, struct error *err);
 void ipam_store_free(struct ipam_store *store);
 
+/* For what nobody would look for after a power cut: it is committed, and not synced (db_relax()). */
+int ipam_store_relax(struct ipam_store *store, struct error *err);
+
 struct ipam_request {
 	const char *group, *sandbox;    /* a sandbox by its id */
 	const struct prefix *subnet;    /* that the group must have; NULL: what it has, or any */

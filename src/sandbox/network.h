@@ -85,8 +85,9 @@ int network_remark(const struct network *n, char **remark, struct error *err);
 /* Checks rules that came from somewhere else. */
 int network_check_rules(char *const *rules, struct error *err);
 
-/* The sandbox's addresses, and with them its groups' subnets, for as long as it is there. */
-int network_take(const struct home *home, const char *id, struct network *n, struct error *err);
+/* The sandbox's addresses, and with them its groups' subnets, for as long as it is there. `durable`: also
+ * over a power cut. */
+int network_take(const struct home *home, const char *id, struct network *n, bool durable, struct error *err);
 void network_release(const struct home *home, const char *id);
 
 /* NOT_FOUND: the sandbox has none. */

@@ -113,7 +113,7 @@ static int sweep_some(struct ipam_store *store, const struct home *home, unsigne
 	return r == 0 && c.dead > most ? ipam_store_sweep(store, lives, (void *)home, err) : r;
 }
 
-int network_take(const struct home *home, const char *id, struct network *n, struct error *err)
+int network_take(const struct home *home, const char *id, struct network *n, bool durable, struct error *err)
 {
 	_cleanup_ipam_ struct ipam_store *store = NULL;
 	struct host_routes routes = {0};
@@ -122,6 +122,8 @@ int network_take(const struct home *home, const char *id, struct network *n, str
 
 	if (r == 0)
 		r = ipam_store_open(home->path, &store, err);
+	if (r == 0 && !durable)
+		r = ipam_store_relax(store, err);
 	if (r == 0)
 		r = host_routes_read(&routes, err);
 	if (r == 0)

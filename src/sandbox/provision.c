@@ -252,7 +252,7 @@ static int make_network(const struct home *home, const struct provision_options 
 	int r = network_make(&o->network, d->id, &network, err);
 
 	if (r == 0)
-		r = network_take(home, d->id, &network, err);
+		r = network_take(home, d->id, &network, durable, err);
 	return r == 0 ? network_write(d->fd, &network, durable, err) : r;
 }
 

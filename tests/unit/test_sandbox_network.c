@@ -231,7 +231,7 @@ static int take(const struct home *home, const char *id, const struct network_wi
 	int r = network_make(wishes, id, n, err);
 
 	mkdirat(home->sandboxes, id, 0700);
-	return r == 0 ? network_take(home, id, n, err) : r;
+	return r == 0 ? network_take(home, id, n, id[14] & 1, err) : r;
 }
 
 TEST(an_address_is_taken_once_and_given_back_also_by_sandboxes_that_are_gone)
