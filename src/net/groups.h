@@ -7,8 +7,9 @@
  *     control  its listening socket: net/control.h
  *     log      what it has to complain of, at most NET_LOG_MAX bytes
  *
- * mcnet ends NET_LINGER after its last connection, and takes the directory with it. Who connects in that
- * moment, or starts one while another does, or finds what a killed one left, gets a connection all the same.
+ * mcnet ends NET_LINGER after its last connection, or at once where the group is a sandbox's own, called by
+ * its id, and takes the directory with it. Who connects in that moment, or starts one while another does, or
+ * finds what a killed one left, gets a connection all the same.
  */
 #pragma once
 

@@ -123,7 +123,7 @@ void server_linger(struct server *s)
 	if (needed)
 		uv_timer_stop(&s->linger);
 	else
-		uv_timer_start(&s->linger, on_linger, linger / 1000000, 0);
+		uv_timer_start(&s->linger, on_linger, s->single ? 0 : linger / 1000000, 0);
 }
 
 /* ---- the beginning ----------------------------------------------------------------------------------- */

@@ -231,6 +231,7 @@ int server_open_group(struct server *s, const struct net_attach *first, struct e
 	s->subnet = prefix_ipv4(first->subnet, first->subnet_bits);
 	s->gateway = ipam_gateway(&s->subnet);
 	s->host = ipam_host(&s->subnet);
+	s->single = strcmp(first->group, first->sandbox) == 0;
 	s->group = text_copy(first->group, err);
 	r = s->group ? open_switch(s, err) : -ERROR_NO_MEMORY;
 	if (r == 0)

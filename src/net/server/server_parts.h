@@ -72,6 +72,7 @@ struct server {
 	bool ending;
 	/* Once the first sandbox is attached: */
 	char *group;
+	bool single; /* a sandbox's own group, called by its id: nobody else comes */
 	struct prefix subnet;
 	uint32_t gateway, host;
 	struct net_switch *sw;
