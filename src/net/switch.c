@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "codec/dhcp.h"
+#include "net/ipam.h"
 #include "net/switch_parts.h"
 
 CLEANUP_DEFINE(switch, struct net_switch, switch_free);
@@ -272,14 +273,6 @@ uint64_t switch_tick(struct net_switch *sw, uint64_t now)
 	return switch_next_tick(sw);
 }
 
-static void station_mac(uint32_t address, uint8_t mac[PACKET_MAC_SIZE])
-{
-	const uint8_t bytes[] = {0x52, 0x4d, (uint8_t)(address >> 24), (uint8_t)(address >> 16),
-		(uint8_t)(address >> 8), (uint8_t)address};
-
-	memcpy(mac, bytes, sizeof bytes);
-}
-
 static int check_surroundings(const struct surroundings *s, struct error *err)
 {
 	struct address gateway = address_from_ipv4(s->gateway), host = address_from_ipv4(s->host);
@@ -327,8 +320,8 @@ int switch_new(const struct switch_config *config, const struct switch_calls *ca
 	memcpy(sw->seed, config->seed, sizeof sw->seed);
 	sw->subnet_bits = (uint8_t)(s->subnet.bits - 96);
 	sw->broadcast = address_ipv4(&s->subnet.address) | (uint32_t)(0xffffffffULL >> sw->subnet_bits);
-	station_mac(s->gateway, sw->gateway_mac);
-	station_mac(s->host, sw->host_mac);
+	ipam_mac(s->gateway, sw->gateway_mac);
+	ipam_mac(s->host, sw->host_mac);
 	sw->flows_due = sw->shapers_due = UINT64_MAX;
 	r = switch_set_surroundings(sw, s, err);
 	if (r < 0)

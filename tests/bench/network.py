@@ -30,6 +30,22 @@ from harness.program import DEBIAN  # noqa: E402
 MONOCORE = f'{os.environ["MC_PREFIX"]}/bin/monocore'
 SECONDS, IPERF = 5, '/usr/bin/iperf3'
 RULES = [word for n in range(9) for word in ('--deny', f'203.0.{n}.0/24:{1000 + n}-{2000 + n}/tcp')]
+# In a third sandbox, meanwhile: the same work for its processor without and with frames that it sends.
+BUSY = 'while True: bytes(64)'
+FLOOD = r'''
+import socket, time
+to, s = None, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while not to:
+    try:
+        to = socket.gethostbyname("server")
+    except OSError:
+        time.sleep(0.1)
+while True:
+    try:
+        s.sendto(bytes(64), (to, 9))
+    except OSError:
+        pass
+'''
 # In a sandbox: milliseconds from the command's first instruction to the answer of a listener, by its clock.
 FIRST = ('import time; t = time.monotonic_ns(); import socket; s = socket.create_connection(("{}", {})); s.recv(1); '
          'print((time.monotonic_ns() - t) / 1e6)')
@@ -161,6 +177,10 @@ class Bench:
             return rate(run(self.sandbox('--group', 'bench', DEBIAN, '--', *self.iperf('-c', 'server', '-t', str(SECONDS), '-J')),
                             env=self.env, timeout=300))
 
+    def our_pair_beside(self, work):
+        with self.running('other', '--group', 'bench', DEBIAN, '--', 'python3', '-c', work):
+            return self.our_pair()
+
     def our_host(self, *more):
         with Server() as server:
             return rate(run(self.sandbox('--allow', f'host.internal:{server.port}', DEBIAN, '--',
@@ -198,6 +218,8 @@ class Bench:
             print(f'round {number + 1} of {rounds}', file=sys.stderr)
             turns = [
                 lambda: self.note('guest to guest: group', self.our_pair(), 'MB/s'),
+                lambda: self.note('guest to guest: group, beside a busy guest', self.our_pair_beside(BUSY), 'MB/s'),
+                lambda: self.note('guest to guest: group, beside one that floods', self.our_pair_beside(FLOOD), 'MB/s'),
                 lambda: self.note("guest to guest: QEMU's socket pair", self.qemu_pair(1500), 'MB/s'),
                 lambda: self.note("guest to guest: QEMU's socket pair, MTU 65520", self.qemu_pair(65520), 'MB/s'),
                 lambda: self.note('guest to host: monocore', self.our_host(), 'MB/s'),
@@ -220,6 +242,8 @@ def targets(m):
                                ('host to guest', 'monocore', "QEMU's user network")):
         ratio = m[f'{what}: {ours}'] / m[f'{what}: {theirs}']
         yield f"{what}, to QEMU's own", -ratio, -1, f'{ratio:.2f} times', '1 times'
+    ratio = m['guest to guest: group, beside one that floods'] / m['guest to guest: group, beside a busy guest']
+    yield 'guest to guest, beside a flood', -ratio, -0.5, f'{ratio:.2f} times', '0.5 times'
     yield 'mcnet, idle', m['mcnet, idle'], 10, f'{m["mcnet, idle"]:.1f} MiB', '10 MiB'
 
 
