@@ -47,6 +47,7 @@ static void try_rewriting(const struct packet *p, uint32_t address)
 	assert(packet_parse(copy, p->size, &changed) == PACKET_RIGHT);
 	packet_set_destination(copy, &changed, address, NULL);
 	packet_set_source(copy, &changed, ~address, NULL);
+	packet_set_segments(copy, &changed, (uint16_t)address);
 	assert(packet_parse(copy, p->size, &again) == PACKET_RIGHT);
 	assert(again.destination == address && again.source == ~address);
 	assert(packet_checksum_right(&again) == right);

@@ -161,3 +161,7 @@ size_t packet_build_udp(const struct packet_udp *u, uint8_t *out, size_t room);
  */
 void packet_set_destination(uint8_t *frame, struct packet *p, uint32_t address, const uint8_t *mac);
 void packet_set_source(uint8_t *frame, struct packet *p, uint32_t address, const uint8_t *mac);
+
+/* Makes a SYN say that its sender takes segments of `largest` bytes, in the frame that p was parsed from; the
+ * checksum as above. What is no SYN, or has no such option (RFC 9293 §3.7.1), stays as it is. */
+void packet_set_segments(uint8_t *frame, const struct packet *p, uint16_t largest);

@@ -219,3 +219,35 @@ void packet_set_source(uint8_t *frame, struct packet *p, uint32_t address, const
 	if (mac)
 		memcpy(frame + ETHERNET_SOURCE, mac, PACKET_MAC_SIZE);
 }
+
+/* A number that lies across two words of the checksum counts with its bytes changed about. */
+static void set_number(uint8_t *tcp, size_t at, uint16_t is)
+{
+	uint16_t was = get16(tcp + at);
+
+	put16(tcp + at, is);
+	if (at % 2) {
+		was = (uint16_t)(was << 8 | was >> 8);
+		is = (uint16_t)(is << 8 | is >> 8);
+	}
+	update_checksum(tcp + TCP_CHECKSUM, was, is);
+}
+
+void packet_set_segments(uint8_t *frame, const struct packet *p, uint16_t largest)
+{
+	uint8_t *tcp = frame + p->payload_at;
+	size_t end = p->data_at - p->payload_at, n;
+
+	if (!p->transport || p->protocol != PACKET_TCP || !(p->tcp_flags & PACKET_SYN))
+		return;
+	for (size_t at = TCP_SIZE; at < end && tcp[at] != TCP_OPTIONS_END; at += n) {
+		n = 1;
+		if (tcp[at] == TCP_OPTION_NONE)
+			continue;
+		if (end - at < 2 || tcp[at + 1] < 2 || tcp[at + 1] > end - at)
+			return;
+		n = tcp[at + 1];
+		if (tcp[at] == TCP_OPTION_SEGMENT && n == 4)
+			set_number(tcp, at + 2, largest);
+	}
+}

@@ -110,21 +110,25 @@ void net_guest_ping(struct net_guest *g, uint32_t to, uint16_t id)
 
 static void segment(struct net_tcp *t, unsigned flags, const void *data, size_t n)
 {
-	uint8_t *frame = malloc(ETHERNET + IP + TCP + n), *tcp = frame + ETHERNET + IP;
+	static const uint8_t largest[] = {2, 4, NET_GUEST_SEGMENT >> 8, NET_GUEST_SEGMENT & 255};
+	size_t header = TCP + (flags & PACKET_SYN ? sizeof largest : 0);
+	uint8_t *frame = malloc(ETHERNET + IP + header + n), *tcp = frame + ETHERNET + IP;
 
 	memset(tcp, 0, TCP);
 	put16(tcp, t->port);
 	put16(tcp + 2, t->remote_port);
 	put32(tcp + 4, t->sent);
 	put32(tcp + 8, t->expected);
-	tcp[12] = TCP / 4 << 4;
+	tcp[12] = (uint8_t)(header / 4 << 4);
 	tcp[13] = (uint8_t)flags;
-	put16(tcp + 14, 65535);
+	put16(tcp + 14, t->room);
+	if (flags & PACKET_SYN)
+		memcpy(tcp + TCP, largest, sizeof largest);
 	if (n)
-		memcpy(tcp + TCP, data, n);
-	put16(tcp + 16, transport_checksum(t->guest, t->remote, PACKET_TCP, tcp, TCP + n));
+		memcpy(tcp + header, data, n);
+	put16(tcp + 16, transport_checksum(t->guest, t->remote, PACKET_TCP, tcp, header + n));
 	t->sent += (uint32_t)n + !!(flags & (PACKET_SYN | PACKET_FIN));
-	finish(t->guest, frame, t->remote, PACKET_TCP, TCP + n);
+	finish(t->guest, frame, t->remote, PACKET_TCP, header + n);
 	free(frame);
 }
 
@@ -142,9 +146,12 @@ static void take_segment(struct net_tcp *t, const struct packet *p)
 	if (p->tcp_flags & PACKET_ACK)
 		t->acknowledged = p->acknowledgement;
 	if (p->tcp_flags & PACKET_SYN) {
+		const uint8_t *option = p->frame + p->payload_at + TCP;
 		bool answer = t->listens;
 
 		t->expected = p->sequence + 1;
+		if (p->data_at - p->payload_at >= TCP + 4 && option[0] == 2 && option[1] == 4)
+			t->segments = (uint16_t)(option[2] << 8 | option[3]);
 		t->remote = p->source;
 		t->remote_port = p->source_port;
 		t->connected = !answer;
@@ -171,6 +178,8 @@ void net_guest_take(struct net_guest *g, const uint8_t *frame, size_t n)
 	struct packet p;
 
 	g->seen++;
+	if (n > g->largest)
+		g->largest = n;
 	if (packet_parse(frame, n, &p) != PACKET_RIGHT)
 		test_fail(__FILE__, __LINE__, "a frame for the guest is broken");
 	if (memcmp(p.destination_mac, g->mac, 6) != 0)
@@ -212,7 +221,8 @@ bool net_guest_next(struct net_guest *g, struct packet *p)
 
 static void begin(struct net_guest *g, struct net_tcp *t, uint16_t port)
 {
-	*t = (struct net_tcp){.next = g->connections, .guest = g, .port = port, .sent = 1000u * port};
+	*t = (struct net_tcp){
+		.next = g->connections, .guest = g, .port = port, .sent = 1000u * port, .room = 65535};
 	t->acknowledged = t->sent;
 	g->connections = t;
 }

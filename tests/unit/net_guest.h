@@ -12,7 +12,8 @@
 #include "base/buffer.h"
 #include "codec/packet.h"
 
-#define NET_GUEST_FRAMES 256
+#define NET_GUEST_FRAMES  256
+#define NET_GUEST_SEGMENT 65480 /* bytes that it says it takes at once */
 
 struct net_tcp {
 	struct net_tcp *next;
@@ -22,6 +23,8 @@ struct net_tcp {
 	uint32_t sent, acknowledged;  /* sequence numbers: the next of ours, what the other side has */
 	uint32_t expected;            /* the next of the other side's */
 	uint32_t window;              /* of the other side */
+	uint16_t room;                /* our window */
+	uint16_t segments;            /* the largest that the other side takes; 0: it did not say */
 	bool connected, ended, reset; /* ended: the other side's FIN has come */
 	bool listens;
 	struct buffer in;
@@ -37,7 +40,8 @@ struct net_guest {
 	uint8_t *frames[NET_GUEST_FRAMES];
 	size_t sizes[NET_GUEST_FRAMES];
 	size_t frame_count;
-	size_t seen; /* frames of all kinds */
+	size_t seen;    /* frames of all kinds */
+	size_t largest; /* of them, in bytes */
 };
 
 void net_guest_init(struct net_guest *g, uint32_t address, uint32_t gateway,

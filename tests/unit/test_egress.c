@@ -38,7 +38,7 @@ TEST(a_guest_reaches_the_host_s_loopback_as_host_internal)
 	world_close(&w);
 }
 
-TEST(megabytes_pass_both_ways_in_order)
+TEST(megabytes_pass_both_ways_in_order_and_to_the_guest_in_small_segments)
 {
 	enum { ALL = 8 << 20 };
 	struct world w;
@@ -74,9 +74,33 @@ TEST(megabytes_pass_both_ways_in_order)
 		UNTIL(&w, t.in.size > had);
 	}
 	CHECK(t.in.size == ALL && !memcmp(t.in.data, data, ALL));
+	CHECK_INT(w.guest.largest, 14 + 9000);
+	CHECK_INT(t.segments, 65480);
 	close(fd);
 	close(listener);
 	free(data);
+	net_tcp_forget(&t);
+	world_close(&w);
+}
+
+TEST(a_guest_that_has_less_than_half_its_window_free_is_sent_more_at_once)
+{
+	static const uint8_t data[256 * 1024];
+	struct world w;
+	struct net_tcp t;
+	uint16_t port;
+	int listener, fd;
+
+	world_open(&w, 0);
+	listener = host_socket(SOCK_STREAM, &port);
+	net_tcp_connect(&w.guest, &t, 40000, HOST, port);
+	fd = world_accept(&w, listener);
+	UNTIL(&w, t.connected);
+	t.room = 32700;
+	CHECK(write(fd, data, sizeof data) == sizeof data);
+	UNTIL(&w, t.in.size == sizeof data);
+	close(fd);
+	close(listener);
 	net_tcp_forget(&t);
 	world_close(&w);
 }

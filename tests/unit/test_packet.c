@@ -74,6 +74,30 @@ static void seal(uint8_t *frame)
 	frame[25] = (uint8_t)sum;
 }
 
+static void put_sum(uint8_t *at, uint32_t start, const uint8_t *from, size_t n)
+{
+	uint16_t sum;
+
+	at[0] = at[1] = 0;
+	sum = (uint16_t)~sum_by_the_book(start, from, n);
+	at[0] = (uint8_t)(sum >> 8);
+	at[1] = (uint8_t)sum;
+}
+
+/* The SYN above with other options, n bytes of them. */
+static void make_syn(uint8_t *frame, const uint8_t *options, size_t n)
+{
+	const size_t headers = 14 + 20 + 20;
+
+	memcpy(frame, syn, headers);
+	memcpy(frame + headers, options, n);
+	frame[17] = (uint8_t)(20 + 20 + n);
+	put_sum(frame + 24, 0, frame + 14, 20);
+	frame[46] = (uint8_t)((20 + n) / 4 << 4);
+	put_sum(frame + 50, PACKET_TCP + 20 + (uint32_t)n + sum_by_the_book(0, frame + 26, 8), frame + 34,
+		20 + n);
+}
+
 TEST(arp_requests_are_read_and_answered)
 {
 	struct packet p, reply;
@@ -367,6 +391,52 @@ TEST(addresses_are_rewritten_and_checksums_stay_right)
 		CHECK(memcmp(p.destination_mac, guest_mac, 6) == 0 &&
 			memcmp(p.source_mac, gateway_mac, 6) == 0);
 	}
+}
+
+TEST(a_syn_s_largest_segment_is_rewritten_and_checksums_stay_right)
+{
+	static const struct {
+		uint8_t options[8];
+		size_t at; /* of the number */
+		uint16_t is;
+	} cases[] = {
+		{{2, 4, 0x05, 0xb4, 1, 1, 1, 1}, 2, 65480},
+		{{1, 2, 4, 0x05, 0xb4, 1, 1, 1}, 3, 65480},  /* across two words */
+		{{4, 2, 2, 4, 0xff, 0xff, 0, 0}, 4, 65480},  /* behind another */
+		{{0, 2, 4, 0x05, 0xb4, 0, 0, 0}, 3, 0x05b4}, /* behind the end */
+		{{8, 9, 2, 4, 0x05, 0xb4, 1, 1}, 4, 0x05b4}, /* behind one that is too long */
+		{{3, 1, 2, 4, 0x05, 0xb4, 1, 1}, 4, 0x05b4}, /* behind one that is too short */
+		{{2, 3, 0, 2, 4, 0x05, 0xb4, 1}, 5, 65480},  /* behind one of another size */
+		{{1, 1, 1, 1, 1, 1, 2, 4}, 6, 0x0204},       /* cut off */
+		{{1, 1, 1, 1, 1, 1, 1, 2}, 6, 0x0102},       /* in its first byte */
+	};
+	uint8_t frame[62];
+	struct packet p;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const uint8_t *at = frame + 54 + cases[i].at;
+
+		make_syn(frame, cases[i].options, sizeof cases[i].options);
+		CHECK_INT(packet_parse(frame, sizeof frame, &p), PACKET_RIGHT);
+		CHECK(all_checksums_right(frame, sizeof frame));
+		packet_set_segments(frame, &p, 65480);
+		CHECK_INT(at[0] << 8 | at[1], cases[i].is);
+		CHECK(all_checksums_right(frame, sizeof frame));
+	}
+}
+
+TEST(what_is_no_syn_keeps_its_options)
+{
+	static const uint8_t options[8] = {2, 4, 0x05, 0xb4, 1, 1, 1, 1};
+	uint8_t frame[62], before[62];
+	struct packet p;
+
+	make_syn(frame, options, sizeof options);
+	frame[47] = PACKET_ACK;
+	memcpy(before, frame, sizeof frame);
+	CHECK_INT(packet_parse(frame, sizeof frame, &p), PACKET_RIGHT);
+	packet_set_segments(frame, &p, 65480);
+	CHECK(memcmp(before, frame, sizeof frame) == 0);
 }
 
 TEST(a_udp_checksum_of_none_stays_none_and_none_is_made)

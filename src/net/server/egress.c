@@ -24,6 +24,8 @@
 #include "net/server/egress_parts.h"
 
 #define MTU           65520
+#define SMALL_MTU     9000
+#define TCP_HEADERS   40
 #define LOOPBACK      0x7f000001u
 #define DNS_PORT      53
 #define IP_AT         PACKET_ETHERNET_SIZE
@@ -368,6 +370,7 @@ static ssize_t on_packet(const void *bytes, size_t n, void *context)
 		: p.source == e->subnet ? e->gateway
 					: p.source,
 		mac);
+	packet_set_segments(frame, &p, MTU - TCP_HEADERS);
 	if (g->accepted >= 0 && p.protocol == IPPROTO_TCP && p.tcp_flags == PACKET_SYN)
 		note_first(g, &p);
 	egress_to_guest(g, frame, n);
@@ -442,6 +445,11 @@ static void tell_mac(struct egress_guest *g)
 	slirp_input(g->slirp, arp, sizeof arp);
 }
 
+/* libslirp knows no window above 64 KiB, and one size of segments, from if_mru, for both ways. The guest is
+ * told of larger ones, which libslirp takes. Those for the guest are small: the window has room for some of
+ * them, so that neither side waits for the other at each, and none is as large as half of it. libslirp keeps
+ * back what fills neither a segment nor half of the largest window that it saw, for five seconds where the
+ * guest, with a bit less than half free, sees no reason to say more. */
 static Slirp *make_slirp(const struct egress *e, struct egress_guest *g)
 {
 	const SlirpConfig config = {.version = 4,
@@ -450,7 +458,7 @@ static Slirp *make_slirp(const struct egress *e, struct egress_guest *g)
 		.vnetmask.s_addr = htonl(~(UINT32_MAX >> e->bits)),
 		.vhost.s_addr = htonl(e->gateway),
 		.if_mtu = MTU,
-		.if_mru = MTU,
+		.if_mru = SMALL_MTU,
 		.disable_host_loopback = true,
 		.disable_dns = true,
 		.disable_dhcp = true};
