@@ -123,9 +123,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size || size > 4096)
 		return 0;
-	copy = rest = strndup((const char *)data + 1, size - 1);
+	copy = rest = malloc(size);
 	f = calloc(1, sizeof *f);
 	assert(copy && f);
+	memcpy(copy, data + 1, size - 1);
+	copy[size - 1] = 0;
 	while ((line = strsep(&rest, "\n"))) {
 		enum reach reach;
 
