@@ -221,8 +221,8 @@ static bool do_seek(struct run *r)
 	for (size_t i = offset; i < end; i++)
 		if (r->model[i])
 			return wrong(r, "a hole up to 0x%zx, with data at 0x%zx", end, i);
-	/* Zeros may be the one at the first question and the other at the second: a kernel takes blocks that were
-	 * never written for data while pages of them are in memory. */
+	/* Zeros may be the one at the first question and the other at the second: a kernel takes blocks that
+	 * were never written for data while pages of them are in memory. */
 	return hole != (int64_t)offset || !r->model[offset] || wrong(r, "a hole that is data");
 }
 
