@@ -98,7 +98,7 @@ def _():
             equal(answer.out, 'here\n')
             true(answer.seconds < 8, f'an exec took {answer.seconds:.1f} s')
         shown = mc('log', '-n', '3', '--stream', 'out', name).ok().out
-        equal(shown, 'flood\n' * 3)
+        true(len(shown) > 12 and ('flood\n' * 3).startswith(shown), f'the last lines, of which one is being written: {shown!r}')
         log = f'{mc.home}/sandboxes/{mc("inspect", name).ok().json()[0]["id"]}/log'
         true(sum(os.stat(f'{log}/{f}').st_size for f in os.listdir(log)) <= (64 << 20) + (8 << 20), 'the log is a ring')
         true(mc('stop', '-t', '1s', name).ok().seconds < 20, 'stop')
