@@ -7,29 +7,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/siphash.h"
 #include "vfs/overlay/overlay_parts.h"
 
 /* SipHash-1-3 (Aumasson and Bernstein 2012) under a constant key: the same in every process, since it is what
  * cookies are. */
-static uint64_t rotate(uint64_t v, int by)
-{
-	return v << by | v >> (64 - by);
-}
-
-static void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotate(v[1], 13) ^ v[0];
-	v[0] = rotate(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotate(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotate(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotate(v[1], 17) ^ v[2];
-	v[2] = rotate(v[2], 32);
-}
-
 uint64_t overlay_hash(const char *name, size_t size)
 {
 	uint64_t v[4] = {0x736f6d6570736575, 0x646f72616e646f6d, 0x6c7967656e657261, 0x7465646279746573};
@@ -39,14 +21,14 @@ uint64_t overlay_hash(const char *name, size_t size)
 		word |= (uint64_t)(i < size ? (uint8_t)name[i] : 0xff) << (8 * (i % 8));
 		if (i % 8 == 7 || i == size) {
 			v[3] ^= word;
-			sip_round(v);
+			siphash_round(v);
 			v[0] ^= word;
 			word = 0;
 		}
 	}
 	v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
-		sip_round(v);
+		siphash_round(v);
 	word = (v[0] ^ v[1] ^ v[2] ^ v[3]) >> 2; /* cookies that are positive in any type of 64 bits */
 	return word < 4 ? 4 : word;              /* behind those of "." and "..", with room for one before */
 }
