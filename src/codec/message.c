@@ -182,6 +182,17 @@ void message_error_free(struct message_error *m)
 	message_string_free(&m->text);
 }
 
+int message_error_read(struct cursor in, struct error *err)
+{
+	struct message_error m;
+	int r = message_error_decode(in, &m, err);
+
+	if (r == 0)
+		r = error_set(err, (enum error_code)m.code, "%s", m.text);
+	message_error_free(&m);
+	return r;
+}
+
 void message_exited_encode(const struct message_exited *m, struct buffer *out)
 {
 	buffer_u32(out, m->code);

@@ -194,6 +194,9 @@ struct message_error {
 void message_error_encode(const struct message_error *m, struct buffer *out);
 int message_error_decode(struct cursor in, struct message_error *m, struct error *err);
 void message_error_free(struct message_error *m);
+/* The other side's error becomes ours: *err gets its code and text. Returns the negative code; INVALID: it is
+ * malformed. */
+int message_error_read(struct cursor in, struct error *err);
 
 enum exec_flags {
 	EXEC_TTY = 1,        /* a pty is the process's terminal; its output is on CHANNEL_OUT */

@@ -136,7 +136,7 @@ static int send_start(struct monocore *mc, struct peer *peer, const struct monoc
 			return error_prefix(err, "start the sandbox");
 		r = 0;
 		if (f.type == MESSAGE_ERROR)
-			r = error_from_frame(&f, err);
+			r = message_error_read(cursor_of(f.payload, f.size), err);
 		else if (f.type == CONTROL_PROGRESS)
 			r = supervisor_progress(mc, &f, err);
 	} while (r == 0 && f.type != MESSAGE_STARTED);

@@ -32,7 +32,7 @@ int files_receive(struct peer *peer,
 		if (r < 0)
 			return r;
 		if (f.type == MESSAGE_ERROR)
-			return error_from_frame(&f, err);
+			return message_error_read(cursor_of(f.payload, f.size), err);
 		if (f.type == MESSAGE_DONE)
 			return 0;
 		if (f.type != MESSAGE_DATA)
@@ -56,7 +56,7 @@ static int await_window(struct peer *peer, uint64_t *window, size_t need, struct
 		if (r < 0)
 			return r;
 		if (f.type == MESSAGE_ERROR)
-			return error_from_frame(&f, err);
+			return message_error_read(cursor_of(f.payload, f.size), err);
 		in = cursor_of(f.payload, f.size);
 		if (f.type == MESSAGE_CREDIT)
 			*window += cursor_u32(&in);
@@ -215,7 +215,7 @@ static int query_entries(struct monocore *mc, const char *name, uint16_t type, c
 		if (f.type == MESSAGE_DONE)
 			return 0;
 		if (f.type == MESSAGE_ERROR)
-			r = error_from_frame(&f, err);
+			r = message_error_read(cursor_of(f.payload, f.size), err);
 		else if (f.type == MESSAGE_ENTRY)
 			r = add_entry(&f, list, count, err);
 	}

@@ -191,18 +191,6 @@ int connect_sandbox(
 	}
 }
 
-int error_from_frame(const struct frame *f, struct error *err)
-{
-	struct message_error m = {0};
-	int r = message_error_decode(cursor_of(f->payload, f->size), &m, err);
-
-	if (r == 0)
-		r = error_set(err, m.code && m.code < ERROR_COUNT ? (enum error_code)m.code : ERROR_SYSTEM,
-			"%s", m.text);
-	message_error_free(&m);
-	return r;
-}
-
 int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also,
 	struct frame *frame, uint64_t deadline, struct error *err)
 {
@@ -217,7 +205,7 @@ int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint
 			return r == -ERROR_CLOSED ? error_set(err, ERROR_CLOSED, "the sandbox has stopped")
 						  : r;
 		if (frame->type == MESSAGE_ERROR && frame->stream <= 1)
-			return error_from_frame(frame, err);
+			return message_error_read(cursor_of(frame->payload, frame->size), err);
 	} while (frame->stream != 1 || (frame->type != MESSAGE_DONE && (!also || frame->type != also)));
 	return 0;
 }

@@ -48,8 +48,5 @@ int connect_sandbox(
 int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also,
 	struct frame *frame, uint64_t deadline, struct error *err);
 
-/* The error that an ERROR frame carries. Returns its code, negative. */
-int error_from_frame(const struct frame *f, struct error *err);
-
 /* How a sandbox stands, from its status and its lock. */
 enum monocore_state sandbox_state(const struct directory *d, const struct status *status, bool *interrupted);

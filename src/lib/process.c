@@ -70,7 +70,7 @@ static int take_frame(
 	struct cursor in = cursor_of(f->payload, f->size);
 
 	if (f->type == MESSAGE_ERROR)
-		return error_from_frame(f, err);
+		return message_error_read(cursor_of(f->payload, f->size), err);
 	if (f->stream != p->stream || f->channel >= CHANNEL_COUNT)
 		return 0;
 	switch (f->type) {

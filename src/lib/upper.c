@@ -26,7 +26,7 @@ static int receive(struct upper *u, upper_taker *take, void *context, struct err
 		if (r == 0 && f.type == CONTROL_PROGRESS)
 			r = supervisor_progress(u->mc, &f, err);
 		else if (r == 0 && f.type == MESSAGE_ERROR)
-			r = error_from_frame(&f, err);
+			r = message_error_read(cursor_of(f.payload, f.size), err);
 		else if (r == 0 && (f.type == MESSAGE_DONE || f.type == MESSAGE_STARTED))
 			return 0;
 		else if (r == 0 && f.type == MESSAGE_DATA) {

@@ -162,18 +162,6 @@ void wire_unlink(struct wire *w)
 
 /* ---- what mcnet answers ------------------------------------------------------------------------------- */
 
-static int error_of(const struct frame *f, struct error *err)
-{
-	struct message_error m = {0};
-	int r = message_error_decode(cursor_of(f->payload, f->size), &m, err);
-
-	if (r == 0)
-		r = error_set(err, m.code && m.code < ERROR_COUNT ? (enum error_code)m.code : ERROR_SYSTEM,
-			"%s", m.text);
-	message_error_free(&m);
-	return r;
-}
-
 /* The ports as they are published, in the order in which they were asked for. */
 static int take_published(struct wire *w, const struct frame *f, struct error *err)
 {
@@ -196,7 +184,8 @@ static int take_published(struct wire *w, const struct frame *f, struct error *e
 
 static int attached(struct wire *w, const struct frame *f, struct error *err)
 {
-	int r = f->type == MESSAGE_ERROR ? error_of(f, err) : take_published(w, f, err);
+	int r = f->type == MESSAGE_ERROR ? message_error_read(cursor_of(f->payload, f->size), err)
+					 : take_published(w, f, err);
 
 	if (r < 0)
 		return r;
@@ -250,7 +239,7 @@ static int take_frame(struct wire *w, const struct frame *f, struct error *err)
 		at = &(*at)->next;
 	d = *at;
 	if (!d)
-		return f->type == MESSAGE_ERROR ? error_of(f, err)
+		return f->type == MESSAGE_ERROR ? message_error_read(cursor_of(f->payload, f->size), err)
 						: error_set(err, ERROR_INVALID, "an answer to no question");
 	*at = d->next;
 	if (d->wish)
@@ -258,7 +247,7 @@ static int take_frame(struct wire *w, const struct frame *f, struct error *err)
 	else if (d->type == NET_ATTACH)
 		r = attached_again(w, f, err);
 	else if (f->type == MESSAGE_ERROR)
-		r = error_of(f, err);
+		r = message_error_read(cursor_of(f->payload, f->size), err);
 	free(d);
 	return r;
 }

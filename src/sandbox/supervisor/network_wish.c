@@ -62,18 +62,6 @@ static int ports_are_added(struct networks *n, struct wish *w, const struct fram
 	return r;
 }
 
-static int read_error(const struct frame *f, struct error *err)
-{
-	struct message_error m = {0};
-	int r = message_error_decode(cursor_of(f->payload, f->size), &m, err);
-
-	if (r == 0)
-		r = error_set(err, m.code && m.code < ERROR_COUNT ? (enum error_code)m.code : ERROR_SYSTEM,
-			"%s", m.text);
-	message_error_free(&m);
-	return r;
-}
-
 /* A wire broke down before it answered: policy and bandwidth come with its next ATTACH, and removed ports do
  * not; what was to be published is not. */
 static void wire_broke(struct wish *w, const struct error *why)
@@ -91,7 +79,7 @@ void wish_answered(struct networks *n, struct wish *w, const struct frame *f, co
 	if (failure)
 		wire_broke(w, failure);
 	else if (f->type == MESSAGE_ERROR && !w->failure.code)
-		read_error(f, &w->failure);
+		message_error_read(cursor_of(f->payload, f->size), &w->failure);
 	else if (w->type == CONTROL_PORT_ADD && f->type == NET_PORTS && ports_are_added(n, w, f, &err) < 0)
 		w->failure = err;
 	if (!w->waiting)

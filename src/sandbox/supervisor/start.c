@@ -297,7 +297,6 @@ static int next_message(
 /* What the agent answers before the main process runs: READY, then STARTED; ERROR in place of either. */
 static int await(struct supervisor *s, uint16_t type, uint32_t stream, uint64_t usual, struct error *err)
 {
-	struct message_error m = {0};
 	struct frame f;
 	int r = next_message(s, type, usual, &f, err);
 
@@ -309,12 +308,7 @@ static int await(struct supervisor *s, uint16_t type, uint32_t stream, uint64_t 
 		return error_set(err, ERROR_INVALID,
 			"the guest broke the agent's protocol: %s in place of %s", message_name(f.type),
 			message_name(type));
-	r = message_error_decode(cursor_of(f.payload, f.size), &m, err);
-	if (r == 0)
-		r = error_set(err, m.code && m.code < ERROR_COUNT ? (enum error_code)m.code : ERROR_START,
-			"%s", m.text);
-	message_error_free(&m);
-	return r;
+	return message_error_read(cursor_of(f.payload, f.size), err);
 }
 
 /* The agent's connection broke: the engine knows more, if its process has ended. */
