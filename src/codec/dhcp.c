@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/big_endian.h"
+
 enum {
 	BOOT_REQUEST = 1,
 	BOOT_REPLY = 2,
@@ -39,17 +41,6 @@ enum option {
 	OPTION_END = 255
 };
 
-static uint32_t get32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static void put32(uint8_t *at, uint32_t v)
-{
-	for (unsigned i = 0; i < 4; i++)
-		at[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
 /* False: an option whose length cannot be. Those that a client may send and we do not need are skipped. */
 static bool take_option(struct dhcp_request *r, uint8_t option, const uint8_t *value, uint8_t n)
 {
@@ -63,7 +54,7 @@ static bool take_option(struct dhcp_request *r, uint8_t option, const uint8_t *v
 	case OPTION_SERVER:
 		if (n != 4)
 			return false;
-		*(option == OPTION_SERVER ? &r->server : &r->requested) = get32(value);
+		*(option == OPTION_SERVER ? &r->server : &r->requested) = be32_get(value);
 		break;
 	case OPTION_CLIENT:
 		if (n < 2 || n > DHCP_CLIENT_MOST)
@@ -100,11 +91,11 @@ bool dhcp_parse(const uint8_t *data, size_t n, struct dhcp_request *r)
 {
 	*r = (struct dhcp_request){0};
 	if (n < AT_OPTIONS || data[AT_TYPE] != BOOT_REQUEST || data[1] != ETHERNET || data[2] != MAC_SIZE ||
-		get32(data + AT_RELAY) != 0 || memcmp(data + AT_COOKIE, cookie, sizeof cookie))
+		be32_get(data + AT_RELAY) != 0 || memcmp(data + AT_COOKIE, cookie, sizeof cookie))
 		return false;
-	r->xid = get32(data + AT_XID);
+	r->xid = be32_get(data + AT_XID);
 	r->broadcast = data[AT_FLAGS] & BROADCAST_FLAG;
-	r->address = get32(data + AT_CLIENT);
+	r->address = be32_get(data + AT_CLIENT);
 	memcpy(r->mac, data + AT_HARDWARE, MAC_SIZE);
 	return parse_options(data + AT_OPTIONS, data + n, r) &&
 	       (r->type == DHCP_DISCOVER || r->type == DHCP_REQUEST || r->type == DHCP_DECLINE ||
@@ -134,7 +125,7 @@ static void put_address(struct options *o, enum option option, uint32_t address)
 {
 	uint8_t bytes[4];
 
-	put32(bytes, address);
+	be32_put(bytes, address);
 	put_option(o, option, bytes, sizeof bytes);
 }
 
@@ -199,12 +190,12 @@ size_t dhcp_answer(
 	out[AT_TYPE] = BOOT_REPLY;
 	out[1] = ETHERNET;
 	out[2] = MAC_SIZE;
-	put32(out + AT_XID, r->xid);
+	be32_put(out + AT_XID, r->xid);
 	out[AT_FLAGS] = r->broadcast ? BROADCAST_FLAG : 0;
 	if (type == DHCP_ACK)
-		put32(out + AT_CLIENT, r->address);
+		be32_put(out + AT_CLIENT, r->address);
 	if (type != DHCP_NAK && r->type != DHCP_INFORM)
-		put32(out + AT_YOURS, lease->address);
+		be32_put(out + AT_YOURS, lease->address);
 	memcpy(out + AT_HARDWARE, r->mac, MAC_SIZE);
 	memcpy(out + AT_COOKIE, cookie, sizeof cookie);
 	put_option(&o, OPTION_TYPE, &type_byte, 1);

@@ -57,7 +57,7 @@ size_t dns_read_name(const uint8_t *message, size_t n, size_t at, char *name, bo
 				return 0;
 			if (!end)
 				end = at + 2;
-			at = dns_get16(message + at) & 0x3fff;
+			at = be16_get(message + at) & 0x3fff;
 			if (at >= bound || at < DNS_HEADER)
 				return 0;
 			bound = at;
@@ -90,12 +90,12 @@ size_t dns_read_record(const uint8_t *message, size_t n, size_t at, struct dns_r
 	if (!at || n - at < DNS_RECORD_FIXED)
 		return 0;
 	record->type_at = at;
-	record->type = dns_get16(message + at);
-	record->class = dns_get16(message + at + 2);
-	record->ttl = dns_get32(message + at + 4);
+	record->type = be16_get(message + at);
+	record->class = be16_get(message + at + 2);
+	record->ttl = be32_get(message + at + 4);
 	if (record->ttl >> 31)
 		record->ttl = 0;
-	size = dns_get16(message + at + 8);
+	size = be16_get(message + at + 8);
 	at += DNS_RECORD_FIXED;
 	if (n - at < size)
 		return 0;
@@ -109,7 +109,7 @@ size_t dns_read_record(const uint8_t *message, size_t n, size_t at, struct dns_r
 /* What is behind the question: nothing but additional records, of which OPT is of use. */
 static bool read_additional(const uint8_t *message, size_t n, size_t at, struct dns_query *q)
 {
-	uint16_t count = dns_get16(message + 10);
+	uint16_t count = be16_get(message + 10);
 	struct dns_raw record;
 
 	for (; count; count--) {
@@ -121,7 +121,7 @@ static bool read_additional(const uint8_t *message, size_t n, size_t at, struct 
 		if (q->edns || message[record.name] != 0) /* one only, of the root (RFC 6891 §6.1.1) */
 			return false;
 		q->edns = true;
-		q->dnssec = dns_get16(message + record.type_at + 6) & 0x8000;
+		q->dnssec = be16_get(message + record.type_at + 6) & 0x8000;
 		q->room = record.class > DNS_UDP_LEAST ? record.class : DNS_UDP_LEAST;
 	}
 	return at == n;
@@ -136,21 +136,21 @@ int dns_parse_query(const uint8_t *message, size_t n, struct dns_query *q)
 	*q = (struct dns_query){.message = message, .room = DNS_UDP_LEAST};
 	if (n < DNS_HEADER)
 		return -1;
-	q->id = dns_get16(message);
-	flags = dns_get16(message + 2);
+	q->id = be16_get(message);
+	flags = be16_get(message + 2);
 	if (flags & DNS_FLAG_QR)
 		return -1;
 	q->recursion = flags & DNS_FLAG_RD;
 	q->checking_off = flags & DNS_FLAG_CD;
 	if (flags & DNS_FLAG_OPCODE)
 		return DNS_NOTIMP;
-	if (dns_get16(message + 4) != 1 || dns_get16(message + 6) || dns_get16(message + 8))
+	if (be16_get(message + 4) != 1 || be16_get(message + 6) || be16_get(message + 8))
 		return DNS_FORMERR;
 	at = dns_read_name(message, n, DNS_HEADER, q->name, &text);
 	if (!at || !text || n - at < 4)
 		return DNS_FORMERR;
-	q->type = dns_get16(message + at);
-	q->class = dns_get16(message + at + 2);
+	q->type = be16_get(message + at);
+	q->class = be16_get(message + at + 2);
 	q->question_end = at + 4;
 	if (!read_additional(message, n, q->question_end, q))
 		return DNS_FORMERR;
@@ -174,7 +174,7 @@ static bool read_soa(const uint8_t *message, size_t n, const struct dns_raw *rec
 	at = at ? dns_read_name(message, n, at, NULL, NULL) : 0;
 	if (!at || at + 20 != record->data + record->data_size)
 		return false;
-	minimum = dns_get32(message + at + 16);
+	minimum = be32_get(message + at + 16);
 	life->has_soa = true;
 	life->negative = minimum < record->ttl ? minimum : record->ttl; /* RFC 2308 §5 */
 	return true;
@@ -203,7 +203,7 @@ static size_t read_section(
 /* The codes above the four bits of the header, which OPT has; -1: malformed. */
 static int read_extended_code(const uint8_t *message, size_t n, size_t at)
 {
-	uint16_t count = dns_get16(message + 10);
+	uint16_t count = be16_get(message + 10);
 	struct dns_raw record;
 	int code = 0;
 
@@ -223,8 +223,8 @@ static bool same_question(const uint8_t *message, size_t n, const struct dns_que
 	bool text;
 	size_t at = dns_read_name(message, n, DNS_HEADER, name, &text);
 
-	if (!at || !text || n - at < 4 || strcmp(name, q->name) != 0 || dns_get16(message + at) != q->type ||
-		dns_get16(message + at + 2) != q->class)
+	if (!at || !text || n - at < 4 || strcmp(name, q->name) != 0 || be16_get(message + at) != q->type ||
+		be16_get(message + at + 2) != q->class)
 		return false;
 	*end = at + 4;
 	/* The same name has the same length, unless it is compressed. */
@@ -256,10 +256,10 @@ bool dns_parse_reply(
 	int extended;
 
 	*r = (struct dns_reply){.message = message};
-	if (n < DNS_HEADER || n > DNS_MESSAGE_MOST || dns_get16(message) != id)
+	if (n < DNS_HEADER || n > DNS_MESSAGE_MOST || be16_get(message) != id)
 		return false;
-	flags = dns_get16(message + 2);
-	if (!(flags & DNS_FLAG_QR) || flags & DNS_FLAG_OPCODE || dns_get16(message + 4) != 1 ||
+	flags = be16_get(message + 2);
+	if (!(flags & DNS_FLAG_QR) || flags & DNS_FLAG_OPCODE || be16_get(message + 4) != 1 ||
 		!same_question(message, n, q, &r->answers_at))
 		return false;
 	r->truncated = flags & DNS_FLAG_TC;
@@ -268,8 +268,8 @@ bool dns_parse_reply(
 		r->size = r->answers_at;
 		return true;
 	}
-	r->answers = dns_get16(message + 6);
-	r->authorities = dns_get16(message + 8);
+	r->answers = be16_get(message + 6);
+	r->authorities = be16_get(message + 8);
 	at = read_section(r, n, r->answers_at, r->answers, true, &life);
 	at = at ? read_section(r, n, at, r->authorities, false, &life) : 0;
 	extended = at ? read_extended_code(message, n, at) : -1;
@@ -298,7 +298,7 @@ bool dns_next_answer(const struct dns_reply *r, struct dns_walk *walk, struct dn
 	*record = (struct dns_record){.type = raw.type, .class = raw.class, .ttl = raw.ttl};
 	dns_read_name(r->message, r->size, raw.name, record->name, &record->has_name);
 	if (raw.class == DNS_CLASS_IN && raw.type == DNS_A)
-		record->address = dns_get32(r->message + raw.data);
+		record->address = be32_get(r->message + raw.data);
 	if (raw.type != DNS_CNAME && raw.type != DNS_PTR && raw.type != DNS_NS)
 		return true;
 	record->has_target = dns_read_name(r->message, r->size, raw.data, record->target, &target) ==

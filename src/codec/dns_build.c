@@ -48,7 +48,7 @@ static void add16(struct message *m, uint16_t v)
 {
 	uint8_t bytes[2];
 
-	dns_put16(bytes, v);
+	be16_put(bytes, v);
 	add(m, bytes, sizeof bytes);
 }
 
@@ -77,7 +77,7 @@ static void add_name(struct message *m, const char *name)
 static void set_count(struct message *m, size_t where, size_t count)
 {
 	if (!m->full)
-		dns_put16(m->out + where, (uint16_t)count);
+		be16_put(m->out + where, (uint16_t)count);
 }
 
 static size_t finish(const struct message *m)
@@ -121,8 +121,8 @@ size_t dns_build_error(const uint8_t *message, size_t n, enum dns_rcode code, ui
 
 	if (n < DNS_HEADER)
 		return 0;
-	add16(&m, dns_get16(message));
-	add16(&m, (uint16_t)((dns_get16(message + 2) & (DNS_FLAG_OPCODE | DNS_FLAG_RD)) | DNS_FLAG_QR |
+	add16(&m, be16_get(message));
+	add16(&m, (uint16_t)((be16_get(message + 2) & (DNS_FLAG_OPCODE | DNS_FLAG_RD)) | DNS_FLAG_QR |
 			     DNS_FLAG_RA | code));
 	add32(&m, 0);
 	add32(&m, 0);
@@ -222,14 +222,14 @@ static void age_records(struct message *m, size_t at, size_t count, uint32_t age
 			m->full = true;
 			return;
 		}
-		dns_put32(m->out + record.type_at + 4, record.ttl > age ? record.ttl - age : 0);
+		be32_put(m->out + record.type_at + 4, record.ttl > age ? record.ttl - age : 0);
 	}
 }
 
 size_t dns_build_reply(
 	const struct dns_query *q, const struct dns_reply *r, uint32_t age, uint8_t *out, size_t room)
 {
-	uint16_t authentic = dns_get16(r->message + 2) & DNS_FLAG_AD;
+	uint16_t authentic = be16_get(r->message + 2) & DNS_FLAG_AD;
 	struct message m = begin(q, (uint16_t)((q->dnssec ? authentic : 0) | r->rcode), out, room);
 	struct dns_reply aged;
 

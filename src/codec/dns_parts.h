@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the reader and the builder of DNS messages share: numbers, the header's layout, names. */
+/* What the reader and the builder of DNS messages share: the header's layout, names. */
 #pragma once
 
+#include "base/big_endian.h"
 #include "codec/dns.h"
 
 enum {
@@ -19,28 +20,6 @@ enum {
 	DNS_FLAG_CD = 0x0010,
 	DNS_FLAG_RCODE = 0x000f
 };
-
-static inline uint16_t dns_get16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static inline uint32_t dns_get32(const uint8_t *at)
-{
-	return (uint32_t)dns_get16(at) << 16 | dns_get16(at + 2);
-}
-
-static inline void dns_put16(uint8_t *at, uint16_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
-
-static inline void dns_put32(uint8_t *at, uint32_t v)
-{
-	dns_put16(at, (uint16_t)(v >> 16));
-	dns_put16(at + 2, (uint16_t)v);
-}
 
 /*
  * Reads the name at `at`, following compression (RFC 1035 §4.1.4) only to places before the name and before

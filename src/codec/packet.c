@@ -24,13 +24,13 @@ static enum packet_fault parse_arp(size_t n, struct packet *p)
 
 	if (n < PACKET_ETHERNET_SIZE + ARP_SIZE)
 		return PACKET_FAULT_SHORT;
-	p->arp.operation = get16(arp + 6);
+	p->arp.operation = be16_get(arp + 6);
 	if (memcmp(arp, ipv4_on_ethernet, sizeof ipv4_on_ethernet) ||
 		(p->arp.operation != PACKET_ARP_REQUEST && p->arp.operation != PACKET_ARP_REPLY))
 		return PACKET_FAULT_ARP;
 	p->arp.sender_mac = arp + 8;
-	p->arp.sender = get32(arp + 14);
-	p->arp.target = get32(arp + 24);
+	p->arp.sender = be32_get(arp + 14);
+	p->arp.target = be32_get(arp + 24);
 	p->size = PACKET_ETHERNET_SIZE + ARP_SIZE;
 	if (memcmp(p->arp.sender_mac, p->source_mac, PACKET_MAC_SIZE))
 		return PACKET_FAULT_ARP_MAC;
@@ -47,10 +47,10 @@ static enum packet_fault parse_tcp(struct packet *p)
 	header = (size_t)(tcp[12] >> 4) * 4;
 	if (header < TCP_SIZE || header > p->payload_size)
 		return PACKET_FAULT_TCP;
-	p->source_port = get16(tcp);
-	p->destination_port = get16(tcp + 2);
-	p->sequence = get32(tcp + 4);
-	p->acknowledgement = get32(tcp + 8);
+	p->source_port = be16_get(tcp);
+	p->destination_port = be16_get(tcp + 2);
+	p->sequence = be32_get(tcp + 4);
+	p->acknowledgement = be32_get(tcp + 8);
 	p->tcp_flags = tcp[13];
 	p->data_at = p->payload_at + header;
 	p->data_size = p->payload_size - header;
@@ -64,12 +64,12 @@ static enum packet_fault parse_udp(struct packet *p)
 
 	if (p->payload_size < UDP_SIZE)
 		return PACKET_FAULT_UDP;
-	length = get16(udp + 4);
+	length = be16_get(udp + 4);
 	/* The rest may come in later fragments. */
 	if (length < UDP_SIZE || (length > p->payload_size && !p->more_fragments))
 		return PACKET_FAULT_UDP;
-	p->source_port = get16(udp);
-	p->destination_port = get16(udp + 2);
+	p->source_port = be16_get(udp);
+	p->destination_port = be16_get(udp + 2);
 	p->data_at = p->payload_at + UDP_SIZE;
 	p->data_size = (length < p->payload_size ? length : p->payload_size) - UDP_SIZE;
 	return PACKET_RIGHT;
@@ -84,7 +84,7 @@ static enum packet_fault parse_icmp(struct packet *p)
 	p->icmp_type = icmp[0];
 	p->icmp_code = icmp[1];
 	if (p->icmp_type == PACKET_ICMP_ECHO || p->icmp_type == PACKET_ICMP_ECHO_REPLY)
-		p->icmp_id = get16(icmp + 4);
+		p->icmp_id = be16_get(icmp + 4);
 	p->data_at = p->payload_at + ICMP_SIZE;
 	p->data_size = p->payload_size - ICMP_SIZE;
 	return PACKET_RIGHT;
@@ -134,7 +134,7 @@ static enum packet_fault parse_ipv4(size_t n, struct packet *p)
 	header = (size_t)(ip[0] & 15) * 4;
 	if (header < IPV4_SIZE || header > n - PACKET_ETHERNET_SIZE)
 		return PACKET_FAULT_IP_HEADER;
-	total = get16(ip + IPV4_LENGTH);
+	total = be16_get(ip + IPV4_LENGTH);
 	if (total < header || total > n - PACKET_ETHERNET_SIZE)
 		return PACKET_FAULT_IP_LENGTH;
 	if (checksum_fold(checksum_add(0, ip, header)) != 0xffff)
@@ -142,14 +142,14 @@ static enum packet_fault parse_ipv4(size_t n, struct packet *p)
 	p->size = PACKET_ETHERNET_SIZE + total;
 	p->header_size = (uint8_t)header;
 	p->options = header > IPV4_SIZE;
-	p->id = get16(ip + IPV4_ID);
+	p->id = be16_get(ip + IPV4_ID);
 	p->ttl = ip[IPV4_TTL];
 	p->protocol = ip[IPV4_PROTOCOL];
-	p->source = get32(ip + IPV4_SOURCE);
-	p->destination = get32(ip + IPV4_DESTINATION);
+	p->source = be32_get(ip + IPV4_SOURCE);
+	p->destination = be32_get(ip + IPV4_DESTINATION);
 	p->payload_at = PACKET_ETHERNET_SIZE + header;
 	p->payload_size = total - header;
-	fault = parse_fragment(p, get16(ip + IPV4_FRAGMENT));
+	fault = parse_fragment(p, be16_get(ip + IPV4_FRAGMENT));
 	if (fault || p->fragment_offset)
 		return fault;
 	return parse_transport(p);
@@ -162,7 +162,7 @@ enum packet_fault packet_parse(const uint8_t *frame, size_t n, struct packet *p)
 		return PACKET_FAULT_SHORT;
 	p->destination_mac = frame;
 	p->source_mac = frame + ETHERNET_SOURCE;
-	p->ethertype = get16(frame + ETHERNET_TYPE);
+	p->ethertype = be16_get(frame + ETHERNET_TYPE);
 	if (p->ethertype != PACKET_IPV4 && p->ethertype != PACKET_ARP)
 		return PACKET_FAULT_ETHERTYPE;
 	if (p->source_mac[0] & 1)
@@ -180,7 +180,7 @@ bool packet_checksum_right(const struct packet *p)
 		return false;
 	if (p->protocol == PACKET_UDP) {
 		size = UDP_SIZE + p->data_size;
-		if (get16(payload + UDP_CHECKSUM) == 0)
+		if (be16_get(payload + UDP_CHECKSUM) == 0)
 			return true;
 	}
 	if (p->protocol != PACKET_ICMP)
@@ -204,16 +204,16 @@ bool packet_quoted(const struct packet *p, struct packet_quote *q)
 	if (!packet_is_icmp_error(p) || p->data_size < IPV4_SIZE + 8 || ip[0] >> 4 != 4)
 		return false;
 	header = (size_t)(ip[0] & 15) * 4;
-	if (header < IPV4_SIZE || p->data_size < header + 8 || get16(ip + IPV4_FRAGMENT) & OFFSET)
+	if (header < IPV4_SIZE || p->data_size < header + 8 || be16_get(ip + IPV4_FRAGMENT) & OFFSET)
 		return false;
-	q->source = get32(ip + IPV4_SOURCE);
-	q->destination = get32(ip + IPV4_DESTINATION);
+	q->source = be32_get(ip + IPV4_SOURCE);
+	q->destination = be32_get(ip + IPV4_DESTINATION);
 	q->protocol = ip[IPV4_PROTOCOL];
 	if (q->protocol == PACKET_TCP || q->protocol == PACKET_UDP) {
-		q->source_port = get16(ip + header);
-		q->destination_port = get16(ip + header + 2);
+		q->source_port = be16_get(ip + header);
+		q->destination_port = be16_get(ip + header + 2);
 	} else if (q->protocol == PACKET_ICMP && ip[header] == PACKET_ICMP_ECHO) {
-		q->source_port = get16(ip + header + 4);
+		q->source_port = be16_get(ip + header + 4);
 	}
 	return true;
 }

@@ -10,7 +10,7 @@ static void put_ethernet(uint8_t *out, const uint8_t *destination, const uint8_t
 {
 	memcpy(out, destination, PACKET_MAC_SIZE);
 	memcpy(out + ETHERNET_SOURCE, source, PACKET_MAC_SIZE);
-	put16(out + ETHERNET_TYPE, type);
+	be16_put(out + ETHERNET_TYPE, type);
 }
 
 /* The header before `payload` bytes. Nobody fragments what we send, so its identification is 0 (RFC 6864). */
@@ -18,12 +18,12 @@ static void put_ipv4(uint8_t *ip, uint32_t source, uint32_t destination, uint8_t
 {
 	memset(ip, 0, IPV4_SIZE);
 	ip[0] = 0x45;
-	put16(ip + IPV4_LENGTH, (uint16_t)(IPV4_SIZE + payload));
-	put16(ip + IPV4_FRAGMENT, 0x4000); /* do not fragment */
+	be16_put(ip + IPV4_LENGTH, (uint16_t)(IPV4_SIZE + payload));
+	be16_put(ip + IPV4_FRAGMENT, 0x4000); /* do not fragment */
 	ip[IPV4_TTL] = 64;
 	ip[IPV4_PROTOCOL] = protocol;
-	put32(ip + IPV4_SOURCE, source);
-	put32(ip + IPV4_DESTINATION, destination);
+	be32_put(ip + IPV4_SOURCE, source);
+	be32_put(ip + IPV4_DESTINATION, destination);
 	checksum_put(ip + IPV4_CHECKSUM, checksum_add(0, ip, IPV4_SIZE));
 }
 
@@ -37,9 +37,9 @@ size_t packet_build_arp_reply(const struct packet *request, const uint8_t *mac, 
 	put_ethernet(out, request->source_mac, mac, PACKET_ARP);
 	memcpy(arp, head, sizeof head);
 	memcpy(arp + 8, mac, PACKET_MAC_SIZE);
-	put32(arp + 14, request->arp.target);
+	be32_put(arp + 14, request->arp.target);
 	memcpy(arp + 18, request->arp.sender_mac, PACKET_MAC_SIZE);
-	put32(arp + 24, request->arp.sender);
+	be32_put(arp + 24, request->arp.sender);
 	return PACKET_ETHERNET_SIZE + ARP_SIZE;
 }
 
@@ -61,10 +61,10 @@ static size_t build_reset(const struct packet *p, const struct reset *r, uint8_t
 	put_ipv4(out + IP_AT, r->forward ? p->source : p->destination,
 		r->forward ? p->destination : p->source, PACKET_TCP, TCP_SIZE);
 	memset(tcp, 0, TCP_SIZE);
-	put16(tcp, r->forward ? p->source_port : p->destination_port);
-	put16(tcp + 2, r->forward ? p->destination_port : p->source_port);
-	put32(tcp + 4, r->sequence);
-	put32(tcp + 8, r->acknowledgement);
+	be16_put(tcp, r->forward ? p->source_port : p->destination_port);
+	be16_put(tcp + 2, r->forward ? p->destination_port : p->source_port);
+	be32_put(tcp + 4, r->sequence);
+	be32_put(tcp + 8, r->acknowledgement);
 	tcp[12] = TCP_SIZE / 4 << 4;
 	tcp[13] = r->flags;
 	checksum_put(tcp + TCP_CHECKSUM,
@@ -126,7 +126,7 @@ size_t packet_build_icmp_unreachable(const struct packet *to, uint32_t from, con
 	icmp[0] = PACKET_ICMP_UNREACHABLE;
 	icmp[1] = code;
 	if (code == PACKET_UNREACHABLE_TOO_LARGE)
-		put16(icmp + 6, mtu);
+		be16_put(icmp + 6, mtu);
 	memcpy(icmp + ICMP_SIZE, to->frame + IP_AT, quoted);
 	checksum_put(icmp + ICMP_CHECKSUM, checksum_add(0, icmp, size));
 	return PAYLOAD_AT + size;
@@ -144,7 +144,7 @@ size_t packet_build_icmp_echo_reply(const struct packet *to, uint8_t *out, size_
 	put_ipv4(out + IP_AT, to->destination, to->source, PACKET_ICMP, to->payload_size);
 	memcpy(icmp, to->frame + to->payload_at, to->payload_size);
 	icmp[0] = PACKET_ICMP_ECHO_REPLY;
-	put16(icmp + ICMP_CHECKSUM, 0);
+	be16_put(icmp + ICMP_CHECKSUM, 0);
 	checksum_put(icmp + ICMP_CHECKSUM, checksum_add(0, icmp, to->payload_size));
 	return PAYLOAD_AT + to->payload_size;
 }
@@ -152,8 +152,8 @@ size_t packet_build_icmp_echo_reply(const struct packet *to, uint8_t *out, size_
 /* UDP says "none" with 0, and 0 with 0xffff. */
 static void udp_not_none(uint8_t *checksum)
 {
-	if (get16(checksum) == 0)
-		put16(checksum, 0xffff);
+	if (be16_get(checksum) == 0)
+		be16_put(checksum, 0xffff);
 }
 
 size_t packet_build_udp(const struct packet_udp *u, uint8_t *out, size_t room)
@@ -165,10 +165,10 @@ size_t packet_build_udp(const struct packet_udp *u, uint8_t *out, size_t room)
 		return 0;
 	put_ethernet(out, u->destination_mac, u->source_mac, PACKET_IPV4);
 	put_ipv4(out + IP_AT, u->source, u->destination, PACKET_UDP, size);
-	put16(udp, u->source_port);
-	put16(udp + 2, u->destination_port);
-	put16(udp + 4, (uint16_t)size);
-	put16(udp + UDP_CHECKSUM, 0);
+	be16_put(udp, u->source_port);
+	be16_put(udp + 2, u->destination_port);
+	be16_put(udp + 4, (uint16_t)size);
+	be16_put(udp + UDP_CHECKSUM, 0);
 	if (u->size)
 		memcpy(udp + UDP_SIZE, u->data, u->size);
 	checksum_put(
@@ -180,25 +180,25 @@ size_t packet_build_udp(const struct packet_udp *u, uint8_t *out, size_t room)
 /* HC' = ~(~HC + ~m + m') (RFC 1624, equation 3), for an address that changes. */
 static void update_checksum(uint8_t *at, uint32_t was, uint32_t is)
 {
-	uint32_t sum = (uint16_t)~get16(at);
+	uint32_t sum = (uint16_t)~be16_get(at);
 
 	sum += (~was >> 16) + (uint16_t)~was + (is >> 16) + (uint16_t)is;
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
-	put16(at, (uint16_t)~sum);
+	be16_put(at, (uint16_t)~sum);
 }
 
 static void set_address(uint8_t *frame, const struct packet *p, size_t field, uint32_t was, uint32_t is)
 {
 	uint8_t *ip = frame + IP_AT, *transport = frame + p->payload_at;
 
-	put32(ip + field, is);
+	be32_put(ip + field, is);
 	update_checksum(ip + IPV4_CHECKSUM, was, is);
 	if (!p->transport)
 		return;
 	if (p->protocol == PACKET_TCP) {
 		update_checksum(transport + TCP_CHECKSUM, was, is);
-	} else if (p->protocol == PACKET_UDP && get16(transport + UDP_CHECKSUM)) {
+	} else if (p->protocol == PACKET_UDP && be16_get(transport + UDP_CHECKSUM)) {
 		update_checksum(transport + UDP_CHECKSUM, was, is);
 		udp_not_none(transport + UDP_CHECKSUM);
 	}
@@ -223,9 +223,9 @@ void packet_set_source(uint8_t *frame, struct packet *p, uint32_t address, const
 /* A number that lies across two words of the checksum counts with its bytes changed about. */
 static void set_number(uint8_t *tcp, size_t at, uint16_t is)
 {
-	uint16_t was = get16(tcp + at);
+	uint16_t was = be16_get(tcp + at);
 
-	put16(tcp + at, is);
+	be16_put(tcp + at, is);
 	if (at % 2) {
 		was = (uint16_t)(was << 8 | was >> 8);
 		is = (uint16_t)(is << 8 | is >> 8);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Big-endian numbers at any address, the Internet checksum (RFC 1071), and where the fields of headers lie:
- * what the readers and builders of packets share.
+ * The Internet checksum (RFC 1071), and where the fields of headers lie: what the readers and builders of
+ * packets share.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "base/big_endian.h"
 
 enum {
 	ETHERNET_SOURCE = 6,
@@ -32,28 +34,6 @@ enum {
 	ICMP_SIZE = 8,
 	ICMP_CHECKSUM = 2,
 };
-
-static inline uint16_t get16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static inline uint32_t get32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static inline void put16(uint8_t *at, uint16_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
-
-static inline void put32(uint8_t *at, uint32_t v)
-{
-	put16(at, (uint16_t)(v >> 16));
-	put16(at + 2, (uint16_t)v);
-}
 
 /* The sum of n bytes as 16-bit words in memory's order, not folded: order does not matter to a one's
  * complement sum (RFC 1071 §2B). Only the last piece of a sum may have an odd length. */
@@ -103,6 +83,6 @@ static inline uint64_t checksum_pseudo(const uint8_t *ip, uint8_t protocol, size
 {
 	uint8_t rest[4] = {0, protocol};
 
-	put16(rest + 2, (uint16_t)length);
+	be16_put(rest + 2, (uint16_t)length);
 	return checksum_add(checksum_add(0, ip + IPV4_SOURCE, 8), rest, sizeof rest);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "codec/message.h"
 #include "lib/supervisor.h"
 #include "sandbox/control.h"
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/big_endian.h"
+
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 static struct address from_bytes(const uint8_t ipv4[4])
@@ -20,8 +22,10 @@ static struct address from_bytes(const uint8_t ipv4[4])
 
 struct address address_from_ipv4(uint32_t ipv4)
 {
-	return from_bytes((const uint8_t[]){
-		(uint8_t)(ipv4 >> 24), (uint8_t)(ipv4 >> 16), (uint8_t)(ipv4 >> 8), (uint8_t)ipv4});
+	uint8_t bytes[4];
+
+	be32_put(bytes, ipv4);
+	return from_bytes(bytes);
 }
 
 bool address_is_ipv4(const struct address *a)
@@ -31,8 +35,7 @@ bool address_is_ipv4(const struct address *a)
 
 uint32_t address_ipv4(const struct address *a)
 {
-	return (uint32_t)a->bytes[12] << 24 | (uint32_t)a->bytes[13] << 16 | (uint32_t)a->bytes[14] << 8 |
-	       a->bytes[15];
+	return be32_get(a->bytes + sizeof mapped);
 }
 
 bool address_equal(const struct address *a, const struct address *b)

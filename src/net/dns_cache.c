@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big_endian.h"
 #include "base/clock.h"
 #include "base/map.h"
 
@@ -34,10 +35,8 @@ static struct key key_of(const struct dns_query *q)
 	size_t name = strlen(q->name);
 	struct key k = {.size = name + 5};
 
-	k.bytes[0] = (uint8_t)(q->type >> 8);
-	k.bytes[1] = (uint8_t)q->type;
-	k.bytes[2] = (uint8_t)(q->class >> 8);
-	k.bytes[3] = (uint8_t)q->class;
+	be16_put(k.bytes, q->type);
+	be16_put(k.bytes + 2, q->class);
 	k.bytes[4] = (uint8_t)(q->dnssec | q->checking_off << 1);
 	memcpy(k.bytes + 5, q->name, name);
 	return k;
@@ -140,8 +139,7 @@ bool dns_cache_get(
 
 	if (!e)
 		return false;
-	if (now >= e->until ||
-		!dns_parse_reply(e->message, e->size, q, (uint16_t)(e->message[0] << 8 | e->message[1]), r)) {
+	if (now >= e->until || !dns_parse_reply(e->message, e->size, q, be16_get(e->message), r)) {
 		drop(c, e);
 		return false;
 	}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big_endian.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "codec/packet.h"
@@ -42,8 +43,8 @@ static uint32_t address_of(size_t n)
 
 static void put_mac(uint32_t address, uint8_t mac[6])
 {
-	put16(mac, 0x524d);
-	put32(mac + 2, address);
+	be16_put(mac, 0x524d);
+	be32_put(mac + 2, address);
 }
 
 static size_t port_of(uint32_t address)
@@ -206,26 +207,26 @@ static void mend(uint8_t *f, size_t n)
 	uint8_t *ip = f + PACKET_ETHERNET_SIZE;
 	size_t header, inner;
 
-	if (n < PACKET_ETHERNET_SIZE + 28 || get16(f + ETHERNET_TYPE) != PACKET_IPV4)
+	if (n < PACKET_ETHERNET_SIZE + 28 || be16_get(f + ETHERNET_TYPE) != PACKET_IPV4)
 		return;
 	ip[0] = (uint8_t)(0x40 | ((ip[0] & 15) < 5 ? 5 : ip[0] & 15));
 	header = (size_t)(ip[0] & 15) * 4;
 	if (n < PACKET_ETHERNET_SIZE + header + 8)
 		return;
 	inner = n - PACKET_ETHERNET_SIZE - header;
-	put16(ip + IPV4_LENGTH, (uint16_t)(n - PACKET_ETHERNET_SIZE));
-	put16(ip + IPV4_CHECKSUM, 0);
+	be16_put(ip + IPV4_LENGTH, (uint16_t)(n - PACKET_ETHERNET_SIZE));
+	be16_put(ip + IPV4_CHECKSUM, 0);
 	checksum_put(ip + IPV4_CHECKSUM, checksum_add(0, ip, header));
 	f = ip + header;
 	if (ip[IPV4_PROTOCOL] == IPPROTO_TCP && inner >= TCP_SIZE) {
-		put16(f + TCP_CHECKSUM, 0);
+		be16_put(f + TCP_CHECKSUM, 0);
 		checksum_put(
 			f + TCP_CHECKSUM, checksum_add(checksum_pseudo(ip, IPPROTO_TCP, inner), f, inner));
 	} else if (ip[IPV4_PROTOCOL] == IPPROTO_UDP) {
-		put16(f + 4, (uint16_t)inner);
-		put16(f + UDP_CHECKSUM, 0);
+		be16_put(f + 4, (uint16_t)inner);
+		be16_put(f + UDP_CHECKSUM, 0);
 	} else if (ip[IPV4_PROTOCOL] == IPPROTO_ICMP) {
-		put16(f + ICMP_CHECKSUM, 0);
+		be16_put(f + ICMP_CHECKSUM, 0);
 		checksum_put(f + ICMP_CHECKSUM, checksum_add(0, f, inner));
 	}
 }
@@ -247,22 +248,22 @@ static size_t compose(struct cursor *c, size_t sender, uint8_t *f)
 	memset(f, 0, PACKET_ETHERNET_SIZE + 40);
 	put_mac(sender == WORLD ? own : peer, f);
 	put_mac(sender == WORLD ? GATEWAY : own, f + 6);
-	put16(f + ETHERNET_TYPE, PACKET_IPV4);
+	be16_put(f + ETHERNET_TYPE, PACKET_IPV4);
 	ip[0] = 0x45;
 	ip[IPV4_TTL] = 64;
 	ip[IPV4_PROTOCOL] = protocols[what & 3];
-	put32(ip + IPV4_SOURCE, sender == WORLD ? peer : own);
-	put32(ip + IPV4_DESTINATION, sender == WORLD ? own : peer);
-	put16(inner, ports[which & 7]);
-	put16(inner + 2, ports[which >> 3 & 7]);
+	be32_put(ip + IPV4_SOURCE, sender == WORLD ? peer : own);
+	be32_put(ip + IPV4_DESTINATION, sender == WORLD ? own : peer);
+	be16_put(inner, ports[which & 7]);
+	be16_put(inner + 2, ports[which >> 3 & 7]);
 	head = ip[IPV4_PROTOCOL] == IPPROTO_TCP ? TCP_SIZE : 8;
 	if (head == TCP_SIZE) {
-		put32(inner + 4, 1000 + (which >> 6));
-		put32(inner + 8, 1001);
+		be32_put(inner + 4, 1000 + (which >> 6));
+		be32_put(inner + 8, 1001);
 		inner[12] = 0x50;
 		inner[13] = what >> 2;
 	} else if (ip[IPV4_PROTOCOL] == IPPROTO_ICMP) {
-		put16(inner, (uint16_t)((what >> 2 & 15) << 8));
+		be16_put(inner, (uint16_t)((what >> 2 & 15) << 8));
 	}
 	if (data)
 		memcpy(inner + head, data, n);

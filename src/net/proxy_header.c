@@ -4,13 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/big_endian.h"
+
 #define MAPPED 12 /* bytes before the IPv4 address in a mapped one */
 
 static uint8_t *put_port(uint8_t *at, uint16_t port)
 {
-	*at++ = (uint8_t)(port >> 8);
-	*at++ = (uint8_t)port;
-	return at;
+	be16_put(at, port);
+	return at + 2;
 }
 
 static uint8_t *put_address(uint8_t *at, const struct address *a)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big_endian.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "codec/dhcp.h"
@@ -41,9 +42,8 @@ static enum switch_drop fault_of(enum packet_fault fault, const uint8_t *frame)
 	case PACKET_FAULT_IP_LENGTH:
 		return SWITCH_DROP_TRUNCATED;
 	case PACKET_FAULT_ETHERTYPE:
-		return (frame[ETHERTYPE_AT] << 8 | frame[ETHERTYPE_AT + 1]) == ETHERTYPE_IPV6
-			       ? SWITCH_DROP_IPV6
-			       : SWITCH_DROP_ETHERTYPE;
+		return be16_get(frame + ETHERTYPE_AT) == ETHERTYPE_IPV6 ? SWITCH_DROP_IPV6
+									: SWITCH_DROP_ETHERTYPE;
 	case PACKET_FAULT_SOURCE_MAC:
 		return SWITCH_DROP_SPOOFED_MAC;
 	case PACKET_FAULT_ARP_MAC:

@@ -64,8 +64,8 @@ static void dns(void *context, uint32_t port, const struct packet *query)
 
 static void put_mac(uint32_t address, uint8_t *mac)
 {
-	put16(mac, 0x524d);
-	put32(mac + 2, address >> 8 == SUBNET >> 8 ? address : GATEWAY);
+	be16_put(mac, 0x524d);
+	be32_put(mac + 2, address >> 8 == SUBNET >> 8 ? address : GATEWAY);
 }
 
 static uint32_t address_of(size_t n)
@@ -123,15 +123,15 @@ static void make_tcp(uint8_t *f, size_t n, uint32_t from, uint32_t to, uint32_t 
 	memset(f, 0, n);
 	put_mac(to, f);
 	put_mac(from, f + 6);
-	put16(f + 12, PACKET_IPV4);
+	be16_put(f + 12, PACKET_IPV4);
 	ip[0] = 0x45;
-	put16(ip + IPV4_LENGTH, (uint16_t)(n - PACKET_ETHERNET_SIZE));
+	be16_put(ip + IPV4_LENGTH, (uint16_t)(n - PACKET_ETHERNET_SIZE));
 	ip[IPV4_TTL] = 64;
 	ip[IPV4_PROTOCOL] = IPPROTO_TCP;
-	put32(ip + IPV4_SOURCE, from);
-	put32(ip + IPV4_DESTINATION, to);
+	be32_put(ip + IPV4_SOURCE, from);
+	be32_put(ip + IPV4_DESTINATION, to);
 	checksum_put(ip + IPV4_CHECKSUM, checksum_add(0, ip, IPV4_SIZE));
-	put32(tcp, ports);
+	be32_put(tcp, ports);
 	tcp[12] = 0x50;
 	tcp[13] = flags;
 	checksum_put(tcp + TCP_CHECKSUM, checksum_add(checksum_pseudo(ip, IPPROTO_TCP, size), tcp, size));

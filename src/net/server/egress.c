@@ -17,9 +17,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/big_endian.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "codec/packet.h"
+#include "codec/packet_bytes.h"
 #include "net/ipam.h"
 #include "net/server/egress_parts.h"
 
@@ -42,36 +44,26 @@ struct view {
 	uint8_t kind;                           /* flags of TCP, type of ICMP */
 };
 
-static uint32_t read32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static uint16_t read16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
 /* Who gave the frame has parsed it; no more is read here than what decides where it goes. */
 static bool look(const uint8_t *frame, size_t n, struct view *v)
 {
 	const uint8_t *ip = frame + IP_AT, *transport;
 	size_t header;
 
-	if (n < IP_AT + 20 || read16(frame + 12) != PACKET_IPV4 || ip[0] >> 4 != 4)
+	if (n < IP_AT + 20 || be16_get(frame + 12) != PACKET_IPV4 || ip[0] >> 4 != 4)
 		return false;
 	header = (size_t)(ip[0] & 15) * 4;
 	if (header < 20 || n < IP_AT + header + 8)
 		return false;
 	transport = ip + header;
-	*v = (struct view){.source = read32(ip + 12), .destination = read32(ip + 16), .protocol = ip[9]};
+	*v = (struct view){.source = be32_get(ip + 12), .destination = be32_get(ip + 16), .protocol = ip[9]};
 	if (v->protocol == IPPROTO_ICMP)
 		v->kind = transport[0];
 	else if (v->protocol == IPPROTO_TCP && n < IP_AT + header + 20)
 		return false;
 	else {
-		v->source_port = read16(transport);
-		v->destination_port = read16(transport + 2);
+		v->source_port = be16_get(transport);
+		v->destination_port = be16_get(transport + 2);
 		v->kind = v->protocol == IPPROTO_TCP ? transport[13] : 0;
 	}
 	return true;
@@ -271,7 +263,7 @@ void egress_pass_waiting(struct egress_guest *g)
 
 void egress_input(struct egress *e, const uint8_t *frame, size_t n)
 {
-	uint32_t source = n >= IP_AT + 20 ? read32(frame + IP_AT + 12) : 0;
+	uint32_t source = n >= IP_AT + 20 ? be32_get(frame + IP_AT + 12) : 0;
 	struct egress_guest *g = map_get(&e->by_address, &source, sizeof source);
 
 	if (!g)
@@ -287,41 +279,20 @@ void egress_input(struct egress *e, const uint8_t *frame, size_t n)
 
 /* ---- to the guest ------------------------------------------------------------------------------------ */
 
-static uint16_t checksum(const uint8_t *bytes, size_t n)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i + 1 < n; i += 2)
-		sum += read16(bytes + i);
-	if (n & 1)
-		sum += (uint32_t)bytes[n - 1] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
-static void write_checksum(uint8_t *at, uint16_t sum)
-{
-	at[0] = (uint8_t)(sum >> 8);
-	at[1] = (uint8_t)sum;
-}
-
 /* What an ICMP error quotes is the packet as the guest sent it. Ports and what else the guest looks at are as
  * they were; the checksum of its transport is not, and nobody looks at that. */
 static void restore_quote(const struct egress *e, uint8_t *frame, const struct packet *p)
 {
-	uint8_t *icmp = frame + p->payload_at, *quoted = icmp + 8;
+	uint8_t *icmp = frame + p->payload_at, *quoted = icmp + ICMP_SIZE;
 
-	if (!packet_is_icmp_error(p) || p->payload_size < 8 + 20 || read32(quoted + 16) != LOOPBACK)
+	if (!packet_is_icmp_error(p) || p->payload_size < ICMP_SIZE + IPV4_SIZE ||
+		be32_get(quoted + IPV4_DESTINATION) != LOOPBACK)
 		return;
-	quoted[16] = (uint8_t)(e->host >> 24);
-	quoted[17] = (uint8_t)(e->host >> 16);
-	quoted[18] = (uint8_t)(e->host >> 8);
-	quoted[19] = (uint8_t)e->host;
-	write_checksum(quoted + 10, 0);
-	write_checksum(quoted + 10, checksum(quoted, 20));
-	write_checksum(icmp + 2, 0);
-	write_checksum(icmp + 2, checksum(icmp, p->payload_size));
+	be32_put(quoted + IPV4_DESTINATION, e->host);
+	be16_put(quoted + IPV4_CHECKSUM, 0);
+	checksum_put(quoted + IPV4_CHECKSUM, checksum_add(0, quoted, IPV4_SIZE));
+	be16_put(icmp + ICMP_CHECKSUM, 0);
+	checksum_put(icmp + ICMP_CHECKSUM, checksum_add(0, icmp, p->payload_size));
 }
 
 /* What forget_ended() and others have to know of a connection. */

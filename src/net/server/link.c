@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/big_endian.h"
 #include "base/cleanup.h"
 
 #define HEADER      4
@@ -161,11 +162,10 @@ static void tell_busy(struct link *l)
 bool link_send(struct link *l, const uint8_t *frame, size_t n)
 {
 	struct queue *q = &l->out;
-	uint8_t header[HEADER] = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
 
 	if (l->closed || q->end - q->at + HEADER + n > LINK_QUEUE || !make_room(l, HEADER + n))
 		return false;
-	memcpy(q->data + q->end, header, HEADER);
+	be32_put(q->data + q->end, (uint32_t)n);
 	memcpy(q->data + q->end + HEADER, frame, n);
 	q->end += HEADER + n;
 	if (!l->listed && !l->blocked) {
@@ -188,11 +188,6 @@ static void end(struct link *l, const char *why)
 	l->calls.ended(l->context, why);
 }
 
-static uint32_t length_at(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 /* The beginning of a frame waits for its end, or the length is looked at again. */
 static bool keep_rest(struct link *l, const uint8_t *at, size_t n)
 {
@@ -211,7 +206,7 @@ static bool keep_rest(struct link *l, const uint8_t *at, size_t n)
 static void take_frames(struct link *l, uint8_t *at, size_t left)
 {
 	while (left >= HEADER && !l->closed) {
-		uint32_t n = length_at(at);
+		uint32_t n = be32_get(at);
 
 		if (n > LINK_FRAME_MAX) {
 			end(l, "the guest's stream is no sequence of frames");

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/big_endian.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -37,8 +38,7 @@ struct neighbour {
 
 static struct address address_at(const uint8_t *at)
 {
-	return address_from_ipv4(
-		(uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]);
+	return address_from_ipv4(be32_get(at));
 }
 
 /* ---- connections ------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/big_endian.h"
 #include "base/clock.h"
 #include "net/server/resolver_parts.h"
 
@@ -100,8 +101,7 @@ static void give_up(struct exchange *x)
 	struct dns_reply failure;
 	const uint8_t *message = x->failure.data;
 
-	if (x->failure.size && dns_parse_reply(message, x->failure.size, &x->q,
-				       (uint16_t)(message[0] << 8 | message[1]), &failure))
+	if (x->failure.size && dns_parse_reply(message, x->failure.size, &x->q, be16_get(message), &failure))
 		finish(x, &failure);
 	else
 		finish(x, NULL);
@@ -246,7 +246,7 @@ static void on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	}
 	a->have += (size_t)n;
 	if (a->have == sizeof a->length) {
-		a->reply_size = (size_t)(a->length[0] << 8 | a->length[1]);
+		a->reply_size = be16_get(a->length);
 		a->reply = malloc(a->reply_size);
 		if (!a->reply || !a->reply_size)
 			try_next(a->x);
@@ -316,8 +316,7 @@ static struct attempt *make_attempt(struct exchange *x, bool tcp)
 	a->r = x->r;
 	a->x = x;
 	n = dns_build_query(&x->q, a->id, x->edns, a->query + 2, DNS_QUERY_MOST);
-	a->query[0] = (uint8_t)(n >> 8);
-	a->query[1] = (uint8_t)n;
+	be16_put(a->query, (uint16_t)n);
 	a->query_size = 2 + n;
 	return a;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big_endian.h"
 #include "net/server/resolver_parts.h"
 
 enum {
@@ -124,8 +125,7 @@ void dns_client_send(struct dns_client *c, const uint8_t *message, size_t n)
 	}
 	s->write.data = s;
 	s->client = c;
-	s->bytes[0] = (uint8_t)(n >> 8);
-	s->bytes[1] = (uint8_t)n;
+	be16_put(s->bytes, (uint16_t)n);
 	memcpy(s->bytes + 2, message, n);
 	buf = uv_buf_init((char *)s->bytes, (unsigned)(2 + n));
 	if (uv_write(&s->write, (uv_stream_t *)&c->pipe, &buf, 1, on_sent) < 0) {
@@ -153,7 +153,7 @@ static bool take_query(struct dns_client *c)
 
 	if (c->have < 2)
 		return false;
-	n = (size_t)(c->in[0] << 8 | c->in[1]);
+	n = be16_get(c->in);
 	if (n == 0 || n > QUERY_MOST) {
 		close_client(c);
 		return false;
