@@ -13,7 +13,6 @@
 #include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
 #include "bin/monocore/when.h"
-#include "os/terminal.h"
 
 #define CREATED_BY_COLUMNS 60
 #define COMMENT_COLUMNS    30
@@ -52,23 +51,16 @@ static int print_table(
 	static const char *const titles[] = {"LAYER", "AGE", "CREATED BY", "SIZE", "COMMENT"};
 	struct table t = {.columns = ARRAY_SIZE(titles)};
 	uint64_t now = clock_realtime();
-	struct error err;
-	int r;
 
-	table_row(&t);
-	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
-		table_cell(&t, i, titles[i], 0, COLOUR_NONE);
+	table_titles(&t, titles);
 	for (size_t i = 0; i < count; i++)
 		write_row(&t, &list[i], o, now);
-	r = table_print(&t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
-	table_free(&t);
-	return r < 0 ? cli_complain(cli, &err) : 0;
+	return output_table(cli, &t);
 }
 
 static int print_json(struct cli *cli, const struct monocore_image_step *list, size_t count)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	struct error err;
 
 	json_put_open(&b, '[');
 	for (size_t i = 0; i < count; i++) {
@@ -86,13 +78,7 @@ static int print_json(struct cli *cli, const struct monocore_image_step *list, s
 		json_put_close(&b, '}');
 	}
 	json_put_close(&b, ']');
-	buffer_u8(&b, '\n');
-	if (b.failed) {
-		error_no_memory(&err, "write JSON");
-		return cli_complain(cli, &err);
-	}
-	fwrite(b.data, 1, b.size, stdout);
-	return 0;
+	return output_json(cli, &b);
 }
 
 static int run(struct cli *cli, const void *given, int count, char **words)

@@ -16,7 +16,6 @@
 #include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
 #include "bin/monocore/when.h"
-#include "os/terminal.h"
 
 #define NAME_COLUMNS      48
 #define PLATFORM_COLUMNS  32
@@ -118,9 +117,7 @@ static int print_table(
 	const char *const titles[] = {"NAME", "ID", "DIGEST", "PLATFORM", "AGE", "SIZE", "UNPACKED"};
 	struct table t = {.columns = ARRAY_SIZE(titles) - !o->digests};
 	uint64_t now = clock_realtime();
-	struct error err;
 	size_t column = 0;
-	int r;
 
 	table_row(&t);
 	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
@@ -128,9 +125,7 @@ static int print_table(
 			table_cell(&t, column++, titles[i], 0, COLOUR_NONE);
 	for (size_t i = 0; i < count; i++)
 		write_row(&t, &list[i], o, now);
-	r = table_print(&t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
-	table_free(&t);
-	return r < 0 ? cli_complain(cli, &err) : output_finish();
+	return output_table(cli, &t);
 }
 
 static void put(struct buffer *b, const char *key, const char *text)
@@ -148,10 +143,7 @@ static void write_json(struct buffer *b, const struct monocore_image_info *i)
 	put(b, "digest", i->digest);
 	put(b, "platform", i->platform);
 	json_put_key(b, "platforms");
-	json_put_open(b, '[');
-	for (char **p = i->platforms; *p; p++)
-		json_put_string(b, *p);
-	json_put_close(b, ']');
+	json_put_list(b, i->platforms);
 	put(b, "source", i->source);
 	json_put_key(b, "size");
 	json_put_number(b, (int64_t)i->size);
@@ -167,19 +159,12 @@ static void write_json(struct buffer *b, const struct monocore_image_info *i)
 static int print_json(struct cli *cli, const struct monocore_image_info *list, size_t count)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	struct error err;
 
 	json_put_open(&b, '[');
 	for (size_t i = 0; i < count; i++)
 		write_json(&b, &list[i]);
 	json_put_close(&b, ']');
-	buffer_u8(&b, '\n');
-	if (b.failed) {
-		error_no_memory(&err, "write JSON");
-		return cli_complain(cli, &err);
-	}
-	fwrite(b.data, 1, b.size, stdout);
-	return output_finish();
+	return output_json(cli, &b);
 }
 
 static int run(struct cli *cli, const void *given, int count, char **words)

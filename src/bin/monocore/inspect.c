@@ -64,8 +64,9 @@ static void choose_error(const char *name, const struct monocore_error *sandbox,
 
 /* Without a type a sandbox goes first. */
 static int describe(
-	struct cli *cli, const struct options *o, const char *name, char **json, struct monocore_error *err)
+	struct cli *cli, const void *given, const char *name, char **json, struct monocore_error *err)
 {
+	const struct options *o = given;
 	struct monocore_error sandbox;
 	int r;
 
@@ -83,27 +84,7 @@ static int describe(
 
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
-	const struct options *o = given;
-	struct monocore_error err;
-	const char *before = "[";
-	int status = 0;
-
-	if (cli_open(cli) < 0)
-		return 1;
-	for (int i = 0; i < count; i++) {
-		char *json;
-
-		if (describe(cli, o, words[i], &json, &err) < 0) {
-			cli_fail(cli, &err);
-			status = 1;
-			continue;
-		}
-		printf("%s%s", before, json);
-		before = ",\n";
-		monocore_free(json);
-	}
-	printf("%s]\n", *before == '[' ? "[" : "");
-	return output_finish() || status;
+	return cli_open(cli) < 0 ? 1 : output_described(cli, describe, given, count, words);
 }
 
 const struct command inspect_command = {

@@ -97,6 +97,14 @@ void json_put_string(struct buffer *b, const char *text)
 	json_put_text(b, text, text ? strlen(text) : 0);
 }
 
+void json_put_list(struct buffer *b, char *const *list)
+{
+	json_put_open(b, '[');
+	for (; list && *list; list++)
+		json_put_string(b, *list);
+	json_put_close(b, ']');
+}
+
 void json_put_number(struct buffer *b, int64_t number)
 {
 	separate(b);

@@ -16,6 +16,7 @@ void json_put_key(struct buffer *b, const char *key);
 /* Bytes that are no UTF-8 become U+FFFD. NULL is null. */
 void json_put_text(struct buffer *b, const char *text, size_t size);
 void json_put_string(struct buffer *b, const char *text);
+void json_put_list(struct buffer *b, char *const *list); /* an array of strings; NULL: an empty one */
 void json_put_number(struct buffer *b, int64_t number);
 void json_put_bool(struct buffer *b, bool value);
 void json_put_raw(struct buffer *b, const char *json); /* JSON that somebody else wrote */

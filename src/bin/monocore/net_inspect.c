@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
 
@@ -13,28 +11,16 @@ static const struct option_spec options[] = {
 	{NULL},
 };
 
+static int describe(
+	struct cli *cli, const void *given, const char *group, char **json, struct monocore_error *err)
+{
+	(void)given;
+	return monocore_network_inspect(cli->mc, group, json, err);
+}
+
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
-	struct monocore_error err;
-	const char *before = "[";
-	int status = 0;
-
-	(void)given;
-	if (cli_open(cli) < 0)
-		return 1;
-	for (int i = 0; i < count; i++) {
-		char *json;
-
-		if (monocore_network_inspect(cli->mc, words[i], &json, &err) < 0) {
-			status = cli_fail(cli, &err);
-			continue;
-		}
-		printf("%s%s", before, json);
-		before = ",\n";
-		monocore_free(json);
-	}
-	printf("%s]\n", *before == '[' ? "[" : "");
-	return output_finish() || status;
+	return cli_open(cli) < 0 ? 1 : output_described(cli, describe, given, count, words);
 }
 
 const struct command net_inspect_command = {

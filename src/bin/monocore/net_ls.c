@@ -8,7 +8,6 @@
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/table.h"
-#include "os/terminal.h"
 
 struct options {
 	bool all, json;
@@ -20,6 +19,11 @@ static const struct option_spec options[] = {
 	{"json", 0, OPTION_FLAG, NULL, offsetof(struct options, json), "print JSON"},
 	{NULL},
 };
+
+static bool is_asked_for(const struct options *o, const struct monocore_network_info *n)
+{
+	return o->all || !n->alone;
+}
 
 static void write_row(struct table *t, const struct monocore_network_info *n)
 {
@@ -40,18 +44,12 @@ static int print_table(
 {
 	static const char *const titles[] = {"GROUP", "NETWORK", "STATE", "SANDBOXES"};
 	struct table t = {.columns = ARRAY_SIZE(titles)};
-	struct error err;
-	int r;
 
-	table_row(&t);
-	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
-		table_cell(&t, i, titles[i], 0, COLOUR_NONE);
+	table_titles(&t, titles);
 	for (size_t i = 0; i < count; i++)
-		if (o->all || !list[i].alone)
+		if (is_asked_for(o, &list[i]))
 			write_row(&t, &list[i]);
-	r = table_print(&t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
-	table_free(&t);
-	return r < 0 ? cli_complain(cli, &err) : output_finish();
+	return output_table(cli, &t);
 }
 
 static void put(struct buffer *b, const struct monocore_network_info *n)
@@ -83,26 +81,19 @@ static int print_json(
 	struct cli *cli, const struct monocore_network_info *list, size_t count, const struct options *o)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	struct error err;
 
 	json_put_open(&b, '[');
 	for (size_t i = 0; i < count; i++)
-		if (o->all || !list[i].alone)
+		if (is_asked_for(o, &list[i]))
 			put(&b, &list[i]);
 	json_put_close(&b, ']');
-	buffer_u8(&b, '\n');
-	if (b.failed) {
-		error_no_memory(&err, "write JSON");
-		return cli_complain(cli, &err);
-	}
-	fwrite(b.data, 1, b.size, stdout);
-	return output_finish();
+	return output_json(cli, &b);
 }
 
 static int print_names(const struct monocore_network_info *list, size_t count, const struct options *o)
 {
 	for (size_t i = 0; i < count; i++)
-		if (o->all || !list[i].alone)
+		if (is_asked_for(o, &list[i]))
 			printf("%s\n", list[i].group);
 	return output_finish();
 }

@@ -42,24 +42,19 @@ void net_remark(struct cli *cli, const char *name)
 	monocore_network_policy_free(&p);
 }
 
-static void print_json(const struct monocore_network_policy_info *p)
+static int print_json(struct cli *cli, const struct monocore_network_policy_info *p)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	_cleanup_free_ char *text = NULL;
 
 	json_put_open(&b, '{');
 	json_put_key(&b, "reach");
 	json_put_string(&b, p->reach);
 	json_put_key(&b, "rules");
-	json_put_open(&b, '[');
-	for (char **r = p->rules; *r; r++)
-		json_put_string(&b, *r);
-	json_put_close(&b, ']');
+	json_put_list(&b, p->rules);
 	json_put_key(&b, "bandwidth");
 	json_put_number(&b, (int64_t)p->bandwidth);
 	json_put_close(&b, '}');
-	text = buffer_take_text(&b);
-	printf("%s\n", text ? text : "null");
+	return output_json(cli, &b);
 }
 
 static int print(struct cli *cli, const char *name, bool json)
@@ -67,11 +62,12 @@ static int print(struct cli *cli, const char *name, bool json)
 	struct monocore_network_policy_info p;
 	struct monocore_error err;
 	char size[32];
+	int status = 0;
 
 	if (monocore_network_policy_read(cli->mc, name, &p, &err) < 0)
 		return cli_fail(cli, &err);
 	if (json)
-		print_json(&p);
+		status = print_json(cli, &p);
 	else {
 		printf("reach %s\n", p.reach);
 		for (char **r = p.rules; *r; r++)
@@ -80,7 +76,7 @@ static int print(struct cli *cli, const char *name, bool json)
 			printf("bandwidth %s/s\n", text_human_size(p.bandwidth, size, sizeof size));
 	}
 	monocore_network_policy_free(&p);
-	return output_finish();
+	return output_finish() || status;
 }
 
 static int fill(struct monocore_network_change *c, const struct options *o, struct error *err)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "bin/monocore/events.h"
 #include "bin/monocore/progress.h"
+#include "os/terminal.h"
 
 void complain(const char *format, ...)
 {
@@ -62,6 +63,50 @@ int output_finish(void)
 	else if (!errnum)
 		complain("monocore: write standard output: not all of it could be written");
 	return 1;
+}
+
+int output_table(struct cli *cli, struct table *t)
+{
+	struct error err;
+	int r = table_print(t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
+
+	table_free(t);
+	return r < 0 ? cli_complain(cli, &err) : output_finish();
+}
+
+int output_json(struct cli *cli, struct buffer *b)
+{
+	struct error err;
+
+	buffer_u8(b, '\n');
+	if (b->failed) {
+		error_no_memory(&err, "write JSON");
+		return cli_complain(cli, &err);
+	}
+	fwrite(b->data, 1, b->size, stdout);
+	return output_finish();
+}
+
+int output_described(struct cli *cli, output_describe *describe, const void *options, int count, char **words)
+{
+	const char *before = "[";
+	int status = 0;
+
+	for (int i = 0; i < count; i++) {
+		struct monocore_error err;
+		char *json;
+
+		if (describe(cli, options, words[i], &json, &err) < 0) {
+			cli_fail(cli, &err);
+			status = 1;
+			continue;
+		}
+		printf("%s%s", before, json);
+		before = ",\n";
+		monocore_free(json);
+	}
+	printf("%s]\n", *before == '[' ? "[" : "");
+	return output_finish() || status;
 }
 
 static void report(

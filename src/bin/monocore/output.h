@@ -2,7 +2,9 @@
 /* Results go to standard output, diagnostics to standard error; both are told apart here and nowhere else. */
 #pragma once
 
+#include "base/buffer.h"
 #include "bin/monocore/command.h"
+#include "bin/monocore/table.h"
 
 /* One line to standard error, as it is. Control bytes become '?'. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -17,6 +19,19 @@ int cli_fail(struct cli *cli, const struct monocore_error *err);
 /* Flushes standard output: 0, or 1 when what was written did not all arrive (told, but for a reader that
  * went away). */
 int output_finish(void);
+
+/* The whole of a table, or of a JSON text, to standard output; a table is freed. Returns the exit status: 0,
+ * or what was told. */
+int output_table(struct cli *cli, struct table *t);
+int output_json(struct cli *cli, struct buffer *b);
+
+/* Finds out about a word, as JSON for monocore_free(). Negative: *err says why not. */
+typedef int output_describe(
+	struct cli *cli, const void *options, const char *word, char **json, struct monocore_error *err);
+
+/* A JSON array of what is found of each word; those of which nothing is are told. Returns the exit status. */
+int output_described(
+	struct cli *cli, output_describe *describe, const void *options, int count, char **words);
 
 /* The monocore_open() of this command, once. Negative: told already. */
 int cli_open(struct cli *cli);

@@ -15,17 +15,12 @@ static const struct option_spec options[] = {
 	{NULL},
 };
 
-static void print_json(char **list)
+static int print_json(struct cli *cli, char *const *list)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	_cleanup_free_ char *text = NULL;
 
-	json_put_open(&b, '[');
-	for (; *list; list++)
-		json_put_string(&b, *list);
-	json_put_close(&b, ']');
-	text = buffer_take_text(&b);
-	printf("%s\n", text ? text : "null");
+	json_put_list(&b, list);
+	return output_json(cli, &b);
 }
 
 static int run(struct cli *cli, const void *given, int count, char **words)
@@ -33,6 +28,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	const struct options *o = given;
 	struct monocore_error err;
 	char **list;
+	int status = 0;
 
 	(void)count;
 	if (cli_open(cli) < 0)
@@ -40,12 +36,12 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	if (monocore_ports(cli->mc, words[0], &list, &err) < 0)
 		return cli_fail(cli, &err);
 	if (o->json)
-		print_json(list);
+		status = print_json(cli, list);
 	else
 		for (char **p = list; *p; p++)
 			printf("%s\n", *p);
 	monocore_free_strings(list);
-	return output_finish();
+	return output_finish() || status;
 }
 
 const struct command port_ls_command = {

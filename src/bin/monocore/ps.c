@@ -11,7 +11,6 @@
 #include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
 #include "bin/monocore/when.h"
-#include "os/terminal.h"
 
 #define IMAGE_COLUMNS   40
 #define COMMAND_COLUMNS 32
@@ -31,15 +30,6 @@ static const struct option_spec options[] = {
 	{"json", 0, OPTION_FLAG, NULL, offsetof(struct options, json), "print JSON"},
 	{NULL},
 };
-
-static void write_list(struct buffer *b, const char *key, char *const *list)
-{
-	json_put_key(b, key);
-	json_put_open(b, '[');
-	for (; list && *list; list++)
-		json_put_string(b, *list);
-	json_put_close(b, ']');
-}
 
 static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 {
@@ -64,9 +54,12 @@ static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 		json_put_string(b, *equals ? equals + 1 : "");
 	}
 	json_put_close(b, '}');
-	write_list(b, "groups", s->groups);
-	write_list(b, "addresses", s->addresses);
-	write_list(b, "ports", s->ports);
+	json_put_key(b, "groups");
+	json_put_list(b, s->groups);
+	json_put_key(b, "addresses");
+	json_put_list(b, s->addresses);
+	json_put_key(b, "ports");
+	json_put_list(b, s->ports);
 	json_put_key(b, "created");
 	json_put_time(b, s->created);
 	json_put_key(b, "started");
@@ -144,35 +137,22 @@ static int print_table(
 		"NAME", "IMAGE", "COMMAND", "STATE", "UPTIME", "AGE", "ADDRESS", "PORTS"};
 	struct table t = {.columns = ARRAY_SIZE(titles)};
 	uint64_t now = clock_realtime();
-	struct error err;
-	int r;
 
-	table_row(&t);
-	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
-		table_cell(&t, i, titles[i], 0, COLOUR_NONE);
+	table_titles(&t, titles);
 	for (size_t i = 0; i < count; i++)
 		write_row(&t, &list[i], o, now);
-	r = table_print(&t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
-	table_free(&t);
-	return r < 0 ? cli_complain(cli, &err) : output_finish();
+	return output_table(cli, &t);
 }
 
 static int print_json(struct cli *cli, const struct monocore_sandbox_info *list, size_t count)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	struct error err;
 
 	json_put_open(&b, '[');
 	for (size_t i = 0; i < count; i++)
 		write_json(&b, &list[i]);
 	json_put_close(&b, ']');
-	buffer_u8(&b, '\n');
-	if (b.failed) {
-		error_no_memory(&err, "write JSON");
-		return cli_complain(cli, &err);
-	}
-	fwrite(b.data, 1, b.size, stdout);
-	return output_finish();
+	return output_json(cli, &b);
 }
 
 static int print_names(const struct monocore_sandbox_info *list, size_t count)

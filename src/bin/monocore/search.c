@@ -8,7 +8,6 @@
 #include "bin/monocore/output.h"
 #include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
-#include "os/terminal.h"
 
 #define DESCRIPTION_COLUMNS 60
 #define LIMIT_MAX           1000
@@ -73,19 +72,6 @@ static bool fits(const struct filter *f, const struct monocore_found *x)
 
 /* ---- what is printed -------------------------------------------------------------------------------- */
 
-static int print_json(struct cli *cli, struct buffer *b)
-{
-	struct error err;
-
-	buffer_u8(b, '\n');
-	if (b->failed) {
-		error_no_memory(&err, "write JSON");
-		return cli_complain(cli, &err);
-	}
-	fwrite(b->data, 1, b->size, stdout);
-	return output_finish();
-}
-
 static int print_found_json(
 	struct cli *cli, const struct monocore_found *list, size_t count, const struct filter *f)
 {
@@ -107,23 +93,7 @@ static int print_found_json(
 		json_put_close(&b, '}');
 	}
 	json_put_close(&b, ']');
-	return print_json(cli, &b);
-}
-
-static void print_heading(struct table *t, const char *const *titles)
-{
-	table_row(t);
-	for (size_t i = 0; i < t->columns; i++)
-		table_cell(t, i, titles[i], 0, COLOUR_NONE);
-}
-
-static int print_table(struct cli *cli, struct table *t)
-{
-	struct error err;
-	int r = table_print(t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
-
-	table_free(t);
-	return r < 0 ? cli_complain(cli, &err) : output_finish();
+	return output_json(cli, &b);
 }
 
 static int print_found(struct cli *cli, const struct monocore_found *list, size_t count,
@@ -132,7 +102,7 @@ static int print_found(struct cli *cli, const struct monocore_found *list, size_
 	static const char *const titles[] = {"NAME", "DESCRIPTION", "STARS", "OFFICIAL"};
 	struct table t = {.columns = ARRAY_SIZE(titles)};
 
-	print_heading(&t, titles);
+	table_titles(&t, titles);
 	for (size_t i = 0; i < count; i++) {
 		char stars[24];
 
@@ -145,7 +115,7 @@ static int print_found(struct cli *cli, const struct monocore_found *list, size_
 		table_cell(&t, 2, stars, 0, COLOUR_NONE);
 		table_cell(&t, 3, list[i].official ? "yes" : "", 0, COLOUR_GREEN);
 	}
-	return print_table(cli, &t);
+	return output_table(cli, &t);
 }
 
 static int print_names(const struct monocore_found *list, size_t count, const struct filter *f)
@@ -170,7 +140,7 @@ static int print_tags_json(struct cli *cli, const char *repository, char *const 
 		json_put_close(&b, '}');
 	}
 	json_put_close(&b, ']');
-	return print_json(cli, &b);
+	return output_json(cli, &b);
 }
 
 static int print_tags(struct cli *cli, const char *repository, char *const *tags, size_t count)
@@ -178,13 +148,13 @@ static int print_tags(struct cli *cli, const char *repository, char *const *tags
 	static const char *const titles[] = {"NAME", "TAG"};
 	struct table t = {.columns = ARRAY_SIZE(titles)};
 
-	print_heading(&t, titles);
+	table_titles(&t, titles);
 	for (size_t i = 0; i < count; i++) {
 		table_row(&t);
 		table_cell(&t, 0, repository, 0, COLOUR_NONE);
 		table_cell(&t, 1, tags[i], 0, COLOUR_NONE);
 	}
-	return print_table(cli, &t);
+	return output_table(cli, &t);
 }
 
 /* ---- the verb --------------------------------------------------------------------------------------- */

@@ -122,6 +122,13 @@ static void print_row(const struct table *t, size_t row, const size_t *widths, F
 	fputc('\n', out);
 }
 
+void table_titles(struct table *t, const char *const *titles)
+{
+	table_row(t);
+	for (size_t i = 0; i < t->columns; i++)
+		table_cell(t, i, titles[i], 0, COLOUR_NONE);
+}
+
 int table_print(const struct table *t, FILE *out, bool colours, struct error *err)
 {
 	size_t widths[TABLE_COLUMNS_MOST] = {0};

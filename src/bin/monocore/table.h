@@ -30,6 +30,9 @@ void table_row(struct table *t);
  * (0: never cut). */
 void table_cell(struct table *t, size_t column, const char *text, size_t most, enum colour colour);
 
+/* A row of titles, one for each column. */
+void table_titles(struct table *t, const char *const *titles);
+
 int table_print(const struct table *t, FILE *out, bool colours, struct error *err);
 void table_free(struct table *t);
 

@@ -13,7 +13,6 @@
 #include "bin/monocore/progress.h"
 #include "bin/monocore/table.h"
 #include "bin/monocore/volumes.h"
-#include "os/terminal.h"
 
 /* ---- lines --------------------------------------------------------------------------------------------- */
 
@@ -90,8 +89,6 @@ static enum colour colour_of(char kind)
 static int print_lines(struct cli *cli, const struct monocore_volume_change *list, size_t count)
 {
 	struct table t = {.columns = 4};
-	struct error err;
-	int r;
 
 	for (size_t i = 0; i < count; i++) {
 		const char kind[] = {list[i].kind, '\0'};
@@ -102,9 +99,7 @@ static int print_lines(struct cli *cli, const struct monocore_volume_change *lis
 		write_size(&t, &list[i]);
 		write_notes(&t, &list[i]);
 	}
-	r = count ? table_print(&t, stdout, terminal_has_colours(STDOUT_FILENO), &err) : 0;
-	table_free(&t);
-	return r < 0 ? cli_complain(cli, &err) : output_finish();
+	return output_table(cli, &t);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------------- */
@@ -156,20 +151,12 @@ static void put_change(struct buffer *b, const struct monocore_volume_change *c)
 static int print_json(struct cli *cli, const struct monocore_volume_change *list, size_t count)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	_cleanup_free_ char *text = NULL;
-	struct error err;
 
 	json_put_open(&b, '[');
 	for (size_t i = 0; i < count; i++)
 		put_change(&b, &list[i]);
 	json_put_close(&b, ']');
-	text = buffer_take_text(&b);
-	if (!text) {
-		error_no_memory(&err, "tell what is staged");
-		return cli_complain(cli, &err);
-	}
-	printf("%s\n", text);
-	return output_finish();
+	return output_json(cli, &b);
 }
 
 int volume_print_changes(struct cli *cli, struct monocore_volume_change *list, size_t count, bool json)

@@ -28,10 +28,7 @@ static void put(struct buffer *b, const struct monocore_volume_info *v)
 	json_put_key(b, "changed");
 	json_put_time(b, v->changed);
 	json_put_key(b, "sandboxes");
-	json_put_open(b, '[');
-	for (size_t i = 0; v->sandboxes[i]; i++)
-		json_put_string(b, v->sandboxes[i]);
-	json_put_close(b, ']');
+	json_put_list(b, v->sandboxes);
 	json_put_close(b, '}');
 }
 
@@ -50,9 +47,8 @@ int volumes_print_json(
 	struct cli *cli, const struct monocore_volume_info *list, size_t count, char *const *names)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	_cleanup_free_ char *text = NULL;
 	struct error err;
-	int status = 0;
+	int status = 0, failed;
 
 	json_put_open(&b, '[');
 	for (size_t i = 0; !names && i < count; i++)
@@ -63,13 +59,8 @@ int volumes_print_json(
 			status = cli_complain(cli, &err);
 		}
 	json_put_close(&b, ']');
-	text = buffer_take_text(&b);
-	if (!text) {
-		error_no_memory(&err, "describe volumes");
-		return cli_complain(cli, &err);
-	}
-	printf("%s\n", text);
-	return output_finish() ? 1 : status;
+	failed = output_json(cli, &b);
+	return failed ? failed : status;
 }
 
 static int run(struct cli *cli, const void *given, int count, char **words)

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/table.h"
 #include "bin/monocore/volumes.h"
-#include "os/terminal.h"
 
 struct options {
 	bool json;
@@ -35,19 +33,13 @@ static void write_row(struct table *t, const struct monocore_volume_info *v)
 
 static int print_table(struct cli *cli, const struct monocore_volume_info *list, size_t count)
 {
-	struct table t = {.columns = 3};
-	struct error err;
-	int r;
+	static const char *const titles[] = {"NAME", "SANDBOXES", "DIRECTORY"};
+	struct table t = {.columns = ARRAY_SIZE(titles)};
 
-	table_row(&t);
-	table_cell(&t, 0, "NAME", 0, COLOUR_NONE);
-	table_cell(&t, 1, "SANDBOXES", 0, COLOUR_NONE);
-	table_cell(&t, 2, "DIRECTORY", 0, COLOUR_NONE);
+	table_titles(&t, titles);
 	for (size_t i = 0; i < count; i++)
 		write_row(&t, &list[i]);
-	r = table_print(&t, stdout, terminal_has_colours(STDOUT_FILENO), &err);
-	table_free(&t);
-	return r < 0 ? cli_complain(cli, &err) : output_finish();
+	return output_table(cli, &t);
 }
 
 static int print_names(const struct monocore_volume_info *list, size_t count)
