@@ -14,9 +14,8 @@
 #define OBJECTS 4096u
 #define ASKED   64u
 
-#define UNIQUE_STEP 2u                  /* between the numbers of requests: Linux, fs/fuse/dev.c */
-#define UNSETTLED   64u                 /* changes that wait, are under way, or failed and nobody knows */
-#define DISTRUST    MILLISECONDS(10000) /* after a failure nothing is acknowledged for so long */
+#define UNSETTLED 64u                 /* changes that wait, are under way, or failed and nobody knows */
+#define DISTRUST  MILLISECONDS(10000) /* after a failure nothing is acknowledged for so long */
 
 /* What may be acknowledged. Not MTIME_NOW: what the time is, is the host's to say, as it is for writes. */
 #define TAKEN \
@@ -102,7 +101,7 @@ static void drop(struct behind *b, uint64_t node)
 
 static struct asked *asked_at(struct behind *b, uint64_t unique)
 {
-	return &b->asked[unique / UNIQUE_STEP % ASKED];
+	return &b->asked[unique / REQUEST_UNIQUE_STEP % ASKED];
 }
 
 static struct change *waiting_of(struct behind *b, uint64_t node)
@@ -136,18 +135,7 @@ static int32_t take_failure(struct behind *b, uint64_t node)
 	return 0;
 }
 
-static uint64_t expiry(uint64_t now, uint64_t seconds)
-{
-	return now + (seconds < 3600 ? seconds : 3600) * NANOSECONDS_PER_SECOND;
-}
-
 /* ---- requests that go to the host ---------------------------------------------------------------------- */
-
-struct request {
-	struct fuse_in_header head;
-	const uint8_t *body;
-	size_t size; /* of the body */
-};
 
 /* What it is afterwards, the host will say. */
 static void change(struct behind *b, const struct request *q, uint64_t node)
@@ -193,8 +181,9 @@ static void note_setattr(struct behind *b, const struct request *q, struct asked
 }
 
 /* Nobody can ask for it any more. */
-static void forget(struct behind *b, uint64_t node)
+static void forget(void *context, uint64_t node)
 {
+	struct behind *b = context;
 	struct change *c = waiting_of(b, node);
 
 	drop(b, node);
@@ -204,25 +193,6 @@ static void forget(struct behind *b, uint64_t node)
 	for (uint32_t i = 0; i < b->sent_count; i++)
 		if (b->sent[i].node == node)
 			b->sent[i].node = 0;
-}
-
-static void note_forget(struct behind *b, const struct request *q)
-{
-	struct fuse_batch_forget_in many;
-	struct fuse_forget_one one;
-
-	if (q->head.opcode == FUSE_FORGET) {
-		forget(b, q->head.nodeid);
-		return;
-	}
-	if (q->size < sizeof many)
-		return;
-	memcpy(&many, q->body, sizeof many);
-	for (size_t at = sizeof many, i = 0; i < many.count && at + sizeof one <= q->size; i++) {
-		memcpy(&one, q->body + at, sizeof one);
-		forget(b, one.nodeid);
-		at += sizeof one;
-	}
 }
 
 static void note_reading(struct behind *b, uint64_t node)
@@ -257,7 +227,7 @@ static void note(struct behind *b, const struct request *q)
 		return;
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
-		note_forget(b, q);
+		request_each_forgotten(q, forget, b);
 		return;
 	case FUSE_LINK:
 	case FUSE_UNLINK:
@@ -290,20 +260,6 @@ static void note(struct behind *b, const struct request *q)
 }
 
 /* ---- what is answered here ----------------------------------------------------------------------------- */
-
-static bool answer(const struct request *q, int error, const struct fuse_attr_out *body,
-	uint8_t reply[BEHIND_REPLY_MAX], size_t *size)
-{
-	struct fuse_out_header h = {.len = (uint32_t)(sizeof h + (body ? sizeof *body : 0)),
-		.error = error,
-		.unique = q->head.unique};
-
-	memcpy(reply, &h, sizeof h);
-	if (body)
-		memcpy(reply + sizeof h, body, sizeof *body);
-	*size = h.len;
-	return true;
-}
 
 /* What only hosts with user xattrs take (vfs/native/owners.c). */
 static bool is_odd(const struct fuse_attr *a, const struct fuse_setattr_in *in)
@@ -371,7 +327,7 @@ static void wait_with(struct behind *b, const struct request *q, const struct fu
 }
 
 static bool answer_setattr(struct behind *b, const struct request *q, uint64_t now,
-	uint8_t reply[BEHIND_REPLY_MAX], size_t *size)
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	struct object *o = find(b, q->head.nodeid);
 	struct fuse_attr_out out = {0};
@@ -386,11 +342,11 @@ static bool answer_setattr(struct behind *b, const struct request *q, uint64_t n
 	o->whole = false;
 	wait_with(b, q, &in, &o->attr);
 	out.attr = o->attr;
-	return answer(q, 0, &out, reply, size);
+	return request_answer(q, 0, &out, sizeof out, reply, size);
 }
 
 static bool answer_getattr(struct behind *b, const struct request *q, uint64_t now,
-	uint8_t reply[BEHIND_REPLY_MAX], size_t *size)
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	const struct object *o = find(b, q->head.nodeid);
 	struct fuse_attr_out out = {0};
@@ -399,7 +355,7 @@ static bool answer_getattr(struct behind *b, const struct request *q, uint64_t n
 		return false;
 	out.attr_valid = (o->expires - now) / NANOSECONDS_PER_SECOND;
 	out.attr = o->attr;
-	return answer(q, 0, &out, reply, size);
+	return request_answer(q, 0, &out, sizeof out, reply, size);
 }
 
 static bool tells_failure(uint32_t opcode)
@@ -409,18 +365,15 @@ static bool tells_failure(uint32_t opcode)
 }
 
 bool behind_answer(struct behind *b, const uint8_t *request, size_t n, uint64_t now,
-	uint8_t reply[BEHIND_REPLY_MAX], size_t *size)
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	struct request q;
 	int32_t error;
 
-	if (n < sizeof q.head)
+	if (!request_read(request, n, &q))
 		return false;
-	memcpy(&q.head, request, sizeof q.head);
-	q.body = request + sizeof q.head;
-	q.size = n - sizeof q.head;
 	if (tells_failure(q.head.opcode) && (error = take_failure(b, q.head.nodeid)) < 0)
-		return answer(&q, error, NULL, reply, size);
+		return request_answer(&q, error, NULL, 0, reply, size);
 	if (q.head.opcode == FUSE_SETATTR && answer_setattr(b, &q, now, reply, size))
 		return true;
 	if (q.head.opcode == FUSE_GETATTR && answer_getattr(b, &q, now, reply, size))
@@ -465,7 +418,7 @@ static void learn(
 	struct behind *b, struct object *o, const struct fuse_attr *a, uint64_t seconds, uint64_t now)
 {
 	o->attr = *a;
-	o->expires = expiry(now, seconds);
+	o->expires = request_expiry(now, seconds);
 	o->known = true;
 	o->whole = !o->changing && !o->behind;
 	if (waiting_of(b, o->node)) /* it has changed since */

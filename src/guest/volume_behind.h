@@ -22,10 +22,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest/volume_request.h"
+
 #define BEHIND_WAITING_MAX 32u  /* objects whose changes wait */
 #define BEHIND_MESSAGE     128u /* bytes of a SETATTR */
 #define BEHIND_BYTES_MAX   (BEHIND_WAITING_MAX * BEHIND_MESSAGE)
-#define BEHIND_REPLY_MAX   256u
 
 struct behind;
 
@@ -35,7 +36,7 @@ void behind_free(struct behind *behind);
 /* A request of the kernel's, whole. True: `reply` is the answer, *size bytes; nobody else is to see it.
  * False: it goes to the host, behind what waits. now: clock_monotonic(). */
 bool behind_answer(struct behind *behind, const uint8_t *request, size_t n, uint64_t now,
-	uint8_t reply[BEHIND_REPLY_MAX], size_t *size);
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size);
 
 /* Something waits to be sent. */
 bool behind_waits(const struct behind *behind);

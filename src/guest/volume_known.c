@@ -15,7 +15,6 @@
 #define AHEADS      64u
 #define PENDING     64u
 
-#define UNIQUE_STEP  2u                /* between the numbers of requests: Linux, fs/fuse/dev.c */
 #define ROOM_MAX     131072u           /* places for names, in all directories of a volume: 1 MiB */
 #define AHEAD_TIME   MILLISECONDS(250) /* what is told ahead is asked for at once */
 #define ABSENT_VALID 1u                /* seconds for which the kernel keeps that a name is not there */
@@ -89,7 +88,7 @@ static struct ahead *ahead_at(struct known *k, uint64_t node)
 
 static struct pending *pending_at(struct known *k, uint64_t unique)
 {
-	return &k->pending[unique / UNIQUE_STEP % PENDING];
+	return &k->pending[unique / REQUEST_UNIQUE_STEP % PENDING];
 }
 
 static struct directory *find_directory(struct known *k, uint64_t node, uint64_t now)
@@ -194,12 +193,6 @@ static bool may_be_there(const struct directory *d, const char *name, size_t n)
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
 
-struct request {
-	struct fuse_in_header head;
-	const uint8_t *body;
-	size_t size; /* of the body */
-};
-
 /* A name that begins `skip` bytes into the body; NULL where the message ends before. */
 static const char *name_in(const struct request *q, size_t skip, size_t *n)
 {
@@ -239,23 +232,9 @@ static void put_moved(struct known *k, const struct request *q, size_t skip)
 	put(k, q, q->head.nodeid, skip);
 }
 
-static void forget(struct known *k, const struct request *q)
+static void forget(void *context, uint64_t node)
 {
-	struct fuse_batch_forget_in many;
-	struct fuse_forget_one one;
-
-	if (q->head.opcode == FUSE_FORGET) {
-		drop_all(k, q->head.nodeid);
-		return;
-	}
-	if (q->size < sizeof many)
-		return;
-	memcpy(&many, q->body, sizeof many);
-	for (size_t at = sizeof many, i = 0; i < many.count && at + sizeof one <= q->size; i++) {
-		memcpy(&one, q->body + at, sizeof one);
-		drop_all(k, one.nodeid);
-		at += sizeof one;
-	}
+	drop_all(context, node);
 }
 
 static void expect(struct known *k, const struct request *q, bool directory)
@@ -303,7 +282,7 @@ static void note(struct known *k, const struct request *q)
 		break;
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
-		forget(k, q);
+		request_each_forgotten(q, forget, k);
 		break;
 	default:
 		break;
@@ -312,79 +291,63 @@ static void note(struct known *k, const struct request *q)
 
 /* ---- answers ------------------------------------------------------------------------------------------- */
 
-static bool answer(const struct request *q, int error, const void *body, size_t n,
-	uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
-{
-	struct fuse_out_header h = {
-		.len = (uint32_t)(sizeof h + n), .error = error, .unique = q->head.unique};
-
-	memcpy(reply, &h, sizeof h);
-	if (n)
-		memcpy(reply + sizeof h, body, n);
-	*size = h.len;
-	return true;
-}
-
-static bool answer_lookup(
-	struct known *k, const struct request *q, uint64_t now, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+static bool answer_lookup(struct known *k, const struct request *q, uint64_t now,
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	const struct fuse_entry_out absent = {.entry_valid = ABSENT_VALID};
 	const struct directory *d = find_directory(k, q->head.nodeid, now);
 	size_t n;
 	const char *name = d ? name_in(q, 0, &n) : NULL;
 
-	return name && !may_be_there(d, name, n) && answer(q, 0, &absent, sizeof absent, reply, size);
+	return name && !may_be_there(d, name, n) && request_answer(q, 0, &absent, sizeof absent, reply, size);
 }
 
-static bool answer_getxattr(
-	struct known *k, const struct request *q, uint64_t now, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+static bool answer_getxattr(struct known *k, const struct request *q, uint64_t now,
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	const struct object *o = object_at(k, q->head.nodeid);
 	size_t n;
 	const char *name = name_in(q, sizeof(struct fuse_getxattr_in), &n);
 
 	if (name && !strncmp(name, "system.", 7))
-		return answer(q, -EOPNOTSUPP, NULL, 0, reply, size);
+		return request_answer(q, -EOPNOTSUPP, NULL, 0, reply, size);
 	return name && o->node == q->head.nodeid && now < o->expires &&
-	       answer(q, -ENODATA, NULL, 0, reply, size);
+	       request_answer(q, -ENODATA, NULL, 0, reply, size);
 }
 
-static bool answer_getattr(
-	struct known *k, const struct request *q, uint64_t now, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+static bool answer_getattr(struct known *k, const struct request *q, uint64_t now,
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	const struct ahead *a = ahead_at(k, q->head.nodeid);
 
 	return a->node == q->head.nodeid && now < a->expires &&
-	       answer(q, 0, &a->attributes, sizeof a->attributes, reply, size);
+	       request_answer(q, 0, &a->attributes, sizeof a->attributes, reply, size);
 }
 
 /* The host never opened the file that is closed. */
-static bool answer_release(const struct request *q, uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+static bool answer_release(const struct request *q, uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	struct fuse_release_in in;
 
 	if (q->size < sizeof in)
 		return false;
 	memcpy(&in, q->body, sizeof in);
-	return in.fh == VOLUME_NO_HANDLE && answer(q, 0, NULL, 0, reply, size);
+	return in.fh == VOLUME_NO_HANDLE && request_answer(q, 0, NULL, 0, reply, size);
 }
 
 bool known_answer(struct known *k, const uint8_t *request, size_t n, uint64_t now,
-	uint8_t reply[KNOWN_REPLY_MAX], size_t *size)
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
 	struct request q;
 
-	if (n < sizeof q.head)
+	if (!request_read(request, n, &q))
 		return false;
-	memcpy(&q.head, request, sizeof q.head);
-	q.body = request + sizeof q.head;
-	q.size = n - sizeof q.head;
 	if (q.head.opcode == FUSE_LOOKUP && answer_lookup(k, &q, now, reply, size))
 		return true;
 	if (q.head.opcode == FUSE_GETXATTR && answer_getxattr(k, &q, now, reply, size))
 		return true;
 	if (q.head.opcode == FUSE_IOCTL) /* as libfuse says where there are none */
-		return answer(&q, -ENOSYS, NULL, 0, reply, size);
+		return request_answer(&q, -ENOSYS, NULL, 0, reply, size);
 	if (q.head.opcode == FUSE_GETATTR && answer_getattr(k, &q, now, reply, size))
 		return true;
 	if (q.head.opcode == FUSE_RELEASE && answer_release(&q, reply, size))
@@ -395,11 +358,6 @@ bool known_answer(struct known *k, const uint8_t *request, size_t n, uint64_t no
 
 /* ---- from the host ------------------------------------------------------------------------------------- */
 
-static uint64_t expiry(uint64_t now, uint64_t seconds)
-{
-	return now + (seconds < 3600 ? seconds : 3600) * NANOSECONDS_PER_SECOND;
-}
-
 /* The reply to a request that makes something: in it there is nothing yet, and on it. */
 static void learn(struct known *k, const struct pending *p, const struct fuse_entry_out *e, uint64_t now)
 {
@@ -407,12 +365,12 @@ static void learn(struct known *k, const struct pending *p, const struct fuse_en
 
 	if (!e->nodeid)
 		return;
-	*object_at(k, e->nodeid) = (struct object){e->nodeid, expiry(now, e->attr_valid)};
+	*object_at(k, e->nodeid) = (struct object){e->nodeid, request_expiry(now, e->attr_valid)};
 	if (!p->directory)
 		return;
 	drop_names(k, d);
 	d->node = e->nodeid;
-	d->expires = expiry(now, e->entry_valid);
+	d->expires = request_expiry(now, e->entry_valid);
 }
 
 static void hear_reply(struct known *k, const struct fuse_out_header *h, const uint8_t *body, uint64_t now)
@@ -465,7 +423,7 @@ static void hear_bare(struct known *k, const struct fuse_out_header *h, const ui
 	if (h->len != sizeof *h + sizeof said)
 		return;
 	memcpy(said, body, sizeof said);
-	*object_at(k, said[0]) = (struct object){said[0], expiry(now, said[1])};
+	*object_at(k, said[0]) = (struct object){said[0], request_expiry(now, said[1])};
 }
 
 bool known_heard(struct known *k, const uint8_t *message, size_t n, uint64_t now)

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KNOWN_REPLY_MAX 256u
+#include "guest/volume_request.h"
 
 struct known;
 
@@ -32,7 +32,7 @@ void known_free(struct known *known);
 /* A request of the kernel's, whole. True: `reply` is the answer, *size bytes; nobody else is to see it.
  * now: clock_monotonic(). */
 bool known_answer(struct known *known, const uint8_t *request, size_t n, uint64_t now,
-	uint8_t reply[KNOWN_REPLY_MAX], size_t *size);
+	uint8_t reply[REQUEST_REPLY_MAX], size_t *size);
 
 /* What comes from the host, whole: a reply, or a notice. True: it is for us alone. */
 bool known_heard(struct known *known, const uint8_t *message, size_t n, uint64_t now);

@@ -149,10 +149,8 @@ static bool send_request(struct volume *v, uint32_t size)
 	return send_bytes(v, v->up + REQUEST_AT - before, before + size);
 }
 
-_Static_assert(BEHIND_REPLY_MAX <= KNOWN_REPLY_MAX, "there is room for either's");
-
 /* The mutex is held. */
-static bool find_answer(struct volume *v, uint32_t size, uint8_t reply[KNOWN_REPLY_MAX], size_t *n)
+static bool find_answer(struct volume *v, uint32_t size, uint8_t reply[REQUEST_REPLY_MAX], size_t *n)
 {
 	uint64_t now = clock_monotonic();
 
@@ -169,7 +167,7 @@ static bool find_answer(struct volume *v, uint32_t size, uint8_t reply[KNOWN_REP
 
 static bool answer_here(struct volume *v, uint32_t size)
 {
-	uint8_t reply[KNOWN_REPLY_MAX];
+	uint8_t reply[REQUEST_REPLY_MAX];
 	bool known;
 	size_t n;
 

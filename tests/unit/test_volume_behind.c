@@ -33,7 +33,7 @@ static struct answer ask_at(
 {
 	struct fuse_in_header h = {
 		.len = (uint32_t)(sizeof h + size), .opcode = opcode, .unique = unique += 2, .nodeid = node};
-	uint8_t bytes[1024], reply[BEHIND_REPLY_MAX];
+	uint8_t bytes[1024], reply[REQUEST_REPLY_MAX];
 	struct fuse_out_header out;
 	struct answer a = {0};
 	size_t n;
@@ -441,7 +441,7 @@ TEST(what_waits_and_what_is_under_way_is_bounded)
 TEST(messages_that_are_cut_off_are_for_the_host)
 {
 	struct behind *b = with_file();
-	uint8_t reply[BEHIND_REPLY_MAX];
+	uint8_t reply[REQUEST_REPLY_MAX];
 	size_t got;
 
 	for (uint32_t opcode = 0; opcode < 60; opcode++)

@@ -21,7 +21,7 @@
 struct asked {
 	bool here;
 	struct fuse_out_header head;
-	uint8_t body[KNOWN_REPLY_MAX];
+	uint8_t body[REQUEST_REPLY_MAX];
 };
 
 static uint64_t unique = 2;
@@ -30,7 +30,7 @@ static uint64_t unique = 2;
 static struct asked ask(struct known *k, uint64_t now, uint32_t opcode, uint64_t node, const void *fixed,
 	size_t size, const char *name, const char *second)
 {
-	uint8_t bytes[1024], reply[KNOWN_REPLY_MAX];
+	uint8_t bytes[1024], reply[REQUEST_REPLY_MAX];
 	struct fuse_in_header h = {.opcode = opcode, .unique = unique += 2, .nodeid = node};
 	size_t n = sizeof h + size, got;
 	struct asked a = {0};
@@ -300,7 +300,7 @@ TEST(messages_that_are_cut_off_are_for_the_host)
 	static const uint32_t all[] = {FUSE_LOOKUP, FUSE_MKDIR, FUSE_CREATE, FUSE_SYMLINK, FUSE_LINK,
 		FUSE_RENAME, FUSE_RENAME2, FUSE_GETXATTR, FUSE_FORGET, FUSE_BATCH_FORGET};
 	struct known *k = with_directory();
-	uint8_t reply[KNOWN_REPLY_MAX];
+	uint8_t reply[REQUEST_REPLY_MAX];
 	size_t got;
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
