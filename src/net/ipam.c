@@ -84,8 +84,8 @@ void ipam_mac(uint32_t address, uint8_t mac[6])
 
 /* ---- subnets ---------------------------------------------------------------------------------------- */
 
-/* The private range that it is in; NULL: none. */
-static const struct prefix *private_range(const struct address *a, struct prefix *range)
+/* Within a private range, all of it where it is a network. */
+static bool is_private(const struct address *a, unsigned bits)
 {
 	static const struct {
 		uint32_t base;
@@ -96,32 +96,30 @@ static const struct prefix *private_range(const struct address *a, struct prefix
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
-		*range = prefix_ipv4(ranges[i].base, ranges[i].bits);
-		if (prefix_contains(range, a))
-			return range;
+		struct prefix range = prefix_ipv4(ranges[i].base, ranges[i].bits);
+
+		if (prefix_contains(&range, a))
+			return bits >= range.bits;
 	}
-	return NULL;
+	return false;
 }
 
 bool ipam_is_private(const struct address *a)
 {
-	struct prefix range;
-
-	return private_range(a, &range) != NULL;
+	return is_private(a, 128);
 }
 
 int ipam_check_subnet(
 	const struct prefix *wanted, const struct ipam_taken *taken, size_t count, struct error *err)
 {
 	char text[PREFIX_TEXT_MAX], other[PREFIX_TEXT_MAX];
-	struct prefix range;
 
 	prefix_format(wanted, text);
 	if (!prefix_is_ipv4(wanted) || bits_of(wanted) < IPAM_BITS_MIN || bits_of(wanted) > IPAM_BITS_MAX)
 		return error_set(err, ERROR_INVALID,
 			"the subnet %s: of IPv4 a prefix with %u to %u bits is wanted", text, IPAM_BITS_MIN,
 			IPAM_BITS_MAX);
-	if (!private_range(&wanted->address, &range) || wanted->bits < range.bits)
+	if (!is_private(&wanted->address, wanted->bits))
 		return error_set(err, ERROR_INVALID,
 			"the subnet %s is not private; take one of 10.0.0.0/8, 172.16.0.0/12, "
 			"192.168.0.0/16 or 100.64.0.0/10",

@@ -238,9 +238,19 @@ static struct neighbour *neighbour_of(const struct server *s, const struct addre
 	return NULL;
 }
 
-bool neighbours_send(struct server *s, const uint8_t *frame, size_t n)
+/* Once in LOOK_TIME. */
+static bool may_look(struct server *s)
 {
 	uint64_t now = clock_monotonic();
+
+	if (now < s->look_again)
+		return false;
+	s->look_again = now + LOOK_TIME;
+	return true;
+}
+
+bool neighbours_send(struct server *s, const uint8_t *frame, size_t n)
+{
 	struct neighbour *b;
 	struct address to;
 
@@ -248,8 +258,7 @@ bool neighbours_send(struct server *s, const uint8_t *frame, size_t n)
 		return false;
 	to = address_at(frame + DESTINATION_AT);
 	b = neighbour_of(s, &to);
-	if (!b && now >= s->look_again && ipam_is_private(&to)) {
-		s->look_again = now + LOOK_TIME;
+	if (!b && ipam_is_private(&to) && may_look(s)) {
 		look_for(s, &to);
 		b = neighbour_of(s, &to);
 	}

@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <sys/random.h>
 
+#include "base/big_endian.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -14,7 +15,8 @@
 #include "net/ipam.h"
 #include "net/server/neighbours.h"
 
-#define PROTOCOL_AT (PACKET_ETHERNET_SIZE + 9)
+#define PROTOCOL_AT    (PACKET_ETHERNET_SIZE + 9)
+#define DESTINATION_AT (PACKET_ETHERNET_SIZE + 16)
 
 /* ---- what the switch asks for ------------------------------------------------------------------------ */
 
@@ -30,9 +32,9 @@ static bool answers_datagram(struct server *s, const uint8_t *frame, size_t n)
 {
 	struct packet p;
 
-	if (n <= PROTOCOL_AT || frame[PROTOCOL_AT] != PACKET_UDP ||
-		packet_parse(frame, n, &p) != PACKET_RIGHT || p.ethertype != PACKET_IPV4 ||
-		p.destination != s->gateway)
+	if (n < DESTINATION_AT + 4 || frame[PROTOCOL_AT] != PACKET_UDP ||
+		be32_get(frame + DESTINATION_AT) != s->gateway ||
+		packet_parse(frame, n, &p) != PACKET_RIGHT || p.ethertype != PACKET_IPV4)
 		return false;
 	for (struct member *m = s->members; m; m = m->next)
 		if (m->about.address == p.source && m->forwards)
