@@ -78,6 +78,15 @@ def report(results, targets, is_memory):
     return standing(targets)
 
 
+def table(results, units, width):
+    """Prints results (name → summary) with the unit of each, names in `width` columns."""
+    most = max(map(len, units.values()))
+    print(f'\n{"":{width}} {"median":>9} {"quartiles":>19}  n')
+    for name, r in results.items():
+        print(f'{name:{width}} {r["median"]:7.1f} {units[name]:{most}}{r["lower_quartile"]:9.1f}-'
+              f'{r["upper_quartile"]:<9.1f} {r["count"]:2}')
+
+
 def standing(targets):
     """How the targets stand; as report() has them."""
     print(f'\n{"target":52} {"measured":>12} {"wanted":>9}')

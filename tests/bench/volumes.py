@@ -17,7 +17,7 @@ import sys
 import tarfile
 import time
 
-from common import REPOSITORY, archive, arguments, measured, medians, run, standing, write
+from common import REPOSITORY, archive, arguments, measured, medians, run, standing, table, write
 
 sys.path.insert(0, f'{REPOSITORY}/tests/system')
 os.environ.setdefault('MC_PREFIX', f'{REPOSITORY}/build/stage')
@@ -194,16 +194,10 @@ def targets(m):
         yield f'{what}: {kind} to {other}', ratio, most, f'{ratio:.2f} times', f'{most:g} times'
 
 
-def table(results, units):
-    print(f'\n{"":54} {"median":>9} {"quartiles":>19}  n')
-    for name, r in results.items():
-        print(f'{name:54} {r["median"]:7.1f} {units[name]:5}{r["lower_quartile"]:9.1f}-{r["upper_quartile"]:<9.1f} {r["count"]:2}')
-
-
 def main():
     bench, rounds, results = measured(Bench, arguments(__doc__, 3).parse_args(), 3, 1)
     results = dict(sorted(results.items()))
-    table(results, bench.units)
+    table(results, bench.units, 54)
     held = standing(targets(medians(results)))
     write('bench-volumes', results, held, rounds=rounds, units=bench.units,
           qemu=run(['qemu-system-x86_64', '--version']).splitlines()[0])
