@@ -239,6 +239,82 @@ TEST(what_was_moved_or_removed_meanwhile_is_found_or_stale)
 	CHECK_INT(vfs_getattr(fs, 123456789012345, VFS_NO_HANDLE, &s), -ESTALE);
 }
 
+/* The tree has been walked, and is not walked again soon. */
+static struct vfs *process_that_knows_the_tree(uint64_t top)
+{
+	struct vfs *fs = next_process();
+	struct vfs_attributes s;
+
+	CHECK_INT(vfs_getattr(fs, top, VFS_NO_HANDLE, &s), 0);
+	return fs;
+}
+
+TEST(what_this_process_moves_is_found_where_it_is)
+{
+	struct vfs *old = (make_tree(), first_process());
+	uint64_t b = number_of(old, "a", "b", NULL), c = number_of(old, "c", NULL, NULL),
+		 file = number_of(old, "a", "b", "file"), top = number_of(old, "top", NULL, NULL);
+	_cleanup_vfs_ struct vfs *fs = NULL;
+	struct vfs_attributes s;
+
+	vfs_destroy(old);
+	fs = process_that_knows_the_tree(top);
+	CHECK_INT(vfs_rename(fs, b, "file", c, "moved", 0), 0);
+	CHECK_INT(vfs_getattr(fs, file, VFS_NO_HANDLE, &s), 0);
+	CHECK_INT(s.ino, file);
+}
+
+TEST(what_lies_in_a_directory_that_this_process_moves_is_found)
+{
+	struct vfs *old = (make_tree(), first_process());
+	uint64_t c = number_of(old, "c", NULL, NULL), file = number_of(old, "a", "b", "file"),
+		 top = number_of(old, "top", NULL, NULL);
+	_cleanup_vfs_ struct vfs *fs = NULL;
+	struct vfs_attributes s;
+
+	vfs_destroy(old);
+	fs = process_that_knows_the_tree(top);
+	CHECK_INT(vfs_rename(fs, VFS_ROOT, "a", c, "inner", 0), 0);
+	CHECK_INT(vfs_rename(fs, VFS_ROOT, "c", VFS_ROOT, "outer", 0), 0);
+	CHECK_INT(vfs_getattr(fs, file, VFS_NO_HANDLE, &s), 0);
+	CHECK_INT(s.ino, file);
+}
+
+TEST(what_this_process_moves_into_a_directory_of_its_own_is_found)
+{
+	const struct vfs_caller who = {.uid = getuid(), .gid = getgid()};
+	struct vfs *old = (make_tree(), first_process());
+	uint64_t b = number_of(old, "a", "b", NULL), file = number_of(old, "a", "b", "file"),
+		 top = number_of(old, "top", NULL, NULL);
+	_cleanup_vfs_ struct vfs *fs = NULL;
+	struct vfs_attributes s, made;
+
+	vfs_destroy(old);
+	fs = process_that_knows_the_tree(top);
+	CHECK_INT(vfs_mkdir(fs, &who, VFS_ROOT, "new", 0755, &made), 0);
+	CHECK_INT(vfs_rename(fs, b, "file", made.ino, "moved", 0), 0);
+	CHECK_INT(vfs_getattr(fs, file, VFS_NO_HANDLE, &s), 0);
+	CHECK_INT(s.ino, file);
+}
+
+TEST(what_this_process_exchanges_is_found_both_ways)
+{
+	struct vfs *old = (make_tree(), first_process());
+	uint64_t b = number_of(old, "a", "b", NULL), c = number_of(old, "c", NULL, NULL), file, other;
+	_cleanup_vfs_ struct vfs *fs = NULL;
+	struct vfs_attributes s;
+
+	make_file("c/other", "other");
+	file = number_of(old, "a", "b", "file");
+	other = number_of(old, "c", "other", NULL);
+	vfs_destroy(old);
+	fs = process_that_knows_the_tree(b);
+	CHECK_INT(vfs_rename(fs, b, "file", c, "other", VFS_EXCHANGE), 0);
+	CHECK_INT(vfs_getattr(fs, file, VFS_NO_HANDLE, &s), 0);
+	CHECK_INT(vfs_getattr(fs, other, VFS_NO_HANDLE, &s), 0);
+	CHECK_INT(s.ino, other);
+}
+
 TEST(a_name_of_several_is_enough)
 {
 	struct vfs *old = (make_tree(), first_process());

@@ -33,7 +33,7 @@ static struct vfs *inner(struct vfs *fs)
 	return of(fs)->fs;
 }
 
-/* Makes the number known. What was moved since the tree was walked is found by walking it again. */
+/* Makes the number known. What others have moved since the tree was walked is found by walking it again. */
 static bool recover(struct vfs *vfs, uint64_t ino)
 {
 	struct resume *r = of(vfs);
@@ -149,10 +149,41 @@ static int resume_rmdir(struct vfs *fs, uint64_t parent, const char *name)
 	return WITH_INO(parent, vfs_rmdir(inner(fs), parent, name));
 }
 
+/* The tree, which may have to find what was moved, has it where it is. The lock is held. */
+static void note_move(struct resume *r, uint64_t to, const char *name)
+{
+	struct vfs_attributes a;
+
+	if (!r->tree || vfs_lookup(r->fs, to, name, &a) < 0)
+		return;
+	if (!resume_tree_move(r->tree, a.ino, to, name)) {
+		resume_tree_free(r->tree);
+		r->tree = NULL;
+		r->walked = 0;
+	}
+	vfs_forget(r->fs, a.ino, 1);
+}
+
+/* Nothing moves while the tree is walked. */
+static int move(
+	struct resume *r, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags)
+{
+	int result;
+
+	pthread_mutex_lock(&r->lock);
+	result = vfs_rename(r->fs, from, name, to, new_name, flags);
+	if (result == 0)
+		note_move(r, to, new_name);
+	if (result == 0 && flags & VFS_EXCHANGE)
+		note_move(r, from, name);
+	pthread_mutex_unlock(&r->lock);
+	return result;
+}
+
 static int resume_rename(
 	struct vfs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags)
 {
-	return WITH_TWO(from, to, vfs_rename(inner(fs), from, name, to, new_name, flags));
+	return WITH_TWO(from, to, move(of(fs), from, name, to, new_name, flags));
 }
 
 static int resume_create(struct vfs *fs, const struct vfs_caller *who, uint64_t parent, const char *name,

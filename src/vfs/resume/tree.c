@@ -10,6 +10,7 @@
 
 #define DEPTH_MAX 2048 /* of a path */
 #define NO_PARENT UINT32_MAX
+#define MOVES_MAX (1u << 16) /* each keeps its new name in memory */
 
 struct name {
 	uint64_t ino;
@@ -24,6 +25,7 @@ struct resume_tree {
 	struct buffer texts;
 	uint32_t *by_number; /* places, ordered by ino */
 	uint32_t reading;    /* the directory that is being read */
+	uint32_t moves;
 	bool failed;
 };
 
@@ -186,4 +188,19 @@ bool resume_tree_find(struct resume_tree *t, struct vfs *fs, uint64_t ino)
 		if (look_up_path(t, fs, t->by_number[i], ino))
 			return true;
 	return false;
+}
+
+bool resume_tree_move(struct resume_tree *t, uint64_t ino, uint64_t to, const char *name)
+{
+	uint32_t i = search(t, ino), parent = to == VFS_ROOT ? NO_PARENT : search(t, to);
+	size_t text = t->texts.size, n = strlen(name) + 1;
+
+	if (i == t->count)
+		return true; /* made since: the file system knows it */
+	if (parent == t->count || ++t->moves > MOVES_MAX || n > UINT32_MAX - text ||
+		!buffer_append(&t->texts, name, n))
+		return false;
+	t->names[t->by_number[i]].text = (uint32_t)text;
+	t->names[t->by_number[i]].parent = to == VFS_ROOT ? NO_PARENT : t->by_number[parent];
+	return true;
 }

@@ -15,3 +15,6 @@ void resume_tree_free(struct resume_tree *t);
 /* Looks it up by its path, so that the file system knows it: once, which nobody forgets. False: it is not in
  * the tree, or not where it was. */
 bool resume_tree_find(struct resume_tree *t, struct vfs *fs, uint64_t ino);
+
+/* It is called `name` in the directory `to` now. False: the tree cannot tell that, and is to be made anew. */
+bool resume_tree_move(struct resume_tree *t, uint64_t ino, uint64_t to, const char *name);
