@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/text.h"
 #include "net/special.h"
 
 /* Every address that a packet may end at: first that on the wire, then what it carries. */
@@ -58,6 +60,23 @@ int policy_make(enum reach reach, const struct rule *rules, size_t count, struct
 	p->domains = denies_names || allows_names;
 	p->names = denies_names || (allows_names && !allows_all);
 	return 0;
+}
+
+int policy_parse(enum reach reach, char *const *lines, struct policy *p, struct error *err)
+{
+	size_t count = text_list_size(lines);
+	_cleanup_free_ struct rule *rules = calloc(count + 1, sizeof *rules);
+
+	*p = (struct policy){.reach = REACH_NONE};
+	if (!rules)
+		return error_no_memory(err, "read a policy");
+	for (size_t i = 0; i < count; i++) {
+		int r = rule_parse_line(lines[i], &rules[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	return policy_make(reach, rules, count, p, err);
 }
 
 void policy_free(struct policy *p)

@@ -56,6 +56,8 @@ struct rule {
  * follows), a domain, *.domain, host.internal, or * or nothing for anywhere. Error INVALID says which part,
  * and what was expected there. */
 int rule_parse(const char *text, bool allow, struct rule *r, struct error *err);
+/* The same of "allow RULE" and "deny RULE". */
+int rule_parse_line(const char *line, struct rule *r, struct error *err);
 const char *rule_format(const struct rule *r, char out[RULE_TEXT_MAX]); /* the canonical text; returns out */
 
 struct policy {
@@ -69,6 +71,8 @@ struct policy {
 /* Copies the rules. Errors: LIMIT (more than POLICY_RULES_MAX), NO_MEMORY; *p is one of reach none then. */
 int policy_make(
 	enum reach reach, const struct rule *rules, size_t count, struct policy *p, struct error *err);
+/* The same of lines as rule_parse_line() takes them, NULL-terminated; NULL: none. */
+int policy_parse(enum reach reach, char *const *lines, struct policy *p, struct error *err);
 void policy_free(struct policy *p);
 
 /* What the author of this policy may not know about it, as a sentence for a warning; NULL: nothing. */

@@ -338,6 +338,15 @@ static void format_target(const struct rule *r, char out[RULE_TEXT_MAX])
 	}
 }
 
+int rule_parse_line(const char *line, struct rule *r, struct error *err)
+{
+	if (text_starts(line, "allow "))
+		return rule_parse(line + sizeof "allow " - 1, true, r, err);
+	if (text_starts(line, "deny "))
+		return rule_parse(line + sizeof "deny " - 1, false, r, err);
+	return error_set(err, ERROR_INVALID, "rule '%s': it allows or denies", line);
+}
+
 const char *rule_format(const struct rule *r, char out[RULE_TEXT_MAX])
 {
 	size_t n;

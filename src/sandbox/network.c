@@ -185,10 +185,7 @@ int network_check_rules(char *const *rules, struct error *err)
 	if (text_list_size(rules) > POLICY_RULES_MAX)
 		return error_set(err, ERROR_LIMIT, "more than %d rules", POLICY_RULES_MAX);
 	for (char *const *t = rules; r == 0 && t && *t; t++)
-		if (!is_allow(*t) && !text_starts(*t, "deny "))
-			r = error_set(err, ERROR_INVALID, "rule '%s': it allows or denies", *t);
-		else
-			r = rule_parse(strchr(*t, ' ') + 1, is_allow(*t), &rule, err);
+		r = rule_parse_line(*t, &rule, err);
 	return r;
 }
 
@@ -253,21 +250,13 @@ int network_make(const struct network_wishes *w, const char *own, struct network
 
 int network_remark(const struct network *n, char **remark, struct error *err)
 {
-	struct rule *rules = calloc(text_list_size(n->rules) + 1, sizeof *rules);
-	struct policy policy = {.reach = n->reach};
-	size_t count = 0;
-	int r = rules ? 0 : error_no_memory(err, "look at a policy");
+	struct policy policy;
+	int r = policy_parse(n->reach, n->rules, &policy, err);
 
-	for (char **t = n->rules; r == 0 && t && *t; t++)
-		r = rule_parse(strchr(*t, ' ') + 1, is_allow(*t), &rules[count++], err);
-	if (r == 0)
-		r = policy_make(n->reach, rules, count, &policy, err);
 	*remark = NULL;
 	if (r == 0 && policy_remark(&policy))
 		*remark = text_copy(policy_remark(&policy), err);
-	if (r == 0)
-		policy_free(&policy);
-	free(rules);
+	policy_free(&policy);
 	return r;
 }
 

@@ -31,27 +31,10 @@ struct member *member_of_sandbox(const struct server *s, const char *sandbox)
 
 /* ---- policy ------------------------------------------------------------------------------------------ */
 
-int policy_of_message(const struct net_policy *m, struct policy *policy, struct error *err)
-{
-	size_t count = text_list_size(m->rules);
-	_cleanup_free_ struct rule *rules = calloc(count + 1, sizeof *rules);
-
-	if (!rules)
-		return error_no_memory(err, "read a policy");
-	for (size_t i = 0; i < count; i++) {
-		bool allow = text_starts(m->rules[i], "allow ");
-		int r = rule_parse(m->rules[i] + (allow ? 6 : 5), allow, &rules[i], err);
-
-		if (r < 0)
-			return r;
-	}
-	return policy_make((enum reach)m->reach, rules, count, policy, err);
-}
-
 int member_set_policy(struct member *m, struct net_policy *message, struct error *err)
 {
 	struct policy policy;
-	int r = policy_of_message(message, &policy, err);
+	int r = policy_parse((enum reach)message->reach, message->rules, &policy, err);
 
 	if (r < 0)
 		return r;
@@ -220,7 +203,7 @@ static int open_port(struct member *m, struct error *err)
 	struct switch_port_config config = {
 		.address = m->about.address, .main = m->about.main, .bandwidth = m->about.bandwidth};
 	struct policy policy;
-	int r = policy_of_message(&m->about.policy, &policy, err);
+	int r = policy_parse((enum reach)m->about.policy.reach, m->about.policy.rules, &policy, err);
 
 	if (r < 0)
 		return r;

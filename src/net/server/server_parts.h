@@ -101,8 +101,6 @@ int member_set_policy(struct member *m, struct net_policy *policy, struct error 
 int member_add_ports(struct member *m, struct port *ports, size_t count, struct error *err);
 int member_remove_ports(struct member *m, const struct port *ports, size_t count, struct error *err);
 void member_refused(struct member *m, const char *name, const char *why);
-/* The reach and rules of a message. The caller frees *policy. */
-int policy_of_message(const struct net_policy *m, struct policy *policy, struct error *err);
 
 /* server_client.c */
 bool client_accept(struct server *s); /* false: there are no descriptors left */

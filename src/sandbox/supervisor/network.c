@@ -219,13 +219,6 @@ char *networks_hosts(const struct networks *n, const char *hostname, struct erro
 		own, hostname);
 }
 
-static void append(struct buffer *out, const char *a, const char *b, const char *c)
-{
-	buffer_append(out, a, strlen(a));
-	buffer_append(out, b, strlen(b));
-	buffer_append(out, c, strlen(c));
-}
-
 /* A group's resolver answers for its names, refuses those of the sandbox's other groups, so that the next one
  * is asked, and asks the world for the rest. Nobody looks for members of a group of one. */
 char *networks_resolv_conf(const struct networks *n, struct error *err)
@@ -237,13 +230,13 @@ char *networks_resolv_conf(const struct networks *n, struct error *err)
 		return text_copy("# this sandbox has no name server\n", err);
 	for (size_t i = 0; i < n->network.group_count; i++) {
 		address_format_ipv4(ipam_gateway(&n->network.groups[i].subnet), gateway);
-		append(&out, "nameserver ", gateway, "\n");
+		buffer_format(&out, "nameserver %s\n", gateway);
 	}
 	if (!network_is_own(&n->network, n->supervisor->directory.id)) {
-		append(&out, "search", "", "");
+		buffer_format(&out, "search");
 		for (size_t i = 0; i < n->network.group_count; i++)
-			append(&out, " ", n->network.groups[i].name, ".internal");
-		append(&out, "\n", "", "");
+			buffer_format(&out, " %s.internal", n->network.groups[i].name);
+		buffer_u8(&out, '\n');
 	}
 	if (out.failed) {
 		error_no_memory(err, "say who answers for names");
