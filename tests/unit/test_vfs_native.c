@@ -1290,16 +1290,14 @@ TEST(what_many_do_at_once_leaves_nothing_known_behind)
 	}
 	for (int i = 0; i < WORKERS; i++)
 		pthread_join(workers[i].thread, NULL);
-	/* Who came last may have removed what was remembered: there is one of all of them after this. */
-	CHECK_CALL(vfs_mknod(p.fs, &(struct vfs_caller){0}, VFS_ROOT, "last", S_IFREG | 0644, 0, 0, &a));
-	CHECK_CALL(vfs_persist(p.fs, a.ino, (uint8_t[VFS_PERSISTENT_MAX]){0}, &(size_t){0}));
-	vfs_forget(p.fs, a.ino, 1);
+	/* One is remembered, unless who came last removed it, with the directories that lead to it. */
+	CHECK_CALL(vfs_getattr(p.fs, VFS_ROOT, VFS_NO_HANDLE, &a));
 	fs = native_of(p.fs);
 	native_lock(fs);
 	printf("# %zu known, %zu remembered, %zu and %zu descriptors\n", fs->count, fs->idle_count,
 		fs->used_count, fs->orphan_count);
-	CHECK_INT(fs->idle_count, 1);
-	CHECK_INT(fs->count, 2); /* the root, and the one that is remembered */
+	CHECK(fs->idle_count <= 1);
+	CHECK(fs->count <= (fs->idle_count ? 8 : 1));
 	CHECK(fs->used_count + fs->orphan_count <= 4);
 	for (uint32_t i = 0; i < fs->opens_size; i++)
 		CHECK(!fs->opens[i]);

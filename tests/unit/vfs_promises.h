@@ -138,6 +138,7 @@ typedef void vfs_promise(struct vfs *fs, unsigned can);
 	X(an_entry_that_stays_comes_once_whatever_else_happens) \
 	X(an_entry_that_is_renamed_over_comes_once) \
 	X(a_listing_ends_though_every_entry_is_renamed) \
+	X(a_directory_that_is_removed_while_it_is_listed_is_no_error) \
 	X(entries_with_attributes_are_looked_up) \
 	X(an_entry_that_is_not_taken_is_not_looked_up) \
 	X(a_file_is_not_listed)

@@ -248,6 +248,38 @@ void promise_a_listing_ends_though_every_entry_is_renamed(struct vfs *fs, unsign
 	vfs_releasedir(fs, d, handle);
 }
 
+/* Whether it still lists what it had when it was opened is left open, as POSIX does. */
+static int refuse(void *context, const struct vfs_entry *e)
+{
+	(void)context;
+	(void)e;
+	return 1;
+}
+
+void promise_a_directory_that_is_removed_while_it_is_listed_is_no_error(struct vfs *fs, unsigned can)
+{
+	uint64_t d = vfs_make_directory(fs, VFS_ROOT, "d");
+	_cleanup_listing_ struct vfs_listing listing = {0};
+	vfs_handle handle;
+	int r;
+
+	(void)can;
+	vfs_make_file(fs, d, "one");
+	vfs_make_file(fs, d, "two");
+	CHECK_CALL(vfs_opendir(fs, d, &handle));
+	CHECK_INT(vfs_list(fs, d, handle, 0, false, 0, &listing), 4);
+	CHECK_CALL(vfs_unlink(fs, d, "one"));
+	CHECK_CALL(vfs_unlink(fs, d, "two"));
+	CHECK_CALL(vfs_rmdir(fs, VFS_ROOT, "d"));
+	for (size_t i = 0; i < listing.count; i++) {
+		if (listing.entries[i].name[0] == '.')
+			continue;
+		r = vfs_readdir(fs, d, handle, listing.entries[i].cookie, false, refuse, NULL);
+		CHECK(r == 0 || r == -ENOENT || r == -ESTALE);
+	}
+	vfs_releasedir(fs, d, handle);
+}
+
 void promise_entries_with_attributes_are_looked_up(struct vfs *fs, unsigned can)
 {
 	uint64_t d = vfs_make_directory(fs, VFS_ROOT, "d");

@@ -82,6 +82,16 @@ static off_t position_of(uint64_t cookie)
 	return (off_t)(cookie - (cookie <= INT64_MAX - COOKIE_DOTDOT ? COOKIE_DOTDOT : 0));
 }
 
+/* ext4 takes no position in one whose names are gone (it has no hash tree any more: seek to a hash is
+ * EINVAL).
+ */
+static bool is_removed(int fd)
+{
+	struct stat s;
+
+	return fstat(fd, &s) == 0 && s.st_nlink == 0;
+}
+
 /* 1: there is something at `at`; 0: the end. */
 static int fill(struct native_listing *listing, int fd, uint64_t cookie)
 {
@@ -90,7 +100,7 @@ static int fill(struct native_listing *listing, int fd, uint64_t cookie)
 	if (cookie != COOKIE_DOTDOT && listing->next == cookie && listing->at < listing->size)
 		return 1;
 	if (cookie > INT64_MAX || lseek(fd, position_of(cookie), SEEK_SET) < 0)
-		return -EINVAL;
+		return is_removed(fd) ? 0 : -EINVAL;
 	do
 		n = getdents64(fd, listing->bytes, sizeof listing->bytes);
 	while (n < 0 && errno == EINTR);
