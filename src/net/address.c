@@ -157,6 +157,11 @@ static struct address masked(const struct address *a, unsigned bits)
 	return m;
 }
 
+struct prefix prefix_of_one(const struct address *a)
+{
+	return (struct prefix){*a, 128};
+}
+
 struct prefix prefix_ipv4(uint32_t ipv4, unsigned bits)
 {
 	struct address a = address_from_ipv4(ipv4);

@@ -49,7 +49,8 @@ size_t address_unwrap(const struct address *a, struct address out[ADDRESS_CARRIE
 int prefix_parse(const char *text, struct prefix *p, struct error *err);
 const char *prefix_format(
 	const struct prefix *p, char out[PREFIX_TEXT_MAX]); /* a network of one: the address */
-struct prefix prefix_ipv4(uint32_t ipv4, unsigned bits);    /* bits of 32; host bits are cleared */
+struct prefix prefix_of_one(const struct address *a);
+struct prefix prefix_ipv4(uint32_t ipv4, unsigned bits); /* bits of 32; host bits are cleared */
 bool prefix_is_ipv4(const struct prefix *p);
 bool prefix_contains(const struct prefix *p, const struct address *a);
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b);

@@ -67,7 +67,7 @@ static void try_address(struct found *f, const char *text)
 static void try_verdicts(
 	const struct policy *p, const struct learnt *l, const struct found *f, const struct flow_key *k)
 {
-	static const struct address host = {{[10] = 0xff, [11] = 0xff, 192, 168, 1, 5}};
+	static const struct prefix host = {{{[10] = 0xff, [11] = 0xff, 192, 168, 1, 5}}, 128};
 	const struct surroundings s = {.subnet = prefix_ipv4(0x0a070000, 24),
 		.gateway = 0x0a070001,
 		.host = 0x0a070002,

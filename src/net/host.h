@@ -9,8 +9,10 @@
 #include "net/address.h"
 #include "net/ipam.h"
 
+/* Of both families, loopback and link-local ones too. Most are networks of one address, those of devices;
+ * some are what `ip route add local` says (AnyIP): the host answers at every address of it. */
 struct host_addresses {
-	struct address *items; /* both families, loopback and link-local ones too; none twice */
+	struct prefix *items; /* none twice */
 	size_t count;
 };
 int host_addresses_read(struct host_addresses *addresses, struct error *err);
@@ -26,7 +28,7 @@ struct host_routes {
 int host_routes_read(struct host_routes *routes, struct error *err);
 void host_routes_free(struct host_routes *routes);
 
-/* A socket, non-blocking, that becomes readable when an address comes or goes; host_watch_drain() reads what
- * it has, after which addresses are to be read anew. The caller closes it. */
+/* A socket, non-blocking, that becomes readable when an address or a route comes or goes; host_watch_drain()
+ * reads what it has: true where addresses are to be read anew. The caller closes it. */
 int host_watch_open(int *fd, struct error *err);
-void host_watch_drain(int fd);
+bool host_watch_drain(int fd);

@@ -206,7 +206,7 @@ static bool is_host(const struct question *q, int *special)
 	*special = -1;
 	for (size_t i = 0; i < q->forms.count; i++) {
 		for (size_t k = 0; k < s->host_address_count; k++)
-			if (address_equal(&q->forms.all[i], &s->host_addresses[k]))
+			if (prefix_contains(&s->host_addresses[k], &q->forms.all[i]))
 				return true;
 		if (q->forms.rows[i]->scope == SCOPE_HOST) {
 			*special = index_of(q->forms.rows[i]);

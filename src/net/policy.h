@@ -82,7 +82,7 @@ const char *policy_remark(const struct policy *p);
 struct surroundings {
 	struct prefix subnet;   /* of its group */
 	uint32_t gateway, host; /* the addresses of the gateway and of host.internal */
-	const struct address
+	const struct prefix
 		*host_addresses; /* all that the host has, also those of its bridges and tunnels */
 	size_t host_address_count;
 };

@@ -288,14 +288,14 @@ int switch_set_surroundings(struct net_switch *sw, const struct surroundings *s,
 {
 	struct surroundings copy = *s;
 	size_t size = s->host_address_count * sizeof *s->host_addresses;
-	struct address *addresses = malloc(size + 1);
+	struct prefix *addresses = malloc(size + 1);
 
 	if (!addresses)
 		return error_no_memory(err, "note the host's addresses");
 	if (size)
 		memcpy(addresses, s->host_addresses, size);
 	copy.host_addresses = addresses;
-	free((struct address *)sw->surroundings.host_addresses);
+	free((struct prefix *)sw->surroundings.host_addresses);
 	sw->surroundings = copy;
 	for (size_t slot = 0; slot < SWITCH_PORTS_MAX; slot++)
 		if (sw->ports[slot])
@@ -344,6 +344,6 @@ void switch_free(struct net_switch *sw)
 	flows_free(sw->flows);
 	ports_free(sw);
 	free(sw->domain);
-	free((struct address *)sw->surroundings.host_addresses);
+	free((struct prefix *)sw->surroundings.host_addresses);
 	free(sw);
 }

@@ -150,7 +150,7 @@ static struct learnt *make_names(void)
 
 int main(void)
 {
-	const struct address host = address_from_ipv4(0xc0a80105);
+	const struct prefix host = prefix_ipv4(0xc0a80105, 32);
 	const struct surroundings s = {.subnet = prefix_ipv4(0x0a070000, 24),
 		.gateway = 0x0a070001,
 		.host = 0x0a070002,

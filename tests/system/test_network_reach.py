@@ -123,6 +123,9 @@ def _():
         tap.until(lambda: tell(mc, name, [('tcp', '11.99.0.1')])[0][0] == 'refused', 'it is denied', 10)
         outside.administer('ip', 'addr', 'del', '11.99.0.1/32', 'dev', 'lo')
         tap.until(lambda: tell(mc, name, [('tcp', '11.99.0.1')])[0][0] == 'open', 'it is open again', 10)
+        outside.administer('ip', 'route', 'add', 'local', '11.99.1.0/24', 'dev', 'lo')
+        tap.until(lambda: tell(mc, name, [('tcp', '11.99.1.77')])[0][0] == 'refused', 'a whole network is its own', 10)
+        outside.administer('ip', 'route', 'del', 'local', '11.99.1.0/24', 'dev', 'lo')
 
 
 @promise('rules go beyond reach and take from it, by network, port and protocol, and a denial names the rule')

@@ -6,12 +6,13 @@
 
 #include "test.h"
 
-static const struct address host_addresses[] = {
-	{{[10] = 0xff, [11] = 0xff, 192, 168, 1, 5}},
-	{{[10] = 0xff, [11] = 0xff, 203, 0, 114, 5}},
-	{{[10] = 0xff, [11] = 0xff, 10, 20, 0, 1}},
-	{{0x2a, 0x01, 0x04, 0xf8, [15] = 5}},
-	{{0xfe, 0x80, [15] = 5}},
+static const struct prefix host_addresses[] = {
+	{{{[10] = 0xff, [11] = 0xff, 192, 168, 1, 5}}, 128},
+	{{{[10] = 0xff, [11] = 0xff, 203, 0, 114, 5}}, 128},
+	{{{[10] = 0xff, [11] = 0xff, 203, 0, 115, 64}}, 96 + 26}, /* a route of type local */
+	{{{[10] = 0xff, [11] = 0xff, 10, 20, 0, 1}}, 128},
+	{{{0x2a, 0x01, 0x04, 0xf8, [15] = 5}}, 128},
+	{{{0xfe, 0x80, [15] = 5}}, 128},
 };
 
 const struct surroundings policy_surroundings = {

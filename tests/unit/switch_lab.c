@@ -101,7 +101,7 @@ int lab_make(struct lab *lab, struct error *err)
 {
 	static const struct switch_calls calls = {
 		.deliver = deliver, .egress = egress, .neighbour = neighbour, .dns = dns, .verdict = judged};
-	struct address host_address = address_from_ipv4(0xcb007105); /* 203.0.113.5 */
+	struct prefix host_address = prefix_ipv4(0xcb007105, 32); /* 203.0.113.5 */
 	struct surroundings s = {
 		.subnet = prefix_ipv4(LAB_SUBNET, 24),
 		.gateway = LAB_GATEWAY,

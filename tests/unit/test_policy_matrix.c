@@ -35,7 +35,7 @@ static const struct special *row_of(const struct address *a)
 static bool is_of_host(const struct address *a)
 {
 	for (size_t i = 0; i < policy_surroundings.host_address_count; i++)
-		if (address_equal(a, &policy_surroundings.host_addresses[i]))
+		if (prefix_contains(&policy_surroundings.host_addresses[i], a))
 			return true;
 	return row_of(a)->scope == SCOPE_HOST;
 }
@@ -130,7 +130,7 @@ static size_t check_forms(const struct address *a)
 	return checked;
 }
 
-TEST(reach_holds_at_every_boundary_of_the_special_purpose_table_in_every_form)
+TEST(reach_holds_at_every_boundary_of_the_special_purpose_table_and_of_the_host_in_every_form)
 {
 	struct address edges[4];
 	size_t checked = 0;
@@ -141,6 +141,9 @@ TEST(reach_holds_at_every_boundary_of_the_special_purpose_table_in_every_form)
 			if (address_is_ipv4(&edges[n]))
 				checked += check_forms(&edges[n]);
 		}
+	for (size_t i = 0; i < policy_surroundings.host_address_count; i++)
+		for (size_t n = boundaries(&policy_surroundings.host_addresses[i], edges); n--;)
+			checked += check_address(&edges[n]);
 	CHECK(checked > 8000);
 	printf("# %zu verdicts\n", checked);
 }

@@ -281,7 +281,7 @@ TEST(a_changed_policy_cuts_at_the_next_packet_of_either_side)
 
 TEST(what_becomes_an_address_of_the_host_is_cut)
 {
-	struct address more[] = {address_from_ipv4(0xcb007105), address_from_ipv4(LAB_OUTSIDE)};
+	struct prefix more[] = {prefix_ipv4(0xcb007105, 32), prefix_ipv4(LAB_OUTSIDE, 32)};
 	struct surroundings s = {.subnet = prefix_ipv4(LAB_SUBNET, 24),
 		.gateway = LAB_GATEWAY,
 		.host = LAB_HOST,

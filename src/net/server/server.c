@@ -40,8 +40,8 @@ static void on_watching(uv_poll_t *handle, int status, int events)
 
 	(void)status;
 	(void)events;
-	host_watch_drain(s->watch);
-	server_read_host(s);
+	if (host_watch_drain(s->watch))
+		server_read_host(s);
 }
 
 static void on_tick(uv_timer_t *handle)
