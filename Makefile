@@ -8,6 +8,8 @@ IMAGE := build/images/debian
 PREFIX ?= /usr/local
 # What of tools/packages.txt is set up; empty: everything.
 PACKAGE_GROUPS :=
+# Which images of tools/make-image are made; empty: all.
+IMAGES :=
 # A user's PATH lacks them, and root's after a plain `su`.
 export PATH := $(PATH):/usr/sbin:/sbin
 
@@ -20,11 +22,11 @@ help: ## this list
 packages:
 	@tools/setup packages $(PACKAGE_GROUPS)
 
-setup: packages ## install what is missing: packages, guest kernel, VM template, demo image
+setup: packages ## install what is missing: packages, guest kernel, VM template, images
 	@$(MAKE) --no-print-directory build
 	@tools/setup kernel "$(STAGE)"
 	@tools/setup template "$(STAGE)"
-	@tools/setup image
+	@tools/setup image $(IMAGES)
 
 build: ## compile everything into build/
 	@mkdir -p build
@@ -37,7 +39,7 @@ build: ## compile everything into build/
 	@tools/stage $(BUILD) "$(STAGE)"
 
 demo: ## run Python from a Debian image in a microVM, setting up all it needs
-	@$(MAKE) --no-print-directory setup PACKAGE_GROUPS='build run demo'
+	@$(MAKE) --no-print-directory setup PACKAGE_GROUPS='build run demo' IMAGES=debian
 	build/stage/bin/monocore tmp oci:$(IMAGE) -- python3 -c 'import platform; print(platform.uname())'
 
 test: setup ## run all tests, real VMs included
