@@ -44,6 +44,7 @@ struct project_healthcheck {
 	char **command; /* an argument vector; NULL: none. A string in the file is ["/bin/sh", "-c", it] */
 	uint64_t interval, timeout, start_period; /* nanoseconds; 30 s, 30 s, 0 where the file says nothing */
 	uint32_t retries;                         /* failures in a row until it is unhealthy; 3 */
+	bool disabled;                            /* also the image's */
 };
 
 enum project_restart { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };
@@ -67,6 +68,12 @@ struct project_step { /* of a build */
 	struct project_place place;
 };
 
+struct project_import {        /* what a build exports, as it is wanted here */
+	char *build, *name;    /* of this project, among depends_on; of its export */
+	char *source, *target; /* its path there, and here */
+	struct project_place place;
+};
+
 /* What builds and sandboxes have in common. */
 struct project_common {
 	char *name;      /* in the project; of a module's component the name that it was brought in under */
@@ -77,12 +84,13 @@ struct project_common {
 	uint32_t cpus;         /* 0: the default */
 	struct project_volume *volumes;
 	size_t volume_count;
-	char **ports;                 /* as monocore_sandbox_options.ports has them */
-	char **env;                   /* "KEY=value": env_file first, then envs, each name once */
-	char **depends_on;            /* names of this project's sandboxes (or builds) */
+	char **ports;      /* as monocore_sandbox_options.ports has them */
+	char **env;        /* "KEY=value", each name once: those of the groups, then env_file, then envs */
+	char **depends_on; /* names of this project's sandboxes (or builds) */
 	char *workdir, *user, *shell; /* NULL: the image's; shell: /bin/sh */
-	struct project_pair *scripts, *imports, *exports;
-	size_t script_count, import_count, export_count;
+	struct project_pair *scripts, *exports;
+	struct project_import *imports;
+	size_t script_count, export_count, import_count;
 	struct project_network network;
 	struct project_place place;
 };
@@ -108,7 +116,7 @@ struct project_group {
 	char *subnet;                   /* NULL: any */
 	struct project_volume *volumes; /* target: the name that members mount it by */
 	size_t volume_count;
-	char **env; /* of all members, under their own */
+	char **env; /* of all members, under their own; they have it in theirs */
 	struct project_place place;
 };
 
@@ -131,6 +139,7 @@ struct project {
 			REACH_ENV_FILE, /* the same of an env_file */
 			REACH_MODULE,   /* of a module's file */
 			REACH_COPY,     /* of what a build copies */
+			REACH_IMAGE,    /* of an image that is a directory or file of the host */
 			REACH_ANY,      /* reach: any, or a rule that allows more than public has */
 			REACH_PORT,     /* a port that is not on loopback */
 			REACH_VARIABLE  /* a variable of the host's environment */
