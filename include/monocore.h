@@ -162,6 +162,18 @@ struct monocore_sandbox_options {
 	/* "disk" (NULL): what the sandbox writes goes to a disk of its own; "overlay": into a directory of
 	 * this host, over virtiofs. */
 	const char *rootfs;
+	/* When its machine is started again after the main process has ended, on the same disk: "no" (NULL),
+	 * "on-failure" or "on-failure:N" (where its exit status is not 0, N times at most), "always" and
+	 * "unless-stopped". Before each try 100 ms pass, twice as much as before up to a minute, until it has
+	 * run for 10 s; monocore_stop() ends it. Not with discard. */
+	const char *restart;
+	/* A command that is run inside again and again: status 0 is good. NULL: the image's HEALTHCHECK;
+	 * {NULL}: none. */
+	const char *const *health_command;
+	/* Between two of them, until one is given up, and until failures count; 0: the image's, or 30 s, 30 s
+	 * and 0. Until the first good one it is run sooner. */
+	uint64_t health_interval, health_timeout, health_start_period;
+	unsigned health_retries; /* failures in a row until it is unhealthy; 0: the image's, or 3 */
 };
 #define MONOCORE_SANDBOX_OPTIONS_INIT \
 	{ \
@@ -173,10 +185,28 @@ struct monocore_sandbox_options {
 MONOCORE_API int monocore_create(struct monocore *mc, const struct monocore_sandbox_options *options,
 	char **name, struct monocore_error *err);
 
+struct monocore_exec_options {
+	unsigned version;
+	const char *const *command; /* NULL-terminated */
+	const char *const *env;     /* over the sandbox's */
+	const char *workdir, *user; /* NULL: the sandbox's */
+	bool tty, stdin_open;
+	bool detach; /* goes on when the connection closes; its output is dropped */
+	uint16_t rows, columns;
+};
+#define MONOCORE_EXEC_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
 struct monocore_attach_options {
 	unsigned version;
 	bool owner;             /* the sandbox is stopped when this process ends or the connection closes */
 	uint16_t rows, columns; /* of the terminal, where the sandbox has one */
+	/* Of monocore_start(): what runs this once in place of its own command, with what it needs; it is
+	 * neither restarted nor checked for its health then. detach, rows and columns do not count. NULL: its
+	 * own. */
+	const struct monocore_exec_options *instead;
 };
 #define MONOCORE_ATTACH_OPTIONS_INIT \
 	{ \
@@ -194,20 +224,6 @@ MONOCORE_API int monocore_start(struct monocore *mc, const char *name,
 MONOCORE_API int monocore_attach(struct monocore *mc, const char *name,
 	const struct monocore_attach_options *attach, struct monocore_process **process,
 	struct monocore_error *err);
-
-struct monocore_exec_options {
-	unsigned version;
-	const char *const *command; /* NULL-terminated */
-	const char *const *env;     /* over the sandbox's */
-	const char *workdir, *user; /* NULL: the sandbox's */
-	bool tty, stdin_open;
-	bool detach; /* goes on when the connection closes; its output is dropped */
-	uint16_t rows, columns;
-};
-#define MONOCORE_EXEC_OPTIONS_INIT \
-	{ \
-		.version = 1 \
-	}
 
 /* One more process in a running sandbox. */
 MONOCORE_API int monocore_exec(struct monocore *mc, const char *name,
@@ -298,7 +314,8 @@ enum monocore_state {
 	MONOCORE_STARTING,
 	MONOCORE_RUNNING,
 	MONOCORE_PAUSED,
-	MONOCORE_STOPPED
+	MONOCORE_STOPPED,
+	MONOCORE_RESTARTING /* its main process has ended, and it will be started again */
 };
 
 struct monocore_sandbox_info {
@@ -306,12 +323,14 @@ struct monocore_sandbox_info {
 	char **labels;
 	enum monocore_state state;
 	uint64_t created, started, finished; /* nanoseconds since 1970; 0: not yet */
-	int exit_status;                     /* of a stopped one */
+	int exit_status;                     /* of a stopped or restarting one */
 	bool interrupted;                    /* stopped because its supervisor was killed */
 	char *reason; /* why it stopped, where its exit status does not say it; or "" */
 	char **groups,
 		**addresses; /* the groups that it is in (one of its own: its id), its addresses there */
 	char **ports;        /* as monocore_ports() */
+	char *health; /* "starting", "healthy" or "unhealthy"; "": it does not run, or nothing is checked */
+	uint64_t restarts; /* since somebody has started it */
 };
 /* All sandboxes, oldest first; *list is the caller's: monocore_list_free(). */
 MONOCORE_API int monocore_list(

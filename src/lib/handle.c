@@ -216,7 +216,8 @@ enum monocore_state sandbox_state(const struct directory *d, const struct status
 		const char *name;
 		enum monocore_state state;
 	} states[] = {{"starting", MONOCORE_STARTING}, {"running", MONOCORE_RUNNING},
-		{"paused", MONOCORE_PAUSED}, {"stopped", MONOCORE_STOPPED}};
+		{"paused", MONOCORE_PAUSED}, {"stopped", MONOCORE_STOPPED},
+		{"restarting", MONOCORE_RESTARTING}};
 	enum monocore_state state = MONOCORE_CREATED;
 
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
@@ -228,7 +229,8 @@ enum monocore_state sandbox_state(const struct directory *d, const struct status
 
 const char *monocore_state_name(enum monocore_state state)
 {
-	static const char *const names[] = {"created", "starting", "running", "paused", "stopped"};
+	static const char *const names[] = {
+		"created", "starting", "running", "paused", "stopped", "restarting"};
 
 	return (size_t)state < ARRAY_SIZE(names) ? names[state] : "?";
 }

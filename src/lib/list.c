@@ -21,6 +21,7 @@ static void info_free(struct monocore_sandbox_info *i)
 	free(i->image);
 	free(i->command);
 	free(i->reason);
+	free(i->health);
 	text_list_free(i->labels);
 	text_list_free(i->groups);
 	text_list_free(i->addresses);
@@ -71,15 +72,17 @@ static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struc
 	i->state = sandbox_state(d, &status, &i->interrupted);
 	i->created = record.created;
 	i->started = status.started;
-	i->finished = i->state == MONOCORE_STOPPED ? status.finished : 0;
+	i->finished = i->state == MONOCORE_STOPPED || i->state == MONOCORE_RESTARTING ? status.finished : 0;
 	i->exit_status = i->interrupted ? 128 + SIGKILL : (int)status.exit_status;
 	i->id = TAKE_PTR(record.id);
 	i->name = TAKE_PTR(record.name);
 	i->image = TAKE_PTR(record.image);
 	i->labels = TAKE_PTR(record.labels);
+	i->restarts = status.restarts;
 	i->command = command_line(record.argv, err);
 	i->reason = text_copy(reason_of(&status, i->interrupted), err);
-	return i->command && i->reason ? fill_network(d, i, err) : -ERROR_NO_MEMORY;
+	i->health = text_copy(i->state == MONOCORE_STOPPED ? "" : status.health, err);
+	return i->command && i->reason && i->health ? fill_network(d, i, err) : -ERROR_NO_MEMORY;
 }
 
 static int oldest_first(const void *a, const void *b)
@@ -151,6 +154,7 @@ static int inspect(struct monocore *mc, const char *name, char **json, struct er
 	if (interrupted) {
 		free(status.state);
 		free(status.reason);
+		free(TAKE_PTR(status.health));
 		status.state = text_copy("stopped", err);
 		status.reason = text_copy(reason_of(&status, true), err);
 		status.exit_status = 128 + SIGKILL;

@@ -42,8 +42,10 @@
 	X(hostname, TEXT) \
 	X(machine_id, TEXT) \
 	X(engine, TEXT) \
-	X(volume_driver, TEXT) /* "" (FUSE over the port of volumes), "virtiofs" or "nfs" */ \
-	X(rootfs, TEXT)        /* "" (image and disk, joined by the guest's kernel) or "overlay" */ \
+	X(volume_driver, TEXT)  /* "" (FUSE over the port of volumes), "virtiofs" or "nfs" */ \
+	X(rootfs, TEXT)         /* "" (image and disk, joined by the guest's kernel) or "overlay" */ \
+	X(restart, TEXT)        /* restart.h; "": no */ \
+	X(health_command, LIST) /* what is run to see whether it is well; NULL: nothing */ \
 	X(version, NUMBER) \
 	X(stop_signal, NUMBER) \
 	X(cpus, NUMBER) \
@@ -51,6 +53,10 @@
 	X(disk, NUMBER) \
 	X(pids, NUMBER) \
 	X(created, NUMBER) \
+	X(health_interval, NUMBER) /* nanoseconds, as the next two */ \
+	X(health_timeout, NUMBER) \
+	X(health_start_period, NUMBER) \
+	X(health_retries, NUMBER) \
 	X(tty, FLAG) \
 	X(stdin_open, FLAG) \
 	X(read_only, FLAG) \
@@ -63,10 +69,12 @@
 	X(reason, TEXT) \
 	X(engine, TEXT) \
 	X(accelerator, TEXT) \
+	X(health, TEXT) /* "starting", "healthy", "unhealthy"; "": it does not run, or nothing is checked */ \
 	X(started, NUMBER) \
 	X(finished, NUMBER) \
 	X(exit_status, NUMBER) \
 	X(pid, NUMBER) \
+	X(restarts, NUMBER) /* since it was started by somebody */ \
 	X(clone, FLAG)
 
 #define RECORD_TEXT   char *

@@ -22,5 +22,7 @@ bool labels_match(char *const *have, char *const *wanted);
 /* Returns the exit status: 0, 1 where one failed, 2 where nothing was named. */
 int bulk_run(struct cli *cli, const struct bulk *bulk, int count, char **names);
 
-#define STATES_ALIVE ((1u << MONOCORE_STARTING) | (1u << MONOCORE_RUNNING) | (1u << MONOCORE_PAUSED))
-#define STATES_ALL   (STATES_ALIVE | (1u << MONOCORE_CREATED) | (1u << MONOCORE_STOPPED))
+#define STATES_ALIVE \
+	((1u << MONOCORE_STARTING) | (1u << MONOCORE_RUNNING) | (1u << MONOCORE_PAUSED) | \
+		(1u << MONOCORE_RESTARTING))
+#define STATES_ALL (STATES_ALIVE | (1u << MONOCORE_CREATED) | (1u << MONOCORE_STOPPED))

@@ -31,6 +31,11 @@ static const struct option_spec options[] = {
 	{NULL},
 };
 
+static bool has_ended(const struct monocore_sandbox_info *s)
+{
+	return s->state == MONOCORE_STOPPED || s->state == MONOCORE_RESTARTING;
+}
+
 static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 {
 	json_put_open(b, '{');
@@ -67,7 +72,7 @@ static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 	json_put_key(b, "finished");
 	json_put_time(b, s->finished);
 	json_put_key(b, "exit_status");
-	if (s->state == MONOCORE_STOPPED)
+	if (has_ended(s))
 		json_put_number(b, s->exit_status);
 	else
 		json_put_raw(b, "null");
@@ -75,6 +80,10 @@ static void write_json(struct buffer *b, const struct monocore_sandbox_info *s)
 	json_put_bool(b, s->interrupted);
 	json_put_key(b, "reason");
 	json_put_string(b, s->reason);
+	json_put_key(b, "health");
+	json_put_string(b, s->health);
+	json_put_key(b, "restarts");
+	json_put_number(b, (int64_t)s->restarts);
 	json_put_close(b, '}');
 }
 
@@ -82,9 +91,12 @@ static enum colour colour_of(const struct monocore_sandbox_info *s)
 {
 	switch (s->state) {
 	case MONOCORE_RUNNING:
-		return COLOUR_GREEN;
+		return !strcmp(s->health, "unhealthy")  ? COLOUR_RED
+		       : !strcmp(s->health, "starting") ? COLOUR_YELLOW
+							: COLOUR_GREEN;
 	case MONOCORE_STARTING:
 	case MONOCORE_PAUSED:
+	case MONOCORE_RESTARTING:
 		return COLOUR_YELLOW;
 	case MONOCORE_STOPPED:
 		return s->exit_status ? COLOUR_RED : COLOUR_DIM;
@@ -116,13 +128,18 @@ static void write_row(
 	table_cell(t, 0, s->name, 0, COLOUR_NONE);
 	table_cell(t, 1, s->image, o->no_trunc ? 0 : IMAGE_COLUMNS, COLOUR_NONE);
 	table_cell(t, 2, s->command, o->no_trunc ? 0 : COMMAND_COLUMNS, COLOUR_NONE);
-	if (s->state == MONOCORE_STOPPED)
+	if (has_ended(s))
 		snprintf(text, sizeof text, "%s (%d)%s", monocore_state_name(s->state), s->exit_status,
 			s->interrupted ? " interrupted" : "");
+	else if (s->state == MONOCORE_RUNNING && *s->health)
+		snprintf(text, sizeof text, "%s (%s)", monocore_state_name(s->state), s->health);
 	else
 		snprintf(text, sizeof text, "%s", monocore_state_name(s->state));
 	table_cell(t, 3, text, 0, colour_of(s));
-	table_cell(t, 4, alive && s->started ? when_span(now > s->started ? now - s->started : 0, span) : "-",
+	table_cell(t, 4,
+		alive && !has_ended(s) && s->started
+			? when_span(now > s->started ? now - s->started : 0, span)
+			: "-",
 		0, COLOUR_NONE);
 	table_cell(t, 5, when_span(now > s->created ? now - s->created : 0, span), 0, COLOUR_NONE);
 	table_cell(t, 6, join(s->addresses, false, many, sizeof many), 0, COLOUR_NONE);
@@ -213,7 +230,8 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 const struct command ps_command = {
 	.name = "ps",
 	.summary = "list sandboxes",
-	.help = "Newest first. Without --all, only those that run or are paused. With --quiet, names alone.",
+	.help = "Newest first. Without --all, only those that run, are paused or are about "
+		"to be restarted. With --quiet, names alone.",
 	.examples = "monocore ps -a\nmonocore ps -q --label project=shop\nmonocore ps --json",
 	.options = options,
 	.size = sizeof(struct options),
