@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -11,10 +12,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "vfs/fuse/message.h"
 
 #define THREADS_MAX 64u
 #define LONG        10000000 /* nanoseconds after which serving one request takes long */
+#define SHORT       100000   /* nanoseconds: what takes less has not waited for a disk */
 
 struct device_call {
 	struct fuse_call call; /* the first member */
@@ -33,7 +36,12 @@ struct device {
 	_Atomic bool active;     /* some were a moment ago: somebody has to watch */
 	bool watched;            /* a thread does */
 	bool ended;              /* nothing more comes */
-	unsigned idle;           /* threads that wait for their turn */
+	/* To call another thread costs as much as to serve a short request. So as many of these are served at
+	 * once as leave their clients as many processors; of what waits for disks, as much as comes. */
+	unsigned crowd;            /* threads that serve short requests at once, at most */
+	_Atomic unsigned serving;  /* that serve now */
+	_Atomic uint64_t duration; /* nanoseconds of a request, the average of the last ones */
+	unsigned idle;             /* threads that wait for their turn */
 	unsigned most, count;
 	pthread_t threads[THREADS_MAX]; /* count - 1 of them */
 	int error;
@@ -155,6 +163,22 @@ static bool more_waits(const struct device *d)
 	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
 }
 
+/* Whether what waits is worth another thread. */
+static bool is_worth_it(const struct device *d)
+{
+	return atomic_load(&d->serving) + 1 < d->crowd || atomic_load(&d->duration) >= SHORT;
+}
+
+static void serve(struct device *d, struct device_call *call, const void *bytes, size_t n)
+{
+	uint64_t start = clock_monotonic(), average = atomic_load(&d->duration);
+
+	atomic_fetch_add(&d->serving, 1);
+	fuse_session_serve(d->session, &call->call, bytes, n);
+	atomic_fetch_sub(&d->serving, 1);
+	atomic_store(&d->duration, average - average / 8 + (clock_monotonic() - start) / 8);
+}
+
 static void *work(void *context)
 {
 	struct device *d = context;
@@ -173,11 +197,18 @@ static void *work(void *context)
 			end(d, (int)-n);
 			return NULL;
 		}
-		if (!more_waits(d) || !pass_turn(d))
+		if (!is_worth_it(d) || !more_waits(d) || !pass_turn(d))
 			keep_turn(d, &call);
-		fuse_session_serve(d->session, &call.call, bytes, (size_t)n);
+		serve(d, &call, bytes, (size_t)n);
 		atomic_store(&call.busy, false);
 	}
+}
+
+static unsigned processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
 int fuse_device_serve(struct fuse_session *session, unsigned threads, struct error *err)
@@ -185,7 +216,8 @@ int fuse_device_serve(struct fuse_session *session, unsigned threads, struct err
 	struct device d = {.session = session,
 		.fd = fuse_session_fd(session),
 		.most = threads < THREADS_MAX ? threads : THREADS_MAX,
-		.count = 1};
+		.count = 1,
+		.crowd = processors() / 2};
 
 	pthread_condattr_t clock;
 

@@ -25,6 +25,18 @@ int overlay_attributes(struct overlay_node *node, struct vfs_attributes *out)
 	return r;
 }
 
+int overlay_attributes_found(
+	struct overlay_node *node, const struct overlay_found *f, struct vfs_attributes *out)
+{
+	struct overlay_object o = overlay_top(node);
+
+	if (o.layer != f->one.layer || o.ino != f->one.ino)
+		return overlay_attributes(node, out);
+	*out = f->top;
+	overlay_show(node, out);
+	return 0;
+}
+
 int overlay_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct vfs_attributes *out)
 {
 	struct overlay *fs = overlay_of(vfs);
@@ -40,7 +52,7 @@ int overlay_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct vf
 	if (r == 0)
 		r = overlay_enter(fs, &f, directory, name, &node);
 	if (r == 0)
-		r = overlay_attributes(node, out);
+		r = overlay_attributes_found(node, &f, out);
 	if (r == 0)
 		overlay_looked_up(node);
 	return r;

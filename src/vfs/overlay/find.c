@@ -30,6 +30,7 @@ static int add(struct overlay_found *f, uint32_t layer, const struct vfs_attribu
 
 	if (f->count == 0) {
 		f->objects = &f->one;
+		f->one = (struct overlay_object){.ino = a->ino, .layer = layer};
 		f->top = *a;
 		f->here = layer == OVERLAY_UPPER;
 	} else if (f->objects == &f->one) {

@@ -43,15 +43,18 @@ static bool needs_finding(struct overlay_node *directory, const struct overlay_l
 	return S_ISDIR(e->type) ? directory->lower_count > 0 : atomic_load(&directory->fs->copies);
 }
 
-/* The node of an entry, as it is now; -ENOENT where it is gone. */
-static int enter(struct overlay_node *directory, const char *name, struct overlay_node **node)
+/* The node of an entry and its attributes, as they are now; -ENOENT where it is gone. */
+static int enter(struct overlay_node *directory, const char *name, struct overlay_node **node,
+	struct vfs_attributes *a)
 {
 	struct overlay *fs = directory->fs;
 	_cleanup_found_ struct overlay_found f = {.fs = fs};
 	_cleanup_tree_ struct overlay *held = overlay_tree_read(fs);
 	int r = overlay_find(directory, name, &f);
 
-	return r < 0 ? r : overlay_enter(fs, &f, directory, name, node);
+	if (r == 0)
+		r = overlay_enter(fs, &f, directory, name, node);
+	return r < 0 ? r : overlay_attributes_found(*node, &f, a);
 }
 
 struct giving {
@@ -70,14 +73,14 @@ static int give(const struct giving *g, const struct overlay_listed *listed, uin
 	int r = 0;
 
 	if (g->attributes || needs_finding(g->directory, listed)) {
-		r = enter(g->directory, listed->name, &node);
+		r = enter(g->directory, listed->name, &node, &a);
 		if (r == -ENOENT)
 			return 0; /* gone since the window was filled */
 	}
 	if (node) {
 		e.ino = node->number;
 		e.type = node->type;
-		if (g->attributes && overlay_attributes(node, &a) == 0)
+		if (g->attributes && r == 0)
 			e.attributes = &a;
 	} else {
 		e.ino = overlay_number(

@@ -174,10 +174,10 @@ struct overlay_found {
 	struct vfs_attributes top;      /* as the layer has them */
 	struct overlay_object *objects; /* topmost first; of a file one; each is looked up */
 	size_t count;
-	bool here;   /* the upper has it */
-	bool mark;   /* the upper has a ".wh." file of that name */
-	bool device; /* the upper has a device 0:0 of that name */
-	struct overlay_object one;
+	bool here;                 /* the upper has it */
+	bool mark;                 /* the upper has a ".wh." file of that name */
+	bool device;               /* the upper has a device 0:0 of that name */
+	struct overlay_object one; /* the topmost, also when they were taken */
 };
 void overlay_found_release(struct overlay_found *f);
 #define _cleanup_found_ __attribute__((cleanup(overlay_found_release)))
@@ -326,6 +326,10 @@ void overlay_opens_free(struct overlay *fs);
 /* The layer's attributes as the union shows them. */
 void overlay_show(struct overlay_node *node, struct vfs_attributes *a);
 int overlay_attributes(struct overlay_node *node, struct vfs_attributes *out);
+/* The same where the node was entered by what was found: the layer is asked again only where it was copied up
+ * meanwhile. */
+int overlay_attributes_found(
+	struct overlay_node *node, const struct overlay_found *f, struct vfs_attributes *out);
 
 /* ---- the calls
  * ---------------------------------------------------------------------------------------------- */
