@@ -87,6 +87,16 @@ static void put_pairs(struct buffer *b, const struct project_pair *pairs, size_t
 	buffer_string(b, ""); /* the end */
 }
 
+static void put_imports(struct buffer *b, const struct project_common *c)
+{
+	buffer_u64(b, c->import_count);
+	for (size_t i = 0; i < c->import_count; i++) {
+		buffer_string(b, c->imports[i].build);
+		buffer_string(b, c->imports[i].name);
+		buffer_string(b, c->imports[i].target);
+	}
+}
+
 static void put_steps(struct buffer *b, const struct project_build *build)
 {
 	buffer_u64(b, build->step_count);
@@ -113,7 +123,7 @@ static void put_common(struct buffer *b, const struct project_common *c)
 	put_volumes(b, c->volumes, c->volume_count);
 	buffer_string(b, c->workdir);
 	buffer_string(b, c->user);
-	put_pairs(b, c->imports, c->import_count, NULL);
+	put_imports(b, c);
 }
 
 /* A build that is written in another way is another image, whether or not it has been built again yet. */
