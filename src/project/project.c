@@ -53,6 +53,17 @@ static void volumes_free(struct project_volume *volumes, size_t count)
 	free(volumes);
 }
 
+static void imports_free(struct project_import *imports, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(imports[i].build);
+		free(imports[i].name);
+		free(imports[i].source);
+		free(imports[i].target);
+	}
+	free(imports);
+}
+
 static void common_free(struct project_common *c)
 {
 	free(c->name);
@@ -66,7 +77,7 @@ static void common_free(struct project_common *c)
 	free(c->user);
 	free(c->shell);
 	pairs_free(c->scripts, c->script_count);
-	pairs_free(c->imports, c->import_count);
+	imports_free(c->imports, c->import_count);
 	pairs_free(c->exports, c->export_count);
 	free(c->network.reach);
 	text_list_free(c->network.allow);
