@@ -193,15 +193,13 @@ static void take_out(struct native_index_file *f, struct slot *s)
 	f->count--;
 }
 
-/* A record of `size` bytes stands at `offset` and is the newest of its object, whose earlier one was `old`
- * (size 0: there was none). False: there is no room for it. */
-static bool enter(struct native_index_file *f, const struct record *r, uint64_t offset, size_t size)
+/* A record of `size` bytes stands at `offset` and is the newest of its object, whose slot and earlier record
+ * are s and old (NULL: it has none). False: there is no room for it. */
+static bool enter(struct native_index_file *f, struct slot *s, const struct record *old,
+	const struct record *r, uint64_t offset, size_t size)
 {
-	struct record old;
-	struct slot *s = find(f, &r->object, &old);
-
 	if (s) {
-		f->holding -= RECORD_SIZE + strlen(old.name);
+		f->holding -= RECORD_SIZE + strlen(old->name);
 		if (!r->name[0]) {
 			take_out(f, s);
 			return true;
@@ -299,14 +297,14 @@ static bool read_records(struct native_index_file *f)
 
 	while (bytes) {
 		ssize_t n = pread(f->files[f->at], bytes + have, READ_SIZE - have, (off_t)(f->end + have));
-		struct record r;
+		struct record r, old;
 		size_t size;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		have += n > 0 ? (size_t)n : 0;
 		for (used = 0; (size = take_record(bytes + used, have - used, &r)) > 0; used += size)
-			if (!enter(f, &r, f->end + used, size))
+			if (!enter(f, find(f, &r.object, &old), &old, &r, f->end + used, size))
 				return false;
 		f->end += used;
 		if (n <= 0 || used == 0)
@@ -364,7 +362,9 @@ void native_index_file_free(struct native_index_file *f)
 
 /* ---- calls --------------------------------------------------------------------------------------------- */
 
-static void append(struct native_index_file *f, const struct record *r)
+/* s, old: as enter() has them. */
+static void append(
+	struct native_index_file *f, struct slot *s, const struct record *old, const struct record *r)
 {
 	_cleanup_buffer_ struct buffer b = {0};
 
@@ -376,7 +376,7 @@ static void append(struct native_index_file *f, const struct record *r)
 		f->broken = ftruncate(f->files[f->at], (off_t)f->end) < 0;
 		return;
 	}
-	if (!enter(f, r, f->end, b.size))
+	if (!enter(f, s, old, r, f->end, b.size))
 		f->broken = true;
 	f->end += b.size;
 	if (f->end - HEADER_SIZE > 2 * f->holding + SLACK)
@@ -389,13 +389,15 @@ static void store(void *context, const struct native_identity *object, const str
 	struct native_index_file *f = context;
 	struct record r = {.object = *object, .parent = *parent}, old;
 	size_t n = strlen(name);
+	struct slot *s;
 
 	if (n == 0 || n > VFS_NAME_MAX)
 		return;
 	memcpy(r.name, name, n + 1);
 	pthread_mutex_lock(&f->lock);
-	if (!f->broken && !(find(f, object, &old) && same(&old.parent, parent) && !strcmp(old.name, name)))
-		append(f, &r);
+	s = find(f, object, &old);
+	if (!f->broken && !(s && same(&old.parent, parent) && !strcmp(old.name, name)))
+		append(f, s, &old, &r);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -420,10 +422,12 @@ static void forget(void *context, const struct native_identity *object)
 {
 	struct native_index_file *f = context;
 	struct record r = {.object = *object}, old;
+	struct slot *s;
 
 	pthread_mutex_lock(&f->lock);
-	if (!f->broken && find(f, object, &old))
-		append(f, &r);
+	s = f->broken ? NULL : find(f, object, &old);
+	if (s)
+		append(f, s, &old, &r);
 	pthread_mutex_unlock(&f->lock);
 }
 
