@@ -779,7 +779,8 @@ TEST(what_is_said_about_an_image_is_saved_and_loaded_with_it)
 	close(fd);
 	json = text_format(NULL,
 		"{\"schemaVersion\":2,\"mediaType\":\"" MANIFEST "\",\"artifactType\":\"application/x\","
-		"\"config\":{\"mediaType\":\"application/vnd.oci.empty.v1+json\",\"digest\":\"%s\",\"size\":2},"
+		"\"config\":{\"mediaType\":\"application/"
+		"vnd.oci.empty.v1+json\",\"digest\":\"%s\",\"size\":2},"
 		"\"layers\":[],\"subject\":{\"mediaType\":\"" MANIFEST "\",\"digest\":\"%s\",\"size\":1}}",
 		empty, a.manifest);
 	CHECK_OK(store_blob_put(p.store, json, strlen(json), NULL, digest, &fd, &err));
