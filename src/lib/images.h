@@ -5,6 +5,10 @@
 #include "lib/handle.h"
 #include "oci/catalog.h"
 
+/* The images of installed commands, each with its command's name behind it: nothing but `uninstall` says that
+ * they are not used any more. */
+#define IMAGES_INSTALLED "monocore.local/installed:"
+
 struct images {
 	struct store *store;
 	struct catalog catalog;

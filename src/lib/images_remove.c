@@ -205,7 +205,7 @@ static bool is_used(const struct pruning *p, const struct catalog_image *image)
 	for (char **m = image->manifests; m && *m; m++)
 		if (has(p->used, *m))
 			return true;
-	return has(p->used, image->target);
+	return has(p->used, image->target) || text_starts(image->name, IMAGES_INSTALLED);
 }
 
 /* Only what was there when it was asked who uses it, and leads where it led then. */

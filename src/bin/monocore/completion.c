@@ -41,6 +41,7 @@ static const char *words_name(enum command_words words)
 		[WORDS_SANDBOXES] = "sandboxes",
 		[WORDS_IMAGES] = "images",
 		[WORDS_NAMES] = "names",
+		[WORDS_INSTALLED] = "installed",
 		[WORDS_FILES] = "files",
 		[WORDS_COMMANDS] = "commands",
 		[WORDS_SHELLS] = "shells"};
@@ -141,7 +142,8 @@ static void write_bash(FILE *out)
 	      "\t\tlist=$mc_commands\n"
 	      "\telse\n"
 	      "\t\tcase \"$mc_kind\" in\n"
-	      "\t\tsandboxes|images|names) list=$(monocore self complete-names $mc_kind 2>/dev/null) ;;\n"
+	      "\t\tsandboxes|images|names|installed) list=$(monocore self complete-names $mc_kind "
+	      "2>/dev/null) ;;\n"
 	      "\t\tcommands) _monocore_table ''; list=$mc_commands ;;\n"
 	      "\t\tshells) list='bash zsh fish' ;;\n"
 	      "\t\tesac\n"
@@ -177,7 +179,7 @@ static void write_zsh(FILE *out)
 	      "\t\tcompadd -- ${=mc_commands}\n"
 	      "\telse\n"
 	      "\t\tcase $mc_kind in\n"
-	      "\t\tsandboxes|images|names)\n"
+	      "\t\tsandboxes|images|names|installed)\n"
 	      "\t\t\tcompadd -- ${(f)\"$(monocore self complete-names $mc_kind 2>/dev/null)\"} ;;\n"
 	      "\t\tcommands) _monocore_table ''; compadd -- ${=mc_commands} ;;\n"
 	      "\t\tshells) compadd -- bash zsh fish ;;\n"
@@ -228,7 +230,7 @@ static int write_fish_command(void *context, const struct command *command, cons
 		fputc('\n', out);
 	}
 	write_fish_options(out, command->options, condition);
-	if (command->words >= WORDS_SANDBOXES && command->words <= WORDS_NAMES)
+	if (command->words >= WORDS_SANDBOXES && command->words <= WORDS_INSTALLED)
 		fprintf(out,
 			"complete -c monocore -n %s -a '(monocore self complete-names %s 2>/dev/null)'\n",
 			condition, words_name(command->words));

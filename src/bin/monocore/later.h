@@ -20,8 +20,6 @@
 	X(stats, "stats", "show what running sandboxes use") \
 	X(events, "events", "follow what happens to sandboxes") \
 	X(clean, "clean", "remove what this project left") \
-	X(install, "install", "make a command that runs in a sandbox") \
-	X(uninstall, "uninstall", "remove a command made by install") \
 	X(snapshot, "snapshot", "save a running sandbox's memory and disk") \
 	X(fork, "fork", "clone a running sandbox") \
 	X(restore, "restore", "bring a snapshot back to life") \

@@ -37,6 +37,8 @@ static const struct command *const children[] = {
 	&restart_command,
 	&rm_command,
 	&commit_command,
+	&install_command,
+	&uninstall_command,
 	&pull_command,
 	&push_command,
 	&images_command,

@@ -3,14 +3,14 @@
 
 #include "bin/monocore/verbs.h"
 
-static const struct command upgrade_command = {
+static const struct command self_upgrade_command = {
 	.name = "upgrade",
 	.summary = "replace this program by its newest version",
 	.group = GROUP_LATER,
 	.later = true,
 };
 
-static const struct command uninstall_command = {
+static const struct command self_uninstall_command = {
 	.name = "uninstall",
 	.summary = "remove this program and what it made",
 	.group = GROUP_LATER,
@@ -25,8 +25,8 @@ static const struct command *const children[] = {
 	&self_completion_command,
 	&self_complete_names_command,
 	&self_man_command,
-	&upgrade_command,
-	&uninstall_command,
+	&self_upgrade_command,
+	&self_uninstall_command,
 	NULL,
 };
 

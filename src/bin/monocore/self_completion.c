@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bin/monocore/completion.h"
+#include "bin/monocore/install.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/self.h"
 
@@ -67,6 +68,10 @@ static int run_names(struct cli *cli, const void *given, int count, char **words
 	if (monocore_open(NULL, &cli->mc, NULL) < 0) {
 		cli->mc = NULL;
 		return 0;
+	}
+	if (!strcmp(kind, "installed")) {
+		cli->global.quiet = true;
+		return install_list(cli, false);
 	}
 	if (strcmp(kind, "images") != 0)
 		print_sandboxes(cli->mc);

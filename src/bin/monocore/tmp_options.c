@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/monocore/tmp_options.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -65,6 +67,8 @@ const struct option_spec tmp_option_rows[] = {
 		"start even where this host cannot confine the engine"},
 	{"volume", 'v', OPTION_LIST, "SOURCE:PATH[:ro]", FIELD(volumes),
 		"mount a directory or file, such as ./src, or a volume by its name"},
+	{"mount-cwd", 0, OPTION_FLAG, NULL, FIELD(mount_cwd),
+		"mount the directory that we are in at its own path, and run the command there"},
 	{"volume-driver", 0, OPTION_CHOICE, "DRIVER", FIELD(volume_driver),
 		"how volumes come into the sandbox; default: fuse", volume_drivers},
 	{"rootfs", 0, OPTION_CHOICE, "KIND", FIELD(rootfs),
@@ -256,6 +260,27 @@ static void copy_network(struct monocore_sandbox_options *o, const struct tmp_op
 	o->bandwidth = given->bandwidth;
 }
 
+/* The directory that we are in is at its own path inside, too, so that names of files mean the same. */
+static int fill_volumes(struct tmp_sandbox *sandbox, const struct tmp_options *given, struct error *err)
+{
+	_cleanup_free_ char *whole = NULL;
+	int r = 0;
+
+	for (char *const *v = given->volumes; r == 0 && v && *v; v++)
+		r = text_list_add(&sandbox->volumes, *v, err);
+	if (r == 0 && given->mount_cwd) {
+		sandbox->directory = getcwd(NULL, 0);
+		if (!sandbox->directory)
+			return error_errno(err, errno, "--mount-cwd: find the directory that we are in");
+		whole = text_format(err, "%s:%s", sandbox->directory, sandbox->directory);
+		r = whole ? text_list_add(&sandbox->volumes, whole, err) : -ERROR_NO_MEMORY;
+		if (!given->workdir)
+			sandbox->options.workdir = sandbox->directory;
+	}
+	sandbox->options.volumes = (const char *const *)sandbox->volumes;
+	return r;
+}
+
 int tmp_sandbox_fill(struct tmp_sandbox *sandbox, const struct tmp_options *given, int count, char **words,
 	struct error *err)
 {
@@ -272,7 +297,8 @@ int tmp_sandbox_fill(struct tmp_sandbox *sandbox, const struct tmp_options *give
 		r = fill_ulimits(sandbox, given->ulimits, err);
 	if (r == 0)
 		r = environment_collect(&sandbox->env, given->env_files, given->env, err);
-	sandbox->options.volumes = (const char *const *)given->volumes;
+	if (r == 0)
+		r = fill_volumes(sandbox, given, err);
 	copy_network(&sandbox->options, given);
 	sandbox->options.env = (const char *const *)sandbox->env;
 	sandbox->options.labels = (const char *const *)sandbox->labels;
@@ -284,6 +310,8 @@ void tmp_sandbox_release(struct tmp_sandbox *sandbox)
 	free(sandbox->image);
 	text_list_free(sandbox->env);
 	text_list_free(sandbox->labels);
+	text_list_free(sandbox->volumes);
+	free(sandbox->directory);
 	text_list_free(sandbox->rlimit_names);
 	free(sandbox->rlimits);
 }

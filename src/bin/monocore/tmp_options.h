@@ -5,7 +5,8 @@
 #include "bin/monocore/command.h"
 
 struct tmp_options {
-	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined, plain_http;
+	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined, plain_http,
+		mount_cwd;
 	const char *name, *workdir, *user, *hostname, *entrypoint, *exec, *stop_signal, *platform, *engine,
 		*pull, *volume_driver, *rootfs, *reach, *ip, *subnet;
 	uint64_t cpus, memory, disk, pids, bandwidth;
@@ -18,7 +19,7 @@ extern const struct option_spec tmp_option_rows[];
 struct tmp_sandbox {
 	struct monocore_sandbox_options options;
 	/* what `options` points at */
-	char *image, **env, **labels;
+	char *image, **env, **labels, **volumes, *directory;
 	const char *entrypoint[2];
 	struct monocore_rlimit *rlimits;
 	char **rlimit_names;

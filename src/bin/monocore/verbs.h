@@ -6,6 +6,8 @@
 
 extern const struct command tmp_command;
 extern const struct command exec_command;
+extern const struct command install_command;
+extern const struct command uninstall_command;
 extern const struct command ps_command;
 extern const struct command log_command;
 extern const struct command stop_command;
