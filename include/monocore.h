@@ -150,6 +150,7 @@ struct monocore_sandbox_options {
 	 * their names and by `aliases`. */
 	const char *const *groups, *const *aliases;
 	const char *ip, *subnet; /* its address in the first group, and that group's network; NULL: any */
+	const char *const *subnets; /* of the groups, in the same places; "": any. NULL: all any */
 	const char *reach;       /* "none", "local", "public", "any"; NULL: public */
 	/* Rules beside reach: TARGET[:PORT[-PORT]][/tcp|udp|icmp], where TARGET is an address or network, a
 	 * domain, *.domain, host.internal, or *. */

@@ -69,6 +69,7 @@ static int create(
 			.aliases = o->aliases,
 			.ip = o->ip,
 			.subnet = o->subnet,
+			.subnets = o->subnets,
 			.reach = o->reach,
 			.allow = o->allow,
 			.deny = o->deny,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 
@@ -14,7 +15,7 @@ struct member {
 };
 
 struct names {
-	char *suffix; /* ".group.internal" */
+	char *group; /* lower case */
 	uint32_t subnet, mask, host;
 	struct member *members;
 	size_t count, capacity;
@@ -60,12 +61,8 @@ static void member_free(struct member *m)
 int names_new(const struct names_config *config, struct names **names, struct error *err)
 {
 	_cleanup_(cleanup_names) struct names *n = calloc(1, sizeof *n);
-	_cleanup_free_ char *group = lower_copy(config->group, err);
 
-	if (!n || !group)
-		return error_no_memory(err, "names of a group");
-	n->suffix = text_format(err, ".%s.internal", group);
-	if (!n->suffix)
+	if (!n || !(n->group = lower_copy(config->group, err)))
 		return error_no_memory(err, "names of a group");
 	n->mask = config->bits ? ~0u << (32 - config->bits) : 0;
 	n->subnet = config->subnet & n->mask;
@@ -81,7 +78,7 @@ void names_free(struct names *n)
 	for (size_t i = 0; i < n->count; i++)
 		member_free(&n->members[i]);
 	free(n->members);
-	free(n->suffix);
+	free(n->group);
 	free(n);
 }
 
@@ -204,20 +201,37 @@ static void found_one(struct names_found *found, uint32_t address)
 	found->answer = NAMES_FOUND;
 }
 
+const char *names_domain(const char *group, const char *name)
+{
+	size_t length = strlen(name), tail = sizeof ".internal" - 1;
+
+	if (length < tail || strcasecmp(name + length - tail, ".internal") != 0)
+		return NULL;
+	for (const char *g = group; g; g = strchr(g, '-') ? strchr(g, '-') + 1 : NULL) {
+		size_t n = strlen(g);
+		const char *at = length >= n + tail ? name + length - tail - n : NULL;
+
+		if (at && n && strncasecmp(at, g, n) == 0 && (at == name || at[-1] == '.'))
+			return at;
+	}
+	return NULL;
+}
+
 /* Names that lead to addresses. */
 static void find_forward(
 	const struct names *n, uint32_t asker, const char *name, uint16_t type, struct names_found *found)
 {
+	const char *domain = names_domain(n->group, name);
 	char bare[DNS_NAME_SIZE];
 
 	if (strcmp(name, host_internal) == 0) {
 		found_one(found, n->host);
 	} else if (strcmp(name, "localhost") == 0 || text_ends(name, ".localhost")) {
 		found_one(found, 0x7f000001); /* RFC 6761 §6.3 */
-	} else if (strcmp(name, n->suffix + 1) == 0) {
+	} else if (domain == name) {
 		found->answer = NAMES_NO_DATA;
-	} else if (text_ends(name, n->suffix)) {
-		size_t size = strlen(name) - strlen(n->suffix);
+	} else if (domain) {
+		size_t size = (size_t)(domain - name) - 1;
 
 		memcpy(bare, name, size);
 		bare[size] = 0;
@@ -253,9 +267,10 @@ static bool parse_reverse(const char *name, uint32_t *address)
 	return strcmp(name, "in-addr.arpa") == 0;
 }
 
-static void found_name(struct names_found *found, const char *name, const char *suffix)
+static void found_name(struct names_found *found, const char *name, const char *group)
 {
-	int size = snprintf(found->name, sizeof found->name, "%s%s", name, suffix);
+	int size = group ? snprintf(found->name, sizeof found->name, "%s.%s.internal", name, group)
+			 : snprintf(found->name, sizeof found->name, "%s", name);
 
 	found->answer = size > 0 && (size_t)size < sizeof found->name && is_dns_name(found->name)
 				? NAMES_FOUND
@@ -266,12 +281,12 @@ static void find_reverse(const struct names *n, uint32_t asker, uint32_t address
 {
 	found->answer = (address & n->mask) == n->subnet ? NAMES_NONE : NAMES_FOREIGN;
 	if (address == n->host)
-		found_name(found, host_internal, "");
+		found_name(found, host_internal, NULL);
 	if (address == 0x7f000001)
-		found_name(found, "localhost", "");
+		found_name(found, "localhost", NULL);
 	for (size_t i = 0; i < n->count; i++)
 		if (n->members[i].address == address && (!n->members[i].hidden || n->members[i].id == asker))
-			found_name(found, n->members[i].name, n->suffix);
+			found_name(found, n->members[i].name, n->group);
 }
 
 void names_find(

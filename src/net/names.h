@@ -4,9 +4,10 @@
  * host as the group sees it, localhost, and the way back from an address (PTR). A core without I/O.
  *
  * Names are case-insensitive, as DNS has them. A name may belong to several members by alias: then all their
- * addresses are given; a member's own name goes before aliases. What is asked within `group.internal`, a bare
- * word that nobody has, and addresses of the group's subnet that are nobody's do not exist; they never leave
- * this host. Everything else is foreign.
+ * addresses are given; a member's own name goes before aliases. A group `shop-back` is called
+ * `back`, too: so its project calls it. What is asked within `group.internal`, a bare word that nobody has,
+ * and addresses of the group's subnet that are nobody's do not exist; they never leave this host. Everything
+ * else is foreign.
  */
 #pragma once
 
@@ -48,6 +49,10 @@ CLEANUP_DEFINE(names, struct names, names_free);
 int names_add(struct names *n, const struct names_member *member, struct error *err);
 void names_remove(struct names *n, uint32_t id);
 void names_hide(struct names *n, uint32_t id, bool hidden);
+
+/* Where in a name the domain of a group begins: "shop-back.internal", and "back.internal"; NULL: the name
+ * does not lie there. The domain's own name does. */
+const char *names_domain(const char *group, const char *name);
 
 enum names_answer {
 	NAMES_FOREIGN, /* not ours to answer */

@@ -67,6 +67,18 @@ static int add_group(struct network *n, const char *text, struct error *err)
 	return r;
 }
 
+static int set_subnet(struct network_group *g, const char *text, struct error *err)
+{
+	int r = prefix_parse(text, &g->subnet, err);
+
+	g->subnet_fixed = true;
+	if (r < 0)
+		error_prefix(err, "the subnet");
+	else if (!prefix_is_ipv4(&g->subnet))
+		r = error_set(err, ERROR_INVALID, "subnet '%s': groups have networks of IPv4", text);
+	return r;
+}
+
 static int set_groups(struct network *n, const struct network_wishes *w, const char *own, struct error *err)
 {
 	int r = 0;
@@ -80,16 +92,9 @@ static int set_groups(struct network *n, const struct network_wishes *w, const c
 			err, ERROR_USAGE, "the address in group '%s' is given twice", n->groups[0].name);
 	if (r == 0 && w->ip)
 		r = parse_ipv4(w->ip, "the address", &n->groups[0].address, err);
-	if (r == 0 && w->subnet) {
-		n->subnet_fixed = true;
-		r = prefix_parse(w->subnet, &n->groups[0].subnet, err);
-		if (r < 0)
-			error_prefix(err, "the subnet");
-		else if (!prefix_is_ipv4(&n->groups[0].subnet))
-			r = error_set(
-				err, ERROR_INVALID, "subnet '%s': groups have networks of IPv4", w->subnet);
-	}
-	return r;
+	for (uint32_t i = 0; r == 0 && i < n->group_count && w->subnets && w->subnets[i]; i++)
+		r = *w->subnets[i] ? set_subnet(&n->groups[i], w->subnets[i], err) : 0;
+	return r == 0 && w->subnet ? set_subnet(&n->groups[0], w->subnet, err) : r;
 }
 
 /* A label, or several with dots between them (RFC 1123). */

@@ -26,13 +26,13 @@
 struct network_group {
 	char *name;
 	struct prefix subnet;
-	uint32_t address; /* IPv4, host order; 0: not given yet */
+	uint32_t address;  /* IPv4, host order; 0: not given yet */
+	bool subnet_fixed; /* not kept: it was asked for */
 };
 
 struct network {
 	struct network_group groups[NETWORK_GROUPS_MAX]; /* the first has the default route, DNS and ports */
 	uint32_t group_count;
-	bool subnet_fixed; /* not kept: the first group's was asked for */
 	char **aliases;
 	enum reach reach;
 	char **rules; /* "allow RULE", "deny RULE" */
@@ -54,6 +54,7 @@ struct network_wishes {
 	const char *const *groups;  /* NAME, or NAME:ADDRESS */
 	const char *const *aliases; /* more names in its groups */
 	const char *ip, *subnet;    /* of the first group; NULL: any */
+	const char *const *subnets; /* of the groups, in the same places; "": any */
 	const char *reach;          /* NULL: public */
 	const char *const *allow, *const *deny;
 	const char *const *ports; /* as ports_parse() takes them */

@@ -80,7 +80,7 @@ static int take_all(struct ipam_store *store, const char *id, struct network *n,
 		struct network_group *g = &n->groups[i];
 		const struct ipam_request request = {.group = g->name,
 			.sandbox = id,
-			.subnet = i == 0 && n->subnet_fixed ? &g->subnet : NULL,
+			.subnet = g->subnet_fixed ? &g->subnet : NULL,
 			.address = g->address,
 			.pool = pool,
 			.taken = routes->items,

@@ -79,6 +79,28 @@ TEST(what_is_ours_and_not_there_does_not_leave_the_host)
 	CHECK_TEXT(find(n, "9.1.0.10.in-addr.arpa", DNS_PTR), "none");
 }
 
+TEST(a_project_calls_its_group_without_the_projects_name)
+{
+	static char *const aliases[] = {"db", NULL};
+	struct names_config config = {
+		.group = "my-shop-back", .subnet = SUBNET, .bits = 24, .host = SUBNET + 2};
+	_cleanup_(cleanup_names) struct names *n = NULL;
+	struct error err;
+
+	CHECK_OK(names_new(&config, &n, &err));
+	add(n, 3, "my-shop-db", aliases);
+	CHECK_TEXT(find(n, "db.back.internal", DNS_A), "3");
+	CHECK_TEXT(find(n, "db.my-shop-back.internal", DNS_A), "3");
+	CHECK_TEXT(find(n, "my-shop-db.back.internal", DNS_A), "3");
+	CHECK_TEXT(find(n, "web.back.internal", DNS_A), "none");
+	CHECK_TEXT(find(n, "back.internal", DNS_A), "no data");
+	CHECK_TEXT(find(n, "db.notback.internal", DNS_A), "foreign");
+	CHECK_TEXT(find(n, "db.internal", DNS_A), "foreign");
+	CHECK_TEXT(find(n, "3.1.0.10.in-addr.arpa", DNS_PTR), "my-shop-db.my-shop-back.internal");
+	CHECK(names_domain("my-shop-back", "DB.BACK.Internal"));
+	CHECK(!names_domain("my-shop-back", "db.back.internal.example"));
+}
+
 TEST(all_else_is_foreign)
 {
 	_cleanup_(cleanup_names) struct names *n = group();

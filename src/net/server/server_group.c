@@ -90,11 +90,9 @@ void server_from_world(void *context, const uint8_t *frame, size_t n)
 static const char *group_of_name(const struct member *m, const char *name)
 {
 	for (char **g = m->about.others; g && *g; g++) {
-		size_t n = strlen(*g), length = strlen(name), tail = n + sizeof ".internal" - 1;
+		const char *domain = names_domain(*g, name);
 
-		if (length > tail && name[length - tail - 1] == '.' &&
-			strncasecmp(name + length - tail, *g, n) == 0 &&
-			strcasecmp(name + length - tail + n, ".internal") == 0)
+		if (domain && domain != name)
 			return *g;
 	}
 	return NULL;
