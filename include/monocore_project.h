@@ -56,6 +56,86 @@ MONOCORE_API const char *monocore_project_directory(const struct monocore_projec
  * monocore_free(). */
 MONOCORE_API int monocore_project_schema(bool markdown, char **text, struct monocore_error *err);
 
+/* ---- what runs of it ---- */
+
+/* The name of the sandbox of a component, "shop-web", whether there is one or not; the caller's:
+ * monocore_free(). NOT_FOUND: the project has no such sandbox, with the nearest that it has. */
+MONOCORE_API int monocore_project_sandbox(struct monocore *mc, const struct monocore_project *project,
+	const char *component, char **sandbox, struct monocore_error *err);
+
+struct monocore_project_component {
+	char *name, *sandbox, *image;       /* image: as the file has it */
+	struct monocore_sandbox_info *info; /* NULL: it was not made yet */
+	bool changed;                       /* what runs, or would, is not what the file says: apply */
+	bool removed;                       /* the file does not have it any more */
+};
+
+/* Components in the order of the file, then what was removed from it; names NULL: all. *list is the caller's.
+ */
+MONOCORE_API int monocore_project_status(struct monocore *mc, const struct monocore_project *project,
+	const char *const *names, struct monocore_project_component **list, size_t *count,
+	struct monocore_error *err);
+MONOCORE_API void monocore_project_status_free(struct monocore_project_component *list, size_t count);
+
+enum monocore_project_wish {
+	MONOCORE_PROJECT_UP,   /* the named and all that they depend on run as the file has them */
+	MONOCORE_PROJECT_DOWN, /* the named are stopped; no names: all that there is of the project */
+	MONOCORE_PROJECT_APPLY /* as UP, and what the file does not have any more is stopped */
+};
+
+enum monocore_step_state {
+	MONOCORE_STEP_WAITING,
+	MONOCORE_STEP_WORKING,
+	MONOCORE_STEP_DONE,
+	MONOCORE_STEP_FAILED,
+	MONOCORE_STEP_LEFT_OUT /* one before it has failed */
+};
+
+struct monocore_project_step {
+	const char *verb; /* "build", "stop", "remove", "create", "update", "resume", "start", "wait for" */
+	const char *component, *sandbox; /* sandbox: NULL for builds */
+	const char *why;                 /* or NULL */
+	enum monocore_step_state state;
+	const char *error;        /* FAILED: what; LEFT_OUT: what had failed; else NULL */
+	const char *log;          /* FAILED: the last lines of its log, or NULL */
+	uint64_t time;            /* nanoseconds that it took, where it is over */
+	bool silent;              /* there may be nothing to do in it */
+	size_t number, number_of; /* from 0; of how many */
+};
+
+struct monocore_project_change_options {
+	unsigned version;
+	enum monocore_project_wish wish;
+	const char *const *names; /* of components; NULL: all */
+	bool wait;                /* until all that have a healthcheck are healthy */
+	bool build;               /* builds are looked at again first, though their images are here */
+	uint64_t grace;           /* as of monocore_stop(); UINT64_MAX: 10 s */
+	unsigned parallel;        /* steps at once; 0: what this host can do */
+	/* Called for each step once before the first begins (WAITING), and when its state changes; from any
+	 * thread, but one call at a time. NULL: nothing is told. */
+	void (*tell)(void *context, const struct monocore_project_step *step);
+	/* Called now and then: true, and no more steps are begun. NULL: never. */
+	bool (*stopped)(void *context);
+	/* Another command changes the same project: it is waited for. May be NULL. */
+	void (*waits)(void *context);
+	void *context;
+};
+#define MONOCORE_PROJECT_CHANGE_OPTIONS_INIT \
+	{ \
+		.version = 1, .grace = UINT64_MAX \
+	}
+
+/* What would be done: `tell` is called for each step, in an order in which they could be done one after the
+ * other. Nothing is changed. */
+MONOCORE_API int monocore_project_plan(struct monocore *mc, const struct monocore_project *project,
+	const struct monocore_project_change_options *options, struct monocore_error *err);
+
+/* Does it, several steps at a time. Where one fails, all that does not need it is done all the same, and the
+ * error is the first one's: "start web: …". CLOSED: `stopped` ended it; what is up stays up. Whatever ends it
+ * where, the same call again does the rest. */
+MONOCORE_API int monocore_project_change(struct monocore *mc, const struct monocore_project *project,
+	const struct monocore_project_change_options *options, struct monocore_error *err);
+
 #ifdef __cplusplus
 }
 #endif
