@@ -24,6 +24,9 @@ int grants_give(const char *home, const char *id, const struct project_reach_out
 /* Takes all back; *count: how many there were. */
 int grants_revoke(const char *home, const char *id, size_t *count, struct error *err);
 
+/* The word for its kind: "volume". */
+const char *grants_kind(const struct project_reach_out *reach);
+
 /* What it is, as the end of a sentence that begins with the component: "mounts /home/me/.ssh (read-only)".
  * The caller frees it; NULL: out of memory. */
 char *grants_describe(const struct project_reach_out *reach, struct error *err);

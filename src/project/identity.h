@@ -20,8 +20,9 @@
 
 #define PROJECT_ID_FILE ".monocore-id"
 #define PROJECT_ID_SIZE 17 /* 16 hex digits, with the NUL */
-#define PROJECT_CALLED_SIZE \
-	23 /* of [a-z0-9][a-z0-9_-]*, with the NUL: NAME-COMPONENT is a sandbox's name, of 63 at most */
+/* Of [a-z0-9][a-z0-9_-]*, with the NUL: NAME-COMPONENT is a sandbox's name, which has 63 characters at most.
+ */
+#define PROJECT_CALLED_SIZE 23
 
 struct project_identity {
 	char id[PROJECT_ID_SIZE];
@@ -36,16 +37,18 @@ static inline void cleanup_project_identity(struct project_identity *i)
 }
 #define _cleanup_project_identity_ __attribute__((cleanup(cleanup_project_identity)))
 
+/* Whether something is left of a project: sandboxes, volumes. */
+typedef bool project_identity_used(void *context, const struct project_identity *other);
+
 /*
  * The identity of the project in `directory` (absolute, links resolved); home: the path of $MONOCORE_HOME.
  * One that has none gets it: a row, projects/<id>/, .monocore-id. The name of a project whose directory is
- * gone is given on once used() says that nothing is left of it; NULL: never. *out is the caller's
- * (project_identity_free()). Errors: of the file system and the database; DENIED where the directory can
- * neither be written to nor be known again without.
+ * gone is given on once used() says that nothing is left of it (NULL: never), and that project forgotten.
+ * *out is the caller's (project_identity_free()). Errors: of the file system and the database; DENIED where
+ * the directory can neither be written to nor be known again without.
  */
-int project_identity_open(const char *home, const char *directory,
-	bool (*used)(void *context, const char *id), void *context, struct project_identity *out,
-	struct error *err);
+int project_identity_open(const char *home, const char *directory, project_identity_used *used, void *context,
+	struct project_identity *out, struct error *err);
 
 /* The same, making and changing nothing. NOT_FOUND: it has none, so nothing was ever started of it. */
 int project_identity_find(
