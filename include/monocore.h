@@ -240,7 +240,8 @@ MONOCORE_API int monocore_pause(struct monocore *mc, const char *name, struct mo
 MONOCORE_API int monocore_resume(struct monocore *mc, const char *name, struct monocore_error *err);
 MONOCORE_API int monocore_restart(struct monocore *mc, const char *name, uint64_t grace,
 	struct monocore_error *err); /* comes up detached */
-/* Waits until it has stopped. *exit_status: 0-255, 128+N where signal N ended it. */
+/* Waits until it has stopped; of one that is started again, until its main process has ended. *exit_status:
+ * 0-255, 128+N where signal N ended it. */
 MONOCORE_API int monocore_wait(
 	struct monocore *mc, const char *name, int *exit_status, struct monocore_error *err);
 /* Removes a stopped sandbox with its disk and log; force: stops a running one at once. */

@@ -385,7 +385,73 @@ void oci_config_free(struct oci_config *c)
 	free(c->architecture);
 	free(c->variant);
 	free(c->created);
+	text_list_free(c->health.command);
 	*c = (struct oci_config){0};
+}
+
+static const char health_field[] = "config: config.Healthcheck";
+
+static int get_count(const json_t *object, const char *key, uint64_t *out, struct error *err)
+{
+	const json_t *value = json_object_get(object, key);
+	char field[128];
+
+	if (!value || json_is_null(value))
+		return 0;
+	if (json_is_integer(value) && json_integer_value(value) >= 0) {
+		*out = (uint64_t)json_integer_value(value);
+		return 0;
+	}
+	name_field(field, sizeof field, health_field, key);
+	return wrong(err, field, "not a number, 0 or more");
+}
+
+/* ["CMD-SHELL", "line"] is run by the image's shell. */
+static int shell_command(json_t *run, const char *line, char ***command, struct error *err)
+{
+	_cleanup_text_list_ char **list = NULL;
+	int r = get_list(run, "Shell", "config: config", &list, err);
+
+	if (r == 0 && !list &&
+		(text_list_add(&list, "/bin/sh", err) < 0 || text_list_add(&list, "-c", err) < 0))
+		return -ERROR_NO_MEMORY;
+	if (r == 0)
+		r = text_list_add(&list, line, err);
+	if (r == 0)
+		*command = TAKE_PTR(list);
+	return r;
+}
+
+/* "Test": [] and ["NONE"] are none, ["CMD", argument…] is a command. */
+static int health_command(json_t *run, char *const *test, char ***command, struct error *err)
+{
+	if (!test || !strcmp(test[0], "NONE"))
+		return 0;
+	if (!strcmp(test[0], "CMD-SHELL") && test[1] && !test[2])
+		return shell_command(run, test[1], command, err);
+	if (strcmp(test[0], "CMD") || !test[1])
+		return wrong(err, health_field, "Test is neither NONE, CMD nor CMD-SHELL with a command");
+	*command = text_list_copy(test + 1, err);
+	return *command ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int parse_health(json_t *run, struct oci_health *h, struct error *err)
+{
+	_cleanup_text_list_ char **test = NULL;
+	json_t *check;
+	int r = get_object(run, "Healthcheck", "config: config", &check, err);
+
+	if (r == 0)
+		r = get_list(check, "Test", health_field, &test, err);
+	if (r == 0)
+		r = get_count(check, "Interval", &h->interval, err);
+	if (r == 0)
+		r = get_count(check, "Timeout", &h->timeout, err);
+	if (r == 0)
+		r = get_count(check, "StartPeriod", &h->start_period, err);
+	if (r == 0)
+		r = get_count(check, "Retries", &h->retries, err);
+	return r < 0 ? r : health_command(run, test, &h->command, err);
 }
 
 static int parse_run(json_t *root, struct oci_config *c, struct error *err)
@@ -410,7 +476,9 @@ static int parse_run(json_t *root, struct oci_config *c, struct error *err)
 		r = get_keys(run, "Volumes", false, &c->volumes, err);
 	if (r == 0)
 		r = get_keys(run, "ExposedPorts", false, &c->exposed_ports, err);
-	return r < 0 ? r : get_keys(run, "Labels", true, &c->labels, err);
+	if (r == 0)
+		r = get_keys(run, "Labels", true, &c->labels, err);
+	return r < 0 ? r : parse_health(run, &c->health, err);
 }
 
 static int parse_root(json_t *root, struct oci_config *c, struct error *err)

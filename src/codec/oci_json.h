@@ -53,6 +53,13 @@ struct oci_manifest {
 void oci_manifest_free(struct oci_manifest *manifest);
 int oci_manifest_parse(const void *json, size_t n, struct oci_manifest *manifest, struct error *err);
 
+/* docker's HEALTHCHECK */
+struct oci_health {
+	char **command;                           /* an argument vector; NULL: nothing is checked */
+	uint64_t interval, timeout, start_period; /* nanoseconds; unset: 0 */
+	uint64_t retries;
+};
+
 struct oci_config {
 	char **entrypoint, **cmd, **env; /* unset: NULL */
 	char **volumes, **exposed_ports;
@@ -60,6 +67,7 @@ struct oci_config {
 	char **diff_ids;                    /* as digests, the oldest layer's first */
 	char *workdir, *user, *stop_signal; /* unset: "" */
 	char *os, *architecture, *variant, *created;
+	struct oci_health health;
 };
 void oci_config_free(struct oci_config *config);
 int oci_config_parse(const void *json, size_t n, struct oci_config *config, struct error *err);

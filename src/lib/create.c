@@ -65,6 +65,12 @@ static int create(
 		.volumes = o->volumes,
 		.volume_driver = o->volume_driver,
 		.rootfs = o->rootfs,
+		.restart = o->restart,
+		.health_command = o->health_command,
+		.health_interval = o->health_interval,
+		.health_timeout = o->health_timeout,
+		.health_start_period = o->health_start_period,
+		.health_retries = o->health_retries,
 		.network = {.groups = o->groups,
 			.aliases = o->aliases,
 			.ip = o->ip,
@@ -115,20 +121,54 @@ int monocore_create(struct monocore *mc, const struct monocore_sandbox_options *
 	return create(mc, options, name, &err) < 0 ? give_error(error, &err) : 0;
 }
 
+static int copy_strings(const char *const *from, char ***to, struct error *err)
+{
+	*to = text_list_copy((char *const *)from, err);
+	return *to ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int encode_exec(const struct monocore_exec_options *o, struct buffer *payload, struct error *err)
+{
+	struct message_exec m = {.flags = (o->tty ? EXEC_TTY : 0u) | (o->stdin_open ? EXEC_STDIN : 0u),
+		.workdir = (char *)(o->workdir ? o->workdir : ""),
+		.user = (char *)(o->user ? o->user : ""),
+		.rows = o->rows,
+		.columns = o->columns};
+	_cleanup_text_list_ char **argv = NULL, **env = NULL;
+	int r = copy_strings(o->command, &argv, err);
+
+	if (r == 0)
+		r = copy_strings(o->env, &env, err);
+	if (r < 0)
+		return r;
+	m.argv = argv;
+	m.env = env;
+	message_exec_encode(&m, payload);
+	return payload->failed ? error_set(err, ERROR_LIMIT, "the command or its environment is too long")
+			       : 0;
+}
+
 /* Asks for the start on stream 1 and waits until the main process runs. */
 static int send_start(struct monocore *mc, struct peer *peer, const struct monocore_attach_options *attach,
-	struct error *err)
+	bool streams, struct error *err)
 {
+	_cleanup_buffer_ struct buffer command = {0};
 	struct control_attach m = {0};
 	struct frame f;
-	int r;
+	int r = 0;
 
-	if (attach)
+	if (attach && streams)
 		m = (struct control_attach){
-			.flags = CONTROL_ATTACH_STREAMS | (attach->owner ? CONTROL_ATTACH_OWNER : 0),
+			.flags = CONTROL_ATTACH_STREAMS | (attach->owner ? CONTROL_ATTACH_OWNER : 0u),
 			.rows = attach->rows,
 			.columns = attach->columns};
-	r = supervisor_send_start(peer, &m, err);
+	if (attach && attach->instead) {
+		r = encode_exec(attach->instead, &command, err);
+		m.flags |= CONTROL_ATTACH_COMMAND;
+		m.command = cursor_of(command.data, command.size);
+	}
+	if (r == 0)
+		r = supervisor_send_start(peer, &m, err);
 	if (r < 0)
 		return r;
 	do {
@@ -153,6 +193,9 @@ static int refuse_start(const struct directory *d, const char *name, struct erro
 		(!strcmp(status.state, "stopped") || !strcmp(status.state, "created")))
 		return error_set(err, ERROR_BUSY,
 			"sandbox '%s' is being started, or read by a commit: try again", name);
+	if (!strcmp(status.state ? status.state : "", "restarting"))
+		return error_set(err, ERROR_BUSY,
+			"sandbox '%s' has ended, and is about to be started again: stop it first", name);
 	return error_set(err, ERROR_BUSY, "sandbox '%s' is running already", name);
 }
 
@@ -167,6 +210,9 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 
 	if (r == 0 && d.lock < 0 && (r = directory_lock(&d, false, err)) == -ERROR_BUSY)
 		return refuse_start(&d, name, err);
+	if (r == 0 && attach && attach->instead &&
+		(attach->instead->version != 1 || !attach->instead->command || !attach->instead->command[0]))
+		r = error_set(err, ERROR_INVALID, "start sandbox '%s': no command was named", name);
 	if (r == 0)
 		r = home_check_space(&mc->home, err);
 	if (r == 0)
@@ -175,7 +221,7 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 		return r;
 	if (process && !attach)
 		attach = &plain;
-	r = send_start(mc, &peer, process ? attach : NULL, err);
+	r = send_start(mc, &peer, attach, process != NULL, err);
 	if (r == 0 && process) {
 		*process = process_new(&peer, 1, attach && attach->owner, err);
 		r = *process ? 0 : -ERROR_NO_MEMORY;
@@ -223,33 +269,6 @@ int monocore_attach(struct monocore *mc, const char *name, const struct monocore
 	struct error err;
 
 	return attach_main(mc, name, attach, process, &err) < 0 ? give_error(error, &err) : 0;
-}
-
-static int copy_strings(const char *const *from, char ***to, struct error *err)
-{
-	*to = text_list_copy((char *const *)from, err);
-	return *to ? 0 : -ERROR_NO_MEMORY;
-}
-
-static int encode_exec(const struct monocore_exec_options *o, struct buffer *payload, struct error *err)
-{
-	struct message_exec m = {.flags = (o->tty ? EXEC_TTY : 0u) | (o->stdin_open ? EXEC_STDIN : 0u),
-		.workdir = (char *)(o->workdir ? o->workdir : ""),
-		.user = (char *)(o->user ? o->user : ""),
-		.rows = o->rows,
-		.columns = o->columns};
-	_cleanup_text_list_ char **argv = NULL, **env = NULL;
-	int r = copy_strings(o->command, &argv, err);
-
-	if (r == 0)
-		r = copy_strings(o->env, &env, err);
-	if (r < 0)
-		return r;
-	m.argv = argv;
-	m.env = env;
-	message_exec_encode(&m, payload);
-	return payload->failed ? error_set(err, ERROR_LIMIT, "the command or its environment is too long")
-			       : 0;
 }
 
 static int exec(struct monocore *mc, const char *name, const struct monocore_exec_options *o,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -135,8 +136,10 @@ int monocore_restart(struct monocore *mc, const char *name, uint64_t grace, stru
 	return monocore_start(mc, name, NULL, NULL, error);
 }
 
-/* Follows the main process, its output thrown away, to its end. */
-static int wait_running(struct monocore *mc, const char *name, int *exit_status, struct error *err)
+/* Follows the main process, its output thrown away, to its end. `written`: and until that is written down,
+ * where nobody holds the sandbox's lock no more when it is. */
+static int wait_running(
+	struct monocore *mc, const char *name, bool written, int *exit_status, struct error *err)
 {
 	struct monocore_process *p = NULL;
 	struct monocore_relay relay = MONOCORE_RELAY_INIT;
@@ -148,9 +151,39 @@ static int wait_running(struct monocore *mc, const char *name, int *exit_status,
 		process_close(p, MONOCORE_ERR, NULL);
 		p->input_closed = true; /* only looks on */
 		r = monocore_process_relay(p, &relay, exit_status, &error);
+		p->owner = written; /* freeing waits */
 		monocore_process_free(p);
 	}
 	return r < 0 ? error_set(err, (enum error_code)error.code, "%s", error.text) : 0;
+}
+
+/* One that is started again has ended, all the same: its lock says nothing. 1: it has not. */
+static int wait_life(
+	struct monocore *mc, const char *name, struct target *t, int *exit_status, struct error *err)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+
+	while (directory_is_locked(&t->d)) {
+		_cleanup_status_ struct status status = {0};
+		int r = status_read(t->d.fd, &status, err);
+
+		if (r < 0)
+			return r;
+		if (!strcmp(status.state, "restarting")) {
+			*exit_status = (int)status.exit_status;
+			return 0;
+		}
+		r = wait_running(mc, name, true, exit_status, err);
+		if (r != -ERROR_BUSY && r != -ERROR_CLOSED)
+			return r;
+		nanosleep(&pause, NULL);
+	}
+	return 1;
+}
+
+static bool is_started_again(const struct record *r)
+{
+	return *r->restart && strcmp(r->restart, "no");
 }
 
 static int wait_stopped(struct monocore *mc, const char *name, int *exit_status, struct error *err)
@@ -160,8 +193,13 @@ static int wait_stopped(struct monocore *mc, const char *name, int *exit_status,
 	bool interrupted;
 	int r = find_sandbox(mc, name, &t.d, &t.record, err);
 
-	if (r == 0 && directory_is_locked(&t.d)) {
-		r = wait_running(mc, name, exit_status, err);
+	if (r == 0 && is_started_again(&t.record)) {
+		r = wait_life(mc, name, &t, exit_status, err);
+		if (r <= 0)
+			return r;
+		r = 0;
+	} else if (r == 0 && directory_is_locked(&t.d)) {
+		r = wait_running(mc, name, false, exit_status, err);
 		if (r != -ERROR_BUSY && r != -ERROR_CLOSED)
 			return r < 0 ? r : wait_unlocked(&t, err);
 		r = wait_unlocked(&t, err);

@@ -41,6 +41,7 @@ void image_free(struct image *image)
 	free(image->config.architecture);
 	free(image->config.variant);
 	free(image->config.created);
+	text_list_free(image->config.health.command);
 	free(image->reference);
 	free(image->name);
 	free(image->digest);
@@ -98,6 +99,8 @@ static void take_config(struct image_config *to, struct oci_config *from)
 	to->architecture = TAKE_PTR(from->architecture);
 	to->variant = TAKE_PTR(from->variant);
 	to->created = TAKE_PTR(from->created);
+	to->health = from->health;
+	from->health = (struct oci_health){0};
 }
 
 /* A directory has no config. */

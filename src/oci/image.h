@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "codec/oci_json.h"
 
 struct store;
 
@@ -31,6 +32,7 @@ struct image_config {
 	char **exposed_ports; /* "80/tcp" */
 	char **labels;        /* "key=value" */
 	char *os, *architecture, *variant, *created;
+	struct oci_health health;
 };
 
 struct image {

@@ -10,6 +10,8 @@ void control_attach_encode(const struct control_attach *m, struct buffer *out)
 	buffer_u32(out, m->flags);
 	buffer_u16(out, m->rows);
 	buffer_u16(out, m->columns);
+	if (m->flags & CONTROL_ATTACH_COMMAND)
+		buffer_append(out, m->command.data, m->command.left);
 }
 
 int control_attach_decode(struct cursor in, struct control_attach *m, struct error *err)
@@ -17,6 +19,11 @@ int control_attach_decode(struct cursor in, struct control_attach *m, struct err
 	m->flags = cursor_u32(&in);
 	m->rows = cursor_u16(&in);
 	m->columns = cursor_u16(&in);
+	if (m->flags & CONTROL_ATTACH_COMMAND && !in.failed) {
+		m->command = in;
+		return 0;
+	}
+	m->command = (struct cursor){.failed = true};
 	return cursor_done(&in) ? 0 : error_set(err, ERROR_INVALID, "a malformed request to attach");
 }
 

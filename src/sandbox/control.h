@@ -37,13 +37,16 @@ enum control_message {
 enum control_attach_flags {
 	CONTROL_ATTACH_STREAMS = 1, /* wants the main process's output, and may write its input */
 	CONTROL_ATTACH_OWNER = 2,   /* the sandbox stops when this connection ends */
-	CONTROL_ATTACH_UPPER = 4    /* of START: nothing is run; the changes on the disk can be asked for, and
+	CONTROL_ATTACH_UPPER = 4,   /* of START: nothing is run; the changes on the disk can be asked for, and
 				     * removed: UPPER, REMOVE */
+	CONTROL_ATTACH_COMMAND = 8  /* of START: an EXEC's payload follows, which is run in place of the
+				     * record's command */
 };
 
 struct control_attach {
 	uint32_t flags;
 	uint16_t rows, columns;
+	struct cursor command; /* where the flag says so: points into what was decoded */
 };
 void control_attach_encode(const struct control_attach *m, struct buffer *out);
 int control_attach_decode(struct cursor in, struct control_attach *m, struct error *err);

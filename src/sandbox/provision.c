@@ -18,6 +18,8 @@
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "os/fs.h"
+#include "sandbox/health.h"
+#include "sandbox/restart.h"
 #include "sandbox/volume.h"
 #include "vm/vm.h"
 
@@ -121,6 +123,36 @@ static int set_labels(struct record *r, const struct provision_options *o, struc
 	return 0;
 }
 
+static uint64_t choose(uint64_t wish, uint64_t image, uint64_t otherwise)
+{
+	return wish ? wish : image ? image : otherwise;
+}
+
+/* The image's settings go with its command only. */
+static int set_health(struct record *r, const struct provision_options *o, const struct oci_health *image,
+	struct error *err)
+{
+	static const struct oci_health none = {0};
+	char *const *command = o->health_command ? (char *const *)o->health_command : image->command;
+
+	if (o->health_command)
+		image = &none;
+	if (!command || !command[0])
+		return 0;
+	if (!(r->health_command = text_list_copy(command, err)))
+		return -ERROR_NO_MEMORY;
+	r->health_interval = choose(o->health_interval, image->interval, HEALTH_INTERVAL);
+	r->health_timeout = choose(o->health_timeout, image->timeout, HEALTH_TIMEOUT);
+	r->health_start_period = choose(o->health_start_period, image->start_period, 0);
+	r->health_retries = choose(o->health_retries, image->retries, HEALTH_RETRIES);
+	if (r->health_interval < HEALTH_LEAST || r->health_timeout < HEALTH_LEAST)
+		return error_set(
+			err, ERROR_INVALID, "healthcheck: its interval and its timeout are 1 ms at least");
+	if ((r->health_interval | r->health_timeout | r->health_start_period | r->health_retries) > INT64_MAX)
+		return error_set(err, ERROR_INVALID, "healthcheck: a time that is too long");
+	return 0;
+}
+
 static int set_from_image(
 	struct record *r, const struct provision_options *o, const struct image *image, struct error *err)
 {
@@ -212,6 +244,10 @@ static int fill_record(struct record *r, const struct provision_options *o, cons
 	r->discard = o->discard;
 	r->no_template = o->no_template;
 	r->unconfined = o->unconfined;
+	if (result == 0)
+		result = set_health(r, o, &image->config.health, err);
+	if (result == 0)
+		result = set_text(&r->restart, o->restart, NULL, err);
 	return result;
 }
 
@@ -345,6 +381,18 @@ static int check_volumes(const struct provision_options *o, struct error *err)
 	return r;
 }
 
+static int check_restart(const struct provision_options *o, struct error *err)
+{
+	struct restart restart;
+	int r = restart_parse(o->restart ? o->restart : "", &restart, err);
+
+	if (r == 0 && o->discard && restart.when != RESTARTED_NEVER)
+		r = error_set(err, ERROR_USAGE,
+			"restart '%s': a sandbox that is removed when it stops is not started again",
+			o->restart);
+	return r;
+}
+
 static int check_network(const struct provision_options *o, struct error *err)
 {
 	_cleanup_network_ struct network network = {0};
@@ -370,6 +418,8 @@ int provision(const struct home *home, const struct provision_options *o, struct
 		r = check_volumes(o, err);
 	if (r == 0)
 		r = check_network(o, err);
+	if (r == 0)
+		r = check_restart(o, err);
 	if (r == 0)
 		r = image_limits_parse(getenv(IMAGE_LIMITS_ENV), &image_options.limits, err);
 	if (r == 0)

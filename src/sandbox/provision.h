@@ -18,6 +18,10 @@ struct provision_options {
 		*engine,                 /* NULL: the image's or a default */
 		*volume_driver, *rootfs; /* as in the record */
 	const char *const *env, *const *labels;
+	const char *restart;                                           /* NULL: no */
+	const char *const *health_command;                             /* NULL: the image's; {NULL}: none */
+	uint64_t health_interval, health_timeout, health_start_period; /* 0: the image's or a default */
+	uint64_t health_retries;
 	const char *const *volumes; /* as volume_parse() has them */
 	struct network_wishes network;
 	uint64_t cpus, memory, disk, pids; /* 0: a default */

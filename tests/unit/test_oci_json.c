@@ -92,6 +92,67 @@ TEST(a_config_gives_what_a_process_needs)
 	oci_config_free(&c);
 }
 
+static int parse_health(const char *config, struct oci_config *c, struct error *err)
+{
+	char json[1024];
+
+	snprintf(json, sizeof json, "{\"config\":%s,\"rootfs\":{}}", config);
+	return parse_config(json, c, err);
+}
+
+TEST(a_healthcheck_is_a_command_with_its_times)
+{
+	struct oci_config c;
+	struct error err;
+
+	CHECK_OK(parse_health("{\"Healthcheck\":{\"Test\":[\"CMD\",\"curl\",\"-f\"],\"Interval\":5000000000,"
+			      "\"Timeout\":1000000000,\"StartPeriod\":7,\"Retries\":2}}",
+		&c, &err));
+	CHECK_TEXT(c.health.command[0], "curl");
+	CHECK_TEXT(c.health.command[1], "-f");
+	CHECK(!c.health.command[2]);
+	CHECK_INT(c.health.interval, 5000000000);
+	CHECK_INT(c.health.timeout, 1000000000);
+	CHECK_INT(c.health.start_period, 7);
+	CHECK_INT(c.health.retries, 2);
+	oci_config_free(&c);
+	CHECK_OK(parse_health("{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"a || b\"]}}", &c, &err));
+	CHECK_TEXT(c.health.command[0], "/bin/sh");
+	CHECK_TEXT(c.health.command[2], "a || b");
+	CHECK_INT(c.health.interval, 0);
+	oci_config_free(&c);
+	CHECK_OK(parse_health(
+		"{\"Shell\":[\"/bin/ash\",\"-ec\"],\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"x\"]}}", &c,
+		&err));
+	CHECK_TEXT(c.health.command[0], "/bin/ash");
+	CHECK_TEXT(c.health.command[2], "x");
+	oci_config_free(&c);
+}
+
+TEST(a_healthcheck_that_is_none_or_malformed_is_said_to_be_so)
+{
+	static const char *const none[] = {"{}", "{\"Healthcheck\":null}", "{\"Healthcheck\":{\"Test\":[]}}",
+		"{\"Healthcheck\":{\"Test\":[\"NONE\"]}}"};
+	static const char *const wrong[] = {"{\"Healthcheck\":[]}", "{\"Healthcheck\":{\"Test\":\"x\"}}",
+		"{\"Healthcheck\":{\"Test\":[\"CMD\"]}}",
+		"{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"a\",\"b\"]}}",
+		"{\"Healthcheck\":{\"Test\":[\"curl\"]}}",
+		"{\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"],\"Interval\":-1}}",
+		"{\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"],\"Retries\":\"3\"}}"};
+	struct oci_config c;
+	struct error err;
+
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		CHECK_OK(parse_health(none[i], &c, &err));
+		CHECK(!c.health.command);
+		oci_config_free(&c);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		CHECK_ERROR(parse_health(wrong[i], &c, &err), ERROR_INVALID);
+		CHECK(strstr(err.text, "Healthcheck"));
+	}
+}
+
 TEST(manifest_json_of_docker_gives_names)
 {
 	static const char json[] =

@@ -53,6 +53,21 @@ const struct option_spec tmp_option_rows[] = {
 	{"read-only", 0, OPTION_FLAG, NULL, FIELD(read_only), "its root file system cannot be written"},
 	{"stop-signal", 0, OPTION_STRING, "SIGNAL", FIELD(stop_signal),
 		"what 'monocore stop' sends; default: the image's, or TERM"},
+	{"restart", 0, OPTION_STRING, "POLICY", FIELD(restart),
+		"start it again when its command has ended: no, on-failure[:N], always or unless-stopped"},
+	{"health-cmd", 0, OPTION_STRING, "LINE", FIELD(health_command),
+		"run this line by /bin/sh -c again and again to see whether it is well; default: the image's "
+		"HEALTHCHECK"},
+	{"health-interval", 0, OPTION_DURATION, "TIME", FIELD(health_interval),
+		"between two of these; default: 30s"},
+	{"health-timeout", 0, OPTION_DURATION, "TIME", FIELD(health_timeout),
+		"until one has failed; default: 30s"},
+	{"health-start-period", 0, OPTION_DURATION, "TIME", FIELD(health_start_period),
+		"until failures count; default: 0s"},
+	{"health-retries", 0, OPTION_NUMBER, "N", FIELD(health_retries),
+		"failures in a row until it is unhealthy; default: 3", .most = 1000000},
+	{"no-healthcheck", 0, OPTION_FLAG, NULL, FIELD(no_healthcheck),
+		"check nothing, whatever the image has"},
 	{"pull", 0, OPTION_CHOICE, "WHEN", FIELD(pull),
 		"when to ask the registry: missing, the default, always or never", pull_choices},
 	{"plain-http", 0, OPTION_FLAG, NULL, FIELD(plain_http),
@@ -212,9 +227,29 @@ static int check_values(const struct tmp_options *given, struct error *err)
 
 	if (given->pids == 0)
 		return error_set(err, ERROR_USAGE, "--pids: a sandbox needs at least one process");
+	if (given->restart && strcmp(given->restart, "no") && (given->remove || !given->detach))
+		return error_set(err, ERROR_USAGE,
+			"--restart goes with --detach and without --rm: what is removed when it stops is not "
+			"started again");
 	if (given->stop_signal)
 		return signal_parse(given->stop_signal, "--stop-signal", &number, err);
 	return 0;
+}
+
+static void fill_health(struct tmp_sandbox *sandbox, const struct tmp_options *given)
+{
+	struct monocore_sandbox_options *o = &sandbox->options;
+	const char *const line[] = {"/bin/sh", "-c", given->health_command, NULL};
+
+	o->restart = given->restart;
+	o->health_interval = given->health_interval;
+	o->health_timeout = given->health_timeout;
+	o->health_start_period = given->health_start_period;
+	o->health_retries = (unsigned)given->health_retries;
+	if (given->health_command)
+		memcpy(sandbox->health_command, line, sizeof line);
+	if (given->health_command || given->no_healthcheck)
+		o->health_command = sandbox->health_command;
 }
 
 static enum monocore_pull pull_policy(const char *when)
@@ -300,6 +335,7 @@ int tmp_sandbox_fill(struct tmp_sandbox *sandbox, const struct tmp_options *give
 	if (r == 0)
 		r = fill_volumes(sandbox, given, err);
 	copy_network(&sandbox->options, given);
+	fill_health(sandbox, given);
 	sandbox->options.env = (const char *const *)sandbox->env;
 	sandbox->options.labels = (const char *const *)sandbox->labels;
 	return r;

@@ -8,8 +8,10 @@ struct tmp_options {
 	bool detach, remove, interactive, tty, no_tty, read_only, no_template, unconfined, plain_http,
 		mount_cwd;
 	const char *name, *workdir, *user, *hostname, *entrypoint, *exec, *stop_signal, *platform, *engine,
-		*pull, *volume_driver, *rootfs, *reach, *ip, *subnet;
-	uint64_t cpus, memory, disk, pids, bandwidth;
+		*pull, *volume_driver, *rootfs, *reach, *ip, *subnet, *restart, *health_command;
+	bool no_healthcheck;
+	uint64_t cpus, memory, disk, pids, bandwidth, health_interval, health_timeout, health_start_period,
+		health_retries;
 	char **env, **env_files, **labels, **ulimits, **volumes, **ports, **groups, **aliases, **allow,
 		**deny;
 };
@@ -20,7 +22,7 @@ struct tmp_sandbox {
 	struct monocore_sandbox_options options;
 	/* what `options` points at */
 	char *image, **env, **labels, **volumes, *directory;
-	const char *entrypoint[2];
+	const char *entrypoint[2], *health_command[4];
 	struct monocore_rlimit *rlimits;
 	char **rlimit_names;
 };

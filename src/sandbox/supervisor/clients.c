@@ -114,12 +114,11 @@ static void answer(struct client *c, uint32_t stream, int result, const struct e
 		client_send(c, stream, MESSAGE_DONE, 0, NULL, 0);
 }
 
-/* An exec takes the sandbox's own environment, directory and user where the client names none. */
-static int complete_exec(const struct supervisor *s, struct message_exec *m, struct error *err)
+int exec_complete(const struct record *record, struct message_exec *m, struct error *err)
 {
 	_cleanup_text_list_ char **own = m->env;
 
-	m->env = text_list_copy(s->record.env, err);
+	m->env = text_list_copy(record->env, err);
 	for (size_t i = 0; m->env && own && own[i]; i++)
 		if (text_list_add(&m->env, own[i], err) < 0)
 			return -ERROR_NO_MEMORY;
@@ -127,11 +126,11 @@ static int complete_exec(const struct supervisor *s, struct message_exec *m, str
 		return -ERROR_NO_MEMORY;
 	if (!*m->workdir) {
 		free(m->workdir);
-		m->workdir = text_copy(s->record.workdir, err);
+		m->workdir = text_copy(record->workdir, err);
 	}
 	if (!*m->user) {
 		free(m->user);
-		m->user = text_copy(s->record.user, err);
+		m->user = text_copy(record->user, err);
 	}
 	m->flags = (m->flags & (EXEC_TTY | EXEC_STDIN)) | EXEC_DEFAULT_ENV;
 	return m->workdir && m->user ? 0 : -ERROR_NO_MEMORY;
@@ -146,7 +145,7 @@ static int client_exec(struct client *c, const struct frame *f, struct error *er
 	int r = message_exec_decode(cursor_of(f->payload, f->size), &m, err);
 
 	if (r == 0)
-		r = complete_exec(s, &m, err);
+		r = exec_complete(&s->record, &m, err);
 	if (r == 0) {
 		message_exec_encode(&m, &payload);
 		t = payload.failed ? NULL : stream_open(s, c, f->stream, MESSAGE_EXEC, err);
@@ -179,6 +178,8 @@ static int client_attach(struct client *c, const struct frame *f, struct error *
 
 	if (r < 0)
 		return r;
+	if (how.flags & (CONTROL_ATTACH_UPPER | CONTROL_ATTACH_COMMAND))
+		return error_set(err, ERROR_INVALID, "to attach is not to start");
 	if (c->attached)
 		return error_set(err, ERROR_BUSY, "this connection is attached already");
 	main_attach(s, c, f->stream, &how);
@@ -201,11 +202,13 @@ static int client_stop(struct client *c, const struct frame *f, struct error *er
 static int client_kill(struct client *c, const struct frame *f, struct error *err)
 {
 	struct supervisor *s = c->supervisor;
+	struct cursor in = cursor_of(f->payload, f->size);
 
 	if (f->size != 4)
 		return error_set(err, ERROR_INVALID, "a malformed request to signal");
 	if (!s->main)
 		return error_set(err, ERROR_BUSY, "the main process has ended");
+	s->asked_to_stop |= supervisor_signal_ends(s, cursor_u32(&in));
 	peer_send(&s->agent, s->main->id, MESSAGE_SIGNAL, 0, f->payload, f->size);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "os/fs.h"
 #include "sandbox/supervise.h"
+#include "sandbox/supervisor/keeper.h"
 #include "sandbox/supervisor/supervisor.h"
 
 /* What the guest's clock was set to at its start may have been old when it came, and clocks drift. */
@@ -254,12 +255,41 @@ static void end_failed_start(struct supervisor *s, const struct error *why)
 	supervisor_note(s, "%s", why->text);
 	s->discard = s->record.discard && (s->discard || s->fresh);
 	s->phase = PHASE_ENDED;
-	s->status.finished = s->status.started;
+	s->status.finished = s->status.restarts ? clock_realtime() : s->status.started;
 	s->status.exit_status = (uint64_t)error_exit_status((int)why->code);
 	free(s->status.reason);
 	s->status.reason = strdup(why->text);
+	/* Who has started it is told; nobody is told when it is started again. */
 	if (!s->discard)
-		supervisor_set_state(s, "stopped", NULL);
+		supervisor_set_state(s, s->status.restarts ? supervisor_end_state(s) : "stopped", NULL);
+}
+
+static int live(struct supervisor *s, int client, struct error *err)
+{
+	int r;
+
+	if (uv_loop_init(&s->loop) < 0)
+		return error_set(err, ERROR_SYSTEM, "make an event loop");
+	uv_timer_init(&s->loop, &s->stop_timer);
+	uv_timer_init(&s->loop, &s->clock_timer);
+	uv_timer_init(&s->loop, &s->shares_timer);
+	uv_timer_init(&s->loop, &s->networks_timer);
+	uv_timer_init(&s->loop, &s->check.timer);
+	s->stop_timer.data = s->clock_timer.data = s->shares_timer.data = s->networks_timer.data =
+		s->check.timer.data = s;
+	if (client >= 0 && !client_add(s, client, err))
+		return -ERROR_LIMIT;
+	r = supervisor_start(s, err);
+	if (r == 0) {
+		supervisor_confine(s);
+		r = supervisor_loop(s, err);
+	} else
+		end_failed_start(s, err);
+	if (s->clients)
+		peer_flush(&s->clients->peer, NULL);
+	supervisor_cleanup(s);
+	close_loop(s);
+	return r;
 }
 
 int supervise(const struct supervise_options *options, struct error *err)
@@ -271,29 +301,16 @@ int supervise(const struct supervise_options *options, struct error *err)
 		.root = ROOT_NONE,
 		.disk_fd = -1,
 		.console = {.fd = -1}};
+	struct restart restart;
 	int r = open_sandbox(&s, options, err);
 
+	if (r == 0)
+		r = restart_parse(s.record.restart, &restart, err);
 	if (r < 0)
 		return r;
 	signal(SIGPIPE, SIG_IGN);
-	if (uv_loop_init(&s.loop) < 0)
-		return error_set(err, ERROR_SYSTEM, "make an event loop");
-	uv_timer_init(&s.loop, &s.stop_timer);
-	uv_timer_init(&s.loop, &s.clock_timer);
-	uv_timer_init(&s.loop, &s.shares_timer);
-	uv_timer_init(&s.loop, &s.networks_timer);
-	s.stop_timer.data = s.clock_timer.data = s.shares_timer.data = s.networks_timer.data = &s;
-	if (!client_add(&s, options->client, err))
-		return -ERROR_LIMIT;
-	r = supervisor_start(&s, err);
-	if (r == 0) {
-		supervisor_confine(&s);
-		r = supervisor_loop(&s, err);
-	} else
-		end_failed_start(&s, err);
-	if (s.clients)
-		peer_flush(&s.clients->peer, NULL);
-	supervisor_cleanup(&s);
-	close_loop(&s);
-	return r;
+	s.pid = getpid();
+	if (restart.when == RESTARTED_NEVER)
+		return live(&s, options->client, err);
+	return keeper_run(&s, &restart, options->client, live, err);
 }

@@ -20,6 +20,7 @@
 #include "codec/volume.h"
 #include "os/fs.h"
 #include "sandbox/programs.h"
+#include "sandbox/supervisor/keeper.h"
 #include "sandbox/supervisor/supervisor.h"
 
 #define ENTROPY_SIZE  256
@@ -105,7 +106,7 @@ static int boot(void *context, const struct root *root, struct error *err)
 
 static bool is_given_up(const struct supervisor *s)
 {
-	return s->clients->owner && peer_is_gone(&s->clients->peer);
+	return s->clients && s->clients->owner && peer_is_gone(&s->clients->peer);
 }
 
 /* Who fills a volume is done soon. */
@@ -431,8 +432,41 @@ static int open_upper(struct supervisor *s, const struct control_attach *how, st
 	return 0;
 }
 
+/* What it does now is not what it is for: nobody restarts it, nor asks whether it is well. */
+static void set_apart(struct supervisor *s)
+{
+	if (s->life)
+		s->life->restart.when = RESTARTED_NEVER;
+	s->life = NULL;
+	text_list_free(TAKE_PTR(s->record.health_command));
+}
+
+/* Runs another command, this time. */
+static int take_command(struct supervisor *s, struct cursor in, struct error *err)
+{
+	struct message_exec m = {0};
+	int r = message_exec_decode(in, &m, err);
+
+	if (r == 0)
+		r = exec_complete(&s->record, &m, err);
+	if (r == 0) {
+		text_list_free(s->record.argv);
+		text_list_free(s->record.env);
+		free(s->record.workdir);
+		free(s->record.user);
+		s->record.argv = TAKE_PTR(m.argv);
+		s->record.env = TAKE_PTR(m.env);
+		s->record.workdir = TAKE_PTR(m.workdir);
+		s->record.user = TAKE_PTR(m.user);
+		s->record.tty = m.flags & EXEC_TTY;
+		s->record.stdin_open = m.flags & EXEC_STDIN;
+	}
+	message_exec_free(&m);
+	return r;
+}
+
 /* Reads the request that this process was started for. */
-static int read_request(struct client *c, uint32_t *stream, struct control_attach *how, struct error *err)
+static int read_request(struct supervisor *s, struct client *c, struct control_attach *how, struct error *err)
 {
 	struct frame f;
 	int r = peer_wait(&c->peer, &f, clock_monotonic() + 10 * NANOSECONDS_PER_SECOND, err);
@@ -441,16 +475,24 @@ static int read_request(struct client *c, uint32_t *stream, struct control_attac
 		return r;
 	if (f.type != CONTROL_START || f.stream == 0)
 		return error_set(err, ERROR_INVALID, "expected the request to start");
-	*stream = f.stream;
-	return control_attach_decode(cursor_of(f.payload, f.size), how, err);
+	s->start_stream = f.stream;
+	r = control_attach_decode(cursor_of(f.payload, f.size), how, err);
+	if (r < 0)
+		return r;
+	s->upper_only = how->flags & CONTROL_ATTACH_UPPER;
+	c->owner = s->upper_only || how->flags & CONTROL_ATTACH_OWNER;
+	if (how->flags & (CONTROL_ATTACH_UPPER | CONTROL_ATTACH_COMMAND))
+		set_apart(s);
+	return how->flags & CONTROL_ATTACH_COMMAND ? take_command(s, how->command, err) : 0;
 }
 
 static int start_sandbox(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
-	struct client *c = s->clients;
 	int r;
 
+	s->born = clock_monotonic();
 	s->status.started = clock_realtime();
+	s->status.restarts = s->life ? s->life->restart.count : 0;
 	if (!s->discard) /* from now on something may be staged in it */
 		unlinkat(s->directory.fd, "discard", 0);
 	r = supervisor_set_state(s, "starting", err);
@@ -466,9 +508,10 @@ static int start_sandbox(struct supervisor *s, const struct control_attach *how,
 	free(s->status.accelerator);
 	s->status.engine = text_copy(vm_engine_name(s->engine), NULL);
 	s->status.accelerator = text_copy(vm_accelerator_name(s->vm), NULL);
+	checks_start(s);
 	r = supervisor_set_state(s, "running", err);
-	if (r == 0)
-		start_answer(c, s->start_stream, how);
+	if (r == 0 && s->clients)
+		start_answer(s->clients, s->start_stream, how);
 	return r;
 }
 
@@ -476,14 +519,12 @@ int supervisor_start(struct supervisor *s, struct error *err)
 {
 	struct client *c = s->clients;
 	struct control_attach how = {0};
-	int r = read_request(c, &s->start_stream, &how, err);
+	int r = c ? read_request(s, c, &how, err) : 0;
 
 	if (r < 0)
 		return r;
-	s->upper_only = how.flags & CONTROL_ATTACH_UPPER;
-	c->owner = s->upper_only || how.flags & CONTROL_ATTACH_OWNER;
 	r = s->upper_only ? open_upper(s, &how, err) : start_sandbox(s, &how, err);
-	if (r < 0)
+	if (r < 0 && c)
 		peer_send_error(&c->peer, s->start_stream, err);
 	return r;
 }

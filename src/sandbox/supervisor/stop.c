@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "sandbox/supervisor/keeper.h"
 #include "sandbox/supervisor/supervisor.h"
 
 #define SHUTDOWN_GRACE_MS 1000            /* for the processes that are left when the main one has ended */
@@ -55,7 +56,7 @@ int supervisor_set_state(struct supervisor *s, const char *state, struct error *
 		return -ERROR_NO_MEMORY;
 	free(s->status.state);
 	s->status.state = copy;
-	s->status.pid = (uint64_t)getpid();
+	s->status.pid = strcmp(state, "stopped") ? (uint64_t)s->pid : 0;
 	return status_write(s->directory.fd, &s->status, !s->discard, err);
 }
 
@@ -119,6 +120,7 @@ static void on_stop_timer(uv_timer_t *timer)
 
 void supervisor_stop(struct supervisor *s, uint64_t grace)
 {
+	s->asked_to_stop = true;
 	if (s->phase == PHASE_ENDED || s->stop_step > STOP_ASKED)
 		return;
 	if (s->paused && vm_resume(s->vm, NULL) == 0) {
@@ -204,6 +206,25 @@ static void explain_end(struct supervisor *s, int r, const struct error *err)
 	set_reason(s, why.text);
 }
 
+const char *supervisor_end_state(struct supervisor *s)
+{
+	char reason[RESTART_REASON_SIZE];
+
+	free(TAKE_PTR(s->status.health));
+	if (!s->life || s->asked_to_stop || s->upper_only ||
+		!restart_next(&s->life->restart, (int)s->status.exit_status, clock_monotonic() - s->born))
+		return "stopped";
+	s->life->again = true;
+	set_reason(s, restart_reason(&s->life->restart, s->status.reason ? s->status.reason : "", reason));
+	supervisor_note(s, "ended with status %u: %s", (unsigned)s->status.exit_status, s->status.reason);
+	return "restarting";
+}
+
+bool supervisor_signal_ends(const struct supervisor *s, uint32_t number)
+{
+	return number == SIGKILL || number == SIGTERM || number == s->record.stop_signal;
+}
+
 void supervisor_vm_ended(struct supervisor *s)
 {
 	struct error err;
@@ -224,8 +245,7 @@ void supervisor_vm_ended(struct supervisor *s)
 			s, "%llu bytes of output could not be kept", (unsigned long long)s->lost_output);
 	s->phase = PHASE_ENDED;
 	s->status.finished = clock_realtime();
-	s->status.pid = 0;
-	if (!s->discard && supervisor_set_state(s, "stopped", &err) < 0)
+	if (!s->discard && supervisor_set_state(s, supervisor_end_state(s), &err) < 0)
 		log_error("write down the end of %s: %s", s->record.name, err.text);
 	tell_open_streams(s);
 }

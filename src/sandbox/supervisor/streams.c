@@ -136,7 +136,9 @@ static int output_from_agent(struct supervisor *s, struct stream *t, const struc
 		main_output(s, f);
 	else if (t->client)
 		client_send(t->client, t->client_stream, MESSAGE_DATA, f->channel, f->payload, f->size);
-	else if (t->unacked[f->channel] >= CREDIT_STEP)
+	else if (t->own)
+		t->own(s, t, f);
+	if (!t->main && !t->client && t->unacked[f->channel] >= CREDIT_STEP)
 		credit_agent(s, t, f->channel, t->unacked[f->channel]);
 	return 0;
 }
@@ -168,10 +170,12 @@ static int credit_from_agent(struct supervisor *s, struct stream *t, const struc
 	return 0;
 }
 
-static void tell_client(struct stream *t, const struct frame *f)
+static void tell_client(struct supervisor *s, struct stream *t, const struct frame *f)
 {
 	if (t->client)
 		client_send(t->client, t->client_stream, f->type, f->channel, f->payload, f->size);
+	else if (t->own)
+		t->own(s, t, f);
 }
 
 static int main_exited(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err)
@@ -262,14 +266,14 @@ int stream_from_agent(struct supervisor *s, struct stream *t, const struct frame
 	case MESSAGE_ERROR:
 	case MESSAGE_DONE:
 	case MESSAGE_USAGE:
-		tell_client(t, f);
+		tell_client(s, t, f);
 		stream_close(s, t);
 		return 0;
 	default: /* STARTED, END, CLOSE, ENTRY */
 		if (t->main)
 			main_tell(s, f);
 		else
-			tell_client(t, f);
+			tell_client(s, t, f);
 		return 0;
 	}
 }

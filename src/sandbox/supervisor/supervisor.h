@@ -9,6 +9,8 @@
  *   streams.c  which client's stream is which of the agent's, and how much is under way on each
  *   console.c  the last words of the guest's kernel
  *   network.c  its networks: what connects the guest with the groups that it is in
+ *   health.c   healthchecks
+ *   keeper.c   what starts it again, where that is its policy: a process of its own, above this one
  *   shares.c   the file systems that come by virtiofs: their servers' lives
  *   volumes.c  the directories of the host that the guest has: beside all this, on a thread of its own
  *   stop.c     the ways to end, and what is written down and removed then
@@ -36,6 +38,7 @@
 #include "os/peer.h"
 #include "sandbox/control.h"
 #include "sandbox/directory.h"
+#include "sandbox/health.h"
 #include "sandbox/home.h"
 #include "sandbox/output.h"
 #include "sandbox/record.h"
@@ -51,6 +54,7 @@
 #define QUEUE_MAX          (64 * 1024 * 1024) /* bytes that wait for one client, or for the guest */
 
 struct supervisor;
+struct life;
 
 struct client {
 	struct supervisor *supervisor;
@@ -79,12 +83,24 @@ struct stream {
 	uint32_t entries;          /* ENTRY messages so far */
 	struct client *client;     /* NULL: nobody waits any more */
 	uint32_t client_stream;
+	/* Of the supervisor's own: is told what a client would be. NULL: there is none. */
+	void (*own)(struct supervisor *s, struct stream *t, const struct frame *f);
 	uint64_t unacked[CHANNEL_COUNT]; /* out, err: bytes from the agent; in: bytes from the client */
 };
 
 struct console {
 	int fd; /* read end of what the guest's kernel writes, or -1 */
 	char last[8192];
+	size_t size;
+};
+
+struct check {
+	struct health health;
+	uv_timer_t timer;      /* to the next check, or to the end of one's time */
+	struct stream *stream; /* of the check that runs; NULL: none does */
+	uint64_t began;        /* clock_monotonic() */
+	bool late;             /* it was given up, and is not gone yet */
+	char output[512];      /* the beginning of what it has written */
 	size_t size;
 };
 
@@ -99,6 +115,11 @@ struct supervisor {
 	struct record record;
 	struct status status;
 	enum phase phase;
+	pid_t pid;          /* of the process that holds the lock: this one, or its keeper */
+	struct life *life;  /* shared with the keeper; NULL: it is not started again */
+	uint64_t born;      /* when it was started, clock_monotonic() */
+	bool asked_to_stop; /* by somebody outside */
+	struct check check;
 
 	uv_loop_t loop;
 	uv_poll_t agent_poll, listener_poll, vm_poll, console_poll, volumes_poll, shares_poll, networks_poll;
@@ -156,7 +177,13 @@ const char *console_panic(
 void agent_readable(struct supervisor *s); /* reads and dispatches what is there; failures end the sandbox */
 void agent_send_clock(struct supervisor *s); /* after the start, after a pause, and every few minutes */
 
+/* health.c */
+void checks_start(struct supervisor *s); /* the main process runs */
+
 /* clients.c */
+
+/* An exec takes the sandbox's own environment, directory and user where the client names none. */
+int exec_complete(const struct record *record, struct message_exec *m, struct error *err);
 struct client *client_add(struct supervisor *s, int fd, struct error *err); /* takes fd */
 void client_readable(struct client *c);
 void client_drop(struct client *c);
@@ -188,4 +215,7 @@ void supervisor_vm_ended(struct supervisor *s);
 void supervisor_note(struct supervisor *s, const char *format, ...) /* a line of the system's in the log */
 	__attribute__((format(printf, 2, 3)));
 int supervisor_set_state(struct supervisor *s, const char *state, struct error *err);
+/* How it stands once it has ended: "stopped", or "restarting", which its keeper was told then. */
+const char *supervisor_end_state(struct supervisor *s);
+bool supervisor_signal_ends(const struct supervisor *s, uint32_t number); /* as `stop` and `kill` send it */
 void supervisor_cleanup(struct supervisor *s); /* removes a throw-away sandbox; frees everything */
