@@ -108,9 +108,11 @@ struct monocore_project_change_options {
 	enum monocore_project_wish wish;
 	const char *const *names; /* of components; NULL: all */
 	bool wait;                /* until all that have a healthcheck are healthy */
-	bool build;               /* builds are looked at again first, though their images are here */
-	uint64_t grace;           /* as of monocore_stop(); UINT64_MAX: 10 s */
-	unsigned parallel;        /* steps at once; 0: what this host can do */
+	bool prepare;   /* UP: the named are made and not started, which monocore_start() does; what lives of
+			 * them is left alone */
+	bool build;     /* builds are looked at again first, though their images are here */
+	uint64_t grace; /* as of monocore_stop(); UINT64_MAX: 10 s */
+	unsigned parallel; /* steps at once; 0: what this host can do */
 	/* Called for each step once before the first begins (WAITING), and when its state changes; from any
 	 * thread, but one call at a time. NULL: nothing is told. */
 	void (*tell)(void *context, const struct monocore_project_step *step);

@@ -81,9 +81,12 @@ static void decide_gates(struct parts *parts)
 
 		if (!part->chosen || !part->sandbox)
 			continue;
-		if (parts->request->wait || (!part->start && is_between(part->seen)))
+		if (part->prepared)
+			part->gate = false;
+		else if (parts->request->wait || (!part->start && is_between(part->seen)))
 			part->gate = true;
-		for (size_t k = 0; (part->start || part->resume) && k < part->need_count; k++)
+		for (size_t k = 0; (part->start || part->resume || part->prepared) && k < part->need_count;
+			k++)
 			parts->items[part->needs[k]].gate = true;
 	}
 }
@@ -284,6 +287,11 @@ static int build_parts(struct parts *parts, struct plan *plan, struct error *err
 	return r;
 }
 
+static bool is_left_alone(const struct part *part)
+{
+	return part->prepared && part->seen && lives(part->seen);
+}
+
 static int make(struct parts *parts, struct plan *plan, struct error *err)
 {
 	enum plan_wish wish = parts->request->wish;
@@ -295,8 +303,10 @@ static int make(struct parts *parts, struct plan *plan, struct error *err)
 
 		if (part->chosen && part->sandbox && wish == PLAN_DOWN)
 			part->stop = lives(part->seen);
-		else if (part->chosen && part->sandbox && wish != PLAN_BUILDS)
+		else if (part->chosen && part->sandbox && wish != PLAN_BUILDS && !is_left_alone(part))
 			r = decide(parts, part, err);
+		if (part->prepared)
+			part->start = part->resume = false;
 	}
 	if (r == 0)
 		r = stop_strangers(parts, plan, err);

@@ -44,8 +44,9 @@ enum plan_wish {
 
 struct plan_request {
 	enum plan_wish wish;
-	char *const *names;  /* of components; NULL or empty: all */
-	bool wait;           /* UP, APPLY: until all are healthy */
+	char *const *names; /* of components; NULL or empty: all */
+	bool wait;          /* UP, APPLY: until all are healthy */
+	bool prepare; /* UP: the named are not started, only made, and what lives of them is left alone */
 	const char *project; /* its name: a component's sandbox is PROJECT-COMPONENT */
 	const struct plan_seen *seen;
 	size_t seen_count;

@@ -178,6 +178,7 @@ int parts_choose(struct parts *parts, struct error *err)
 		if (at == PART_NONE)
 			return complain_unknown(parts, *name, err);
 		parts->items[at].chosen = true;
+		parts->items[at].prepared = q->prepare;
 	}
 	/* From the last to the first: what is needed comes along. */
 	for (size_t i = parts->count; q->wish != PLAN_DOWN && i-- > 0;) {

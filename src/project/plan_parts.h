@@ -15,6 +15,7 @@ struct part {
 	uint32_t *needs;                       /* parts that come before it */
 	size_t need_count;
 	bool chosen;
+	bool prepared;   /* made, and started by somebody else */
 	unsigned colour; /* while the order is found */
 
 	/* What is to be done, and why. */

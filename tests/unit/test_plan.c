@@ -111,6 +111,43 @@ TEST(what_is_needed_is_started_first_and_stopped_last)
 	project_free(p);
 }
 
+static const char *prepared(const struct project *p, const struct plan_seen *seen, size_t count)
+{
+	char *api[] = {(char *)"api", NULL};
+	const struct plan_request q = {.wish = PLAN_UP,
+		.names = api,
+		.prepare = true,
+		.project = "shop",
+		.seen = seen,
+		.seen_count = count};
+	struct plan plan;
+	struct error err;
+	const char *text;
+
+	CHECK_OK(plan_make(p, &q, &plan, &err));
+	text = told(&plan);
+	plan_free(&plan);
+	return text;
+}
+
+TEST(what_is_prepared_is_made_and_not_started_beside_all_that_it_needs)
+{
+	struct project *p = shop();
+	struct plan_seen seen[2];
+
+	CHECK_TEXT(prepared(p, NULL, 0), "create db, start db, wait for db, create api");
+	seen[0] = seen_as(p, 1, "shop-api", PLAN_STOPPED);
+	seen[1] = seen_as(p, 2, "shop-db", PLAN_RUNNING);
+	CHECK_TEXT(prepared(p, seen, 2), "");
+	seen[0].digest = "of before";
+	CHECK_TEXT(prepared(p, seen, 2), "remove api, create api");
+	seen[0].state = PLAN_RUNNING;
+	CHECK_TEXT(prepared(p, seen, 2), "");
+	seen[0].state = PLAN_PAUSED;
+	CHECK_TEXT(prepared(p, seen, 2), "");
+	project_free(p);
+}
+
 TEST(names_bring_what_they_need_and_nothing_else)
 {
 	struct project *p = shop();
