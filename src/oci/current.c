@@ -8,7 +8,8 @@
 #include "oci/remote.h"
 
 /* An index has it among its manifests: one of a platform is what a sandbox is made of. */
-static int is_within(struct store *s, const char *index, const char *manifest, bool *within, struct error *err)
+static int is_within(
+	struct store *s, const char *index, const char *manifest, bool *within, struct error *err)
 {
 	_cleanup_buffer_ struct buffer bytes = {0};
 	_cleanup_(oci_index_free) struct oci_index parsed = {0};
@@ -57,8 +58,7 @@ static int ask_disk(const struct reference *ref, const char *manifest, bool *oth
 	return r;
 }
 
-int image_is_other(
-	struct store *s, const char *text, const char *manifest, bool *other, struct error *err)
+int image_is_other(struct store *s, const char *text, const char *manifest, bool *other, struct error *err)
 {
 	_cleanup_(reference_free) struct reference ref = {0};
 	int r = reference_parse(text, &ref, err);

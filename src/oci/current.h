@@ -7,5 +7,5 @@
 
 /* Whether what a user wrote for an image leads to this manifest ("sha256:…"), as far as can be known without
  * asking a registry: *other is true only where it is here and is another one. Nothing is checked or made. */
-int image_is_other(struct store *store, const char *reference, const char *manifest, bool *other,
-	struct error *err);
+int image_is_other(
+	struct store *store, const char *reference, const char *manifest, bool *other, struct error *err);

@@ -18,7 +18,7 @@ static const char *const kinds[] = {
 	[REACH_MODULE] = "module",
 	[REACH_COPY] = "copy",
 	[REACH_IMAGE] = "image",
-	[REACH_ANY] = "reach",
+	[REACH_BEYOND] = "reach",
 	[REACH_PORT] = "port",
 	[REACH_VARIABLE] = "variable",
 };
@@ -137,7 +137,7 @@ char *grants_describe(const struct project_reach_out *reach, struct error *err)
 		[REACH_MODULE] = "is made of",
 		[REACH_COPY] = "copies",
 		[REACH_IMAGE] = "runs the image of",
-		[REACH_ANY] = "may reach",
+		[REACH_BEYOND] = "may reach",
 		[REACH_PORT] = "opens to other hosts the port",
 		[REACH_VARIABLE] = "gets your environment's",
 	};

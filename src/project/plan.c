@@ -17,6 +17,19 @@ const char *plan_verb(enum plan_action action)
 	return verbs[action];
 }
 
+int project_unknown(const struct project *p, const char *name, struct error *err)
+{
+	const char **names = calloc(p->sandbox_count + 1, sizeof *names), *nearest;
+
+	for (size_t i = 0; names && i < p->sandbox_count; i++)
+		names[i] = p->sandboxes[i].common.name;
+	nearest = names ? text_nearest(name, names) : NULL;
+	error_set(err, ERROR_NOT_FOUND, "the project has no sandbox '%s'%s%s%s", name,
+		nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+	free(names);
+	return -ERROR_NOT_FOUND;
+}
+
 void plan_free(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->count; i++)

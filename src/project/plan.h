@@ -103,5 +103,8 @@ size_t plan_next(struct plan *plan);
 /* What came of a step that plan_next() gave; where it failed, those that need it are left out. */
 void plan_finish(struct plan *plan, size_t step, bool done);
 
+/* NOT_FOUND: "the project has no sandbox 'wbe'; did you mean 'web'?" */
+int project_unknown(const struct project *p, const char *name, struct error *err);
+
 /* The name of the sandbox of a component; the caller's. */
 char *plan_sandbox_name(const char *project, const char *component, struct error *err);

@@ -150,21 +150,6 @@ bool parts_know(const struct parts *parts, const struct plan_seen *seen)
 
 /* ---- which of them ------------------------------------------------------------------------------------ */
 
-static int complain_unknown(const struct parts *parts, const char *name, struct error *err)
-{
-	const char **names = calloc(parts->count + 1, sizeof *names), *nearest;
-	size_t n = 0;
-
-	for (size_t i = 0; names && i < parts->count; i++)
-		if (parts->items[i].sandbox)
-			names[n++] = parts->items[i].common->name;
-	nearest = names ? text_nearest(name, names) : NULL;
-	free(names);
-	return nearest ? error_set(err, ERROR_NOT_FOUND,
-				 "the project has no sandbox '%s'; did you mean '%s'?", name, nearest)
-		       : error_set(err, ERROR_NOT_FOUND, "the project has no sandbox '%s'", name);
-}
-
 int parts_choose(struct parts *parts, struct error *err)
 {
 	const struct plan_request *q = parts->request;
@@ -176,7 +161,7 @@ int parts_choose(struct parts *parts, struct error *err)
 		uint32_t at = find_part(parts, *name, true);
 
 		if (at == PART_NONE)
-			return complain_unknown(parts, *name, err);
+			return project_unknown(parts->project, *name, err);
 		parts->items[at].chosen = true;
 		parts->items[at].prepared = q->prepare;
 	}

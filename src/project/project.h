@@ -140,7 +140,7 @@ struct project {
 			REACH_MODULE,   /* of a module's file */
 			REACH_COPY,     /* of what a build copies */
 			REACH_IMAGE,    /* of an image that is a directory or file of the host */
-			REACH_ANY,      /* reach: any, or a rule that allows more than public has */
+			REACH_BEYOND,   /* reach: any, or a rule that allows more than public has */
 			REACH_PORT,     /* a port that is not on loopback */
 			REACH_VARIABLE  /* a variable of the host's environment */
 		} kind;
