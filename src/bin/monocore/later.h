@@ -17,6 +17,8 @@
 	X(up, "up", "start the project's sandboxes in dependency order") \
 	X(down, "down", "stop the project's sandboxes in dependency order") \
 	X(status, "status", "show the state and use of the project's sandboxes") \
+	X(stats, "stats", "show what running sandboxes use") \
+	X(events, "events", "follow what happens to sandboxes") \
 	X(clean, "clean", "remove what this project left") \
 	X(snapshot, "snapshot", "save a running sandbox's memory and disk") \
 	X(fork, "fork", "clone a running sandbox") \

@@ -12,11 +12,7 @@
 #include "base/log.h"
 #include "os/fs.h"
 #include "sandbox/supervise.h"
-<<<<<<< HEAD
 #include "sandbox/supervisor/keeper.h"
-=======
-#include "sandbox/supervisor/metrics.h"
->>>>>>> cd20b48 (What sandboxes use is counted, kept and shown, and what happens is written down: stats, its history and Prometheus's text, events)
 #include "sandbox/supervisor/supervisor.h"
 
 /* What the guest's clock was set to at its start may have been old when it came, and clocks drift. */
@@ -313,34 +309,8 @@ int supervise(const struct supervise_options *options, struct error *err)
 	if (r < 0)
 		return r;
 	signal(SIGPIPE, SIG_IGN);
-<<<<<<< HEAD
 	s.pid = getpid();
 	if (restart.when == RESTARTED_NEVER)
 		return live(&s, options->client, err);
 	return keeper_run(&s, &restart, options->client, live, err);
-=======
-	if (uv_loop_init(&s.loop) < 0)
-		return error_set(err, ERROR_SYSTEM, "make an event loop");
-	uv_timer_init(&s.loop, &s.stop_timer);
-	uv_timer_init(&s.loop, &s.clock_timer);
-	uv_timer_init(&s.loop, &s.shares_timer);
-	uv_timer_init(&s.loop, &s.networks_timer);
-	s.stop_timer.data = s.clock_timer.data = s.shares_timer.data = s.networks_timer.data = &s;
-	if (!client_add(&s, options->client, err))
-		return -ERROR_LIMIT;
-	r = supervisor_start(&s, err);
-	if (r == 0) {
-		supervisor_confine(&s);
-		s.metrics = s.upper_only ? NULL : metrics_keeper_open(&s);
-		r = supervisor_loop(&s, err);
-	} else
-		end_failed_start(&s, err);
-	if (s.clients)
-		peer_flush(&s.clients->peer, NULL);
-	metrics_keeper_stop(s.metrics);
-	supervisor_cleanup(&s);
-	close_loop(&s);
-	metrics_keeper_free(s.metrics); /* whose thread has come to its end in the loop */
-	return r;
->>>>>>> cd20b48 (What sandboxes use is counted, kept and shown, and what happens is written down: stats, its history and Prometheus's text, events)
 }

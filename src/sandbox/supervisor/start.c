@@ -510,15 +510,8 @@ static int start_sandbox(struct supervisor *s, const struct control_attach *how,
 	s->status.accelerator = text_copy(vm_accelerator_name(s->vm), NULL);
 	checks_start(s);
 	r = supervisor_set_state(s, "running", err);
-<<<<<<< HEAD
 	if (r == 0 && s->clients)
 		start_answer(s->clients, s->start_stream, how);
-=======
-	if (r == 0) {
-		start_answer(c, s->start_stream, how);
-		supervisor_event(s, "start", NULL, NULL);
-	}
->>>>>>> cd20b48 (What sandboxes use is counted, kept and shown, and what happens is written down: stats, its history and Prometheus's text, events)
 	return r;
 }
 

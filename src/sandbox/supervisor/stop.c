@@ -15,11 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
-<<<<<<< HEAD
 #include "sandbox/supervisor/keeper.h"
-=======
-#include "sandbox/event_log.h"
->>>>>>> cd20b48 (What sandboxes use is counted, kept and shown, and what happens is written down: stats, its history and Prometheus's text, events)
 #include "sandbox/supervisor/supervisor.h"
 
 #define SHUTDOWN_GRACE_MS 1000            /* for the processes that are left when the main one has ended */
@@ -47,12 +43,6 @@ void supervisor_note(struct supervisor *s, const char *format, ...)
 	line[n++] = '\n';
 	if (s->output)
 		output_append(s->output, OUTPUT_SYSTEM, line, (size_t)n, NULL);
-}
-
-void supervisor_event(struct supervisor *s, const char *action, const char *key, const char *value)
-{
-	if (!s->upper_only)
-		event_tell_sandbox(&s->home, s->directory.id, &s->record, action, key, value);
 }
 
 int supervisor_set_state(struct supervisor *s, const char *state, struct error *err)
@@ -149,10 +139,8 @@ void supervisor_main_exited(struct supervisor *s, const struct message_exited *m
 {
 	s->main_exited = true;
 	s->status.exit_status = m->signal ? 128 + (m->signal & 127) : m->code & 255;
-	if (m->out_of_memory) {
+	if (m->out_of_memory)
 		set_reason(s, "out of memory");
-		supervisor_event(s, "oom", NULL, NULL);
-	}
 	s->discard = s->record.discard && !m->staged;
 	shut_guest_down(s);
 }
@@ -218,7 +206,6 @@ static void explain_end(struct supervisor *s, int r, const struct error *err)
 	set_reason(s, why.text);
 }
 
-<<<<<<< HEAD
 const char *supervisor_end_state(struct supervisor *s)
 {
 	char reason[RESTART_REASON_SIZE];
@@ -236,14 +223,6 @@ const char *supervisor_end_state(struct supervisor *s)
 bool supervisor_signal_ends(const struct supervisor *s, uint32_t number)
 {
 	return number == SIGKILL || number == SIGTERM || number == s->record.stop_signal;
-=======
-static void tell_death(struct supervisor *s)
-{
-	char status[24];
-
-	snprintf(status, sizeof status, "%llu", (unsigned long long)s->status.exit_status);
-	supervisor_event(s, "die", "exit_status", status);
->>>>>>> cd20b48 (What sandboxes use is counted, kept and shown, and what happens is written down: stats, its history and Prometheus's text, events)
 }
 
 void supervisor_vm_ended(struct supervisor *s)
@@ -266,13 +245,7 @@ void supervisor_vm_ended(struct supervisor *s)
 			s, "%llu bytes of output could not be kept", (unsigned long long)s->lost_output);
 	s->phase = PHASE_ENDED;
 	s->status.finished = clock_realtime();
-<<<<<<< HEAD
 	if (!s->discard && supervisor_set_state(s, supervisor_end_state(s), &err) < 0)
-=======
-	s->status.pid = 0;
-	tell_death(s);
-	if (!s->discard && supervisor_set_state(s, "stopped", &err) < 0)
->>>>>>> cd20b48 (What sandboxes use is counted, kept and shown, and what happens is written down: stats, its history and Prometheus's text, events)
 		log_error("write down the end of %s: %s", s->record.name, err.text);
 	tell_open_streams(s);
 }
