@@ -21,7 +21,7 @@
 
 #define YAML_BYTES_MAX    (1u << 20) /* of a file */
 #define YAML_DEPTH_MAX    64
-#define YAML_EXPANDED_MAX 200000u /* nodes, were all aliases and merges written out */
+#define YAML_EXPANDED_MAX (16u << 20) /* bytes that aliases and merges stand for, 64 for each node */
 
 enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAPPING };
 
@@ -35,8 +35,9 @@ struct yaml_pair {
 struct yaml_node {
 	enum yaml_kind kind;
 	bool plain;               /* SCALAR: without quotes, not a block */
-	bool flow;                /* LIST, MAPPING: in [] or {} */
 	bool block;               /* SCALAR: | or > */
+	bool flow;                /* LIST, MAPPING: in [] or {} */
+	bool broken;              /* what is wrong with it has been told */
 	bool expanded;            /* its variables are in their places (interpolate.h) */
 	uint32_t line, column;    /* from 1; columns count characters */
 	size_t start, end;        /* bytes of the file; of a block the end of what is last in it */
@@ -44,19 +45,23 @@ struct yaml_node {
 	struct yaml_node **items; /* LIST */
 	struct yaml_pair *pairs;  /* MAPPING: in the order of the file, merged ones behind */
 	size_t count;             /* of items or pairs */
+	uint32_t weight;          /* what it is with all below it, as YAML_EXPANDED_MAX counts */
 };
 
 struct yaml_document;
 
 /*
- * Reads the bytes of file number `file` of m. *document is the caller's (yaml_free()), and is given also
+ * Reads the bytes of file number `file` of m. *document is the caller's (yaml_release()), and is given also
  * where mistakes were found. Error: NO_MEMORY; all else is mistakes.
  */
 int yaml_parse(const void *bytes, size_t n, struct mistakes *m, uint32_t file,
 	struct yaml_document **document, struct error *err);
-void yaml_free(struct yaml_document *document);
+void yaml_release(struct yaml_document *document);
 
 struct yaml_node *yaml_root(const struct yaml_document *document); /* NULL: there is nothing in it */
+
+/* Text that lives as long as the document; NULL: NO_MEMORY. */
+char *yaml_keep_text(struct yaml_document *document, const char *text, size_t n, struct error *err);
 
 /* The value of a key, or NULL: also where node is NULL or no mapping. */
 struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);

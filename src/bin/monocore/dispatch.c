@@ -30,11 +30,6 @@ static int run_parsed(
 
 	if (check_words(command, count, words, &err) < 0)
 		return cli_complain(cli, &err);
-	if (cli->global.config) {
-		error_set(
-			&err, ERROR_UNAVAILABLE, "--config: projects are not yet available in this version");
-		return cli_complain(cli, &err);
-	}
 	return command->run(cli, options, count, words);
 }
 

@@ -25,6 +25,7 @@ static const struct command *const children[] = {
 	&self_completion_command,
 	&self_complete_names_command,
 	&self_man_command,
+	&self_schema_command,
 	&self_upgrade_command,
 	&self_uninstall_command,
 	NULL,

@@ -11,3 +11,4 @@ extern const struct command self_version_command;
 extern const struct command self_completion_command;
 extern const struct command self_complete_names_command;
 extern const struct command self_man_command;
+extern const struct command self_schema_command;
