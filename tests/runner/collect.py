@@ -118,7 +118,7 @@ def left_of_root(where):
 def system(where, root):
     """The system tests: those called root_*.py run as root, with users of the run at hand."""
     for path in ('build/stage', 'build/images', 'build/release/tests/hostile', 'build/release/tests/unit/fsx', 'examples',
-                 'tests'):
+                 'tools/make-release', 'tests'):
         where.copy(path)
     env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
            'MC_SOURCES': where.sources}

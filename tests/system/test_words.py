@@ -62,7 +62,6 @@ def _():
         answer = mc(verb, 'something', '--with', 'options').says('not yet available', verb)
         true(answer.status != 0, answer)
     true(mc('-c', 'monocore.yaml', 'ps').says('not yet available').status != 0, '-c')
-    mc('self', 'upgrade').says('not yet available')
 
 
 @promise('wrong usage has status 2, one line, and starts nothing')

@@ -25,6 +25,7 @@ struct cli {
 	const char *path;    /* of the command that runs: "self doctor" */
 	struct monocore *mc; /* after cli_open() */
 	struct progress_view *progress;
+	const char *release_key, *release_url; /* what the build says of releases; "": nothing */
 	bool events; /* progress goes to standard output, as JSON */
 };
 

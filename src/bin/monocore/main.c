@@ -10,6 +10,10 @@
 #include "bin/monocore/progress.h"
 #include "bin/monocore/root.h"
 
+#if !defined(RELEASE_KEY) || !defined(RELEASE_URL)
+#error "the build sets RELEASE_KEY and RELEASE_URL"
+#endif
+
 /* A closed standard descriptor would be given to the first file that is opened, which would then be read or
  * written as a standard stream. What takes its place refuses both, as a closed one does. */
 static int fill_standard_descriptors(void)
@@ -23,7 +27,7 @@ static int fill_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	struct cli cli = {.path = ""};
+	struct cli cli = {.path = "", .release_key = RELEASE_KEY, .release_url = RELEASE_URL};
 	int status;
 
 	if (fill_standard_descriptors() < 0)

@@ -3,20 +3,6 @@
 
 #include "bin/monocore/verbs.h"
 
-static const struct command self_upgrade_command = {
-	.name = "upgrade",
-	.summary = "replace this program by its newest version",
-	.group = GROUP_LATER,
-	.later = true,
-};
-
-static const struct command self_uninstall_command = {
-	.name = "uninstall",
-	.summary = "remove this program and what it made",
-	.group = GROUP_LATER,
-	.later = true,
-};
-
 static const struct command *const children[] = {
 	&self_doctor_command,
 	&self_kernel_command,

@@ -12,3 +12,5 @@ extern const struct command self_completion_command;
 extern const struct command self_complete_names_command;
 extern const struct command self_man_command;
 extern const struct command self_schema_command;
+extern const struct command self_upgrade_command;
+extern const struct command self_uninstall_command;
