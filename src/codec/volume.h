@@ -35,6 +35,10 @@
 #define VOLUME_REQUEST_MIN 40u /* struct fuse_in_header */
 #define VOLUME_REPLY_MIN   16u /* struct fuse_out_header */
 
+/* In fuse_in_header.unique: another server had it before, and may have carried it out (Linux 6.9, fuse.h:
+ * FUSE_UNIQUE_RESEND). The guest gets its answer without. */
+#define VOLUME_AGAIN (UINT64_C(1) << 63)
+
 /* The host's own kinds of notice (fuse_out_header.unique is 0, .error one of these), which the relay keeps
  * from the kernel. Behind the header: u64 node and, of what the kernel is about to ask for, */
 #define VOLUME_AHEAD 1000 /* struct fuse_attr_out: its attributes */

@@ -12,7 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "codec/volume.h"
 #include "os/process.h"
 #include "test.h"
 #include "vfs/fuse/operations.h"
@@ -146,6 +148,19 @@ static bool pass_answer(struct relay *r, uint64_t unique, bool keep)
 	}
 }
 
+/* The answer to a request, which nobody gets. */
+static bool lose_answer(struct relay *r, uint64_t unique)
+{
+	struct fuse_out_header h;
+
+	do {
+		if (receive(r) == 0)
+			return false;
+		memcpy(&h, r->message, sizeof h);
+	} while (h.unique != unique);
+	return true;
+}
+
 static bool change_servers(struct relay *r)
 {
 	struct fuse_in_header h;
@@ -159,8 +174,34 @@ static bool change_servers(struct relay *r)
 	       pass_answer(r, h.unique, true);
 }
 
-/* Of the kernel. False: it is unmounted, or something is wrong. */
-static bool relay_request(struct relay *r)
+/* The server dies when it has carried the request out and has not said so: the next one gets it again. */
+static bool repeat(struct relay *r, size_t n)
+{
+	_cleanup_free_ char *copy = malloc(n);
+	struct fuse_in_header h;
+	struct fuse_out_header answer;
+
+	memcpy(copy, r->message, n);
+	memcpy(&h, copy, sizeof h);
+	if (!send_request(r, copy, n) || !lose_answer(r, h.unique) || !change_servers(r))
+		return false;
+	h.unique |= VOLUME_AGAIN;
+	memcpy(copy, &h, sizeof h);
+	if (!send_request(r, copy, n))
+		return false;
+	do {
+		n = receive(r);
+		if (n == 0)
+			return false;
+		memcpy(&answer, r->message, sizeof answer);
+	} while (answer.unique != h.unique);
+	answer.unique &= ~VOLUME_AGAIN;
+	memcpy(r->message, &answer, sizeof answer);
+	return write(r->device, r->message, n) == (ssize_t)n || errno == ENOENT;
+}
+
+/* Of the kernel; dies: its server does. False: it is unmounted, or something is wrong. */
+static bool relay_request(struct relay *r, bool dies)
 {
 	ssize_t n = read(r->device, r->message, MESSAGE_MOST);
 	struct fuse_in_header h;
@@ -173,6 +214,8 @@ static bool relay_request(struct relay *r)
 		memcpy(r->init, r->message, (size_t)n);
 		r->init_size = (size_t)n;
 	}
+	if (h.opcode == FUSE_WRITE && dies)
+		return repeat(r, (size_t)n);
 	if (!send_request(r, r->message, (size_t)n))
 		return false;
 	return h.opcode == FUSE_FORGET || h.opcode == FUSE_BATCH_FORGET || h.opcode == FUSE_INTERRUPT ||
@@ -184,7 +227,7 @@ static _Noreturn void relay_all(struct relay *r, unsigned each)
 {
 	int status = 1;
 
-	for (unsigned i = 1; relay_request(r); i++)
+	for (unsigned i = 1; relay_request(r, each && i % (each / 8) == 0); i++)
 		if (each && i % each == 0 && !change_servers(r))
 			_exit(1);
 	close(r->socket);

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <string.h>
@@ -10,9 +11,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "codec/volume.h"
 #include "vfs/fuse/fuse.h"
 #include "vfs/fuse/message.h"
 #include "vfs/memory/memory.h"
+#include "vfs_make.h"
 
 #define BODY 256
 
@@ -118,10 +121,9 @@ static void *run_server(void *context)
 	return NULL;
 }
 
-static void start(struct service *s)
+static void start_with(struct service *s, struct fuse_options options)
 {
 	const struct memory_options memory = {.mode = 0777};
-	const struct fuse_options options = {.name = "test"};
 	struct error err;
 	int ends[2];
 
@@ -130,6 +132,11 @@ static void start(struct service *s)
 	CHECK_OK(fuse_server_connect(s->fs, ends[0], &options, &s->server, &err));
 	CHECK_INT(pthread_create(&s->thread, NULL, run_server, s), 0);
 	s->fd = ends[1];
+}
+
+static void start(struct service *s)
+{
+	start_with(s, (struct fuse_options){.name = "test"});
 }
 
 static void stop(struct service *s)
@@ -187,6 +194,41 @@ TEST(garbage_is_answered_and_the_next_request_served)
 		CHECK_INT(answer_of(&s, &getattr), 0);
 	}
 	stop(&s);
+}
+
+static void append_again(struct service *s, uint64_t ino, bool again, const char *text)
+{
+	struct request r = request_of(FUSE_WRITE, sizeof(struct fuse_write_in) + strlen(text));
+	struct fuse_write_in *w = (struct fuse_write_in *)r.body;
+
+	r.header.nodeid = ino;
+	r.header.unique |= again ? VOLUME_AGAIN : 0;
+	*w = (struct fuse_write_in){
+		.size = (uint32_t)strlen(text), .offset = 3, .flags = O_WRONLY | O_APPEND};
+	memcpy(w + 1, text, strlen(text));
+	CHECK_INT(answer_of(s, &r), 0);
+}
+
+TEST(what_a_dead_server_has_appended_is_not_appended_again)
+{
+	static const struct {
+		const char *there, *appended, *then;
+		bool again;
+	} cases[] = {{"old", "new", "oldnew", true}, {"oldnew", "new", "oldnew", true},
+		{"oldn", "new", "oldnew", true}, {"oldnew", "new", "oldnewnew", false},
+		{"oldnex", "new", "oldnexnew", true}, {"oldnewer", "new", "oldnewer", true}};
+	struct service s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t ino;
+
+		start_with(&s, (struct fuse_options){.name = "test", .no_open = true});
+		greet(&s);
+		ino = vfs_make_text(s.fs, VFS_ROOT, "file", cases[i].there);
+		append_again(&s, ino, cases[i].again, cases[i].appended);
+		vfs_check_text(s.fs, ino, cases[i].then);
+		stop(&s);
+	}
 }
 
 TEST(interruptions_that_come_for_nothing_are_not_kept)

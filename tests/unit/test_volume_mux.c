@@ -153,7 +153,7 @@ static void server_reads(struct volume_mux *mux, uint32_t volume, struct buffer 
 	}
 }
 
-/* The uniques of the whole requests in b, as text. */
+/* The uniques of the whole requests in b, as text; "!": it says that it comes again. */
 static const char *uniques(const struct buffer *b)
 {
 	static char text[1024];
@@ -165,8 +165,8 @@ static const char *uniques(const struct buffer *b)
 
 		CHECK(b->size - at >= sizeof h);
 		memcpy(&h, b->data + at, sizeof h);
-		used += (size_t)snprintf(text + used, sizeof text - used, "%s%llu", used ? " " : "",
-			(unsigned long long)h.unique);
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%llu%s", used ? " " : "",
+			(unsigned long long)(h.unique & ~VOLUME_AGAIN), h.unique & VOLUME_AGAIN ? "!" : "");
 		CHECK(b->size - at >= h.len);
 		for (uint32_t i = sizeof h; i < h.len; i++)
 			CHECK_INT(b->data[at + i], (uint8_t)(h.unique + i));
@@ -409,10 +409,10 @@ TEST(a_new_server_gets_the_first_request_again_and_all_that_were_not_answered)
 	expect_replies(mux, 0, "4");
 	CHECK_OK(volume_mux_resume(mux, 0, &err));
 	request(mux, 0, FUSE_LOOKUP, 10, 50);
-	expect_requests(mux, 0, "2 6 8 10");
+	expect_requests(mux, 0, "2 6! 8! 10");
 	reply(mux, 0, 2, 80);
-	reply(mux, 0, 6, 5000);
-	reply(mux, 0, 8, 24);
+	reply(mux, 0, VOLUME_AGAIN | 6, 5000);
+	reply(mux, 0, VOLUME_AGAIN | 8, 24);
 	reply(mux, 0, 10, 24);
 	expect_replies(mux, 0, "6 8 10");
 }
@@ -425,8 +425,8 @@ TEST(a_server_that_dies_before_it_answered_the_first_request_is_replaced_too)
 	CHECK_OK(volume_mux_resume(mux, 0, &err));
 	expect_requests(mux, 0, "2");
 	CHECK_OK(volume_mux_resume(mux, 0, &err));
-	expect_requests(mux, 0, "2");
-	reply(mux, 0, 2, 80);
+	expect_requests(mux, 0, "2!");
+	reply(mux, 0, VOLUME_AGAIN | 2, 80);
 	expect_replies(mux, 0, "2");
 }
 
@@ -460,14 +460,14 @@ TEST(a_request_that_kills_servers_is_an_error_and_the_next_goes_on)
 	request(mux, 0, FUSE_LOOKUP, 6, 50);
 	expect_requests(mux, 0, "4 6");
 	CHECK_OK(volume_mux_resume(mux, 0, &err));
-	expect_requests(mux, 0, "2 4 6");
+	expect_requests(mux, 0, "2 4! 6!");
 	CHECK_OK(volume_mux_resume(mux, 0, &err));
-	expect_requests(mux, 0, "2 4 6");
+	expect_requests(mux, 0, "2 4! 6!");
 	CHECK_OK(volume_mux_resume(mux, 0, &err));
 	expect_replies(mux, 0, "4!");
-	expect_requests(mux, 0, "2 6");
+	expect_requests(mux, 0, "2 6!");
 	reply(mux, 0, 2, 80);
-	reply(mux, 0, 6, 24);
+	reply(mux, 0, VOLUME_AGAIN | 6, 24);
 	expect_replies(mux, 0, "6");
 }
 

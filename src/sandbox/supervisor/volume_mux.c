@@ -240,8 +240,10 @@ static int begin_request(struct volume *v, struct error *err)
 	q = malloc(sizeof *q + h.len);
 	if (!q)
 		return error_no_memory(err, "take a volume's request");
-	*q = (struct request){
-		.unique = h.unique, .size = h.len, .have = VOLUME_REQUEST_MIN, .silent = is_silent(h.opcode)};
+	*q = (struct request){.unique = h.unique & ~VOLUME_AGAIN,
+		.size = h.len,
+		.have = VOLUME_REQUEST_MIN,
+		.silent = is_silent(h.opcode)};
 	memcpy(q->bytes, v->head, sizeof h);
 	v->coming = q;
 	v->head_size = 0;
@@ -474,6 +476,8 @@ static int judge_replies(struct volume *v, struct error *err)
 			return error_set(err, ERROR_INVALID, "a reply of %u bytes", h.len);
 		if (v->in.size - v->whole < h.len)
 			break;
+		h.unique &= ~VOLUME_AGAIN;
+		memcpy(v->in.data + v->whole, &h, sizeof h);
 		if (is_hidden(v, &h)) {
 			drop_bytes(&v->in, v->whole, h.len);
 			continue;
@@ -528,6 +532,18 @@ static int answer_in_place(struct volume *v, struct error *err)
 	return 0;
 }
 
+/* What the dead server had as a whole it may have carried out. */
+static void mark_sent(struct volume *v)
+{
+	for (struct request *q = v->first; q && q != v->sending; q = q->next) {
+		struct fuse_in_header h;
+
+		memcpy(&h, q->bytes, sizeof h);
+		h.unique |= VOLUME_AGAIN;
+		memcpy(q->bytes, &h, sizeof h);
+	}
+}
+
 int volume_mux_resume(struct volume_mux *m, uint32_t volume, struct error *err)
 {
 	struct volume *v = &m->volumes[volume];
@@ -542,6 +558,7 @@ int volume_mux_resume(struct volume_mux *m, uint32_t volume, struct error *err)
 	v->in.size = v->whole;
 	if (v->first && (v->first != v->sending || v->sent) && ++v->first->tries == TRIES_MAX)
 		r = answer_in_place(v, err);
+	mark_sent(v);
 	v->sending = v->first;
 	v->sent = 0;
 	/* It is not in the list any more where it was answered. */

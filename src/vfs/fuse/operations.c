@@ -426,14 +426,29 @@ static int64_t append(struct vfs *fs, uint64_t ino, const char *bytes, size_t si
 	return n;
 }
 
+/* How much of what is to be appended stands where the client takes the end to be, by a server that died then:
+ * to append all of it would be to append it twice. What others appended meanwhile makes it unknown: 0. */
+static size_t appended(struct vfs *fs, uint64_t ino, const char *bytes, size_t size, uint64_t offset)
+{
+	_cleanup_free_ char *there = malloc(size);
+	int64_t n = there ? vfs_read(fs, ino, VFS_NO_HANDLE, there, size, offset) : 0;
+
+	return n > 0 && !memcmp(there, bytes, (size_t)n) ? (size_t)n : 0;
+}
+
 static int64_t write_some(fuse_req_t request, uint64_t ino, const char *bytes, size_t size, uint64_t offset,
 	const struct fuse_file_info *info)
 {
 	struct vfs *fs = fs_of(request);
+	bool appends = info->flags & O_APPEND;
+	size_t done = appends && size && fuse_call_is_again() ? appended(fs, ino, bytes, size, offset) : 0;
+	int64_t n = 0;
 
-	if (data_of(request)->no_open && info->flags & O_APPEND)
-		return append(fs, ino, bytes, size, offset);
-	return vfs_write(fs, ino, handle_of(request, info), bytes, size, offset);
+	if (done < size && appends && data_of(request)->no_open)
+		n = append(fs, ino, bytes + done, size - done, offset + done);
+	else if (done < size || !size)
+		n = vfs_write(fs, ino, handle_of(request, info), bytes + done, size - done, offset + done);
+	return n < 0 ? n : (int64_t)done + n;
 }
 
 static void on_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,

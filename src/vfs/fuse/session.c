@@ -8,10 +8,16 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "codec/volume.h"
 #include "vfs/fuse/message.h"
 
 /* libfuse has no place for it: what it hands to requests and to writers is one pointer for the session. */
 static _Thread_local struct fuse_call *current;
+
+bool fuse_call_is_again(void)
+{
+	return current && current->again;
+}
 
 bool fuse_call_drops(void)
 {
@@ -122,6 +128,7 @@ void fuse_session_serve(struct fuse_session *session, struct fuse_call *call, co
 	if (h->opcode == FUSE_INTERRUPT)
 		return;
 	call->drop = says_drop(h);
+	call->again = h->unique & VOLUME_AGAIN;
 	call->init = offers_privileges(h);
 	current = call;
 	fuse_session_process_buf(session, &buffer);

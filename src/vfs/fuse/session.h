@@ -23,8 +23,9 @@ struct fuse_call {
 
 	/* fuse_session_serve()'s: */
 	uint64_t unique;
-	bool drop; /* setuid and setgid bits go with it (fuse_kernel.h: KILL_SUIDGID) */
-	bool init; /* it is FUSE_INIT and offers to leave privileges to us */
+	bool drop;  /* setuid and setgid bits go with it (fuse_kernel.h: KILL_SUIDGID) */
+	bool init;  /* it is FUSE_INIT and offers to leave privileges to us */
+	bool again; /* another server had it before and may have carried it out (codec/volume.h) */
 };
 
 /* data.fs, timeout and keep by the options. */
@@ -43,5 +44,7 @@ void fuse_session_serve(struct fuse_session *session, struct fuse_call *call, co
 
 /* Whether the request that this thread serves says that setuid and setgid bits go. */
 bool fuse_call_drops(void);
+/* Whether it may have been carried out by another server before. */
+bool fuse_call_is_again(void);
 /* The call's room(); NULL. */
 void *fuse_call_room(size_t size);
