@@ -62,7 +62,7 @@ const char *plan_digits(const char *name)
 	return n == 64 && (!digits[n] || digits[n] == '.') ? digits : NULL;
 }
 
-static int read_config(const struct blobs *b, const char *name, struct plan *p, struct error *err)
+static int read_config(const struct blobs *b, const char *name, struct image_plan *p, struct error *err)
 {
 	_cleanup_buffer_ struct buffer json = {0};
 	const char *digits = plan_digits(name);
@@ -86,7 +86,7 @@ static int read_config(const struct blobs *b, const char *name, struct plan *p, 
 }
 
 static int take_layers(const struct blobs *b, const struct docker_image *image, const struct plan_options *o,
-	struct plan *p, struct error *err)
+	struct image_plan *p, struct error *err)
 {
 	int r = plan_make_layers(p, text_list_size(image->layers), o, err);
 
@@ -104,14 +104,14 @@ static int take_layers(const struct blobs *b, const struct docker_image *image, 
 	return r;
 }
 
-int plan_archive(const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err)
+int plan_archive(const struct blobs *b, const struct plan_options *o, struct image_plan *p, struct error *err)
 {
 	_cleanup_(docker_images_free) struct docker_images images = {0};
 	_cleanup_buffer_ struct buffer json = {0};
 	const struct docker_image *image = NULL;
 	int r;
 
-	*p = (struct plan){0};
+	*p = (struct image_plan){0};
 	r = blobs_read(b, "manifest.json", OCI_JSON_MAX, &json, err);
 	if (r == 0)
 		r = docker_images_parse(json.data, json.size, &images, err);
@@ -124,6 +124,6 @@ int plan_archive(const struct blobs *b, const struct plan_options *o, struct pla
 	if (r == 0)
 		r = plan_check(p, o, err);
 	if (r < 0)
-		plan_free(p);
+		image_plan_free(p);
 	return r;
 }

@@ -165,7 +165,7 @@ static void layer_release(struct layer *l)
 	tar_reader_free(l->tar);
 }
 
-static int build_layer(struct assembly *a, struct layers *layers, const struct plan *p, size_t at,
+static int build_layer(struct assembly *a, struct layers *layers, const struct image_plan *p, size_t at,
 	uint64_t *taken, struct error *err)
 {
 	_cleanup_(layer_release) struct layer l = {.merge = a->merge};
@@ -193,7 +193,7 @@ static int build_layer(struct assembly *a, struct layers *layers, const struct p
 	return r < 0 ? layers_error(p, at, err) : 0;
 }
 
-static uint64_t blob_bytes(const struct plan *p)
+static uint64_t blob_bytes(const struct image_plan *p)
 {
 	uint64_t sum = 0;
 
@@ -203,7 +203,8 @@ static uint64_t blob_bytes(const struct plan *p)
 	return sum;
 }
 
-int build_layers(const struct build *build, const struct blobs *b, const struct plan *p, struct error *err)
+int build_layers(
+	const struct build *build, const struct blobs *b, const struct image_plan *p, struct error *err)
 {
 	struct layers_limits limits = {.bytes = build->limits.layer_bytes, .ratio = build->limits.ratio};
 	_cleanup_(cleanup_layers) struct layers *layers = NULL;

@@ -19,7 +19,8 @@ struct build {
 };
 
 /* Digests are checked as the bytes pass; CORRUPT names the layer, what it is and what it should be. */
-int build_layers(const struct build *build, const struct blobs *b, const struct plan *p, struct error *err);
+int build_layers(
+	const struct build *build, const struct blobs *b, const struct image_plan *p, struct error *err);
 
 /* The directory `root`, called `name` in messages. */
 int build_directory(const struct build *build, int root, const char *name, struct error *err);

@@ -84,7 +84,7 @@ static int import_base(struct commit *c, const char *digest, const char *referen
 {
 	_cleanup_(reference_free) struct reference ref = {0};
 	_cleanup_blobs_ struct blobs blobs = {.fd = -1};
-	_cleanup_(plan_free) struct plan plan = {0};
+	_cleanup_(image_plan_free) struct image_plan plan = {0};
 	int r = reference_parse(reference, &ref, err);
 
 	if (r == 0 && (ref.kind == REFERENCE_NAME || ref.kind == REFERENCE_DIRECTORY))

@@ -49,7 +49,7 @@ static int ask_store(struct store *s, const char *text, const char *manifest, bo
 static int ask_disk(const struct reference *ref, const char *manifest, bool *other, struct error *err)
 {
 	_cleanup_blobs_ struct blobs b = {.fd = -1};
-	_cleanup_(plan_free) struct plan plan = {0};
+	_cleanup_(image_plan_free) struct image_plan plan = {0};
 	int r = blobs_open(ref->path, &b, err);
 
 	if (r == 0)

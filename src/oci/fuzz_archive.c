@@ -48,20 +48,20 @@ static void write_input(int fd, const uint8_t *data, size_t size)
 }
 
 typedef int (*plan_call)(
-	const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err);
+	const struct blobs *b, const struct plan_options *o, struct image_plan *p, struct error *err);
 
 static void check_plan(const struct blobs *b, plan_call make)
 {
 	struct plan_options options = {.platform = "linux/amd64", .layers = 100};
 	struct error err = {0};
-	struct plan p;
+	struct image_plan p;
 	int r = make(b, &options, &p, &err);
 
 	assert(r == -(int)err.code && (r == 0 || (*err.text && !p.count && !p.layers)));
 	assert(r < 0 || (p.count <= 100 && oci_digest_valid(p.digest)));
 	for (size_t i = 0; i < p.count; i++)
 		assert(p.layers[i].name && oci_digest_valid(p.layers[i].diff_id));
-	plan_free(&p);
+	image_plan_free(&p);
 }
 
 static void check_members(const struct blobs *b, size_t size)

@@ -185,7 +185,7 @@ int image_root_hash(char *const *diff_ids, size_t count, uint8_t *hash, struct e
 	return sha256_final(&sum, hash, err);
 }
 
-int image_from_plan(struct store *s, struct image *image, struct plan *plan, struct making *m,
+int image_from_plan(struct store *s, struct image *image, struct image_plan *plan, struct making *m,
 	const struct image_options *o, struct error *err)
 {
 	uint8_t hash[SHA256_SIZE];
@@ -211,7 +211,7 @@ struct plan_options image_plan_options(const struct image_options *o, char host[
 }
 
 int image_make_plan(const struct blobs *b, const struct reference *ref, const struct image_options *o,
-	struct plan *p, struct error *err)
+	struct image_plan *p, struct error *err)
 {
 	char host[32];
 	struct plan_options options = image_plan_options(o, host);
@@ -232,7 +232,7 @@ static int open_layers(struct store *s, const struct reference *ref, const struc
 	struct image *image, struct error *err)
 {
 	_cleanup_blobs_ struct blobs b = {.fd = -1};
-	_cleanup_(plan_free) struct plan plan = {0};
+	_cleanup_(image_plan_free) struct image_plan plan = {0};
 	struct making making = {.blobs = &b};
 	int r = blobs_open(ref->path, &b, err);
 

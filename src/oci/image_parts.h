@@ -13,7 +13,7 @@
 struct making {
 	struct build build;
 	const struct blobs *blobs; /* with a plan */
-	const struct plan *plan;
+	const struct image_plan *plan;
 	int directory; /* or a directory, and its name */
 	const char *name;
 	const char *id;
@@ -24,10 +24,10 @@ struct making {
 
 /* The plan of the image that a reference on disk means, whose blobs are open. */
 int image_make_plan(const struct blobs *b, const struct reference *ref, const struct image_options *o,
-	struct plan *p, struct error *err);
+	struct image_plan *p, struct error *err);
 
 /* Fills in an image by its plan, and makes its root file system where the store lacks it. */
-int image_from_plan(struct store *s, struct image *image, struct plan *plan, struct making *m,
+int image_from_plan(struct store *s, struct image *image, struct image_plan *plan, struct making *m,
 	const struct image_options *o, struct error *err);
 
 /* The hash that names the root file system of these layers. */

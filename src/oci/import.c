@@ -430,7 +430,7 @@ static int find_manifest(
 }
 
 static int take_plan(
-	struct import *im, const struct plan *p, struct oci_descriptor *target, struct error *err)
+	struct import *im, const struct image_plan *p, struct oci_descriptor *target, struct error *err)
 {
 	_cleanup_free_ char **names = NULL;
 	int r;
@@ -447,7 +447,7 @@ static int take_plan(
 	return import_docker(im, p->config_name, names, target, err);
 }
 
-int import_plan(struct store *s, const struct blobs *b, const struct plan *p, const char *name,
+int import_plan(struct store *s, const struct blobs *b, const struct image_plan *p, const char *name,
 	struct store_hold *held, char manifest[OCI_DIGEST_SIZE], struct error *err)
 {
 	_cleanup_import_ struct import im = {

@@ -40,5 +40,5 @@ int import_name(struct import *im, const char *name, const struct oci_descriptor
 
 /* All of it for the image of a plan; name (canonical) may be NULL: then only *hold keeps it. manifest gets
  * the digest of its manifest. */
-int import_plan(struct store *s, const struct blobs *b, const struct plan *p, const char *name,
+int import_plan(struct store *s, const struct blobs *b, const struct image_plan *p, const char *name,
 	struct store_hold *hold, char manifest[OCI_DIGEST_SIZE], struct error *err);

@@ -27,7 +27,7 @@ struct slot {
 
 struct layers {
 	const struct blobs *blobs;
-	const struct plan *plan;
+	const struct image_plan *plan;
 	struct layers_limits limits;
 	pthread_t thread;
 	bool started;
@@ -47,7 +47,7 @@ struct layers {
 	uint64_t read;   /* the producer's: bytes of blobs so far */
 };
 
-int layers_error(const struct plan *p, size_t layer, struct error *err)
+int layers_error(const struct image_plan *p, size_t layer, struct error *err)
 {
 	const struct plan_layer *l = &p->layers[layer];
 
@@ -287,7 +287,7 @@ static int start_thread(struct layers *l)
 	return r;
 }
 
-int layers_start(const struct blobs *b, const struct plan *p, const struct layers_limits *limits,
+int layers_start(const struct blobs *b, const struct image_plan *p, const struct layers_limits *limits,
 	struct layers **out, struct error *err)
 {
 	struct layers *l = calloc(1, sizeof *l);

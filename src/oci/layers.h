@@ -28,7 +28,7 @@ struct layers_piece {
 };
 
 /* Blobs and plan are borrowed until layers_free(). */
-int layers_start(const struct blobs *b, const struct plan *p, const struct layers_limits *limits,
+int layers_start(const struct blobs *b, const struct image_plan *p, const struct layers_limits *limits,
 	struct layers **l, struct error *err);
 
 /* The next piece, which is valid until the next call. Returns 1, or 0 behind the last, or an error that
@@ -38,4 +38,4 @@ int layers_next(struct layers *l, struct layers_piece *piece, struct error *err)
 void layers_free(struct layers *l); /* stops the thread, wherever it is */
 
 /* Puts "layer 2 of 5 (sha256:...)" before the text of *err. */
-int layers_error(const struct plan *p, size_t layer, struct error *err);
+int layers_error(const struct image_plan *p, size_t layer, struct error *err);

@@ -172,7 +172,7 @@ static int choose_target(
 }
 
 /* Through nested indexes to a manifest. */
-static int descend(const struct blobs *b, const struct plan_options *o, struct target t, struct plan *p,
+static int descend(const struct blobs *b, const struct plan_options *o, struct target t, struct image_plan *p,
 	struct oci_manifest *manifest, struct error *err)
 {
 	_cleanup_buffer_ struct buffer json = {0};
@@ -199,7 +199,7 @@ static int descend(const struct blobs *b, const struct plan_options *o, struct t
 /* ---- the plan --------------------------------------------------------------------------------------- */
 
 static int take_layers(
-	struct plan *p, const struct oci_manifest *m, const struct plan_options *o, struct error *err)
+	struct image_plan *p, const struct oci_manifest *m, const struct plan_options *o, struct error *err)
 {
 	int r = plan_make_layers(p, m->count, o, err);
 
@@ -227,8 +227,8 @@ static int take_layers(
 	return r;
 }
 
-static int plan_from(const struct blobs *b, struct target t, const struct plan_options *o, struct plan *p,
-	struct error *err)
+static int plan_from(const struct blobs *b, struct target t, const struct plan_options *o,
+	struct image_plan *p, struct error *err)
 {
 	_cleanup_(oci_manifest_free) struct oci_manifest manifest = {0};
 	_cleanup_buffer_ struct buffer json = {0};
@@ -251,30 +251,30 @@ static int plan_from(const struct blobs *b, struct target t, const struct plan_o
 	return r;
 }
 
-int plan_layout(const struct blobs *b, const struct plan_options *o, struct plan *p, struct error *err)
+int plan_layout(const struct blobs *b, const struct plan_options *o, struct image_plan *p, struct error *err)
 {
 	_cleanup_buffer_ struct buffer json = {0};
 	struct target t;
 	int r = blobs_read(b, "index.json", INDEX_BYTES_MAX, &json, err);
 
-	*p = (struct plan){0};
+	*p = (struct image_plan){0};
 	if (r == 0)
 		r = choose_target(&json, o, &t, err);
 	if (r == 0)
 		r = plan_from(b, t, o, p, err);
 	if (r < 0)
-		plan_free(p);
+		image_plan_free(p);
 	return r;
 }
 
 int plan_target(const struct blobs *b, const struct oci_descriptor *target, const struct plan_options *o,
-	struct plan *p, struct error *err)
+	struct image_plan *p, struct error *err)
 {
 	int r;
 
-	*p = (struct plan){0};
+	*p = (struct image_plan){0};
 	r = plan_from(b, target_of(target), o, p, err);
 	if (r < 0)
-		plan_free(p);
+		image_plan_free(p);
 	return r;
 }

@@ -7,17 +7,17 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 
-void plan_free(struct plan *p)
+void image_plan_free(struct image_plan *p)
 {
 	for (size_t i = 0; i < p->count; i++)
 		free(p->layers[i].name);
 	free(p->layers);
 	free(p->config_name);
 	oci_config_free(&p->config);
-	*p = (struct plan){0};
+	*p = (struct image_plan){0};
 }
 
-int plan_make_layers(struct plan *p, size_t count, const struct plan_options *o, struct error *err)
+int plan_make_layers(struct image_plan *p, size_t count, const struct plan_options *o, struct error *err)
 {
 	if (count > o->layers)
 		return error_set(err, ERROR_LIMIT,
@@ -44,7 +44,7 @@ static int check_platform(const struct oci_config *c, const char *wanted, struct
 		given, wanted);
 }
 
-int plan_check(struct plan *p, const struct plan_options *o, struct error *err)
+int plan_check(struct image_plan *p, const struct plan_options *o, struct error *err)
 {
 	size_t ids = text_list_size(p->config.diff_ids);
 	int r = check_platform(&p->config, o->platform, err);

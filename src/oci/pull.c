@@ -32,7 +32,7 @@ struct pull {
 	struct oci_descriptor target;
 	struct blobs blobs; /* of the store, and what is arriving */
 	struct blob_source source;
-	struct plan plan;
+	struct image_plan plan;
 	struct fetch_blob *missing; /* the newest layer first */
 	size_t missing_count;
 	bool sorted; /* `missing` is known */
@@ -43,7 +43,7 @@ static void pull_release(struct pull *p)
 {
 	fetch_free(p->fetch);
 	free(p->missing);
-	plan_free(&p->plan);
+	image_plan_free(&p->plan);
 	free(p->target.media_type);
 	blobs_close(&p->blobs);
 	remote_close(&p->remote);
@@ -430,7 +430,7 @@ static int use_remote(struct pull *p, const struct store_name *known, struct err
 		r = get_documents(p, err);
 	if (r == 0)
 		r = set_image(p, registry_url(p->remote.registries[p->at]), err);
-	plan_free(&p->plan);
+	image_plan_free(&p->plan);
 	p->sorted = false;
 	return r < 0 ? r : make_plan(p, err);
 }

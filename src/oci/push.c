@@ -103,7 +103,7 @@ static int choose_platform(struct push *p, const struct store_name *name, struct
 {
 	struct image_options image = {.platform = p->options->platform};
 	_cleanup_blobs_ struct blobs blobs = {.fd = -1};
-	_cleanup_(plan_free) struct plan plan = {0};
+	_cleanup_(image_plan_free) struct image_plan plan = {0};
 	struct oci_descriptor target = {.size = name->size, .media_type = name->media_type};
 	char host[32];
 	struct plan_options o = image_plan_options(&image, host);

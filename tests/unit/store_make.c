@@ -90,7 +90,7 @@ void store_make_index(const char *directory, const char *descriptors)
 int store_make_import(struct store *s, const char *directory, const char *name, struct error *err)
 {
 	struct plan_options o = {.platform = "linux/amd64", .layers = 512};
-	_cleanup_(plan_free) struct plan plan = {0};
+	_cleanup_(image_plan_free) struct image_plan plan = {0};
 	_cleanup_blobs_ struct blobs b = {.fd = -1};
 	_cleanup_hold_ struct store_hold hold = {0};
 	char manifest[OCI_DIGEST_SIZE];
