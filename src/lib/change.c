@@ -236,7 +236,8 @@ static void change_free(struct change *c)
 static int make_plan(struct change *c, enum plan_wish wish, struct error *err)
 {
 	const struct monocore_project_change_options *o = c->options;
-	struct plan_request q = {.wish = wish, .names = (char *const *)o->names, .wait = o->wait};
+	struct plan_request q = {
+		.wish = wish, .names = (char *const *)o->names, .wait = o->wait, .prepare = o->prepare};
 	int r;
 
 	plan_free(&c->plan);

@@ -90,7 +90,6 @@ struct plan {
 	size_t edge_count;
 };
 void plan_free(struct plan *plan);
-CLEANUP_DEFINE(plan, struct plan, plan_free);
 
 /* Borrows from the project and from what was seen. Errors: NOT_FOUND (a name that is none of the project's
  * sandboxes, with the nearest), INVALID (a circle, which a checked project has not). */

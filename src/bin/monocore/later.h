@@ -13,9 +13,6 @@
 	X(run, "run", "run a sandbox of the project") \
 	X(start, "start", "run a sandbox's start script") \
 	X(shell, "shell", "open a shell in a sandbox of the project") \
-	X(apply, "apply", "make what runs match the project's file") \
-	X(up, "up", "start the project's sandboxes in dependency order") \
-	X(down, "down", "stop the project's sandboxes in dependency order") \
 	X(status, "status", "show the state and use of the project's sandboxes") \
 	X(stats, "stats", "show what running sandboxes use") \
 	X(events, "events", "follow what happens to sandboxes") \

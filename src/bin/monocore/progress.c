@@ -33,6 +33,8 @@ struct progress_view {
 	enum display display;
 	struct task tasks[TASKS_MOST];
 	size_t size;
+	progress_head_draw *head;
+	void *head_context;
 	unsigned drawn; /* lines on the terminal now */
 	uint64_t drawn_at;
 };
@@ -152,6 +154,8 @@ static void draw(struct progress_view *view, uint64_t now)
 
 	terminal_size(STDERR_FILENO, &rows, &columns);
 	erase(view);
+	if (view->head && rows > 1)
+		view->drawn = view->head(view->head_context, rows - 1u, columns);
 	for (size_t i = 0; i < view->size && view->drawn + 2 < rows; i++) {
 		const struct task *t = &view->tasks[i];
 
@@ -226,6 +230,27 @@ void progress_report_to(struct progress_view *view, const char *task, const char
 		return;
 	pthread_mutex_lock(&view->lock);
 	report_locked(view, task, unit, done, total, finished);
+	pthread_mutex_unlock(&view->lock);
+}
+
+bool progress_head(struct progress_view *view, progress_head_draw *head, void *context)
+{
+	bool drawn = view && view->display == DISPLAY_BARS;
+
+	if (!drawn)
+		return false;
+	pthread_mutex_lock(&view->lock);
+	view->head = head;
+	view->head_context = context;
+	pthread_mutex_unlock(&view->lock);
+	return true;
+}
+
+void progress_draw(struct progress_view *view)
+{
+	pthread_mutex_lock(&view->lock);
+	draw(view, clock_monotonic());
+	fflush(stderr);
 	pthread_mutex_unlock(&view->lock);
 }
 

@@ -19,6 +19,13 @@ void progress_start(struct progress_view *view, bool quiet, bool plain);
 void progress_report_to(struct progress_view *view, const char *task, const char *unit, uint64_t done,
 	uint64_t total, bool finished);
 
+/* Lines above the bars, for as long as `draw` is not NULL: it writes at most so many to standard error, each
+ * with its newline, and says how many. False: nothing is redrawn here (quiet, or no terminal), and it is not
+ * called. */
+typedef unsigned progress_head_draw(void *context, unsigned rows, unsigned columns);
+bool progress_head(struct progress_view *view, progress_head_draw *draw, void *context);
+void progress_draw(struct progress_view *view); /* again, now */
+
 /* Takes the bars off the terminal; tasks that go on draw themselves again. view may be NULL. */
 void progress_clear(struct progress_view *view);
 

@@ -23,6 +23,9 @@ static const struct option_spec root_rows[] = {
 };
 
 static const struct command *const children[] = {
+	&up_command,
+	&down_command,
+	&apply_command,
 	&tmp_command,
 	&exec_command,
 	&ps_command,

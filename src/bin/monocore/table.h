@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-#define TABLE_COLUMNS_MOST 8
+#define TABLE_COLUMNS_MOST 12
 
 enum colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED, COLOUR_DIM };
 

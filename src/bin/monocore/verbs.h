@@ -5,6 +5,9 @@
 #include "bin/monocore/command.h"
 
 extern const struct command tmp_command;
+extern const struct command up_command;
+extern const struct command down_command;
+extern const struct command apply_command;
 extern const struct command exec_command;
 extern const struct command install_command;
 extern const struct command uninstall_command;
