@@ -15,19 +15,27 @@
 #include "net/ports.h"
 #include "net/special.h"
 #include "oci/name.h"
-#include "oci/reference.h"
 #include "project/schema.h"
 
+/* Of paths nothing is said before they are used: they may be made meanwhile. */
 static int check_image(const char *text, struct error *err)
 {
-	struct reference r = {0};
+	static const char *const prefixes[] = {"oci:", "docker-archive:", "rootfs:"};
 	struct name name;
-	int e = reference_parse(text, &r, err);
+	int r;
 
-	if (e == 0 && r.kind == REFERENCE_NAME && (e = name_parse(text, NULL, &name, err)) == 0)
+	if (project_is_path(text, strlen(text)))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (text_starts(text, prefixes[i]))
+			return text[strlen(prefixes[i])]
+				       ? 0
+				       : error_set(err, ERROR_INVALID, "expected a path behind '%s'",
+						 prefixes[i]);
+	r = name_parse(text, NULL, &name, err);
+	if (r == 0)
 		name_free(&name);
-	reference_free(&r);
-	return e;
+	return r;
 }
 
 static int check_ports(const char *text, struct project_port **list, size_t *count, struct error *err)

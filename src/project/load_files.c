@@ -14,6 +14,8 @@
 #include "project/interpolate.h"
 #include "project/load_parts.h"
 
+#define LINKS_MAX 40 /* as the kernel has it */
+
 struct expansion {
 	struct load *l;
 	struct file *file;
@@ -36,29 +38,27 @@ static int read_host(void *context, const char *path, size_t most, struct buffer
 	return fs_read_fd(fd, path, most, out, err);
 }
 
-/* What is there without its links, and the rest as it is written but for "." and "..". */
-static int resolve_host(void *context, const char *path, char **resolved, struct error *err)
+/* The path in which a link at `head` is its target, and `rest` behind it; NULL: it is none, or no memory. */
+static char *follow(const char *head, const char *rest, struct error *err)
 {
-	_cleanup_free_ char *head = text_copy(path, err), *real = NULL;
-	_cleanup_buffer_ struct buffer out = {0};
-	const char *rest;
-	char *cut;
+	char target[PATH_MAX];
+	ssize_t n = readlink(head, target, sizeof target - 1);
+	const char *base = strrchr(head, '/');
 
-	(void)context;
-	if (!head)
-		return -ERROR_NO_MEMORY;
-	while (!(real = realpath(head, NULL))) {
-		if ((errno != ENOENT && errno != ENOTDIR) || !(cut = strrchr(head, '/')))
-			return error_errno(err, errno, "'%s'", path);
-		if (cut == head) {
-			real = text_copy("", err);
-			*cut = 0;
-			break;
-		}
-		*cut = 0;
-	}
-	rest = path + strlen(head);
-	buffer_append_text(&out, real && strcmp(real, "/") ? real : "");
+	if (n <= 0)
+		return NULL;
+	target[n] = 0;
+	if (*target == '/')
+		return text_format(err, "%s%s", target, rest);
+	return text_format(err, "%.*s/%s%s", base ? (int)(base - head) : 1, base ? head : ".", target, rest);
+}
+
+/* `real` and what is not there behind it, with "." and ".." taken as they are written. */
+static char *append_rest(const char *real, const char *rest)
+{
+	struct buffer out = {0};
+
+	buffer_append_text(&out, strcmp(real, "/") ? real : "");
 	while (*rest) {
 		size_t n;
 
@@ -75,8 +75,42 @@ static int resolve_host(void *context, const char *path, char **resolved, struct
 	}
 	if (!out.size)
 		buffer_u8(&out, '/');
-	*resolved = buffer_take_text(&out);
+	return buffer_take_text(&out);
+}
+
+/* What is there without its links. A link that leads to what is not there is followed, too: it may be there
+ * when the path is used. */
+static int resolve_links(const char *path, unsigned links, char **resolved, struct error *err)
+{
+	_cleanup_free_ char *head = text_copy(path, err), *real = NULL, *followed = NULL;
+
+	if (!head)
+		return -ERROR_NO_MEMORY;
+	while (!(real = realpath(head, NULL))) {
+		char *cut = strrchr(head, '/');
+
+		if (errno != ENOENT && errno != ENOTDIR)
+			return error_errno(err, errno, "'%s'", path);
+		followed = follow(head, path + strlen(head), err);
+		if (followed && !links)
+			return error_set(err, ERROR_INVALID, "'%s': too many links", path);
+		if (followed)
+			return resolve_links(followed, links - 1, resolved, err);
+		if (!cut || cut == head) {
+			real = text_copy("/", err);
+			*head = 0;
+			break;
+		}
+		*cut = 0;
+	}
+	*resolved = real ? append_rest(real, path + strlen(head)) : NULL;
 	return *resolved ? 0 : error_no_memory(err, "resolve a path");
+}
+
+static int resolve_host(void *context, const char *path, char **resolved, struct error *err)
+{
+	(void)context;
+	return resolve_links(path, LINKS_MAX, resolved, err);
 }
 
 const struct project_files project_files_host = {.read = read_host, .resolve = resolve_host};

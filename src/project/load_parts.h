@@ -96,7 +96,6 @@ void load_free_files(struct load *l);
 void load_build_scope(struct load *l, struct file *file, struct scope *s);
 void load_free_scope(struct scope *s);
 void load_free_components(struct load *l);
-const char *load_part_name(enum part part); /* "sandbox" */
 
 /* load_order.c */
 void load_order(struct load *l, const struct scope *s);

@@ -16,11 +16,6 @@
 static const char *const sections[] = {"sandboxes", "builds", "groups"};
 static const char *const part_names[] = {"sandbox", "build", "group"};
 
-const char *load_part_name(enum part part)
-{
-	return part_names[part];
-}
-
 void load_free_scope(struct scope *s)
 {
 	for (size_t i = 0; i < PART_COUNT; i++)
@@ -60,7 +55,7 @@ static void add(struct load *l, struct scope *s, struct component *c, struct pro
 
 	if (there) {
 		mistake_add(l->m, place, strlen(c->name),
-			"two %ss are called '%s' here; the first is in line %u of %s", part_names[c->part],
+			"two %s are called '%s' here; the first is in line %u of %s", sections[c->part],
 			c->name, there->key->line, l->p->files[there->file->number]);
 		return;
 	}
@@ -184,7 +179,7 @@ static void refer_group(
 static void refer_lists(struct load *l, const struct scope *s, struct component *c)
 {
 	const struct yaml_node *depends = resolve_member(c->node, "depends_on");
-	const struct yaml_node *groups = resolve_member(c->node, "groups");
+	const struct yaml_node *groups = c->part == PART_SANDBOX ? resolve_member(c->node, "groups") : NULL;
 
 	if (depends && depends->kind == YAML_SCALAR)
 		refer_depends(l, s, c, depends);

@@ -99,14 +99,16 @@ static void resolve_mapping(
 			value = resolve_member(node, kinds[i]);
 			found++;
 		}
-	if (found != 1)
+	if (found > 1)
 		mistake_add(l->m, step->place, 1,
-			found ? "a step is one of run, copy, env, workdir and user; here are several"
-			      : "a step is one of run, copy, env, workdir and user; here is none");
+			"a step is one of run, copy, env, workdir and user; here are several");
+	else if (!found && !node->count) /* otherwise its keys were told */
+		mistake_add(l->m, step->place, 1,
+			"a step is one of run, copy, env, workdir and user; here is none");
 	else if (from && step->kind != STEP_COPY)
 		mistake_add(l->m, yaml_place(from, c->file->number), strlen(from->text),
 			"'from' belongs to 'copy'");
-	else if (value)
+	else if (found && value)
 		resolve_kind(l, c, value, from, step);
 }
 

@@ -81,6 +81,17 @@ static struct used_port *gather_ports(struct load *l, size_t *count)
 	return all;
 }
 
+static void tell_conflict(struct load *l, const struct used_port *first, const struct used_port *second)
+{
+	if (first->sandbox == second->sandbox)
+		mistake_add(l->m, second->place, strlen(second->sandbox),
+			"'%s' wants the port %u of the host twice", second->sandbox, second->port.host);
+	else
+		mistake_add(l->m, second->place, strlen(second->sandbox),
+			"'%s' and '%s' both want the port %u of the host", first->sandbox, second->sandbox,
+			second->port.host);
+}
+
 static void check_ports(struct load *l)
 {
 	size_t count;
@@ -92,9 +103,7 @@ static void check_ports(struct load *l)
 	for (size_t i = 1; i < count; i++)
 		for (size_t k = i; k-- > 0 && i - k <= 16;)
 			if (all[i].port.host && conflict(&all[i].port, &all[k].port)) {
-				mistake_add(l->m, all[i].place, strlen(all[i].sandbox),
-					"'%s' and '%s' both want the port %u of the host", all[k].sandbox,
-					all[i].sandbox, all[i].port.host);
+				tell_conflict(l, &all[k], &all[i]);
 				break;
 			}
 }
