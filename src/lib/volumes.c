@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "lib/events.h"
 #include "lib/handle.h"
 #include "sandbox/volume.h"
 
@@ -73,8 +72,5 @@ int monocore_volume_remove(struct monocore *mc, const char *name, struct monocor
 {
 	struct error err;
 
-	if (volume_remove(&mc->home, name, &err) < 0)
-		return give_error(error, &err);
-	tell_volume(mc, "remove", name);
-	return 0;
+	return volume_remove(&mc->home, name, &err) < 0 ? give_error(error, &err) : 0;
 }

@@ -18,7 +18,6 @@
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "os/fs.h"
-#include "sandbox/event_log.h"
 #include "sandbox/health.h"
 #include "sandbox/restart.h"
 #include "sandbox/volume.h"
@@ -320,13 +319,11 @@ static int fill_directory(const struct home *home, const struct provision_option
 		return r;
 	}
 	r = directory_publish(home, d, record.name, is_kept(&record), err);
-	if (r < 0) {
+	if (r < 0)
 		network_release(home, d->id);
-		return r;
-	}
-	event_tell_sandbox(home, d->id, &record, "create", NULL, NULL);
-	*name = TAKE_PTR(record.name);
-	return 0;
+	else
+		*name = TAKE_PTR(record.name);
+	return r;
 }
 
 /* By virtiofs, which the engine qemu alone has. */

@@ -29,6 +29,17 @@ def _():
     equal((answer.stdout, answer.stderr), ('1\n7\n5000050000\n', ''))
 
 
+@promise('what a command is installed with is how it runs each time')
+def _():
+    mc('install', '--entrypoint', 'sh', '--cpus', '1', '--ram', '512M', '-e', 'A=a b', '-e', 'FROM', '-w', '/usr', '--reach', 'local',
+       '--allow', '10.9.9.9:80', '--deny', '10.9.9.8', '-v', f'{USER}:/here:ro', '--platform', 'linux/amd64', DEBIAN, 'set').ok()
+    answer = sh(f"""FROM=x {BIN}/set -c 'pwd; nproc; echo $A $FROM; touch /here/x 2>/dev/null || echo refused'""")
+    equal((answer.stdout, answer.stderr), ('/usr\n1\na b x\nrefused\n', ''))
+    equal(mc('install', '--entrypoint', 'sh', '-p', '0:x', DEBIAN, 'port').ok().out, f'{BIN}/port\n')
+    equal(sh('port -c true').returncode, 125)
+    mc('uninstall', 'set', 'port').ok()
+
+
 @promise('signals reach an installed command')
 def _():
     line = 'import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); print(1, flush=True); time.sleep(60)'

@@ -13,7 +13,7 @@ import tempfile
 import termios
 
 from harness import httpd, oci_images, tap
-from harness.program import PROGRAM
+from harness.program import IMAGE, PROGRAM
 from harness.puller import Puller
 from harness.registry import Registry
 from harness.tap import contains, equal, promise, true, until
@@ -305,7 +305,7 @@ class Index(httpd.Server):
         else:
             page = int(exchange.query['page'][0])
             exchange.answer(200, {'page': page, 'num_pages': 3, 'results': [
-                {'name': name, 'description': 'the \x1b[31mbest\nof all ' + name, 'star_count': 5 - i,
+                {'name': name, 'description': 'the \x1b[31mbest\nof all ' + name + ' x' * 60, 'star_count': 5 - i,
                  'is_official': i == 0} for i, name in enumerate(self.NAMES)][2 * page - 2:2 * page]})
 
 
@@ -322,10 +322,29 @@ def _():
         equal(len(mono('search', '-q', '--limit', '3', f'{server.host}/x').ok().out.split()), 3)
         equal(mono('search', '-q', '--filter', 'is-official=true', f'{server.host}/x').ok().out, f'{server.host}/a/one\n')
         equal(len(mono('search', '-q', '--filter', 'stars=3', f'{server.host}/x').ok().out.split()), 3)
+        for words, whole in (((), False), (('--no-trunc',), True)):
+            equal(' x' * 60 in mono('search', *words, f'{server.host}/x').ok().out, whole)
         for body in (404, '<html>', {}, {'results': 7}, {'results': [{'name': '../x'}]}):
             server.body = body
             mono('search', f'{server.host}/x').ok(1).says('has no search')
     mono('search', 'docker.io/').ok(1).says('too large')
+
+
+@promise('push, search and login speak plain HTTP to a registry elsewhere only where they are told to')
+def _():
+    with httpd.Server() as proxy:  # which everything goes through: what is asked shows how
+        proxy.handle = lambda exchange: exchange.answer(404, {})
+        opened.append(proxy)
+        mono = home()
+        mono('load', '--input', IMAGE, 'example.test/a/x:1').ok()
+        env = {'http_proxy': f'http://{proxy.host}', 'https_proxy': f'http://{proxy.host}', 'no_proxy': ''}
+        for words in (('push', 'example.test/a/x:1'), ('search', 'example.test/x'), ('login', '-u', 'me', '--password-stdin', 'example.test')):
+            for option in ([], ['--plain-http']):
+                count = len(proxy.requests)
+                true(mono(words[0], *option, *words[1:], env=env, input=b'secret').status != 0, words)
+                true(all(r.target.startswith('http://example.test/') == bool(option) for r in proxy.requests[count:]),
+                     (words, option, [r.target for r in proxy.requests[count:]]))
+                true(len(proxy.requests) > count or not option, words)
 
 
 tap.main(finish)

@@ -11,40 +11,6 @@ from harness.program import DEBIAN, PROGRAM, Monocore
 from harness.tap import contains, equal, promise, scratch, true
 
 mc = Monocore()
-HERE = ('tmp', 'exec', 'ps', 'log', 'stop', 'kill', 'wait', 'pause', 'resume', 'restart', 'rm', 'cp', 'inspect', 'net', 'port',
-        'pull', 'push', 'commit', 'images', 'rmi', 'tag', 'history', 'save', 'load', 'image')
-
-
-@promise('every verb that is there explains itself, and has a manual page that man can show')
-def _():
-    with scratch() as folder:
-        mc('self', 'man', folder).ok()
-        for verb in HERE:
-            text = mc('help', verb).ok().out
-            contains(text, f'monocore {verb}')
-            equal(mc(verb, '--help').ok().out, text)
-            true(text.splitlines()[2][:1].isupper() and text.splitlines()[2][1:2] != ' ', text.splitlines()[2])
-            page = f'{folder}/monocore-{verb}.1'
-            shown = subprocess.run(['man', '-l', '--warnings', page], capture_output=True, text=True,
-                                   env=os.environ | {'MANPAGER': 'cat', 'MANWIDTH': '80'}, stdin=subprocess.DEVNULL)
-            equal((shown.returncode, shown.stderr), (0, ''), page)
-            contains(shown.stdout, verb)
-
-
-@promise('completion scripts are good shell, and complete verbs and options')
-def _():
-    script = mc('self', 'completion', 'bash').ok().out
-    line = ('. /usr/share/bash-completion/bash_completion; eval "$0"; '
-            'complete_it() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}; '
-            'COMPREPLY=(); $(complete -p monocore | sed "s/.*-F \\([^ ]*\\).*/\\1/") monocore "${@: -1}" "${@: -2:1}"; '
-            'printf "%s\\n" "${COMPREPLY[@]}"; }; complete_it monocore ins; complete_it monocore tmp --hostn')
-    answer = subprocess.run(['bash', '-c', line, script], capture_output=True, text=True,
-                            env=mc.env | {'PATH': os.path.dirname(PROGRAM) + ':/usr/bin:/bin'})
-    contains(answer.stdout, 'inspect', answer.stderr)
-    contains(answer.stdout, '--hostname', answer.stderr)
-    contains(mc('self', 'completion', 'zsh').ok().out, '#compdef monocore')
-    contains(mc('self', 'completion', 'fish').ok().out, 'complete')
-    mc('self', 'completion', 'tcsh').ok(2).says('tcsh')
 
 
 @promise('a word that is not known is named with the nearest that is')
@@ -95,6 +61,14 @@ def _():
     for words in (('ps', '-a'), ('self', 'doctor'), ('help',), ('tmp', 'oci:/nowhere')):
         answer = mc(*words)
         true('\033' not in answer.out + answer.err, answer)
+
+
+@promise('the schema of monocore.yaml is there for editors and for people')
+def _():
+    schema = mc('self', 'schema').ok().json()
+    for name in ('sandboxes', 'builds', 'groups', 'modules', 'meta'):
+        true(name in schema['properties'], sorted(schema['properties']))
+        contains(mc('self', 'schema', '--markdown').ok().out, name)
 
 
 @promise('the doctor finds nothing to mend here, and tells how guests run')

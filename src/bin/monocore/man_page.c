@@ -1,44 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Man pages, written from the commands' tables. */
+/* Man pages, written from the commands' tables in scdoc(5). */
 #include "bin/monocore/man_page.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "bin/monocore/root.h"
 
-/* Text with what roff would take for its own made harmless. Commands are typed from a page, so a '-' must
- * stay one and not become a hyphen. */
+/* Text with what scdoc would take for its own made harmless. */
 static void write_text(FILE *out, const char *text, size_t size)
 {
-	bool line_start = true;
-
 	for (size_t i = 0; i < size; i++) {
-		if (line_start && (text[i] == '.' || text[i] == '\''))
-			fputs("\\&", out);
-		line_start = text[i] == '\n';
-		switch (text[i]) {
-		case '\\':
-			fputs("\\e", out);
-			break;
-		case '-':
-			fputs("\\-", out);
-			break;
-		case '~':
-			fputs("\\(ti", out);
-			break;
-		case '^':
-			fputs("\\(ha", out);
-			break;
-		case '\'':
-			fputs("\\(aq", out);
-			break;
-		case '`':
-			fputs("\\(ga", out);
-			break;
-		default:
-			fputc(text[i], out);
-		}
+		bool line_start = i == 0 || text[i - 1] == '\n';
+
+		if (strchr("\\*_+`<>", text[i]) || (line_start && strchr("#-|[]. \t", text[i])))
+			fputc('\\', out);
+		fputc(text[i], out);
 	}
 }
 
@@ -48,18 +24,18 @@ static void write_line(FILE *out, const char *text)
 	fputc('\n', out);
 }
 
+static void write_bold(FILE *out, const char *text)
+{
+	fputc('*', out);
+	write_text(out, text, strlen(text));
+	fputc('*', out);
+}
+
+/* Parted by empty lines in both. */
 static void write_paragraphs(FILE *out, const char *text)
 {
-	for (;;) {
-		const char *end = strstr(text, "\n\n");
-
-		write_text(out, text, end ? (size_t)(end - text) : strlen(text));
-		fputc('\n', out);
-		if (!end)
-			return;
-		fputs(".PP\n", out);
-		text = end + 2;
-	}
+	write_line(out, text);
+	fputc('\n', out);
 }
 
 static void write_options(FILE *out, const struct option_spec *specs)
@@ -67,45 +43,42 @@ static void write_options(FILE *out, const struct option_spec *specs)
 	for (; specs && specs->name; specs++) {
 		if (specs->hidden)
 			continue;
-		fputs(".TP\n", out);
 		if (specs->letter)
-			fprintf(out, "\\fB\\-%c\\fR, ", specs->letter);
-		fputs("\\fB\\-\\-", out);
+			fprintf(out, "*-%c*, ", specs->letter);
+		fputs("*--", out);
 		write_text(out, specs->name, strlen(specs->name));
-		fputs("\\fR", out);
+		fputc('*', out);
 		if (specs->argument) {
-			fputs(" \\fI", out);
+			fputs(" _", out);
 			write_text(out, specs->argument, strlen(specs->argument));
-			fputs("\\fR", out);
+			fputc('_', out);
 		}
-		fputc('\n', out);
+		fputs("\n\t", out);
 		write_text(out, specs->help, strlen(specs->help));
 		for (const char *const *c = specs->choices; c && *c; c++)
 			fprintf(out, "%s %s", c == specs->choices ? ":" : ",", *c);
-		fputs(specs->kind == OPTION_LATER ? " (not yet available).\n" : ".\n", out);
+		fputs(specs->kind == OPTION_LATER ? " (not yet available).\n\n" : ".\n\n", out);
 	}
 }
 
 static void write_synopsis(FILE *out, const struct command *command, const char *path)
 {
-	fputs("\\fBmonocore", out);
+	fputs("*monocore", out);
 	if (*path) {
 		fputc(' ', out);
 		write_text(out, path, strlen(path));
 	}
-	fputs("\\fR [\\fIOPTION\\fR]... ", out);
+	fputs("* [_OPTION_]... ", out);
 	write_line(out, command->children    ? "COMMAND [ARGUMENT]..."
 			: command->arguments ? command->arguments
 					     : "");
+	fputc('\n', out);
 }
 
 static void write_examples(FILE *out, const struct command *command)
 {
-	if (!command->examples)
-		return;
-	fputs(".SH EXAMPLES\n.nf\n", out);
-	write_line(out, command->examples);
-	fputs(".fi\n", out);
+	if (command->examples)
+		fprintf(out, "# EXAMPLES\n\n```\n%s\n```\n\n", command->examples);
 }
 
 /* A command below the page's own: a section with its synopsis, help and options. */
@@ -115,53 +88,57 @@ static int write_below(void *context, const struct command *command, const char 
 
 	if (command->hidden || command->later || command->children)
 		return 0;
-	fputs(".SS ", out);
-	write_line(out, path);
+	fprintf(out, "## %s\n\n", path);
 	write_synopsis(out, command, path);
-	fputs(".PP\n", out);
-	write_line(out, command->summary);
-	if (command->help) {
-		fputs(".PP\n", out);
+	write_paragraphs(out, command->summary);
+	if (command->help)
 		write_paragraphs(out, command->help);
-	}
 	write_options(out, command->options);
 	return 0;
 }
 
+static void write_page_name(FILE *out, const char *verb)
+{
+	fprintf(out, "*monocore-%s*(1)", verb);
+}
+
 static void write_verbs(FILE *out)
 {
-	fputs(".SH COMMANDS\n", out);
+	fputs("# COMMANDS\n\n", out);
 	for (const struct command *const *c = monocore_root.children; *c; c++) {
 		if ((*c)->hidden || (*c)->later)
 			continue;
-		fprintf(out, ".TP\n\\fBmonocore\\-%s\\fR(1)\n", (*c)->name);
-		write_line(out, (*c)->summary);
+		write_page_name(out, (*c)->name);
+		fputs("\n\t", out);
+		write_paragraphs(out, (*c)->summary);
 	}
 }
 
 static void write_environment(FILE *out)
 {
-	fputs(".SH ENVIRONMENT\n", out);
+	fputs("# ENVIRONMENT\n\n", out);
 	for (const struct environment_variable *v = environment_variables; v->name; v++) {
-		fprintf(out, ".TP\n\\fB%s\\fR\n", v->name);
-		write_line(out, v->help);
+		write_bold(out, v->name);
+		fputs("\n\t", out);
+		write_paragraphs(out, v->help);
 	}
 }
 
 static void write_see_also(FILE *out, const struct command *command)
 {
-	bool any = false;
+	const char *before = "";
 
-	fputs(".SH SEE ALSO\n", out);
+	fputs("# SEE ALSO\n\n", out);
 	if (command != &monocore_root) {
-		fputs("\\fBmonocore\\fR(1)\n", out);
+		fputs("*monocore*(1)\n", out);
 		return;
 	}
 	for (const struct command *const *c = monocore_root.children; *c; c++) {
 		if ((*c)->hidden || (*c)->later)
 			continue;
-		fprintf(out, "%s\\fBmonocore\\-%s\\fR(1)", any ? ",\n" : "", (*c)->name);
-		any = true;
+		fputs(before, out);
+		write_page_name(out, (*c)->name);
+		before = ",\n";
 	}
 	fputc('\n', out);
 }
@@ -171,26 +148,22 @@ void man_write(FILE *out, const struct command *command, const char *path)
 	char title[64];
 
 	snprintf(title, sizeof title, "%s%s%s", "monocore", *path ? "-" : "", path);
-	fputs(".TH ", out);
-	for (const char *p = title; *p; p++)
-		fputc(toupper((unsigned char)*p), out);
-	fprintf(out, " 1 \"\" \"monocore %s\" \"User Commands\"\n.SH NAME\n", monocore_version());
-	write_text(out, title, strlen(title));
-	fputs(" \\- ", out);
-	write_line(out, command->summary);
-	fputs(".SH SYNOPSIS\n", out);
+	fprintf(out, "%s(1) \"monocore %s\" \"User Commands\"\n\n# NAME\n\n%s - ", title, monocore_version(),
+		title);
+	write_paragraphs(out, command->summary);
+	fputs("# SYNOPSIS\n\n", out);
 	write_synopsis(out, command, path);
 	if (command->help) {
-		fputs(".SH DESCRIPTION\n", out);
+		fputs("# DESCRIPTION\n\n", out);
 		write_paragraphs(out, command->help);
 	}
 	if (command == &monocore_root)
 		write_verbs(out);
 	else if (command->children) {
-		fputs(".SH COMMANDS\n", out);
+		fputs("# COMMANDS\n\n", out);
 		command_walk(command, path, write_below, out);
 	}
-	fputs(".SH OPTIONS\n", out);
+	fputs("# OPTIONS\n\n", out);
 	write_options(out, command->options);
 	write_options(out, global_options);
 	if (command == &monocore_root)

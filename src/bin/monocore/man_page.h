@@ -5,5 +5,5 @@
 
 #include "bin/monocore/command.h"
 
-/* The man page of a command (with those below it) in the man(7) macros, for groff and mandoc. */
+/* The man page of a command (with those below it) as scdoc(5) has it. */
 void man_write(FILE *out, const struct command *command, const char *path);

@@ -6,6 +6,7 @@
 #include "bin/monocore/install.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/self.h"
+#include "monocore_project.h"
 
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
@@ -47,6 +48,25 @@ static void print_sandboxes(struct monocore *mc)
 	monocore_list_free(list, size);
 }
 
+/* Of the project that we are in, where there is one without mistakes. */
+static void print_components(struct cli *cli)
+{
+	struct monocore_project_options options = MONOCORE_PROJECT_OPTIONS_INIT;
+	struct monocore_project_component *list;
+	struct monocore_project *project;
+	size_t count;
+
+	options.file = cli->global.config;
+	if (monocore_project_open(&options, &project, NULL, NULL) < 0)
+		return;
+	if (monocore_project_status(cli->mc, project, NULL, &list, &count, NULL) == 0) {
+		for (size_t i = 0; i < count; i++)
+			printf("%s\n", list[i].name);
+		monocore_project_status_free(list, count);
+	}
+	monocore_project_close(project);
+}
+
 static void print_images(struct monocore *mc)
 {
 	struct monocore_image_info *list;
@@ -73,8 +93,10 @@ static int run_names(struct cli *cli, const void *given, int count, char **words
 		cli->global.quiet = true;
 		return install_list(cli, false);
 	}
-	if (strcmp(kind, "images") != 0)
+	if (strcmp(kind, "images") != 0) {
+		print_components(cli);
 		print_sandboxes(cli->mc);
+	}
 	if (strcmp(kind, "sandboxes") != 0)
 		print_images(cli->mc);
 	return output_finish();

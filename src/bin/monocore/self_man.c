@@ -12,7 +12,8 @@
 static int write_page(
 	const char *directory, const struct command *command, const char *path, struct error *err)
 {
-	_cleanup_free_ char *name = text_format(err, "%s/monocore%s%s.1", directory, *path ? "-" : "", path);
+	_cleanup_free_ char *name =
+		text_format(err, "%s/monocore%s%s.1.scd", directory, *path ? "-" : "", path);
 	FILE *out;
 	int bad;
 
@@ -45,10 +46,11 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 const struct command self_man_command = {
 	.name = "man",
 	.arguments = "DIR",
-	.summary = "write the manual pages into a directory",
+	.summary = "write the sources of the manual pages, for scdoc, into a directory",
 	.least = 1,
 	.most = 1,
 	.run = run,
 	.group = GROUP_HOST,
 	.words = WORDS_FILES,
+	.hidden = true, /* for the build */
 };
