@@ -34,7 +34,7 @@ struct monocore_usage {
 struct monocore_stats_options {
 	unsigned version;
 	const char *const *names;  /* NULL-terminated; NULL: all there are */
-	const char *const *labels; /* "key=value", all of which it has; NULL: any. Not with names */
+	const char *const *labels; /* "key=value" or "key", all of which it has. Not with names */
 	bool stopped;              /* with those that do not run, where no names are given */
 	bool recent; /* numbers of up to ten seconds ago will do: no guest is asked, all come at once */
 };

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "lib/events.h"
 #include "lib/handle.h"
 #include "lib/upper.h"
 #include "oci/commit.h"
@@ -186,6 +187,8 @@ static int commit(struct monocore *mc, const char *sandbox, const char *image,
 		r = read_changes(mc, &d, &record, !o->no_pause, &meter, err);
 	if (r == 0)
 		r = finish(c, &record, o, name, digest, err);
+	if (r == 0)
+		tell_image(mc, "commit", name, digest);
 	if (r == 0)
 		progress_report(&mc->progress,
 			&(struct progress_event){

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "lib/events.h"
 #include "lib/handle.h"
 #include "lib/images.h"
 
@@ -163,5 +164,7 @@ int monocore_image_tag(struct monocore *mc, const char *image, const char *name,
 
 	if (r == 0)
 		r = catalog_tag(i.store, &i.catalog, &i.match, name, &canonical, &err);
+	if (r == 0)
+		tell_image(mc, "tag", canonical, NULL);
 	return r < 0 ? give_error(error, &err) : 0;
 }

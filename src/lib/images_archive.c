@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "lib/events.h"
 #include "lib/images.h"
 #include "oci/limits.h"
 #include "oci/load.h"
@@ -57,7 +58,11 @@ int monocore_image_save(struct monocore *mc, const char *const *images,
 	const struct monocore_image_save_options none = MONOCORE_IMAGE_SAVE_OPTIONS_INIT;
 	struct error err;
 
-	return save(mc, images, options ? options : &none, fd, &err) < 0 ? give_error(error, &err) : 0;
+	if (save(mc, images, options ? options : &none, fd, &err) < 0)
+		return give_error(error, &err);
+	for (const char *const *image = images; *image; image++)
+		tell_image(mc, "save", *image, NULL);
+	return 0;
 }
 
 /* ---- load ------------------------------------------------------------------------------------------- */
@@ -133,5 +138,9 @@ int monocore_image_load(struct monocore *mc, int fd, const struct monocore_image
 	struct error err;
 
 	*names = NULL;
-	return load(mc, fd, options ? options : &none, names, &err) < 0 ? give_error(error, &err) : 0;
+	if (load(mc, fd, options ? options : &none, names, &err) < 0)
+		return give_error(error, &err);
+	for (char **name = *names; name && *name; name++)
+		tell_image(mc, "load", *name, NULL);
+	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "lib/events.h"
 #include "lib/handle.h"
 #include "oci/image.h"
 #include "oci/limits.h"
@@ -84,6 +85,8 @@ static int pull(struct monocore *mc, const char *name, const struct monocore_pul
 		r = image_open(store, name, &options, &image, err);
 	if (r == 0)
 		r = take_in(mc, name, image, err);
+	if (r == 0)
+		tell_image(mc, "pull", image->name, image->target);
 	return r < 0 ? r : give_pulled(image, out, err);
 }
 
@@ -138,6 +141,8 @@ static int push(struct monocore *mc, const char *name, const struct monocore_pus
 
 	if (r == 0)
 		r = image_push(store, name, &options, &pushed, err);
+	if (r == 0)
+		tell_image(mc, "push", pushed.name, pushed.digest);
 	return r < 0 ? r : give_pushed(&pushed, out, err);
 }
 

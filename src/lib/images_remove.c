@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "lib/events.h"
 #include "lib/images.h"
 #include "sandbox/images_used.h"
 
@@ -172,6 +173,8 @@ static int remove_image(struct monocore *mc, const char *text, bool force,
 		r = collect(i.store, &keep, false, removed, err);
 	if (r == 0)
 		r = list_gone(&i, &removed->digests, err);
+	for (char **name = r == 0 ? removed->names : NULL; name && *name; name++)
+		tell_image(mc, "untag", *name, NULL);
 	if (r == 0 && out)
 		*out = TAKE_PTR(removed);
 	return r;

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "lib/events.h"
 #include "lib/handle.h"
 #include "sandbox/volume.h"
 
@@ -72,5 +73,8 @@ int monocore_volume_remove(struct monocore *mc, const char *name, struct monocor
 {
 	struct error err;
 
-	return volume_remove(&mc->home, name, &err) < 0 ? give_error(error, &err) : 0;
+	if (volume_remove(&mc->home, name, &err) < 0)
+		return give_error(error, &err);
+	tell_volume(mc, "remove", name);
+	return 0;
 }

@@ -56,6 +56,22 @@ void control_progress_free(struct control_progress *m)
 	m->task = m->unit = NULL;
 }
 
+void control_stats_encode(const struct control_stats *m, struct buffer *out)
+{
+	buffer_u64(out, m->time);
+	buffer_u64(out, m->cpu);
+	buffer_u32(out, m->cpu_thousandth);
+	message_usage_encode(&m->usage, out);
+}
+
+int control_stats_decode(struct cursor in, struct control_stats *m, struct error *err)
+{
+	m->time = cursor_u64(&in);
+	m->cpu = cursor_u64(&in);
+	m->cpu_thousandth = cursor_u32(&in);
+	return message_usage_decode(in, &m->usage, err);
+}
+
 int control_listen(int fd, int *listener, struct error *err)
 {
 	return unix_socket_listen(fd, "control", listener, err);

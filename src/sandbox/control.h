@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "codec/message.h"
 
 #define CONTROL_MESSAGES(X) \
 	/* name, code, meaning; but for PROGRESS, each opens a stream and is answered there */ \
@@ -26,7 +27,9 @@
 	X(PORT_ADD, 265, "publishes a list of ports, as net/control.h has them, or none of it; PORTS") \
 	X(PORT_REMOVE, 266, "a list of ports as they are published; DONE") \
 	X(BANDWIDTH, 267, "u64 bytes a second each way, 0: no limit; DONE") \
-	X(PORTS, 268, "answer: a list of ports, with the host's that were chosen")
+	X(PORTS, 268, "answer: a list of ports, with the host's that were chosen") \
+	X(STATS, 269, "u8 recent: what was known last will do, no guest is asked; STATS_ARE") \
+	X(STATS_ARE, 270, "answer: struct control_stats")
 
 enum control_message {
 #define X(name, code, meaning) CONTROL_##name = code,
@@ -60,6 +63,16 @@ struct control_progress {
 void control_progress_encode(const struct control_progress *m, struct buffer *out);
 int control_progress_decode(struct cursor in, struct control_progress *m, struct error *err);
 void control_progress_free(struct control_progress *m);
+
+/* What the sandbox uses; counters begin with its start. */
+struct control_stats {
+	uint64_t time;           /* of `usage`, nanoseconds since 1970; 0: the guest has said nothing yet */
+	uint64_t cpu;            /* nanoseconds of the engine's process */
+	uint32_t cpu_thousandth; /* of one cpu, in the last seconds */
+	struct message_usage usage; /* the guest's words */
+};
+void control_stats_encode(const struct control_stats *m, struct buffer *out);
+int control_stats_decode(struct cursor in, struct control_stats *m, struct error *err);
 
 /* Descriptors of the mcrun process. */
 enum { CONTROL_FD_CLIENT = 3, CONTROL_FD_LOCK = 4 };

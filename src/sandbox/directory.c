@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "os/fs.h"
+#include "sandbox/event_log.h"
 
 #define NEW_PREFIX   ".new-"
 #define TRASH_PREFIX ".trash-"
@@ -216,7 +217,9 @@ bool directory_is_locked(const struct directory *d)
 int directory_remove(const struct home *home, struct directory *d, const char *name, struct error *err)
 {
 	char trash[SANDBOX_ID_SIZE + sizeof TRASH_PREFIX], id[SANDBOX_ID_SIZE];
+	_cleanup_record_ struct record record = {0};
 	_cleanup_fd_ int names_lock = -1;
+	bool known = record_read(d->fd, &record, NULL) == 0;
 	int r = fs_lock(home->names, ".lock", FS_LOCK_EXCLUSIVE, true, &names_lock, err);
 
 	if (r < 0)
@@ -224,8 +227,11 @@ int directory_remove(const struct home *home, struct directory *d, const char *n
 	snprintf(trash, sizeof trash, TRASH_PREFIX "%s", d->id);
 	if (name && name_resolve(home, name, id) && !strcmp(id, d->id))
 		unlinkat(home->names, name, 0);
-	if (renameat(home->sandboxes, d->id, home->sandboxes, trash) < 0 && errno != ENOENT)
+	r = renameat(home->sandboxes, d->id, home->sandboxes, trash);
+	if (r < 0 && errno != ENOENT)
 		return error_errno(err, errno, "remove sandbox %s", d->id);
+	if (r == 0 && known)
+		event_tell_sandbox(home, d->id, &record, "remove", NULL, NULL);
 	return fs_remove_tree(home->sandboxes, trash, err);
 }
 

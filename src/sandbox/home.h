@@ -12,6 +12,7 @@ struct home {
 	int fd;        /* the directory */
 	int sandboxes; /* sandboxes/ */
 	int names;     /* names/: symbolic links, name → id */
+	int events;    /* events/: event_log.h */
 };
 
 /* path NULL: $MONOCORE_HOME, else ~/.monocore (of the password database where HOME is not set). */

@@ -18,6 +18,7 @@
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "os/fs.h"
+#include "sandbox/event_log.h"
 #include "sandbox/health.h"
 #include "sandbox/restart.h"
 #include "sandbox/volume.h"
@@ -319,11 +320,13 @@ static int fill_directory(const struct home *home, const struct provision_option
 		return r;
 	}
 	r = directory_publish(home, d, record.name, is_kept(&record), err);
-	if (r < 0)
+	if (r < 0) {
 		network_release(home, d->id);
-	else
-		*name = TAKE_PTR(record.name);
-	return r;
+		return r;
+	}
+	event_tell_sandbox(home, d->id, &record, "create", NULL, NULL);
+	*name = TAKE_PTR(record.name);
+	return 0;
 }
 
 /* By virtiofs, which the engine qemu alone has. */

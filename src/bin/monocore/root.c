@@ -30,6 +30,8 @@ static const struct command *const children[] = {
 	&exec_command,
 	&ps_command,
 	&log_command,
+	&stats_command,
+	&events_command,
 	&cp_command,
 	&inspect_command,
 	&wait_command,

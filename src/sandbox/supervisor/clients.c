@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "os/unix_socket.h"
+#include "sandbox/supervisor/metrics.h"
 #include "sandbox/supervisor/supervisor.h"
 
 static void on_client(uv_poll_t *handle, int status, int events)
@@ -154,6 +156,7 @@ static int client_exec(struct client *c, const struct frame *f, struct error *er
 	if (r == 0) {
 		t->detached = f->type == CONTROL_SPAWN;
 		peer_send(&s->agent, t->id, MESSAGE_EXEC, 0, payload.data, payload.size);
+		supervisor_event(s, "exec", NULL, NULL);
 	}
 	message_exec_free(&m);
 	return r;
@@ -195,21 +198,26 @@ static int client_stop(struct client *c, const struct frame *f, struct error *er
 	if (!cursor_done(&in))
 		return error_set(err, ERROR_INVALID, "a malformed request to stop");
 	c->stop_stream = f->stream;
+	supervisor_event(c->supervisor, "stop", NULL, NULL);
 	supervisor_stop(c->supervisor, grace);
 	return 0;
 }
 
 static int client_kill(struct client *c, const struct frame *f, struct error *err)
 {
-	struct supervisor *s = c->supervisor;
 	struct cursor in = cursor_of(f->payload, f->size);
+	struct supervisor *s = c->supervisor;
+	uint32_t signal = cursor_u32(&in);
+	char number[12];
 
-	if (f->size != 4)
+	if (!cursor_done(&in))
 		return error_set(err, ERROR_INVALID, "a malformed request to signal");
 	if (!s->main)
 		return error_set(err, ERROR_BUSY, "the main process has ended");
-	s->asked_to_stop |= supervisor_signal_ends(s, cursor_u32(&in));
+	s->asked_to_stop |= supervisor_signal_ends(s, signal);
 	peer_send(&s->agent, s->main->id, MESSAGE_SIGNAL, 0, f->payload, f->size);
+	snprintf(number, sizeof number, "%u", signal);
+	supervisor_event(s, "kill", "signal", number);
 	return 0;
 }
 
@@ -229,6 +237,7 @@ static int client_pause(struct client *c, bool pause, struct error *err)
 		if (!pause)
 			agent_send_clock(s);
 		r = supervisor_set_state(s, pause ? "paused" : "running", err);
+		supervisor_event(s, pause ? "pause" : "resume", NULL, NULL);
 	}
 	return r;
 }
@@ -266,6 +275,8 @@ static int client_open(struct client *c, const struct frame *f, struct error *er
 		return client_attach(c, f, err);
 	case CONTROL_STOP:
 		return client_stop(c, f, err);
+	case CONTROL_STATS:
+		return metrics_keeper_request(s, c, f, err);
 	case CONTROL_POLICY:
 	case CONTROL_PORT_ADD:
 	case CONTROL_PORT_REMOVE:

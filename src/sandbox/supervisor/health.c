@@ -33,6 +33,7 @@ static void wait_for_next(struct supervisor *s)
 
 static void set_health(struct supervisor *s, const char *health)
 {
+	supervisor_event(s, "health", "health", health);
 	free(s->status.health);
 	s->status.health = text_copy(health, NULL);
 }

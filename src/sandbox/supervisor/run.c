@@ -13,6 +13,7 @@
 #include "os/fs.h"
 #include "sandbox/supervise.h"
 #include "sandbox/supervisor/keeper.h"
+#include "sandbox/supervisor/metrics.h"
 #include "sandbox/supervisor/supervisor.h"
 
 /* What the guest's clock was set to at its start may have been old when it came, and clocks drift. */
@@ -282,13 +283,16 @@ static int live(struct supervisor *s, int client, struct error *err)
 	r = supervisor_start(s, err);
 	if (r == 0) {
 		supervisor_confine(s);
+		s->metrics = s->upper_only ? NULL : metrics_keeper_open(s);
 		r = supervisor_loop(s, err);
 	} else
 		end_failed_start(s, err);
 	if (s->clients)
 		peer_flush(&s->clients->peer, NULL);
+	metrics_keeper_stop(s->metrics);
 	supervisor_cleanup(s);
 	close_loop(s);
+	metrics_keeper_free(s->metrics); /* whose thread has come to its end in the loop */
 	return r;
 }
 

@@ -512,6 +512,8 @@ static int start_sandbox(struct supervisor *s, const struct control_attach *how,
 	r = supervisor_set_state(s, "running", err);
 	if (r == 0 && s->clients)
 		start_answer(s->clients, s->start_stream, how);
+	if (r == 0)
+		supervisor_event(s, "start", NULL, NULL);
 	return r;
 }
 

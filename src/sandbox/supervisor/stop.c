@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "sandbox/event_log.h"
 #include "sandbox/supervisor/keeper.h"
 #include "sandbox/supervisor/supervisor.h"
 
@@ -43,6 +44,12 @@ void supervisor_note(struct supervisor *s, const char *format, ...)
 	line[n++] = '\n';
 	if (s->output)
 		output_append(s->output, OUTPUT_SYSTEM, line, (size_t)n, NULL);
+}
+
+void supervisor_event(struct supervisor *s, const char *action, const char *key, const char *value)
+{
+	if (!s->upper_only)
+		event_tell_sandbox(&s->home, s->directory.id, &s->record, action, key, value);
 }
 
 int supervisor_set_state(struct supervisor *s, const char *state, struct error *err)
@@ -139,8 +146,10 @@ void supervisor_main_exited(struct supervisor *s, const struct message_exited *m
 {
 	s->main_exited = true;
 	s->status.exit_status = m->signal ? 128 + (m->signal & 127) : m->code & 255;
-	if (m->out_of_memory)
+	if (m->out_of_memory) {
 		set_reason(s, "out of memory");
+		supervisor_event(s, "oom", NULL, NULL);
+	}
 	s->discard = s->record.discard && !m->staged;
 	shut_guest_down(s);
 }
@@ -225,6 +234,14 @@ bool supervisor_signal_ends(const struct supervisor *s, uint32_t number)
 	return number == SIGKILL || number == SIGTERM || number == s->record.stop_signal;
 }
 
+static void tell_death(struct supervisor *s)
+{
+	char status[24];
+
+	snprintf(status, sizeof status, "%llu", (unsigned long long)s->status.exit_status);
+	supervisor_event(s, "die", "exit_status", status);
+}
+
 void supervisor_vm_ended(struct supervisor *s)
 {
 	struct error err;
@@ -245,6 +262,7 @@ void supervisor_vm_ended(struct supervisor *s)
 			s, "%llu bytes of output could not be kept", (unsigned long long)s->lost_output);
 	s->phase = PHASE_ENDED;
 	s->status.finished = clock_realtime();
+	tell_death(s);
 	if (!s->discard && supervisor_set_state(s, supervisor_end_state(s), &err) < 0)
 		log_error("write down the end of %s: %s", s->record.name, err.text);
 	tell_open_streams(s);

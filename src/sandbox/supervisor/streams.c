@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/supervisor/metrics.h"
 #include "sandbox/supervisor/supervisor.h"
 
 /* A credit is sent on once it is worth a frame. */
@@ -191,6 +192,19 @@ static int main_exited(struct supervisor *s, struct stream *t, const struct fram
 	return 0;
 }
 
+/* A client that has asked the agent itself gets its words. */
+static int usage_from_agent(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err)
+{
+	int r = 0;
+
+	if (t->client && t->opener == MESSAGE_METRICS)
+		tell_client(s, t, f);
+	else
+		r = metrics_keeper_take(s, t, f, err);
+	stream_close(s, t);
+	return r;
+}
+
 static bool sends_bytes(uint16_t opener)
 {
 	return opener == MESSAGE_GET || opener == MESSAGE_READ || opener == MESSAGE_UPPER;
@@ -222,9 +236,9 @@ static bool has_place(const struct stream *t, const struct frame *f)
 	case MESSAGE_EXITED:
 		return process && t->started;
 	case MESSAGE_DONE:
-		return !process && opener != MESSAGE_METRICS;
+		return !process && opener != MESSAGE_METRICS && opener != CONTROL_STATS;
 	case MESSAGE_USAGE:
-		return opener == MESSAGE_METRICS;
+		return opener == MESSAGE_METRICS || opener == CONTROL_STATS;
 	case MESSAGE_ERROR:
 		return !t->main;
 	default:
@@ -265,10 +279,11 @@ int stream_from_agent(struct supervisor *s, struct stream *t, const struct frame
 		/* fall through */
 	case MESSAGE_ERROR:
 	case MESSAGE_DONE:
-	case MESSAGE_USAGE:
 		tell_client(s, t, f);
 		stream_close(s, t);
 		return 0;
+	case MESSAGE_USAGE:
+		return usage_from_agent(s, t, f, err);
 	default: /* STARTED, END, CLOSE, ENTRY */
 		if (t->main)
 			main_tell(s, f);

@@ -7,6 +7,7 @@
  *   agent.c    the agent's frames: to the stream they belong to
  *   clients.c  control connections: accept, read requests, drop
  *   streams.c  which client's stream is which of the agent's, and how much is under way on each
+ *   metrics.c  what the sandbox uses
  *   console.c  the last words of the guest's kernel
  *   network.c  its networks: what connects the guest with the groups that it is in
  *   health.c   healthchecks
@@ -138,6 +139,7 @@ struct supervisor {
 	struct networks *networks;  /* NULL: none */
 	struct shares *shares;      /* by virtiofs; NULL: none */
 	struct peer agent;          /* its fd is the VM's, never closed by the peer */
+	struct metrics_keeper *metrics;
 	struct output_writer *output;
 	uint64_t lost_output; /* bytes that the log could not take */
 
@@ -214,6 +216,8 @@ void supervisor_fail(struct supervisor *s, const struct error *why); /* at once,
 void supervisor_vm_ended(struct supervisor *s);
 void supervisor_note(struct supervisor *s, const char *format, ...) /* a line of the system's in the log */
 	__attribute__((format(printf, 2, 3)));
+/* One more of events/, with `key`=`value` where key is not NULL. */
+void supervisor_event(struct supervisor *s, const char *action, const char *key, const char *value);
 int supervisor_set_state(struct supervisor *s, const char *state, struct error *err);
 /* How it stands once it has ended: "stopped", or "restarting", which its keeper was told then. */
 const char *supervisor_end_state(struct supervisor *s);
