@@ -144,7 +144,10 @@ static void work_on(struct work *w, size_t i)
 	log = r < 0 ? last_lines(c, &step) : NULL;
 	pthread_mutex_lock(&w->mutex);
 	w->busy--;
-	finish(w, i, r, &err, log);
+	if (r == -ERROR_CLOSED && change_is_stopped(c))
+		c->plan.steps[i].progress = PLAN_WAITING; /* it was not waited for to its end */
+	else
+		finish(w, i, r, &err, log);
 	pthread_cond_broadcast(&w->finished);
 }
 

@@ -13,7 +13,6 @@
 	X(run, "run", "run a sandbox of the project") \
 	X(start, "start", "run a sandbox's start script") \
 	X(shell, "shell", "open a shell in a sandbox of the project") \
-	X(status, "status", "show the state and use of the project's sandboxes") \
 	X(clean, "clean", "remove what this project left") \
 	X(snapshot, "snapshot", "save a running sandbox's memory and disk") \
 	X(fork, "fork", "clone a running sandbox") \

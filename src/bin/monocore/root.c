@@ -26,6 +26,7 @@ static const struct command *const children[] = {
 	&up_command,
 	&down_command,
 	&apply_command,
+	&status_command,
 	&tmp_command,
 	&exec_command,
 	&ps_command,

@@ -5,6 +5,7 @@
 #include "bin/monocore/command.h"
 
 extern const struct command tmp_command;
+extern const struct command status_command;
 extern const struct command up_command;
 extern const struct command down_command;
 extern const struct command apply_command;
