@@ -43,7 +43,7 @@ def ask(port, query='', data=None):
 def _():
     directory, port = example('web')
     project = lambda *words, **options: mono('-C', directory, *words, **options)
-    project('up', timeout=120).ok()
+    project('up', '--wait', timeout=120).ok()
     equal(json.loads(ask(port, '?who=ann')), {'visits': 1, 'before': None})
     equal(json.loads(ask(port, '?who=' + urllib.parse.quote("bob'; DROP TABLE visits; --"))),
           {'visits': 2, 'before': 'ann'})
@@ -84,7 +84,7 @@ def _():
 def _():
     directory, port = example('notebook')
     project = lambda *words, **options: mono('-C', directory, *words, **options)
-    project('up', timeout=60).ok()
+    project('up', '--wait', timeout=60).ok()
     equal(ask(port, data=b'x = 6 * 7'), '')
     equal(ask(port, data=b'print("x is"); x'), 'x is\n42\n')
     contains(ask(port, data=b'1 / 0'), 'ZeroDivisionError')
