@@ -56,6 +56,29 @@ MONOCORE_API const char *monocore_project_directory(const struct monocore_projec
  * monocore_free(). */
 MONOCORE_API int monocore_project_schema(bool markdown, char **text, struct monocore_error *err);
 
+/* ---- what reaches out of it ---- */
+
+/* A path outside of its directory, a port for other hosts, a variable of the environment: what a project has
+ * only by the user's word, since its files may be somebody else's. */
+struct monocore_project_reach {
+	char *kind;      /* "volume", "env_file", "module", "copy", "image", "reach", "port", "variable" */
+	char *component; /* "sandboxes.web"; "": the project as a whole */
+	char *value;     /* what it is, exactly */
+	char *text;      /* the end of a sentence: "mounts /home/me/.ssh (read-only)" */
+	char *file;      /* where it is written */
+	unsigned line, column;
+};
+
+/* What was not granted yet, in the order of the files. *list is the caller's. */
+MONOCORE_API int monocore_project_reaches(struct monocore *mc, const struct monocore_project *project,
+	struct monocore_project_reach **list, size_t *count, struct monocore_error *err);
+MONOCORE_API void monocore_project_reaches_free(struct monocore_project_reach *list, size_t count);
+
+/* Grants all that the project, as it was opened, reaches: kept in the home for this project, by component and
+ * exact value. */
+MONOCORE_API int monocore_project_grant(
+	struct monocore *mc, const struct monocore_project *project, struct monocore_error *err);
+
 /* ---- what runs of it ---- */
 
 /* The name of the sandbox of a component, "shop-web", whether there is one or not; the caller's:

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "bin/monocore/grants.h"
 #include "bin/monocore/json.h"
 #include "bin/monocore/live_table.h"
 #include "bin/monocore/output.h"
@@ -184,5 +185,7 @@ int project_change_run(
 		return status;
 	if (o->dry_run)
 		return show_plan(cli, project, o->json, &options);
+	if (wish != MONOCORE_PROJECT_DOWN && (status = cli_grants(cli, project, o->grant)) != 0)
+		return status;
 	return project_change(cli, project, &options);
 }

@@ -6,7 +6,7 @@
 #include "monocore_project.h"
 
 struct change_options {
-	bool dry_run, json, wait, build;
+	bool dry_run, json, wait, build, grant;
 	uint64_t grace, parallel;
 };
 

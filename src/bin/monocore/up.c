@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bin/monocore/grants.h"
 #include "bin/monocore/project_change.h"
 #include "bin/monocore/verbs.h"
 
@@ -7,6 +8,7 @@ static const struct change_options defaults = {.grace = UINT64_MAX};
 static const struct option_spec options[] = {
 	{"dry-run", 0, OPTION_FLAG, NULL, offsetof(struct change_options, dry_run),
 		"show what would be done, and do nothing"},
+	GRANT_OPTION(struct change_options, grant),
 	{"json", 0, OPTION_FLAG, NULL, offsetof(struct change_options, json), "with --dry-run: print JSON"},
 	{"wait", 0, OPTION_FLAG, NULL, offsetof(struct change_options, wait),
 		"until all that have a healthcheck are healthy"},
