@@ -15,6 +15,7 @@
 #include "net/ports.h"
 #include "net/special.h"
 #include "oci/name.h"
+#include "project/imports.h"
 #include "project/schema.h"
 
 /* Of paths nothing is said before they are used: they may be made meanwhile. */
@@ -242,6 +243,8 @@ static int open_project(const struct monocore_project_options *o, struct monocor
 	if (m.count && out && give_mistakes(&m, out, err) < 0)
 		r = -ERROR_NO_MEMORY;
 	mistakes_free(&m);
+	if (r == 0)
+		r = project_add_imports(p->project, err);
 	if (r < 0)
 		return r;
 	base = strrchr(path, '/');

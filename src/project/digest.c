@@ -10,6 +10,8 @@
 /* Goes into every digest: another way to make sandboxes of the same file makes them anew. */
 #define DIGEST_FORMAT "monocore component 1"
 
+#define BUILDS_DEEP 8 /* builds of builds that are looked at: they may meet again and again */
+
 /* ---- environment ------------------------------------------------------------------------------------- */
 
 static bool has_variable(char *const *env, const char *variable)
@@ -93,6 +95,7 @@ static void put_imports(struct buffer *b, const struct project_common *c)
 	for (size_t i = 0; i < c->import_count; i++) {
 		buffer_string(b, c->imports[i].build);
 		buffer_string(b, c->imports[i].name);
+		buffer_string(b, c->imports[i].source);
 		buffer_string(b, c->imports[i].target);
 	}
 }
@@ -126,16 +129,27 @@ static void put_common(struct buffer *b, const struct project_common *c)
 	put_imports(b, c);
 }
 
-/* A build that is written in another way is another image, whether or not it has been built again yet. */
-static void put_build(struct buffer *b, const struct project_build *build)
+/* A build that is written in another way is another image, whether or not it has been built again yet; and so
+ * is what is made of it. */
+static void put_build(struct buffer *b, const struct project *p, const char *name, unsigned deep)
 {
-	const struct project_common *c = &build->common;
+	const struct project_build *build = project_build(p, name);
+	const struct project_common *c = build ? &build->common : NULL;
 
+	if (!build || !deep)
+		return;
 	put_common(b, c);
 	put_list(b, c->env);
 	buffer_string(b, c->shell);
 	put_pairs(b, c->scripts, c->script_count, NULL);
 	put_steps(b, build);
+	if (c->image_is_build)
+		put_build(b, p, c->image, deep - 1);
+	for (size_t i = 0; i < c->import_count; i++)
+		put_build(b, p, c->imports[i].build, deep - 1);
+	for (size_t i = 0; i < build->step_count; i++)
+		if (build->steps[i].from)
+			put_build(b, p, build->steps[i].from, deep - 1);
 }
 
 static void put_groups(struct buffer *b, const struct project *p, const struct project_sandbox *s)
@@ -183,8 +197,6 @@ int project_digest(const struct project *p, const struct project_sandbox *s, cha
 {
 	_cleanup_buffer_ struct buffer b = {0};
 	_cleanup_text_list_ char **env = NULL;
-	const struct project_build *build =
-		s->common.image_is_build ? project_build(p, s->common.image) : NULL;
 	uint8_t hash[SHA256_SIZE];
 	int r = project_environment(p, s, &env, err);
 
@@ -194,8 +206,8 @@ int project_digest(const struct project *p, const struct project_sandbox *s, cha
 	put_sandbox(&b, s);
 	put_list(&b, env);
 	put_groups(&b, p, s);
-	if (build)
-		put_build(&b, build);
+	if (s->common.image_is_build)
+		put_build(&b, p, s->common.image, BUILDS_DEEP);
 	if (b.failed)
 		return error_no_memory(err, "compare a component");
 	r = sha256_of(b.data, b.size, hash, err);

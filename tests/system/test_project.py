@@ -74,7 +74,7 @@ def _():
     write(WEB, DB)
     equal(steps('up'), ['create db', 'start db', 'wait for db', 'create web', 'start web'])
     equal(stands(), {'web': None, 'db': None})
-    told = run('up').ok().err
+    told = run('up', '--wait', '--build').ok().err
     true(told.index('db: ready') < told.index('web: started'), told)
     equal(stands(), {'web': 'running', 'db': 'running'})
     until(lambda: 'found' in mc('log', 'mcshop-web').ok().out, 'web found db as it began')
@@ -156,7 +156,7 @@ def _():
 @promise('down stops before what it needs, and leaves the rest of what there is')
 def _():
     equal(steps('down'), ['stop web', 'stop db'])
-    run('down', 'web').ok()
+    run('down', '--time', '5s', 'web').ok()
     equal(stands(), {'web': 'stopped', 'db': 'running'})
     run('down').ok()
     equal(stands(), {'web': 'stopped', 'db': 'stopped'})

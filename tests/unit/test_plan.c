@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "project/digest.h"
+#include "project/imports.h"
 #include "project/plan.h"
 
 /* ---- projects by hand --------------------------------------------------------------------------------- */
@@ -92,6 +93,20 @@ static const char *plan_of(const struct project *p, enum plan_wish wish, char *c
 	text = told(&plan);
 	plan_free(&plan);
 	return text;
+}
+
+static const char *digest_now(const struct project *p, unsigned slot)
+{
+	struct error err;
+
+	CHECK_OK(project_digest(p, &p->sandboxes[0], digests[slot], &err));
+	return digests[slot];
+}
+
+static void set_text(char **text, const char *value)
+{
+	free(*text);
+	*text = text_copy(value, NULL);
 }
 
 TEST(what_is_needed_is_started_first_and_stopped_last)
@@ -242,6 +257,34 @@ TEST(builds_come_before_what_is_made_of_them_and_only_where_it_is_made)
 	project_free(p);
 }
 
+TEST(a_sandbox_that_imports_is_made_of_a_build_of_its_own)
+{
+	struct project *p = new_project(1, 1);
+	struct error err;
+
+	name_it(&p->builds[0].common, "compile", "gcc");
+	name_it(&p->sandboxes[0].common, "job", "image");
+	depend(&p->sandboxes[0].common, "compile");
+	p->sandboxes[0].common.imports = calloc(1, sizeof *p->sandboxes[0].common.imports);
+	p->sandboxes[0].common.imports[0] = (struct project_import){.build = text_copy("compile", NULL),
+		.name = text_copy("program", NULL),
+		.source = text_copy("/out", NULL),
+		.target = text_copy("/bin/program", NULL)};
+	p->sandboxes[0].common.import_count = 1;
+	CHECK_OK(project_add_imports(p, &err));
+	CHECK_TEXT(p->sandboxes[0].common.image, "job.imports");
+	CHECK_TEXT(project_build(p, "job.imports")->common.image, "image");
+	CHECK_INT(project_build(p, "job.imports")->common.import_count, 1);
+	CHECK(project_is_imports(p, &p->builds[1]) && !project_is_imports(p, &p->builds[0]));
+	CHECK_TEXT(plan_of(p, PLAN_UP, NULL, NULL, 0),
+		"build compile, build job.imports, create job, start job");
+	/* What it imports is written in another way: so is it. */
+	digest_now(p, 0);
+	set_text(&p->builds[0].common.image, "clang");
+	CHECK(strcmp(digest_now(p, 1), digests[0]) != 0);
+	project_free(p);
+}
+
 TEST(a_failure_leaves_out_what_needs_it_and_nothing_else)
 {
 	struct project *p = shop();
@@ -281,20 +324,6 @@ TEST(a_circle_is_an_error)
 }
 
 /* ---- digests ------------------------------------------------------------------------------------------ */
-
-static const char *digest_now(const struct project *p, unsigned slot)
-{
-	struct error err;
-
-	CHECK_OK(project_digest(p, &p->sandboxes[0], digests[slot], &err));
-	return digests[slot];
-}
-
-static void set_text(char **text, const char *value)
-{
-	free(*text);
-	*text = text_copy(value, NULL);
-}
 
 TEST(a_digest_tells_what_must_be_made_anew_from_what_need_not)
 {
