@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define AGENT_PROTOCOL_VERSION 5
+#define AGENT_PROTOCOL_VERSION 6
 #define AGENT_PORT_NAME        "org.monocore.agent"
 #define VOLUMES_PORT_NAME      "org.monocore.volumes" /* codec/volume.h */
 
@@ -55,7 +55,15 @@
 		"opens a stream: u8 freeze, u32 upper; the sandbox's changes, or those of a staged volume, " \
 		"come as a tar on CHANNEL_OUT, then DONE") \
 	X(REMOVE, 29, H, "opens a stream: string path, u32 upper; what is there is removed, then DONE") \
-	X(NETWORK, 30, H, "u8 number of a network of SETUP, u8 up: its interface is set up, or down")
+	X(NETWORK, 30, H, "u8 number of a network of SETUP, u8 up: its interface is set up, or down") \
+	X(QUIET, 31, H, \
+		"opens a stream: the processes stand still, then DONE, and nothing is said behind it until " \
+		"GO_ON or " \
+		"WAKE") \
+	X(GO_ON, 32, H, "what QUIET held goes on") \
+	X(WAKE, 33, H, \
+		"in place of GO_ON, in a copy of the machine: as SETUP, of which it takes what is its own " \
+		"(identity, clock, entropy, addresses); READY")
 
 enum message_type {
 #define X(name, code, sender, meaning) MESSAGE_##name = code,

@@ -32,6 +32,13 @@ struct agent_worker {
 	uint64_t kill_at; /* clock_monotonic() by which it should have ended; 0: nobody has called it off */
 };
 
+/* quiet.h */
+struct agent_quiet {
+	uint32_t stream; /* that asked; 0: none */
+	bool reached;
+	struct watch watch; /* of cgroup.events */
+};
+
 #define AGENT_SCRATCH_SIZE 65536
 #define TRANSFERS_MAX      32
 
@@ -49,6 +56,7 @@ struct agent {
 	bool transfers_waiting; /* some of them have a kill_at */
 	bool is_set_up;
 	bool upper_only;  /* nothing but UPPER is taken: there is no root */
+	struct agent_quiet quiet;
 	unsigned freezes; /* streams while which the sandbox's processes stand still */
 	bool reap_again;  /* there may be more zombies than one turn has reaped */
 	bool shutting_down, killed;

@@ -11,6 +11,7 @@
 #include "codec/message.h"
 #include "guest/clock.h"
 #include "guest/process.h"
+#include "guest/quiet.h"
 #include "guest/setup.h"
 #include "guest/shutdown.h"
 #include "guest/stream.h"
@@ -58,6 +59,48 @@ static int handle_setup(struct agent *a, struct stream *s, const struct frame *f
 		port_send_buffer(&a->port, 0, MESSAGE_READY, &payload);
 	}
 	return r;
+}
+
+static int handle_quiet(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
+{
+	(void)s;
+	if (f->size)
+		return error_set(err, ERROR_INVALID, "QUIET message: it has a payload");
+	return quiet_begin(a, f->stream, err);
+}
+
+static int handle_go_on(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
+{
+	(void)s;
+	if (f->size)
+		return error_set(err, ERROR_INVALID, "GO_ON message: it has a payload");
+	quiet_end(a);
+	return 0;
+}
+
+/* One that could not get what is its own stays still. */
+static int handle_wake(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
+{
+	_cleanup_buffer_ struct buffer payload = {0};
+	struct message_setup m;
+	int r;
+
+	(void)s;
+	if (!a->quiet.reached)
+		return error_set(err, ERROR_BUSY, "WAKE: the machine is no copy");
+	r = message_setup_decode(payload_of(f), &m, err);
+	if (r < 0)
+		return r;
+	r = setup_wake(&a->boot, &m, err);
+	message_setup_free(&m);
+	if (r < 0) {
+		port_release(&a->port);
+		return r;
+	}
+	message_u64_encode(clock_monotonic(), &payload);
+	port_send_first(&a->port, 0, MESSAGE_READY, &payload);
+	quiet_end(a);
+	return 0;
 }
 
 static int handle_exec(struct agent *a, struct stream *s, const struct frame *f, struct error *err)
@@ -248,6 +291,9 @@ static const struct handler handlers[] = {
 	[MESSAGE_PING] = {NEED_NOTHING, handle_ping},
 	[MESSAGE_CLOCK] = {NEED_NOTHING, handle_clock},
 	[MESSAGE_NETWORK] = {NEED_NOTHING, handle_network},
+	[MESSAGE_QUIET] = {NEED_NEW, handle_quiet},
+	[MESSAGE_GO_ON] = {NEED_NOTHING, handle_go_on},
+	[MESSAGE_WAKE] = {NEED_NOTHING, handle_wake},
 };
 
 static int check_new(struct agent *a, const struct frame *f, struct error *err)

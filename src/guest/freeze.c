@@ -45,6 +45,11 @@ static int is_frozen(int events)
 	return strstr(text, "frozen 1") != NULL;
 }
 
+bool freeze_is_complete(int events)
+{
+	return is_frozen(events) == 1;
+}
+
 int freeze_wait(int cgroup, struct error *err)
 {
 	_cleanup_fd_ int events = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);

@@ -14,3 +14,6 @@ void freeze_end(struct agent *a);
 /* In a worker: waits until all stand still in the cgroup. BUSY: one does not, since the kernel does not let
  * go of it. */
 int freeze_wait(int cgroup, struct error *err);
+
+/* events: cgroup.events, opened for reading. */
+bool freeze_is_complete(int events);

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "guest/dispatch.h"
 #include "guest/process.h"
+#include "guest/quiet.h"
 #include "guest/shutdown.h"
 #include "guest/stream.h"
 #include "guest/transfer.h"
@@ -88,6 +89,7 @@ static void host_gone(struct agent *a)
 	if (!a->port.talked)
 		return;
 	streams_abort_all(a);
+	quiet_end(a);
 	port_forget(&a->port);
 	a->port.gone = true;
 }

@@ -84,12 +84,14 @@ static int set_link(int fd, int index, bool up, const uint8_t *mac, uint32_t mtu
 	return ask(fd, &q);
 }
 
-static int set_address(int fd, int index, const struct message_network *n)
+/* type: RTM_NEWADDR or RTM_DELADDR. */
+static int change_address(int fd, uint16_t type, int index, const struct message_network *n)
 {
 	uint32_t mask = UINT32_MAX << (32 - n->bits), own = htonl(n->address);
 	uint32_t broadcast = htonl(n->address | ~mask);
 	struct request q;
-	struct ifaddrmsg *a = begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, sizeof *a);
+	struct ifaddrmsg *a =
+		begin(&q, type, type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof *a);
 
 	a->ifa_family = AF_INET;
 	a->ifa_prefixlen = n->bits;
@@ -247,7 +249,7 @@ static int apply(int fd, const struct networks *n, uint32_t number)
 	int r = set_link(fd, index, w->up, w->mac, w->mtu);
 
 	if (r == 0)
-		r = set_address(fd, index, w);
+		r = change_address(fd, RTM_NEWADDR, index, w);
 	if (r == 0 && w->up && has_default_route(n, number))
 		r = set_default_route(fd, index, w->gateway);
 	return r;
@@ -267,6 +269,28 @@ int network_set_up(struct networks *n, const struct message_setup *m, struct err
 	memcpy(n->list, m->networks, n->count * sizeof *n->list);
 	for (uint32_t i = 0; i < n->count; i++) {
 		int r = n->index[i] ? apply(fd, n, i) : ENODEV;
+
+		if (r)
+			return error_errno(err, r, "set up the network interface %u", i);
+	}
+	return 0;
+}
+
+int network_renew(struct networks *n, const struct message_setup *m, struct error *err)
+{
+	_cleanup_fd_ int fd = open_route();
+
+	if (m->network_count != n->count)
+		return error_set(
+			err, ERROR_INVALID, "%u networks: this machine has %u", m->network_count, n->count);
+	if (fd < 0)
+		return error_errno(err, errno, "set up the network interfaces");
+	/* All are taken away first: one network's new address may be another's old one. */
+	for (uint32_t i = 0; i < n->count; i++)
+		change_address(fd, RTM_DELADDR, n->index[i], &n->list[i]);
+	memcpy(n->list, m->networks, n->count * sizeof *n->list);
+	for (uint32_t i = 0; i < n->count; i++) {
+		int r = apply(fd, n, i);
 
 		if (r)
 			return error_errno(err, r, "set up the network interface %u", i);

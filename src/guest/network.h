@@ -22,5 +22,9 @@ void network_boot(void);
  * interfaces. */
 int network_set_up(struct networks *n, const struct message_setup *m, struct error *err);
 
+/* In a copy of the machine: the same interfaces get other addresses, and those they had are gone. INVALID:
+ * another number of networks. */
+int network_renew(struct networks *n, const struct message_setup *m, struct error *err);
+
 /* Sets the interface of a network up or down; up, it gets its route again. */
 int network_switch(struct networks *n, const struct message_network_switch *m, struct error *err);

@@ -31,6 +31,21 @@ void port_send_buffer(struct port *p, uint32_t stream, uint16_t type, const stru
 	port_send(p, stream, type, 0, payload->data, payload->size);
 }
 
+void port_send_first(struct port *p, uint32_t stream, uint16_t type, const struct buffer *payload)
+{
+	struct buffer before = p->out;
+	size_t at = p->out_at;
+
+	p->out = (struct buffer){0};
+	p->out_at = 0;
+	port_send_buffer(p, stream, type, payload);
+	if (!buffer_append(&p->out, before.data + at, before.size - at)) {
+		log_error("no memory for a message to the host");
+		agent_reset();
+	}
+	buffer_free(&before);
+}
+
 void port_send_error(struct port *p, uint32_t stream, const struct error *err)
 {
 	const struct message_error m = {.code = err->code, .text = (char *)err->text};
@@ -50,16 +65,37 @@ bool port_empty(const struct port *p)
 	return p->out.size == p->out_at;
 }
 
+void port_hold(struct port *p)
+{
+	p->held = true;
+	p->held_left = p->out.size - p->out_at;
+}
+
+void port_release(struct port *p)
+{
+	p->held = false;
+}
+
+static size_t may_write(const struct port *p)
+{
+	size_t left = p->held ? p->held_left : p->out.size - p->out_at;
+
+	return left < WRITE_MOST ? left : WRITE_MOST;
+}
+
 void port_flush(struct port *p)
 {
-	while (p->writable && p->out_at < p->out.size) {
-		size_t left = p->out.size - p->out_at;
-		ssize_t n = write(p->fd, p->out.data + p->out_at, left < WRITE_MOST ? left : WRITE_MOST);
+	size_t most;
 
-		if (n > 0)
+	while (p->writable && (most = may_write(p))) {
+		ssize_t n = write(p->fd, p->out.data + p->out_at, most);
+
+		if (n > 0) {
 			p->out_at += (size_t)n;
-		else if (n == 0 || errno != EINTR)
+			p->held_left -= p->held ? (size_t)n : 0;
+		} else if (n == 0 || errno != EINTR) {
 			p->writable = false;
+		}
 	}
 	if (p->out_at == p->out.size) {
 		buffer_clear(&p->out);
@@ -99,5 +135,5 @@ void port_forget(struct port *p)
 	frame_reader_free(&p->reader);
 	buffer_clear(&p->out);
 	p->out_at = 0;
-	p->broken = p->talked = false;
+	p->broken = p->talked = p->held = false;
 }

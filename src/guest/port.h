@@ -23,6 +23,8 @@ struct port {
 	struct frame_reader reader;
 	struct buffer out;
 	size_t out_at; /* bytes of out that are written */
+	bool held;     /* only held_left bytes more are written */
+	size_t held_left;
 	bool readable; /* read(2) has not yet said EAGAIN */
 	bool writable;
 	bool talked; /* the host has sent something since it connected */
@@ -35,6 +37,13 @@ void port_send(
 	struct port *p, uint32_t stream, uint16_t type, uint16_t channel, const void *payload, size_t size);
 void port_send_buffer(struct port *p, uint32_t stream, uint16_t type, const struct buffer *payload);
 void port_send_error(struct port *p, uint32_t stream, const struct error *err);
+
+/* Queues it in front of all that waits while it is held. */
+void port_send_first(struct port *p, uint32_t stream, uint16_t type, const struct buffer *payload);
+
+/* What is queued from here on waits until port_release(). */
+void port_hold(struct port *p);
+void port_release(struct port *p);
 
 bool port_full(const struct port *p);
 bool port_empty(const struct port *p);

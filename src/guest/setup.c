@@ -40,10 +40,13 @@ static int stir_entropy(const struct boot *b, const struct message_setup *m, str
 	return 0;
 }
 
+/* In place of what a copy of the machine has from the machine that it was copied from. */
 static int write_file(int fd, const char *what, const char *text, const char *tail, struct error *err)
 {
 	size_t n = strlen(text), more = strlen(tail);
 
+	if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) < 0)
+		return error_errno(err, errno, "write %s", what);
 	if (write(fd, text, n) != (ssize_t)n || (more && write(fd, tail, more) != (ssize_t)more))
 		return error_errno(err, errno, "write %s", what);
 	return 0;
@@ -169,4 +172,15 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	if (r == 0)
 		r = mount_volumes(b, m, err);
 	return r < 0 ? r : root_protect(m, err);
+}
+
+int setup_wake(struct boot *b, const struct message_setup *m, struct error *err)
+{
+	int r = stir_entropy(b, m, err);
+
+	if (r == 0)
+		r = clock_set(m->realtime, err);
+	if (r == 0)
+		r = write_identity(b, m, err);
+	return r == 0 ? network_renew(&b->networks, m, err) : r;
 }

@@ -12,6 +12,7 @@
 #include "codec/message.h"
 #include "oci/image.h"
 #include "sandbox/control.h"
+#include "sandbox/snapshot.h"
 #include "vm/vm.h"
 
 #ifndef MONOCORE_VERSION
@@ -70,6 +71,7 @@ static int sweep(const struct home *home, struct error *err)
 {
 	store_sweep(home->path);
 	vm_sweep(home->path);
+	snapshot_sweep(home);
 	return directory_sweep(home, err);
 }
 

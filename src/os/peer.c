@@ -19,13 +19,29 @@ void peer_close(struct peer *p)
 	buffer_free(&p->out);
 }
 
+void peer_hold(struct peer *p)
+{
+	p->held = true;
+	p->held_left = p->out.size;
+}
+
+void peer_release(struct peer *p)
+{
+	p->held = false;
+}
+
+static size_t may_write(const struct peer *p)
+{
+	return p->held ? p->held_left : p->out.size;
+}
+
 int peer_flush(struct peer *p, struct error *err)
 {
-	size_t done = 0;
+	size_t done = 0, most = may_write(p);
 	int r = 0;
 
-	while (r == 0 && done < p->out.size) {
-		ssize_t n = send(p->fd, p->out.data + done, p->out.size - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (r == 0 && done < most) {
+		ssize_t n = send(p->fd, p->out.data + done, most - done, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0)
 			done += (size_t)n;
@@ -35,18 +51,19 @@ int peer_flush(struct peer *p, struct error *err)
 			r = error_errno(err, errno, "write to the connection");
 	}
 	buffer_consume(&p->out, done);
+	p->held_left -= p->held ? done : 0;
 	return r;
 }
 
 bool peer_has_output(const struct peer *p)
 {
-	return p->fd >= 0 && p->out.size > 0;
+	return p->fd >= 0 && may_write(p) > 0;
 }
 
 bool peer_send(
 	struct peer *p, uint32_t stream, uint16_t type, uint16_t channel, const void *payload, size_t n)
 {
-	bool idle = p->out.size == 0;
+	bool idle = may_write(p) == 0;
 
 	if (p->fd < 0 || !frame_write(&p->out, stream, type, channel, payload, n))
 		return false;

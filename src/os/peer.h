@@ -13,6 +13,8 @@ struct peer {
 	int fd; /* owned; -1: gone */
 	struct frame_reader in;
 	struct buffer out; /* not yet written */
+	bool held;         /* only held_left bytes of it are, for now */
+	size_t held_left;
 };
 #define PEER_NONE \
 	{ \
@@ -26,6 +28,10 @@ bool peer_send(
 	struct peer *p, uint32_t stream, uint16_t type, uint16_t channel, const void *payload, size_t n);
 bool peer_send_u32(struct peer *p, uint32_t stream, uint16_t type, uint16_t channel, uint32_t value);
 bool peer_send_error(struct peer *p, uint32_t stream, const struct error *why);
+
+/* What is queued from here on waits until peer_release(), after which peer_flush() writes it. */
+void peer_hold(struct peer *p);
+void peer_release(struct peer *p);
 
 /* Writes what is queued, as far as the socket takes it. Negative: the peer is gone. */
 int peer_flush(struct peer *p, struct error *err);

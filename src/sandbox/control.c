@@ -27,6 +27,28 @@ int control_attach_decode(struct cursor in, struct control_attach *m, struct err
 	return cursor_done(&in) ? 0 : error_set(err, ERROR_INVALID, "a malformed request to attach");
 }
 
+void control_snapshot_encode(const struct control_snapshot *m, struct buffer *out)
+{
+	buffer_string(out, m->directory);
+	buffer_u8(out, m->hold);
+}
+
+int control_snapshot_decode(struct cursor in, struct control_snapshot *m, struct error *err)
+{
+	m->directory = cursor_string(&in);
+	m->hold = cursor_u8(&in);
+	if (cursor_done(&in))
+		return 0;
+	control_snapshot_free(m);
+	return error_set(err, ERROR_INVALID, "a malformed request to save the machine");
+}
+
+void control_snapshot_free(struct control_snapshot *m)
+{
+	free(m->directory);
+	m->directory = NULL;
+}
+
 void control_progress_encode(const struct control_progress *m, struct buffer *out)
 {
 	buffer_string(out, m->task);

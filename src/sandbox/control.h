@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/buffer.h"
 #include "base/error.h"
 #include "codec/message.h"
@@ -29,7 +31,9 @@
 	X(BANDWIDTH, 267, "u64 bytes a second each way, 0: no limit; DONE") \
 	X(PORTS, 268, "answer: a list of ports, with the host's that were chosen") \
 	X(STATS, 269, "u8 recent: what was known last will do, no guest is asked; STATS_ARE") \
-	X(STATS_ARE, 270, "answer: struct control_stats")
+	X(STATS_ARE, 270, "answer: struct control_stats") \
+	X(SNAPSHOT, 271, \
+		"struct control_snapshot: the running machine is saved; DONE, or with hold STARTED first")
 
 enum control_message {
 #define X(name, code, meaning) CONTROL_##name = code,
@@ -53,6 +57,17 @@ struct control_attach {
 };
 void control_attach_encode(const struct control_attach *m, struct buffer *out);
 int control_attach_decode(struct cursor in, struct control_attach *m, struct error *err);
+
+/* Into an empty directory of snapshots/ go memory, state and disk, and what this supervisor knows. With
+ * `hold` the machine stands still, which STARTED says, and is saved upon END; it goes on without if the
+ * connection ends. */
+struct control_snapshot {
+	char *directory;
+	bool hold;
+};
+void control_snapshot_encode(const struct control_snapshot *m, struct buffer *out);
+int control_snapshot_decode(struct cursor in, struct control_snapshot *m, struct error *err);
+void control_snapshot_free(struct control_snapshot *m);
 
 /* A step of the start that takes its time (the making of a template): struct progress_event on its way. */
 struct control_progress {

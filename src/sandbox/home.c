@@ -87,6 +87,8 @@ static int open_all(struct home *home, struct error *err)
 		r = open_part(home, "names", &home->names, err);
 	if (r == 0)
 		r = open_part(home, "events", &home->events, err);
+	if (r == 0)
+		r = open_part(home, "snapshots", &home->snapshots, err);
 	return r;
 }
 
@@ -95,7 +97,7 @@ int home_open(const char *path, struct home *home, struct error *err)
 	_cleanup_free_ char *wanted = path ? text_copy(path, err) : default_path(err);
 	int r;
 
-	*home = (struct home){.fd = -1, .sandboxes = -1, .names = -1, .events = -1};
+	*home = (struct home){.fd = -1, .sandboxes = -1, .names = -1, .events = -1, .snapshots = -1};
 	if (!wanted)
 		return -(int)(err ? err->code : ERROR_NOT_FOUND);
 	home->path = absolute_path(wanted, err);
@@ -107,7 +109,7 @@ int home_open(const char *path, struct home *home, struct error *err)
 
 void home_close(struct home *home)
 {
-	int *fds[] = {&home->fd, &home->sandboxes, &home->names, &home->events};
+	int *fds[] = {&home->fd, &home->sandboxes, &home->names, &home->events, &home->snapshots};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (*fds[i] >= 0)

@@ -13,6 +13,7 @@ struct home {
 	int sandboxes; /* sandboxes/ */
 	int names;     /* names/: symbolic links, name → id */
 	int events;    /* events/: event_log.h */
+	int snapshots; /* snapshots/ */
 };
 
 /* path NULL: $MONOCORE_HOME, else ~/.monocore (of the password database where HOME is not set). */

@@ -24,8 +24,9 @@ static int keep_record(void *context, const struct record *record, struct error 
 static int list(void *context, char ***roots, char ***digests, struct error *err)
 {
 	struct keeping k = {roots, digests};
+	int r = records_each(context, keep_record, &k, err);
 
-	return records_each(context, keep_record, &k, err);
+	return r == 0 ? records_each_saved(context, keep_record, &k, err) : r;
 }
 
 struct store_keep images_used_keep(const struct home *home)
@@ -53,7 +54,9 @@ static int ask_record(void *context, const struct record *record, struct error *
 int images_used_by(const struct home *home, char *const *manifests, char ***sandboxes, struct error *err)
 {
 	struct asking a = {manifests, sandboxes};
+	int r;
 
 	*sandboxes = NULL;
-	return records_each(home, ask_record, &a, err);
+	r = records_each(home, ask_record, &a, err);
+	return r == 0 ? records_each_saved(home, ask_record, &a, err) : r;
 }

@@ -10,3 +10,6 @@ typedef int record_call(void *context, const struct record *record, struct error
 /* Calls `each` for the record of every sandbox, until it fails. Those that are removed meanwhile, or can
  * never be started again, are left out. */
 int records_each(const struct home *home, record_call *each, void *context, struct error *err);
+
+/* The same for those that were saved in snapshots: as they were then. */
+int records_each_saved(const struct home *home, record_call *each, void *context, struct error *err);

@@ -399,9 +399,11 @@ static int ask_record(void *context, const struct record *record, struct error *
 int volume_users(const struct home *home, const char *name, char ***users, struct error *err)
 {
 	struct asking a = {name, users};
+	int r;
 
 	*users = NULL;
-	return records_each(home, ask_record, &a, err);
+	r = records_each(home, ask_record, &a, err);
+	return r == 0 ? records_each_saved(home, ask_record, &a, err) : r;
 }
 
 static int remove_unused(const struct home *home, const char *name, struct error *err)

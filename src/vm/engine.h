@@ -39,6 +39,11 @@ struct vm_engine {
 	int (*pause)(struct vm *vm, struct error *err);
 	int (*resume)(struct vm *vm, struct error *err);
 	int (*wait)(struct vm *vm, struct error *err);
+	/* As vm_snapshot_…() and vm_machine(); all NULL: it saves none. */
+	int (*snapshot_prepare)(struct vm *vm, struct error *err);
+	int (*snapshot_base)(const struct vm *vm, int memory, struct error *err);
+	int (*snapshot_save)(struct vm *vm, int memory, int state, struct error *err);
+	const char *(*machine)(const struct vm *vm);
 	void (*free)(struct vm *vm); /* the process has been killed and reaped */
 	/* Of engines with templates; the VM is a clone. */
 	int (*template_discard)(const struct vm *vm, struct error *err);

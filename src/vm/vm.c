@@ -73,6 +73,9 @@ int vm_start(const struct vm_engine *e, const struct vm_config *config, struct v
 		return error_set(err, ERROR_LIMIT,
 			"start a VM with %zu network devices: 1 to %d are possible", config->nic_count,
 			VM_NICS_MAX);
+	if (config->saved && !e->snapshot_save)
+		return error_set(
+			err, ERROR_UNAVAILABLE, "the engine %s brings no saved machine back", e->name);
 	return e->start(config, vm, err);
 }
 
@@ -134,6 +137,28 @@ int vm_pause(struct vm *vm, struct error *err)
 int vm_resume(struct vm *vm, struct error *err)
 {
 	return vm->engine->resume(vm, err);
+}
+
+int vm_snapshot_prepare(struct vm *vm, struct error *err)
+{
+	if (!vm->engine->snapshot_prepare)
+		return error_set(err, ERROR_UNAVAILABLE, "the engine %s saves no machines", vm->engine->name);
+	return vm->engine->snapshot_prepare(vm, err);
+}
+
+int vm_snapshot_base(const struct vm *vm, int memory, struct error *err)
+{
+	return vm->engine->snapshot_base(vm, memory, err);
+}
+
+int vm_snapshot_save(struct vm *vm, int memory, int state, struct error *err)
+{
+	return vm->engine->snapshot_save(vm, memory, state, err);
+}
+
+const char *vm_machine(const struct vm *vm)
+{
+	return vm->engine->machine ? vm->engine->machine(vm) : "";
 }
 
 void vm_kill(struct vm *vm)

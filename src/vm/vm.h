@@ -38,6 +38,14 @@ struct vm_nic {
 };
 #define VM_NICS_MAX 8
 
+/* A machine that ran, as vm_snapshot_save() left it. All is borrowed until vm_start() returns. */
+struct vm_saved {
+	int memory, state; /* read-only */
+	const uint8_t *hello;
+	size_t hello_size;
+	const char *machine; /* what vm_machine() said of it */
+};
+
 struct vm_config {
 	const char *home;       /* $MONOCORE_HOME, absolute: holds templates/ and kernels/ */
 	const char *agent_path; /* the static mcagent binary */
@@ -53,12 +61,14 @@ struct vm_config {
 	size_t share_count; /* at most VM_SHARES_MAX */
 	/* Their number is what a machine is made with, and part of a template. The engine qemu takes one
 	 * connection on each listener, and another when that has ended; krun one that waits there already. */
-	const struct vm_nic *nics; /* NULL: nothing is behind any */
-	size_t nic_count;          /* 1 to VM_NICS_MAX */
-	bool volumes;              /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
-	bool nfs;                  /* the guest has an NFS client: it boots, and the engine is qemu */
-	bool cold;                 /* boot, do not clone a template */
-	bool unconfined;           /* start even where the host cannot confine the engine's process */
+	const struct vm_nic *nics;    /* NULL: nothing is behind any */
+	size_t nic_count;             /* 1 to VM_NICS_MAX */
+	bool volumes;                 /* connect the port of volumes (codec/volume.h) to vm_volumes_fd() */
+	bool nfs;                     /* the guest has an NFS client: it boots, and the engine is qemu */
+	bool cold;                    /* boot, do not clone a template */
+	const struct vm_saved *saved; /* go on with it; NULL: a new machine. UNAVAILABLE: it was another
+				       * machine, or the engine has none. Its agent waits for WAKE. */
+	bool unconfined;              /* start even where the host cannot confine the engine's process */
 	unsigned id; /* a small number unique among the running VMs of this user: root's uid per VM */
 	const struct progress *progress; /* template making; may be NULL */
 };
@@ -95,6 +105,19 @@ const char *vm_accelerator_name(const struct vm *vm);       /* "kvm", "tcg" */
 int vm_pause(struct vm *vm, struct error *err);
 int vm_resume(struct vm *vm, struct error *err);
 void vm_kill(struct vm *vm); /* at once; returns when the process is gone */
+
+/* What it is to be saved. prepare: while this process may still look into others; UNAVAILABLE: such a
+ * machine, or engine, cannot be. base: copies what has not changed since its start into the empty file
+ * `memory`, while it runs. save: it is paused; the rest of its memory, and what the engine knows of its
+ * devices, into the empty file `state`. What is on its disks is the caller's to copy. Afterwards it can be
+ * resumed. */
+int vm_snapshot_prepare(struct vm *vm, struct error *err);
+int vm_snapshot_base(const struct vm *vm, int memory, struct error *err);
+int vm_snapshot_save(struct vm *vm, int memory, int state, struct error *err);
+
+/* What another host, or another version of the engine, must be like to go on with it; "" where it cannot be
+ * saved. The VM's. */
+const char *vm_machine(const struct vm *vm);
 
 /* How the process ended, after vm_process_fd() became readable: 0 where the guest reset itself, otherwise an
  * error with the engine's last words. */

@@ -45,6 +45,14 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	return error_set(err, ERROR_UNAVAILABLE, "no set-up here");
 }
 
+int setup_wake(struct boot *b, const struct message_setup *m, struct error *err)
+{
+	(void)b;
+	(void)m;
+	(void)err;
+	return 0;
+}
+
 int clock_correct(uint64_t realtime, struct error *err)
 {
 	(void)realtime;

@@ -14,9 +14,6 @@
 	X(start, "start", "run a sandbox's start script") \
 	X(shell, "shell", "open a shell in a sandbox of the project") \
 	X(clean, "clean", "remove what this project left") \
-	X(snapshot, "snapshot", "save a running sandbox's memory and disk") \
-	X(fork, "fork", "clone a running sandbox") \
-	X(restore, "restore", "bring a snapshot back to life") \
 	X(build, "build", "build an image of the project") \
 	X(serve, "serve", "serve the REST API and the dashboard") \
 	X(server, "server", "start, stop and ask the server; make keys") \

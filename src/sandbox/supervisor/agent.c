@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "sandbox/supervisor/supervisor.h"
 
-static int agent_frame(struct supervisor *s, const struct frame *f, struct error *err)
+int agent_frame(struct supervisor *s, const struct frame *f, struct error *err)
 {
 	struct stream *t;
 

@@ -87,6 +87,7 @@ void client_drop(struct client *c)
 	while ((t = stream_first_of(s, c)))
 		stream_orphan(s, t);
 	networks_forget(s->networks, c);
+	snapshot_abandon(s, c);
 	for (uint16_t channel = CHANNEL_OUT; channel <= CHANNEL_ERR; channel++)
 		main_credit(s, channel);
 	uv_close((uv_handle_t *)&c->poll, on_closed);
@@ -228,6 +229,8 @@ static int client_pause(struct client *c, bool pause, struct error *err)
 
 	if (s->phase != PHASE_RUNNING)
 		return error_set(err, ERROR_BUSY, "the sandbox is stopping");
+	if (s->saving.client)
+		return error_set(err, ERROR_BUSY, "a snapshot of the sandbox is being made");
 	if (s->paused == pause)
 		return error_set(err, ERROR_BUSY,
 			pause ? "the sandbox is paused already" : "the sandbox is not paused");
@@ -277,6 +280,8 @@ static int client_open(struct client *c, const struct frame *f, struct error *er
 		return client_stop(c, f, err);
 	case CONTROL_STATS:
 		return metrics_keeper_request(s, c, f, err);
+	case CONTROL_SNAPSHOT:
+		return snapshot_request(c, f, err);
 	case CONTROL_POLICY:
 	case CONTROL_PORT_ADD:
 	case CONTROL_PORT_REMOVE:
@@ -300,6 +305,8 @@ static void client_frame(struct client *c, const struct frame *f)
 		}
 		return;
 	}
+	if (snapshot_from_client(c, f))
+		return;
 	switch (f->type) {
 	case MESSAGE_DATA: /* for a stream that has just ended */
 	case MESSAGE_END:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The supervisor reads what a guest sends, all its life long. Once the sandbox runs, it has open what it
- * needs, and gives up the rest: of the file system the directories of sandboxes, of their names and of events
- * are left (to write down the state, the log and the end, and to remove a throw-away sandbox), and no program
- * can be executed.
+ * needs, and gives up the rest: of the file system the directories of sandboxes, of their names, of events
+ * and of snapshots are left (to write down the state, the log and the end, to remove a throw-away sandbox,
+ * and to save a running one), and no program can be executed.
  */
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -29,8 +29,8 @@ void supervisor_confine(struct supervisor *s)
 	if (rules < 0)
 		return; /* a kernel without landlock; `self doctor` tells */
 	if (allow_directory(rules, s->home.sandboxes) < 0 || allow_directory(rules, s->home.names) < 0 ||
-		allow_directory(rules, s->home.events) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		landlock_enter(rules) < 0)
+		allow_directory(rules, s->home.events) < 0 || allow_directory(rules, s->home.snapshots) < 0 ||
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || landlock_enter(rules) < 0)
 		supervisor_note(s, "the supervisor could not be confined");
 	close(rules);
 }

@@ -135,6 +135,7 @@ static int start_vm(struct supervisor *s, struct error *err)
 			.disk_fd = s->disk_fd,
 			.id = s->slot,
 			.cold = s->record.no_template,
+			.saved = resume_machine(s->resume),
 			.unconfined = s->record.unconfined,
 			.progress = &progress}};
 	int r = agent ? 0 : -ERROR_NOT_FOUND;
@@ -208,7 +209,8 @@ static uint32_t list_mounts(const struct supervisor *s, struct message_mount mou
 	return n;
 }
 
-static int send_setup(struct supervisor *s, struct error *err)
+/* SETUP, or WAKE for a machine that goes on. */
+static int send_setup(struct supervisor *s, uint16_t type, struct error *err)
 {
 	_cleanup_free_ char *hosts = networks_hosts(s->networks, s->record.hostname, err);
 	_cleanup_free_ char *resolv_conf = networks_resolv_conf(s->networks, err);
@@ -242,7 +244,7 @@ static int send_setup(struct supervisor *s, struct error *err)
 	uuid_text(boot_id);
 	m.realtime = clock_realtime();
 	message_setup_encode(&m, &payload);
-	if (payload.failed || !peer_send(&s->agent, 0, MESSAGE_SETUP, 0, payload.data, payload.size))
+	if (payload.failed || !peer_send(&s->agent, 0, type, 0, payload.data, payload.size))
 		return error_set(err, ERROR_CLOSED, "send the set-up to the guest");
 	return 0;
 }
@@ -337,8 +339,10 @@ static int bring_up(struct supervisor *s, const struct control_attach *how, stru
 	int r = start_vm(s, err);
 
 	if (r == 0)
-		r = send_setup(s, err);
-	if (r == 0 && !s->upper_only)
+		r = send_setup(s, s->resume ? MESSAGE_WAKE : MESSAGE_SETUP, err);
+	if (r == 0 && s->resume)
+		r = resume_streams(s, err);
+	else if (r == 0 && !s->upper_only)
 		r = send_main(s, how, err);
 	if (r == 0)
 		r = await(s, MESSAGE_READY, 0, ready_time(s), err);
@@ -352,7 +356,7 @@ static int bring_up(struct supervisor *s, const struct control_attach *how, stru
 /* True where another try is worth it: the guest was silent or talked nonsense, and a template is to blame. */
 static bool template_is_to_blame(const struct supervisor *s, int r)
 {
-	return s->vm && vm_is_clone(s->vm) &&
+	return s->vm && vm_is_clone(s->vm) && !s->resume &&
 	       (r == -ERROR_TIMEOUT || r == -ERROR_CLOSED || r == -ERROR_INVALID || r == -ERROR_CORRUPT);
 }
 
@@ -407,12 +411,18 @@ static int start_machine(struct supervisor *s, const struct control_attach *how,
 
 static int run_main(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
-	int r = start_machine(s, how, err);
+	int r = resume_open(s, err);
 
 	if (r == 0)
+		r = start_machine(s, how, err);
+	if (r == 0 && s->resume)
+		resume_done(s);
+	else if (r == 0)
 		r = await(s, MESSAGE_STARTED, s->main->id, BOOT_TIME, err);
-	if (r == 0)
+	if (r == 0 && s->main)
 		s->main->started = true;
+	if (r == 0)
+		vm_snapshot_prepare(s->vm, NULL); /* it can be saved, or says why not when it is asked */
 	if (r == 0)
 		r = control_listen(s->directory.fd, &s->listener, err);
 	return r;

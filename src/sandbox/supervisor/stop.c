@@ -130,6 +130,7 @@ void supervisor_stop(struct supervisor *s, uint64_t grace)
 	s->asked_to_stop = true;
 	if (s->phase == PHASE_ENDED || s->stop_step > STOP_ASKED)
 		return;
+	snapshot_abandon(s, NULL);
 	if (s->paused && vm_resume(s->vm, NULL) == 0) {
 		s->paused = false;
 		agent_send_clock(s);
@@ -290,6 +291,7 @@ void supervisor_cleanup(struct supervisor *s)
 	networks_close(TAKE_PTR(s->networks)); /* before its addresses may be another's */
 	shares_close(TAKE_PTR(s->shares));
 	volume_fills_close(TAKE_PTR(s->fills));
+	resume_close(TAKE_PTR(s->resume));
 	free_streams(s);
 	output_close(TAKE_PTR(s->output));
 	root_close(&s->root);

@@ -83,12 +83,10 @@ struct stream *stream_first_of(const struct supervisor *s, const struct client *
 
 /* An exec's process learns by SIGHUP and EPIPE that nobody listens; a transfer is called off, so that half a
  * file never counts as a whole one, and is over with that. */
-void stream_orphan(struct supervisor *s, struct stream *t)
+void stream_abandon(struct supervisor *s, struct stream *t)
 {
 	static const struct error gone = {.code = ERROR_CLOSED, .text = "the client is gone"};
 
-	t->client->streams--;
-	t->client = NULL;
 	if (t->detached)
 		return;
 	if (t->opener != MESSAGE_EXEC) {
@@ -100,6 +98,13 @@ void stream_orphan(struct supervisor *s, struct stream *t)
 	peer_send_u32(&s->agent, t->id, MESSAGE_SIGNAL, 0, SIGHUP);
 	for (uint16_t channel = CHANNEL_OUT; channel <= CHANNEL_ERR; channel++)
 		agent_send(s, t, MESSAGE_CLOSE, channel, NULL, 0);
+}
+
+void stream_orphan(struct supervisor *s, struct stream *t)
+{
+	t->client->streams--;
+	t->client = NULL;
+	stream_abandon(s, t);
 }
 
 void main_credit(struct supervisor *s, uint16_t channel)

@@ -14,6 +14,8 @@
  *   keeper.c   what starts it again, where that is its policy: a process of its own, above this one
  *   shares.c   the file systems that come by virtiofs: their servers' lives
  *   volumes.c  the directories of the host that the guest has: beside all this, on a thread of its own
+ *   snapshot.c the machine, saved while it runs
+ *   resume.c   a sandbox that goes on where a snapshot was made
  *   stop.c     the ways to end, and what is written down and removed then
  *   run.c      the loop that all of these hang on (libuv)
  *
@@ -110,6 +112,15 @@ enum stop_step { STOP_NONE, STOP_ASKED, STOP_KILLED, STOP_SHUTDOWN };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING, PHASE_ENDED };
 
+/* A snapshot in the making. */
+struct saving {
+	struct client *client; /* NULL: none is made */
+	uint32_t stream;       /* of the client's */
+	int directory;         /* in snapshots/ */
+	int memory;
+	uint64_t since; /* clock_monotonic() when the machine was paused; 0: it runs */
+};
+
 struct supervisor {
 	struct home home;
 	struct directory directory;
@@ -151,6 +162,8 @@ struct supervisor {
 	uint32_t start_stream; /* of the client that asked for the start, the first in `clients` until it is
 				  done */
 	enum stop_step stop_step;
+	struct saving saving;
+	struct resume *resume; /* what it goes on with; NULL: it starts afresh */
 	bool main_exited, paused;
 	bool discard;    /* nobody wants its disk once it has stopped */
 	bool fresh;      /* it was never started */
@@ -175,7 +188,22 @@ void console_close(struct console *c);
 const char *console_panic(
 	struct console *c, size_t *n); /* why the guest's kernel gave up, or NULL; not NUL-terminated */
 
+/* snapshot.c */
+int snapshot_request(
+	struct client *c, const struct frame *f, struct error *err); /* is answered later, or fails */
+bool snapshot_from_client(struct client *c, const struct frame *f);  /* of a held one; false: it is none */
+void snapshot_abandon(
+	struct supervisor *s, const struct client *c); /* the client's, or NULL: any; it runs on */
+
+/* resume.c */
+int resume_open(struct supervisor *s, struct error *err); /* s->resume stays NULL where there is nothing */
+const struct vm_saved *resume_machine(const struct resume *r);
+int resume_streams(struct supervisor *s, struct error *err); /* what its agent's are */
+void resume_done(struct supervisor *s); /* it goes on: nothing of it is needed any more */
+void resume_close(struct resume *r);
+
 /* agent.c */
+int agent_frame(struct supervisor *s, const struct frame *f, struct error *err);
 void agent_readable(struct supervisor *s); /* reads and dispatches what is there; failures end the sandbox */
 void agent_send_clock(struct supervisor *s); /* after the start, after a pause, and every few minutes */
 
@@ -201,7 +229,8 @@ struct stream *stream_find(const struct supervisor *s, uint32_t id);
 struct stream *stream_of_client(const struct supervisor *s, const struct client *c, uint32_t client_stream);
 struct stream *stream_first_of(const struct supervisor *s, const struct client *c); /* one of the client's */
 void stream_close(struct supervisor *s, struct stream *t);
-void stream_orphan(struct supervisor *s, struct stream *t); /* its client is gone; t may be, too */
+void stream_orphan(struct supervisor *s, struct stream *t);  /* its client is gone; t may be, too */
+void stream_abandon(struct supervisor *s, struct stream *t); /* the same, where there is none any more */
 int stream_from_agent(struct supervisor *s, struct stream *t, const struct frame *f, struct error *err);
 int stream_from_client(
 	struct supervisor *s, struct client *c, struct stream *t, const struct frame *f, struct error *err);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine QEMU: clones of templates, or a boot. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +17,7 @@
 #include "vm/child.h"
 #include "vm/engine.h"
 #include "vm/qemu/freeze.h"
+#include "vm/qemu/snapshot.h"
 
 #define QMP_TIME   (20 * NANOSECONDS_PER_SECOND)
 #define START_TIME (20 * NANOSECONDS_PER_SECOND)
@@ -22,7 +26,9 @@ struct qemu_vm {
 	struct vm vm;
 	struct qmp qmp;
 	char *home;
-	/* Of a clone. */
+	char machine[SHA256_HEX_SIZE];
+	struct snapshot_source source; /* its base: of a clone */
+	/* Of a clone of a template; "": it is none. */
 	char key[SHA256_HEX_SIZE];
 	ino_t inode;
 };
@@ -39,14 +45,14 @@ static int available(struct error *err)
 	return path ? 0 : -ERROR_UNAVAILABLE;
 }
 
-/* Takes over the process and, on success, the HELLO. */
-static int new_vm(const struct recipe *p, struct qemu *q, uint8_t **hello, size_t hello_size,
-	const struct template *t, struct vm **out, struct error *err)
+/* Takes over the process and, on success, the HELLO and what the memory of a clone is based on (else -1). */
+static int new_vm(const struct recipe *p, struct qemu *q, uint8_t **hello, size_t hello_size, int *base,
+	struct vm **out, struct error *err)
 {
 	struct qemu_vm *v = calloc(1, sizeof *v);
 	char *home = text_copy(p->config->home, err);
 
-	if (!v || !home) {
+	if (!v || !home || recipe_machine(p, v->machine, err) < 0) {
 		free(v);
 		free(home);
 		qemu_end(q);
@@ -58,16 +64,14 @@ static int new_vm(const struct recipe *p, struct qemu *q, uint8_t **hello, size_
 		.agent_fd = q->agent_fd,
 		.volumes_fd = q->volumes_fd,
 		.console_fd = q->words_fd,
-		.clone = t != NULL,
+		.clone = *base >= 0,
 		.accelerator = p->machine.kvm ? "kvm" : "tcg",
 		.hello = TAKE_PTR(*hello),
 		.hello_size = hello_size};
 	v->qmp = q->qmp;
 	v->home = home;
-	if (t) {
-		memcpy(v->key, t->key, sizeof v->key);
-		v->inode = t->inode;
-	}
+	v->source = SNAPSHOT_SOURCE_NONE;
+	v->source.base = TAKE_FD(*base);
 	qemu_empty(q);
 	*out = &v->vm;
 	return 0;
@@ -78,33 +82,85 @@ static int start_cold(const struct recipe *p, struct vm **vm, struct error *err)
 	_cleanup_free_ uint8_t *hello = NULL;
 	size_t hello_size = 0;
 	struct qemu q;
-	int r;
+	int none = -1, r;
 
 	qemu_empty(&q);
 	r = boot_machine(p, NULL, &q, &hello, &hello_size, err);
-	return r == 0 ? new_vm(p, &q, &hello, hello_size, NULL, vm, err) : r;
+	return r == 0 ? new_vm(p, &q, &hello, hello_size, &none, vm, err) : r;
 }
 
 /* QEMU loads the state, and the machine runs on. One that cannot be loaded ends QEMU, which whoever waits for
  * the agent's answer sees. */
-static int start_clone(const struct recipe *p, struct vm **vm, struct error *err)
+static int start_loaded(const struct recipe *p, int memory, int state, struct qemu *q, struct error *err)
 {
 	struct machine machine = p->machine;
+	const struct qemu_spec spec = {.path = p->qemu,
+		.machine = &machine,
+		.memory_fd = memory,
+		.state_fd = state,
+		.config = p->config};
+
+	machine.role = MACHINE_CLONE;
+	return qemu_start(&spec, clock_monotonic() + START_TIME, q, err);
+}
+
+static int start_clone(const struct recipe *p, struct vm **vm, struct error *err)
+{
 	struct template t;
-	struct qemu_spec spec = {.path = p->qemu, .machine = &machine, .config = p->config};
 	struct qemu q;
 	int r = template_take(p, &t, err);
 
 	if (r < 0)
 		return r;
-	machine.role = MACHINE_CLONE;
-	spec.memory_fd = t.memory;
-	spec.state_fd = t.state;
-	r = qemu_start(&spec, clock_monotonic() + START_TIME, &q, err);
+	r = start_loaded(p, t.memory, t.state, &q, err);
 	if (r == 0)
-		r = new_vm(p, &q, &t.hello, t.hello_size, &t, vm, err);
+		r = new_vm(p, &q, &t.hello, t.hello_size, &t.memory, vm, err);
+	if (r == 0) {
+		memcpy(of(*vm)->key, t.key, sizeof t.key);
+		of(*vm)->inode = t.inode;
+	}
 	template_close(&t);
 	return r;
+}
+
+/* A state of another machine, or of another QEMU, may load and go wrong later: it is not tried. */
+static int check_saved(const struct recipe *p, struct error *err)
+{
+	const struct vm_saved *s = p->config->saved;
+	char machine[SHA256_HEX_SIZE];
+	struct stat st;
+	int r = recipe_machine(p, machine, err);
+
+	if (r < 0)
+		return r;
+	if (strcmp(machine, s->machine))
+		return error_set(err, ERROR_UNAVAILABLE,
+			"it was saved on another machine: QEMU, accelerator or processor are not the same "
+			"here");
+	if (fstat(s->memory, &st) < 0)
+		return error_errno(err, errno, "look at the saved memory");
+	if ((uint64_t)st.st_size != p->machine.memory)
+		return error_set(err, ERROR_CORRUPT, "the saved memory is not as large as the machine's");
+	return 0;
+}
+
+static int start_saved(const struct recipe *p, struct vm **vm, struct error *err)
+{
+	const struct vm_saved *s = p->config->saved;
+	_cleanup_free_ uint8_t *hello = NULL;
+	_cleanup_fd_ int base = -1;
+	struct qemu q;
+	int r = check_saved(p, err);
+
+	if (r < 0)
+		return r;
+	hello = malloc(s->hello_size + 1);
+	base = fcntl(s->memory, F_DUPFD_CLOEXEC, 0);
+	if (!hello || base < 0)
+		return error_no_memory(err, "go on with a saved machine");
+	memcpy(hello, s->hello, s->hello_size);
+	r = start_loaded(p, s->memory, s->state, &q, err);
+	return r == 0 ? new_vm(p, &q, &hello, s->hello_size, &base, vm, err) : r;
 }
 
 static int start(const struct vm_config *config, struct vm **vm, struct error *err)
@@ -114,8 +170,12 @@ static int start(const struct vm_config *config, struct vm **vm, struct error *e
 
 	if (r < 0)
 		return r;
-	r = config->cold || config->nfs || config->share_count ? start_cold(&p, vm, err)
-							       : start_clone(&p, vm, err);
+	if (config->saved)
+		r = start_saved(&p, vm, err);
+	else if (config->cold || config->nfs || config->share_count)
+		r = start_cold(&p, vm, err);
+	else
+		r = start_clone(&p, vm, err);
 	recipe_free(&p);
 	return r;
 }
@@ -133,6 +193,28 @@ static int pause_vm(struct vm *vm, struct error *err)
 static int resume_vm(struct vm *vm, struct error *err)
 {
 	return command(vm, "cont", err);
+}
+
+static int snapshot_prepare(struct vm *vm, struct error *err)
+{
+	return snapshot_source_open(&of(vm)->source, vm->pid, err);
+}
+
+static int snapshot_base(const struct vm *vm, int memory, struct error *err)
+{
+	return snapshot_copy_base(&of(vm)->source, memory, err);
+}
+
+static int snapshot_save(struct vm *vm, int memory, int state, struct error *err)
+{
+	int r = snapshot_save_devices(&of(vm)->qmp, state, err);
+
+	return r == 0 ? snapshot_copy_pages(&of(vm)->source, memory, err) : r;
+}
+
+static const char *machine_of(const struct vm *vm)
+{
+	return of(vm)->source.memory >= 0 ? of(vm)->machine : "";
 }
 
 static int wait_vm(struct vm *vm, struct error *err)
@@ -154,6 +236,7 @@ static void free_vm(struct vm *vm)
 	struct qemu_vm *v = of(vm);
 
 	qmp_close(&v->qmp);
+	snapshot_source_close(&v->source);
 	free(v->home);
 	free(v);
 }
@@ -162,7 +245,7 @@ static int discard(const struct vm *vm, struct error *err)
 {
 	const struct qemu_vm *v = of(vm);
 
-	return template_remove(v->home, v->key, v->inode, err);
+	return *v->key ? template_remove(v->home, v->key, v->inode, err) : 0;
 }
 
 static int prepare(const struct vm_config *config, struct error *err)
@@ -253,6 +336,10 @@ const struct vm_engine engine_qemu = {.name = "qemu",
 	.pause = pause_vm,
 	.resume = resume_vm,
 	.wait = wait_vm,
+	.snapshot_prepare = snapshot_prepare,
+	.snapshot_base = snapshot_base,
+	.snapshot_save = snapshot_save,
+	.machine = machine_of,
 	.free = free_vm,
 	.template_discard = discard,
 	.template_prepare = prepare,

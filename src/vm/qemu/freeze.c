@@ -18,16 +18,14 @@
 #include "base/text.h"
 #include "os/fs.h"
 #include "vm/engine.h"
+#include "vm/qemu/snapshot.h"
 
 #define QMP_TIME    (20 * NANOSECONDS_PER_SECOND)
 #define BOOT_TIME   (60 * NANOSECONDS_PER_SECOND)
-#define SAVE_TIME   (60 * NANOSECONDS_PER_SECOND)
 #define BOOT_TRIES  3
 #define SETTLE_TIME MILLISECONDS(300) /* for what the kernel still does after its start */
 #define NOTES_MAX   4096
 #define STEPS       3
-#define STATE_SET   1
-#define STATE_NAME  "/dev/fdset/1"
 
 void recipe_free(struct recipe *p)
 {
@@ -103,7 +101,8 @@ static int digest_qemu(const char *path, struct sha256 *digest, struct error *er
 	return 0;
 }
 
-int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *err)
+/* booted: with what it has booted from, which later is in its memory. */
+static int digest_recipe(const struct recipe *p, bool booted, char key[SHA256_HEX_SIZE], struct error *err)
 {
 	_cleanup_sha256_ struct sha256 digest = {0};
 	_cleanup_text_list_ char **arguments = NULL;
@@ -121,7 +120,8 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 		return r < 0 ? r : -ERROR_NO_MEMORY;
 	for (char **a = arguments; *a; a++)
 		sha256_update(&digest, *a, strlen(*a) + 1);
-	sha256_update(&digest, p->boot.digest, sizeof p->boot.digest);
+	if (booted)
+		sha256_update(&digest, p->boot.digest, sizeof p->boot.digest);
 	if (machine.kvm)
 		sha256_update(&digest, p->accelerator.processor, sizeof p->accelerator.processor);
 	r = digest_qemu(p->qemu, &digest, err);
@@ -130,6 +130,16 @@ int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *
 	if (r == 0)
 		sha256_hex(hash, key);
 	return r;
+}
+
+int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *err)
+{
+	return digest_recipe(p, true, key, err);
+}
+
+int recipe_machine(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *err)
+{
+	return digest_recipe(p, false, key, err);
 }
 
 /* Memory that servers of shares map as well: nobody who has it can cut it off under the others. */
@@ -187,26 +197,11 @@ int boot_machine(const struct recipe *p, struct template_draft *draft, struct qe
 	return r;
 }
 
-/* QEMU writes to a name, but one of those that stand for descriptors, which must be open for just that. */
 static int save(struct qemu *q, int state, struct error *err)
 {
-	uint64_t deadline = clock_monotonic() + SAVE_TIME;
-	char path[32];
-	_cleanup_fd_ int writable = -1;
-	int r = qmp_execute(&q->qmp, "stop", NULL, -1, deadline, NULL, err);
+	int r = qmp_execute(&q->qmp, "stop", NULL, -1, clock_monotonic() + QMP_TIME, NULL, err);
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", state);
-	if (r == 0)
-		r = writable = fs_open(AT_FDCWD, path, O_WRONLY, 0, err);
-	if (r > 0)
-		r = 0;
-	if (r == 0)
-		r = qmp_execute(&q->qmp, "add-fd", json_pack("{s:i}", "fdset-id", STATE_SET), writable,
-			deadline, NULL, err);
-	if (r == 0)
-		r = qmp_execute(&q->qmp, "xen-save-devices-state",
-			json_pack("{s:s, s:b}", "filename", STATE_NAME, "live", 0), -1, deadline, NULL, err);
-	return r;
+	return r == 0 ? snapshot_save_devices(&q->qmp, state, err) : r;
 }
 
 static void report(const struct recipe *p, unsigned step)

@@ -31,6 +31,9 @@ void recipe_free(struct recipe *p);
 /* The key of the template: a digest of everything that a saved machine depends on. */
 int recipe_key(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *err);
 
+/* The same without what a machine boots from: what one that runs must find to go on. */
+int recipe_machine(const struct recipe *p, char key[SHA256_HEX_SIZE], struct error *err);
+
 /* Boots a machine until its agent has said HELLO (the payload is the caller's), with private memory or, where
  * a draft is given, as that template; one that hangs is killed and booted again. */
 int boot_machine(const struct recipe *p, struct template_draft *draft, struct qemu *q, uint8_t **hello,

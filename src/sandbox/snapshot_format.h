@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files of a snapshot (docs/formats/snapshot.md), as the supervisor writes them; also in the directory
+ * `resume` of a sandbox that goes on with them.
+ */
+#pragma once
+
+#define SNAPSHOT_VERSION 1
+
+#define SNAPSHOT_MEMORY  "memory"
+#define SNAPSHOT_STATE   "state"
+#define SNAPSHOT_HELLO   "hello"
+#define SNAPSHOT_DISK    "disk"
+#define SNAPSHOT_WAITING "waiting" /* frames for the agent */
+#define SNAPSHOT_MACHINE "machine.json"
+
+#define SNAPSHOT_RESUME "resume"

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Running sandboxes, saved and brought back, and cloned live: what goes on, what is its own, what refuses."""
+import json
+import os
+import shutil
+import signal
+
+from harness import tap
+from harness.program import DEBIAN, Monocore, send, supervisor_of
+from harness.tap import equal, promise, true, until
+
+mc = Monocore()
+SNAPSHOTS = f'{mc.home}/snapshots'
+# Counts in memory and on the disk, and prints what the kernel's generator gives it, with the boot id from before:
+# where that is the copy's own, the bytes were drawn in the copy.
+PROGRAM = r'''
+import os, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: print("hello", flush=True))
+kept = bytearray(os.urandom(1 << 20)) * 20
+i = 0
+while True:
+    i += 1
+    kept[i % len(kept)] ^= i & 255
+    with open("/count", "w") as f:
+        f.write(str(i))
+    os.fsync(os.open("/count", os.O_RDONLY)) if i % 64 == 0 else None
+    with open("/proc/sys/kernel/random/boot_id") as f:
+        print(i, f.read().strip(), os.urandom(8).hex(), flush=True)
+'''
+
+
+def lines(name):
+    return [line.split() for line in mc('log', name).ok().out.splitlines()]
+
+
+def counted(name):
+    found = [int(words[0]) for words in lines(name) if len(words) == 3]
+    return found[-1] if found else 0
+
+
+def random_of(name):
+    own = mc.shell(name, 'cat /proc/sys/kernel/random/boot_id')
+    return {words[2] for words in lines(name) if len(words) == 3 and words[1] == own}
+
+
+def identity(name):
+    return mc.shell(name, 'hostname; cat /etc/machine-id /proc/sys/kernel/random/boot_id; '
+                          'tail -n 1 /etc/hosts; cat /sys/class/net/eth0/address').split()
+
+
+def forget():
+    tags = mc('snapshots', 'ls', '-q').ok().out.split()
+    if tags:
+        mc('snapshots', 'rm', *tags).ok()
+
+
+def start():
+    mc('tmp', '-d', '--name', 'src', '--ram', '192M', '-p', '0:80', DEBIAN, '--', 'python3', '-c', PROGRAM).ok()
+    until(lambda: counted('src') > 50, 'it counts')
+
+
+def snapshots():
+    return [s['tag'] for s in mc('snapshots', 'ls', '--json').ok().json()]
+
+
+@promise('a snapshot is made of a sandbox that goes on, and restore brings it back where it was, under writes')
+def _():
+    forget()
+    start()
+    equal(mc('snapshot', 'src', 'one').ok().out, 'one\n')
+    before = counted('src')
+    until(lambda: counted('src') > before, 'the source goes on')
+    equal(mc('restore', 'one', 'back').ok().out, 'back\n')
+    until(lambda: len(lines('back')) > 20, 'the copy goes on')
+    numbers = [int(words[0]) for words in lines('back') if len(words) == 3]
+    equal(numbers, list(range(numbers[0], numbers[0] + len(numbers))), 'not one is lost or said twice')
+    true(1 < numbers[0] <= before + 1, (numbers[0], before))
+    said = [int(words[0]) for words in lines('src') if len(words) == 3]
+    equal(said, list(range(1, len(said) + 1)), 'the source lost nothing either')
+
+
+@promise('memory and disk of a copy are of one moment, and the disk is whole')
+def _():
+    # The file that is written before each line is never behind it, nor more than one ahead.
+    first = next(int(words[0]) for words in lines('back') if len(words) == 3)
+    mc('restore', 'one', 'again').ok()
+    until(lambda: len(lines('again')) > 3, 'it goes on')
+    equal(next(int(words[0]) for words in lines('again') if len(words) == 3), first, 'each begins at the same place')
+    equal(mc.shell('again', 'test $(cat /count) -ge %d && echo yes' % first), 'yes')
+    mc('stop', '-t', '0', 'again').ok()
+    equal(mc('restart', 'again').ok().out, 'again\n')  # its disk mounts, and what was written is there
+    until(lambda: mc.shell('again', 'cat /count') > '0', 'the count')
+    mc('rm', '-f', 'again').ok()
+
+
+@promise('each copy has a name, a host name, ids and addresses of its own')
+def _():
+    both = identity('src'), identity('back')
+    equal((both[0][0], both[1][0]), ('src', 'back'))
+    for mine, other in zip(*both):
+        true(mine != other, both)
+    true('back' in both[1][4], both[1])
+    equal(mc.shell('back', 'cat /proc/net/route | wc -l'), mc.shell('src', 'cat /proc/net/route | wc -l'))
+
+
+@promise('forks never print the same random bytes, neither among themselves nor as their source')
+def _():
+    names = mc('fork', '--count', '3', '--name', 'f{}', 'src').ok().out.split()
+    equal(names, ['f1', 'f2', 'f3'])
+    until(lambda: all(len(lines(name)) > 30 for name in names), 'they go on')
+    seen = random_of('src')
+    for name in ['back', *names]:
+        mine = random_of(name)
+        true(len(mine) > 10 and not mine & seen, f'{name}: {mine & seen}')
+        seen |= mine
+    equal(snapshots(), ['one'], 'a fork leaves no snapshot')
+
+
+@promise('clocks of copies are right, and signals reach their main process')
+def _():
+    true(abs(int(mc.shell('f1', 'date +%s')) - int(mc.shell('src', 'date +%s'))) <= 5, 'the clock')
+    mc('kill', '--signal', 'USR1', 'f1').ok()
+    until(lambda: ['hello'] in lines('f1'), 'it hears the signal')
+    equal(['hello'] in lines('src'), False)
+
+
+@promise("a fork's ports are chosen anew, and a restore whose port is taken refuses and leaves nothing")
+def _():
+    ports = {mc('port', 'ls', name).ok().out for name in ('src', 'f1', 'f2')}
+    equal(len(ports), 3, ports)
+    mc('rm', '-f', 'f1', 'f2', 'f3', 'back').ok()
+
+
+@promise('a fork of a fork, and a snapshot of what was restored, are as good')
+def _():
+    mc('restore', 'one', 'back').ok()
+    equal(mc('fork', 'back').ok().out, 'back-1\n')
+    equal(mc('fork', 'back-1').ok().out, 'back-1-1\n')
+    until(lambda: len(lines('back-1-1')) > 5, 'it goes on')
+    mc('rm', '-f', 'back', 'back-1', 'back-1-1').ok()
+
+
+@promise('who waits for a process in the source goes on with it; in the copy it hears HUP')
+def _():
+    waiting = mc.start('exec', 'src', '--', 'sh', '-c', 'trap "echo >/hup" HUP; echo up; while :; do sleep 0.1; done')
+    equal(waiting.stdout.readline(), b'up\n')
+    mc('fork', '--name', 'f', 'src').ok()
+    until(lambda: mc('exec', 'f', 'test', '-e', '/hup').status == 0, 'HUP in the copy')
+    equal((mc('exec', 'src', 'test', '-e', '/hup').status, waiting.poll()), (1, None))
+    waiting.kill()
+    waiting.communicate()
+    mc('rm', '-f', 'f').ok()
+
+
+@promise('names, tags and states that make no sense are told, and nothing is left')
+def _():
+    mc('snapshot', 'src', 'one').ok(1).says("'one' is there already", 'snapshots rm')
+    mc('snapshot', 'sr').ok(1).says("did you mean 'src'?")
+    mc('restore', 'on', 'x').ok(1).says("did you mean 'one'?")
+    mc('restore', 'one', 'src').ok(1).says("'src'")
+    mc('restore', 'one', 'a/b').ok(1).says('a/b')
+    mc('fork', '--count', '2', '--name', 'src', 'src').ok()
+    mc('rm', '-f', 'src-1', 'src-2').ok()
+    mc('fork', '--name', 'src', 'src').ok(1).says("'src'")
+    mc('pause', 'src').ok()
+    mc('snapshot', 'src').ok(1).says('monocore resume src')
+    mc('resume', 'src').ok()
+    with mc.sandbox('--no-template') as booted:
+        mc('fork', booted).ok(1).says('was booted')
+    equal((mc.names(), sorted(os.listdir(SNAPSHOTS))), (['src'], ['one']))
+
+
+@promise('a process that does not stand still makes a snapshot fail, and the sandbox goes on')
+def _():
+    # A process of the agent's that the freezer does not reach would do no harm; one that waits for a device would.
+    mc.shell('src', 'mknod /fuse c 10 229 2>/dev/null; mkdir -p /hang; '
+                    'python3 - <<END >/dev/null 2>&1 &\n'
+                    'import ctypes, os\n'
+                    'fd = os.open("/dev/fuse", os.O_RDWR)\n'
+                    'c = ctypes.CDLL(None)\n'
+                    'c.mount(b"x", b"/hang", b"fuse", 0, b"fd=%d,rootmode=40000,user_id=0,group_id=0" % fd)\n'
+                    'if os.fork() == 0:\n'
+                    '    os.close(fd)\n'
+                    '    os.stat("/hang")\n'
+                    'open("/hung", "w").write(str(os.getpid()))\n'
+                    'import time; time.sleep(1000)\n'
+                    'END\n'
+                    'while ! test -s /hung; do sleep 0.1; done; sleep 0.3')
+    before = counted('src')
+    mc('snapshot', 'src').ok(1).says('does not stand still')
+    until(lambda: counted('src') > before, 'it goes on')
+    mc.shell('src', 'kill -9 $(cat /hung)')
+    until(lambda: mc('snapshot', 'src', 'two').status == 0, 'it can be saved again')
+    mc('snapshots', 'rm', 'two').ok()
+
+
+@promise('a snapshot that is not whole is refused, and nothing comes up')
+def _():
+    for part in ('memory', 'state', 'disk', 'machine.json', 'hello', 'waiting', 'snapshot.json'):
+        broken = f'{SNAPSHOTS}/broken'
+        shutil.copytree(f'{SNAPSHOTS}/one', broken, copy_function=os.link)
+        path = f'{broken}/{part}'
+        with open(path, 'rb') as f:
+            head = f.read(1 << 16)
+        os.unlink(path)
+        with open(path, 'wb') as f:
+            f.write(head + b'more')
+        mc('restore', 'broken', 'x').ok(1).says("restore 'broken'")
+        os.unlink(path)
+        mc('restore', 'broken', 'x').ok(1).says("restore 'broken'")
+        mc('snapshots', 'rm', 'broken').ok()
+    with open(f'{SNAPSHOTS}/one/machine.json', encoding='utf-8') as f:
+        machine = json.load(f)
+    equal(len(machine['machine']), 64)
+    equal((mc.names(), snapshots()), (['src'], ['one']))
+
+
+@promise('killed at any moment, nothing is left but the sandbox as it was')
+def _():
+    making = mc.start('snapshot', 'src', 'never')
+    until(lambda: any(name.startswith('.new-') for name in os.listdir(SNAPSHOTS)), 'it is being made')
+    send(making.pid, signal.SIGKILL)
+    making.communicate()
+    before = counted('src')
+    until(lambda: counted('src') > before, 'the source goes on')
+    until(lambda: (mc('ps').ok(), sorted(os.listdir(SNAPSHOTS)))[1] == ['one'], 'what was half made is gone')
+    forking = mc.start('fork', '--count', '2', '--name', 'k', 'src')
+    until(lambda: mc.row('k-1'), 'a copy is there')
+    send(supervisor_of(mc, 'k-1') or forking.pid, signal.SIGKILL)
+    forking.communicate()
+    mc('rm', '-f', *[name for name in mc.names() if name.startswith('k-')])
+
+
+@promise('snapshots are listed, keep their image, and go')
+def _():
+    row = mc('snapshots', 'ls', '--json').ok().json()[0]
+    equal((row['tag'], row['sandbox'], row['image'], row['memory']), ('one', 'src', DEBIAN, 192 << 20))
+    true(0 < row['size'] < 192 << 20, row)
+    equal(mc('snapshots', 'ls', '-q').ok().out, 'one\n')
+    mc('rm', '-f', 'src').ok()
+    mc('image', 'prune', '--all', '--force').ok()
+    mc('restore', 'one', 'last').ok()
+    equal(mc('snapshots', 'rm', 'one').ok().out, 'one\n')
+    before = counted('last')
+    until(lambda: counted('last') > before, 'what was restored runs on')
+    equal(mc('snapshots', 'ls', '-q').ok().out, '')
+
+
+def clean():
+    forget()
+    return mc.clean()
+
+
+tap.main(clean)
