@@ -15,12 +15,12 @@ SNAPSHOTS = f'{mc.home}/snapshots'
 # Counts in memory and on the disk, and prints what the kernel's generator gives it, with the boot id from before:
 # where that is the copy's own, the bytes were drawn in the copy.
 PROGRAM = r'''
-import os, signal, sys
+import os, signal, time
 signal.signal(signal.SIGUSR1, lambda *_: print("hello", flush=True))
 kept = bytearray(os.urandom(1 << 20)) * 20
 i = 0
 while True:
-    i += 1
+    i += 1; time.sleep(0.005)
     kept[i % len(kept)] ^= i & 255
     with open("/count", "w") as f:
         f.write(str(i))
