@@ -26,7 +26,7 @@ struct cli {
 	struct monocore *mc; /* after cli_open() */
 	struct progress_view *progress;
 	const char *release_key, *release_url; /* what the build says of releases; "": nothing */
-	bool events; /* progress goes to standard output, as JSON */
+	bool events;                           /* progress goes to standard output, as JSON */
 };
 
 enum command_group { GROUP_SANDBOXES, GROUP_IMAGES, GROUP_HOST, GROUP_LATER };
