@@ -149,9 +149,9 @@ struct monocore_sandbox_options {
 	 * route, DNS and the ports. NULL: alone in one of its own. Sandboxes of a group see each other by
 	 * their names and by `aliases`. */
 	const char *const *groups, *const *aliases;
-	const char *ip, *subnet; /* its address in the first group, and that group's network; NULL: any */
+	const char *ip, *subnet;    /* its address in the first group, and that group's network; NULL: any */
 	const char *const *subnets; /* of the groups, in the same places; "": any. NULL: all any */
-	const char *reach;       /* "none", "local", "public", "any"; NULL: public */
+	const char *reach;          /* "none", "local", "public", "any"; NULL: public */
 	/* Rules beside reach: TARGET[:PORT[-PORT]][/tcp|udp|icmp], where TARGET is an address or network, a
 	 * domain, *.domain, host.internal, or *. */
 	const char *const *allow, *const *deny;
@@ -202,11 +202,12 @@ struct monocore_exec_options {
 
 struct monocore_attach_options {
 	unsigned version;
-	bool owner;             /* the sandbox is stopped when this process ends or the connection closes */
+	bool owner; /* the sandbox is stopped when this process ends or the connection closes; where it is
+		     * started so, it is not restarted */
 	uint16_t rows, columns; /* of the terminal, where the sandbox has one */
 	/* Of monocore_start(): what runs this once in place of its own command, with what it needs; it is
-	 * neither restarted nor checked for its health then. detach, rows and columns do not count. NULL: its
-	 * own. */
+	 * neither restarted nor checked for its health then. command NULL: its own command, but with these
+	 * settings. detach, rows and columns do not count. NULL: all its own. */
 	const struct monocore_exec_options *instead;
 };
 #define MONOCORE_ATTACH_OPTIONS_INIT \

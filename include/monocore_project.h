@@ -161,6 +161,38 @@ MONOCORE_API int monocore_project_plan(struct monocore *mc, const struct monocor
 MONOCORE_API int monocore_project_change(struct monocore *mc, const struct monocore_project *project,
 	const struct monocore_project_change_options *options, struct monocore_error *err);
 
+/* ---- what is run in it ---- */
+
+/* The sandbox that was made of a component, by what there is of the project of `file` (NULL: the nearest
+ * upwards). The file is not read: what was started is found whatever it says by now. *sandbox is the
+ * caller's: monocore_free(); NULL: there is no project, or no such sandbox of it. */
+MONOCORE_API int monocore_project_made(struct monocore *mc, const char *file, const char *component,
+	char **sandbox, struct monocore_error *err);
+
+struct monocore_script_options {
+	unsigned version;
+	const struct monocore_project *project; /* NULL: the sandbox is of no project */
+	const char *component;                  /* of the project */
+	const char *script;                     /* NULL: "start", which always exists */
+	const char *line;                       /* what the shell runs in place of a script; NULL: none */
+	const char *const *arguments;           /* NULL-terminated; NULL: none */
+};
+#define MONOCORE_SCRIPT_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* What a script of a sandbox that was made runs: of the file, else of the image's label dev.monocore.scripts,
+ * by the component's shell or /bin/sh; "start" is else the image's Entrypoint and, in place of its Cmd, the
+ * arguments. *command, an argument vector, is the caller's: monocore_free_strings(); NULL: what the sandbox
+ * runs by itself. NOT_FOUND: there is no such script; the error has those that there are. */
+MONOCORE_API int monocore_script(struct monocore *mc, const char *sandbox,
+	const struct monocore_script_options *options, char ***command, struct monocore_error *err);
+
+/* The shell of a component, "/bin/sh" where the file says nothing; valid as long as the project. */
+MONOCORE_API const char *monocore_project_shell(
+	const struct monocore_project *project, const char *component);
+
 #ifdef __cplusplus
 }
 #endif

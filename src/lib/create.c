@@ -149,9 +149,10 @@ static int encode_exec(const struct monocore_exec_options *o, struct buffer *pay
 }
 
 /* Asks for the start on stream 1 and waits until the main process runs. */
-static int send_start(struct monocore *mc, struct peer *peer, const struct monocore_attach_options *attach,
-	bool streams, struct error *err)
+static int send_start(struct monocore *mc, struct peer *peer, const struct record *record,
+	const struct monocore_attach_options *attach, bool streams, struct error *err)
 {
+	struct monocore_exec_options instead = MONOCORE_EXEC_OPTIONS_INIT;
 	_cleanup_buffer_ struct buffer command = {0};
 	struct control_attach m = {0};
 	struct frame f;
@@ -163,7 +164,10 @@ static int send_start(struct monocore *mc, struct peer *peer, const struct monoc
 			.rows = attach->rows,
 			.columns = attach->columns};
 	if (attach && attach->instead) {
-		r = encode_exec(attach->instead, &command, err);
+		instead = *attach->instead;
+		if (!instead.command)
+			instead.command = (const char *const *)record->argv;
+		r = encode_exec(&instead, &command, err);
 		m.flags |= CONTROL_ATTACH_COMMAND;
 		m.command = cursor_of(command.data, command.size);
 	}
@@ -210,9 +214,8 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 
 	if (r == 0 && d.lock < 0 && (r = directory_lock(&d, false, err)) == -ERROR_BUSY)
 		return refuse_start(&d, name, err);
-	if (r == 0 && attach && attach->instead &&
-		(attach->instead->version != 1 || !attach->instead->command || !attach->instead->command[0]))
-		r = error_set(err, ERROR_INVALID, "start sandbox '%s': no command was named", name);
+	if (r == 0 && attach && attach->instead && attach->instead->version != 1)
+		r = error_set(err, ERROR_INVALID, "start sandbox '%s': options of another version", name);
 	if (r == 0)
 		r = home_check_space(&mc->home, err);
 	if (r == 0)
@@ -221,7 +224,7 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 		return r;
 	if (process && !attach)
 		attach = &plain;
-	r = send_start(mc, &peer, attach, process != NULL, err);
+	r = send_start(mc, &peer, &record, attach, process != NULL, err);
 	if (r == 0 && process) {
 		*process = process_new(&peer, 1, attach && attach->owner, err);
 		r = *process ? 0 : -ERROR_NO_MEMORY;

@@ -33,7 +33,9 @@ enum command_group { GROUP_SANDBOXES, GROUP_IMAGES, GROUP_HOST, GROUP_LATER };
 
 enum command_words {
 	WORDS_NONE,
-	WORDS_SANDBOXES,
+	WORDS_SANDBOXES,  /* also a project's components, which dispatch.c turns into their sandboxes */
+	WORDS_SANDBOX,    /* the first word is one; the others are something else */
+	WORDS_COMPONENTS, /* of a project, or sandboxes; the command itself tells them apart */
 	WORDS_IMAGES,
 	WORDS_NAMES, /* of both */
 	WORDS_INSTALLED,

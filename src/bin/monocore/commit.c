@@ -68,5 +68,5 @@ const struct command commit_command = {
 	.most = 2,
 	.run = run,
 	.group = GROUP_IMAGES,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

@@ -39,6 +39,8 @@ static const char *words_name(enum command_words words)
 {
 	static const char *const names[] = {[WORDS_NONE] = "",
 		[WORDS_SANDBOXES] = "sandboxes",
+		[WORDS_SANDBOX] = "sandboxes",
+		[WORDS_COMPONENTS] = "sandboxes",
 		[WORDS_IMAGES] = "images",
 		[WORDS_NAMES] = "names",
 		[WORDS_INSTALLED] = "installed",

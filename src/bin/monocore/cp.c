@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "bin/monocore/component.h"
 #include "bin/monocore/copy_place.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/progress.h"
@@ -18,11 +19,28 @@ static int refuse(struct cli *cli, const char *text)
 	return cli_complain(cli, &err);
 }
 
-static int copy(struct cli *cli, const struct copy_place *from, const struct copy_place *to)
+/* A component stands for its sandbox. */
+static int resolve(struct cli *cli, struct copy_place *place)
+{
+	char *name;
+	int status = place->name ? component_sandbox(cli, place->name, &name) : 0;
+
+	if (place->name && status == 0) {
+		free(place->name);
+		place->name = name;
+	}
+	return status;
+}
+
+static int copy(struct cli *cli, struct copy_place *from, struct copy_place *to)
 {
 	struct monocore_error err;
-	int r;
+	int r = resolve(cli, from);
 
+	if (r == 0)
+		r = resolve(cli, to);
+	if (r)
+		return r;
 	if (cli_open(cli) < 0)
 		return 1;
 	if (from->stream)

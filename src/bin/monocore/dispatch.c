@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "bin/monocore/component.h"
 #include "bin/monocore/help_page.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/root.h"
@@ -23,14 +25,35 @@ static int check_words(const struct command *command, int count, char **words, s
 	return 0;
 }
 
+/* Puts sandboxes in place of the components that words name. *names keeps them. */
+static int resolve_words(
+	struct cli *cli, const struct command *command, int count, char **words, char ***names)
+{
+	int last = command->words == WORDS_SANDBOXES || command->words == WORDS_NAMES ? count
+		   : command->words == WORDS_SANDBOX && count                         ? 1
+										      : 0;
+	int status = 0;
+
+	*names = calloc((size_t)count + 1, sizeof **names);
+	for (int i = 0; *names && status == 0 && i < last; i++) {
+		status = component_sandbox(cli, words[i], &(*names)[i]);
+		if (status == 0)
+			words[i] = (*names)[i];
+	}
+	return *names ? status : 1;
+}
+
 static int run_parsed(
 	struct cli *cli, const struct command *command, const void *options, int count, char **words)
 {
+	_cleanup_text_list_ char **names = NULL;
 	struct error err;
+	int status;
 
 	if (check_words(command, count, words, &err) < 0)
 		return cli_complain(cli, &err);
-	return command->run(cli, options, count, words);
+	status = resolve_words(cli, command, count, words, &names);
+	return status ? status : command->run(cli, options, count, words);
 }
 
 static int dispatch_child(

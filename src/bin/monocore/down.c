@@ -33,5 +33,5 @@ const struct command down_command = {
 	.defaults = &defaults,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_COMPONENTS,
 };

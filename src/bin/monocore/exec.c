@@ -93,6 +93,6 @@ const struct command exec_command = {
 	.least = 1,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 	.stop_early = true,
 };

@@ -10,9 +10,6 @@
 	X(remove, "remove", "remove components from the project's file") \
 	X(list, "list", "list the project's components") \
 	X(tree, "tree", "show what each component is made of") \
-	X(run, "run", "run a sandbox of the project") \
-	X(start, "start", "run a sandbox's start script") \
-	X(shell, "shell", "open a shell in a sandbox of the project") \
 	X(clean, "clean", "remove what this project left") \
 	X(build, "build", "build an image of the project") \
 	X(serve, "serve", "serve the REST API and the dashboard") \

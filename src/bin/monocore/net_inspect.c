@@ -34,5 +34,5 @@ const struct command net_inspect_command = {
 	.least = 1,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_NONE,
 };

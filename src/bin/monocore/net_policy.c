@@ -129,5 +129,5 @@ const struct command net_policy_command = {
 	.least = 1,
 	.most = 1,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

@@ -73,5 +73,5 @@ const struct command net_why_command = {
 	.least = 1,
 	.most = 1,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

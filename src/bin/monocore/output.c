@@ -47,6 +47,13 @@ int cli_fail(struct cli *cli, const struct monocore_error *err)
 	return monocore_exit_status(err->code);
 }
 
+int cli_fail_start(struct cli *cli, const struct monocore_error *err)
+{
+	int status = cli_fail(cli, err);
+
+	return status == 126 || status == 127 ? status : STATUS_NOT_STARTED;
+}
+
 int output_finish(void)
 {
 	int failed = ferror(stdout), errnum = 0;

@@ -6,6 +6,8 @@
 #include "bin/monocore/command.h"
 #include "bin/monocore/table.h"
 
+#define STATUS_NOT_STARTED 125 /* of a sandbox */
+
 /* One line to standard error, as it is. Control bytes become '?'. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -15,6 +17,10 @@ int cli_complain(struct cli *cli, const struct error *err);
 
 /* "monocore: text" of the library's error, likewise. */
 int cli_fail(struct cli *cli, const struct monocore_error *err);
+
+/* The same of a start: what docker's run answers, which is 126 and 127 for the command, and 125 for
+ * everything else that went wrong before (or in place of) the command. */
+int cli_fail_start(struct cli *cli, const struct monocore_error *err);
 
 /* Flushes standard output: 0, or 1 when what was written did not all arrive (told, but for a reader that
  * went away). */

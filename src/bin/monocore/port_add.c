@@ -32,5 +32,5 @@ const struct command port_add_command = {
 	.least = 2,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

@@ -24,5 +24,5 @@ const struct command port_remove_command = {
 	.least = 2,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

@@ -16,8 +16,6 @@
 
 CLEANUP_DEFINE(project, struct monocore_project, monocore_project_close);
 
-#define STATUS_INTERRUPTED 130
-
 /* ---- Ctrl-C ------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupts;
@@ -103,7 +101,7 @@ int project_change(struct cli *cli, const struct monocore_project *project,
 		status = cli_fail(cli, &err);
 	else if (r < 0)
 		status = monocore_exit_status(err.code);
-	if (cli->global.quiet && r == 0)
+	if (cli->global.quiet && r == 0 && !options->prepare)
 		live_table_each(d.table, print_name);
 	live_table_free(d.table);
 	return r < 0 && interrupts ? STATUS_INTERRUPTED : status;

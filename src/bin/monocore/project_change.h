@@ -5,6 +5,8 @@
 #include "bin/monocore/command.h"
 #include "monocore_project.h"
 
+#define STATUS_INTERRUPTED 130
+
 struct change_options {
 	bool dry_run, json, wait, build, grant;
 	uint64_t grace, parallel;

@@ -328,5 +328,5 @@ const struct command status_command = {
 	.size = sizeof(struct options),
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_COMPONENTS,
 };

@@ -10,17 +10,6 @@
 #include "bin/monocore/tmp_options.h"
 #include "bin/monocore/verbs.h"
 
-#define STATUS_NOT_STARTED 125
-
-/* What docker's run answers: 126 and 127 for the command, 125 for everything else that went wrong before
- * (or in place of) the command. */
-static int fail_start(struct cli *cli, const struct monocore_error *err)
-{
-	int status = cli_fail(cli, err);
-
-	return status == 126 || status == 127 ? status : STATUS_NOT_STARTED;
-}
-
 static int start_detached(struct cli *cli, const char *name)
 {
 	struct monocore_attach_options attach = MONOCORE_ATTACH_OPTIONS_INIT;
@@ -30,7 +19,7 @@ static int start_detached(struct cli *cli, const char *name)
 		struct monocore_error ignored;
 
 		monocore_remove(cli->mc, name, true, &ignored); /* nobody was told its name */
-		return fail_start(cli, &err);
+		return cli_fail_start(cli, &err);
 	}
 	progress_clear(cli->progress);
 	printf("%s\n", name);
@@ -88,11 +77,11 @@ static int start_attached(struct cli *cli, const char *name, const struct stream
 		struct monocore_error ignored;
 
 		monocore_remove(cli->mc, name, true, &ignored);
-		return fail_start(cli, &err);
+		return cli_fail_start(cli, &err);
 	}
 	progress_clear(cli->progress);
 	if (streams_relay(streams, process, &status, &err) < 0)
-		status = fail_start(cli, &err);
+		status = cli_fail_start(cli, &err);
 	monocore_process_free(process);
 	return status;
 }
@@ -118,7 +107,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	if (cli_open(cli) < 0)
 		return STATUS_NOT_STARTED;
 	if (monocore_create(cli->mc, &sandbox.options, &name, &failure) < 0)
-		return fail_start(cli, &failure);
+		return cli_fail_start(cli, &failure);
 	if (o->allow || o->deny)
 		net_remark(cli, name);
 	status = o->detach ? start_detached(cli, name) : start_attached(cli, name, &streams);

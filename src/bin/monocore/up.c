@@ -47,5 +47,5 @@ const struct command up_command = {
 	.defaults = &defaults,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_COMPONENTS,
 };

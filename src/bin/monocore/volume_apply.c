@@ -54,5 +54,5 @@ const struct command volume_apply_command = {
 	.size = sizeof(struct options),
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

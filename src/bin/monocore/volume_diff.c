@@ -45,5 +45,5 @@ const struct command volume_diff_command = {
 	.size = sizeof(struct options),
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

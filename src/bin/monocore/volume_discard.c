@@ -27,5 +27,5 @@ const struct command volume_discard_command = {
 	.examples = "monocore volume discard web /app/node_modules",
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };

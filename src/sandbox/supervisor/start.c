@@ -442,21 +442,20 @@ static int open_upper(struct supervisor *s, const struct control_attach *how, st
 	return 0;
 }
 
-/* What it does now is not what it is for: nobody restarts it, nor asks whether it is well. */
-static void set_apart(struct supervisor *s)
+static void live_once(struct supervisor *s)
 {
 	if (s->life)
 		s->life->restart.when = RESTARTED_NEVER;
 	s->life = NULL;
-	text_list_free(TAKE_PTR(s->record.health_command));
 }
 
-/* Runs another command, this time. */
+/* Runs another command, this time: whether that is well is not what its healthcheck asks. */
 static int take_command(struct supervisor *s, struct cursor in, struct error *err)
 {
 	struct message_exec m = {0};
 	int r = message_exec_decode(in, &m, err);
 
+	text_list_free(TAKE_PTR(s->record.health_command));
 	if (r == 0)
 		r = exec_complete(&s->record, &m, err);
 	if (r == 0) {
@@ -491,8 +490,9 @@ static int read_request(struct supervisor *s, struct client *c, struct control_a
 		return r;
 	s->upper_only = how->flags & CONTROL_ATTACH_UPPER;
 	c->owner = s->upper_only || how->flags & CONTROL_ATTACH_OWNER;
-	if (how->flags & (CONTROL_ATTACH_UPPER | CONTROL_ATTACH_COMMAND))
-		set_apart(s);
+	/* Who looks on, and whoever wants something else of it, does not want it twice. */
+	if (c->owner || how->flags & CONTROL_ATTACH_COMMAND)
+		live_once(s);
 	return how->flags & CONTROL_ATTACH_COMMAND ? take_command(s, how->command, err) : 0;
 }
 
