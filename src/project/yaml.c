@@ -427,7 +427,7 @@ static int end_mapping(
 static int on_end(struct build *b, const yaml_event_t *e, struct error *err)
 {
 	struct frame *f = &b->frames[--b->depth];
-	struct yaml_node **children = b->gathered + f->first, *node = f->node;
+	struct yaml_node **children = b->gathered ? b->gathered + f->first : NULL, *node = f->node;
 	size_t count = b->gathered_count - f->first;
 	int r = node->kind == YAML_LIST ? end_list(b, node, children, count)
 					: end_mapping(b, node, children, count, err);
