@@ -6,10 +6,13 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "lib/events.h"
 #include "lib/images.h"
 #include "sandbox/images_used.h"
+
+#define STEPS_KEPT (30 * 24 * 3600 * NANOSECONDS_PER_SECOND) /* of builds, since they were last used */
 
 void monocore_image_removed_free(struct monocore_image_removed *removed)
 {
@@ -233,7 +236,10 @@ static int prune(struct monocore *mc, const struct monocore_image_prune_options 
 	_cleanup_text_list_ char **roots = NULL, **used = NULL;
 	_cleanup_images_ struct images i = {0};
 	struct pruning p = {.keep = &others, .images = &i};
-	struct store_keep keep = {.list = list_kept, .drop = o->all ? drop : NULL, .context = &p};
+	struct store_keep keep = {.list = list_kept,
+		.drop = o->all ? drop : NULL,
+		.context = &p,
+		.steps_since = clock_realtime() - (o->all ? 0 : STEPS_KEPT)};
 	int r = removed ? 0 : error_no_memory(err, "prune images");
 
 	if (r == 0)

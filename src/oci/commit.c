@@ -5,20 +5,16 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "oci/image_parts.h"
-#include "oci/import.h"
+#include "oci/base.h"
 
 #define LAYERS_DEFAULT 512
 
 struct commit {
 	struct store *store;
-	struct store_hold hold; /* the base's blobs, then the new ones, until the name is set */
-	struct buffer manifest, config;
-	struct oci_config base;
+	struct base_image base; /* holds the new blobs, too, until something leads to them */
 	struct store_ingest ingest;
 	bool ingesting;
 	struct layer_writer *writer;
-	uint32_t layers_most;
 };
 
 void commit_free(struct commit *c)
@@ -28,93 +24,31 @@ void commit_free(struct commit *c)
 	layer_writer_free(c->writer);
 	if (c->ingesting)
 		store_ingest_free(&c->ingest);
-	oci_config_free(&c->base);
-	buffer_free(&c->manifest);
-	buffer_free(&c->config);
-	store_hold_free(&c->hold);
+	base_image_free(&c->base);
 	free(c);
 }
 
 const struct oci_config *commit_base(const struct commit *c)
 {
-	return &c->base;
+	return &c->base.parsed;
 }
 
 static int hold(struct commit *c, int r, int fd, struct error *err)
 {
-	return r < 0 ? r : store_hold_add(&c->hold, fd, err);
-}
-
-static int read_document(struct commit *c, const char *digest, struct buffer *out, struct error *err)
-{
-	int fd = -1;
-	int r = store_blob_read(c->store, digest, OCI_JSON_MAX, out, &fd, err);
-
-	return hold(c, r, fd, err);
-}
-
-static int read_base(struct commit *c, const char *base, struct error *err)
-{
-	struct oci_manifest m = {0};
-	int r = read_document(c, base, &c->manifest, err);
-
-	if (r == 0)
-		r = oci_manifest_parse(c->manifest.data, c->manifest.size, &m, err);
-	if (r == 0 && m.count >= c->layers_most)
-		r = error_set(err, ERROR_LIMIT, "the image has %zu layers, and may have %u", m.count,
-			c->layers_most);
-	if (r == 0)
-		r = read_document(c, m.config.digest, &c->config, err);
-	if (r == 0)
-		r = oci_config_parse(c->config.data, c->config.size, &c->base, err);
-	for (size_t i = 0; r == 0 && i < m.count; i++) {
-		uint64_t size;
-		int fd = -1;
-
-		r = store_blob_open(c->store, m.layers[i].digest, &fd, &size, err);
-		r = hold(c, r, fd, err);
-	}
-	oci_manifest_free(&m);
-	return r;
-}
-
-/* A docker archive has no manifest: the digest that its sandboxes remember is the config's. */
-static int import_base(struct commit *c, const char *digest, const char *reference,
-	char manifest[OCI_DIGEST_SIZE], struct error *err)
-{
-	_cleanup_(reference_free) struct reference ref = {0};
-	_cleanup_blobs_ struct blobs blobs = {.fd = -1};
-	_cleanup_(image_plan_free) struct image_plan plan = {0};
-	int r = reference_parse(reference, &ref, err);
-
-	if (r == 0 && (ref.kind == REFERENCE_NAME || ref.kind == REFERENCE_DIRECTORY))
-		return error_set(err, ERROR_NOT_FOUND, "the store lacks the image '%s' (%s): pull it again",
-			reference, digest);
-	if (r == 0)
-		r = blobs_open(ref.path, &blobs, err);
-	if (r == 0)
-		r = image_make_plan(&blobs, &ref, NULL, &plan, err);
-	if (r == 0 && strcmp(plan.digest, digest))
-		return error_set(err, ERROR_NOT_FOUND, "'%s' is not the image any more that it was (%s)",
-			reference, digest);
-	return r < 0 ? r : import_plan(c->store, &blobs, &plan, NULL, &c->hold, manifest, err);
-}
-
-static int find_base(struct commit *c, const char *digest, const char *reference, struct error *err)
-{
-	char manifest[OCI_DIGEST_SIZE];
-	int r = read_base(c, digest, err);
-
-	if (r != -ERROR_NOT_FOUND && r != -ERROR_INVALID)
-		return r;
-	oci_config_free(&c->base);
-	r = import_base(c, digest, reference, manifest, err);
-	return r < 0 ? r : read_base(c, manifest, err);
+	return r < 0 ? r : store_hold_add(&c->base.hold, fd, err);
 }
 
 static int keep_piece(void *context, const void *data, size_t n, struct error *err)
 {
 	return store_ingest_write(context, data, n, err);
+}
+
+/* The layers that the base may have. */
+static uint32_t room_for_one(const struct image_limits *limits)
+{
+	uint32_t most = limits && limits->layers ? limits->layers : LAYERS_DEFAULT;
+
+	return most > 1 ? most - 1 : 1;
 }
 
 int commit_begin(struct store *s, const char *digest, const char *reference,
@@ -126,8 +60,7 @@ int commit_begin(struct store *s, const char *digest, const char *reference,
 	if (!c)
 		return error_no_memory(err, "commit");
 	c->store = s;
-	c->layers_most = limits && limits->layers ? limits->layers : LAYERS_DEFAULT;
-	r = find_base(c, digest, reference, err);
+	r = base_image_open(s, digest, reference, room_for_one(limits), &c->base, err);
 	if (r < 0)
 		return error_prefix(err, "read the image that it was made of");
 	r = store_ingest_start(s, &c->ingest, err);
@@ -137,6 +70,11 @@ int commit_begin(struct store *s, const char *digest, const char *reference,
 	if (r == 0)
 		*out = TAKE_PTR(c);
 	return r;
+}
+
+void commit_date(struct commit *c, int64_t latest)
+{
+	layer_writer_date(c->writer, latest);
 }
 
 int commit_feed(struct commit *c, const void *bytes, size_t n, struct error *err)
@@ -186,15 +124,15 @@ int commit_finish(struct commit *c, const struct commit_options *options, const 
 
 	if (r < 0)
 		return error_prefix(err, "read the changes");
-	r = commit_config(c->config.data, c->config.size, &layer, options, &config, err);
+	r = commit_config(c->base.config.data, c->base.config.size, &layer, options, &config, err);
 	if (r == 0)
 		r = keep_layer(c, &layer, err);
 	if (r == 0)
 		r = keep_document(c, &config, config_digest, err);
 	if (r == 0)
-		r = commit_manifest(c->manifest.data, c->manifest.size, &layer, config_digest, config.size,
-			&manifest, err);
+		r = commit_manifest(c->base.manifest.data, c->base.manifest.size, &layer, config_digest,
+			config.size, &manifest, err);
 	if (r == 0)
 		r = keep_document(c, &manifest, digest, err);
-	return r < 0 ? r : set_name(c, name, digest, manifest.size, err);
+	return r < 0 || !name ? r : set_name(c, name, digest, manifest.size, err);
 }

@@ -31,6 +31,10 @@ const struct oci_config *commit_base(const struct commit *c);
 
 int commit_feed(struct commit *c, const void *bytes, size_t n, struct error *err);
 
-/* After the last byte of a whole archive. name: canonical (name.h). The new manifest's digest in `digest`. */
+/* Entries that are newer than this (seconds since 1970) become as old as it. Before the first byte. */
+void commit_date(struct commit *c, int64_t latest);
+
+/* After the last byte of a whole archive, or without any: then there is no new layer. name: canonical
+ * (name.h); NULL: only c keeps the image from being collected. The new manifest's digest in `digest`. */
 int commit_finish(struct commit *c, const struct commit_options *options, const char *name,
 	char digest[OCI_DIGEST_SIZE], struct error *err);

@@ -259,6 +259,31 @@ static int open_directory(struct store *s, const struct reference *ref, const st
 	return image->digest ? 0 : -ERROR_NO_MEMORY;
 }
 
+/* An image that may have no name: a step of a build. What is no manifest here is an image's id. */
+static int open_digest(struct store *s, const struct reference *ref, const struct image_options *o,
+	struct image *image, struct error *err)
+{
+	_cleanup_blobs_ struct blobs b = {.fd = -1};
+	_cleanup_(image_plan_free) struct image_plan plan = {0};
+	struct oci_descriptor target = {.media_type = (char *)(uintptr_t) ""};
+	struct making making = {.blobs = &b};
+	struct plan_options options;
+	char host[32];
+	int fd = -1, r = store_blob_open(s, ref->path, &fd, &target.size, err);
+
+	if (r == 0)
+		r = image_hold(image, fd, err);
+	if (r == 0)
+		r = blobs_open(store_path(s), &b, err);
+	options = image_plan_options(o, host);
+	memcpy(target.digest, ref->path, sizeof target.digest);
+	if (r == 0)
+		r = plan_target(&b, &target, &options, &plan, err);
+	if (r == 0)
+		return image_from_plan(s, image, &plan, &making, o, err);
+	return r == -ERROR_NO_MEMORY ? r : image_open_name(s, ref->path + strlen("sha256:"), o, image, err);
+}
+
 int image_open(struct store *s, const char *text, const struct image_options *o, struct image **out,
 	struct error *err)
 {
@@ -276,6 +301,8 @@ int image_open(struct store *s, const char *text, const struct image_options *o,
 		return -ERROR_NO_MEMORY;
 	if (ref.kind == REFERENCE_NAME)
 		r = image_open_name(s, ref.path, o, image, err);
+	else if (ref.kind == REFERENCE_DIGEST)
+		r = open_digest(s, &ref, o, image, err);
 	else if (ref.kind == REFERENCE_DIRECTORY)
 		r = open_directory(s, &ref, o, image, err);
 	else

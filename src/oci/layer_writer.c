@@ -31,6 +31,7 @@ struct layer_writer {
 	layer_taker *take;
 	void *context;
 	uint64_t bytes_most, entries_most;
+	int64_t latest;
 	struct tar_reader *reader;
 	z_stream deflate;
 	gz_header header;
@@ -94,6 +95,7 @@ int layer_writer_new(const struct image_limits *limits, layer_taker *take, void 
 	w->bytes_most = limits && limits->layer_bytes ? limits->layer_bytes : LAYER_BYTES_DEFAULT;
 	w->entries_most = limits && limits->entries ? limits->entries : ENTRIES_DEFAULT;
 	w->result.newest = INT64_MIN;
+	w->latest = INT64_MAX;
 	r = start(w, err);
 	if (r < 0) {
 		layer_writer_free(w);
@@ -101,6 +103,11 @@ int layer_writer_new(const struct image_limits *limits, layer_taker *take, void 
 	}
 	*writer = w;
 	return 0;
+}
+
+void layer_writer_date(struct layer_writer *w, int64_t latest)
+{
+	w->latest = latest;
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------- */
@@ -248,6 +255,10 @@ static struct tar_entry canonical(
 	out.path = w->path.size == 1 ? (char *)(uintptr_t) "." : (char *)w->path.data;
 	if (e->type == TAR_HARD_LINK)
 		out.link = (char *)w->link.data;
+	if (out.mtime >= w->latest) {
+		out.mtime = w->latest;
+		out.mtime_nanoseconds = 0;
+	}
 	out.size = e->type == TAR_FILE ? e->size : 0;
 	return out;
 }
@@ -301,7 +312,7 @@ static int begin_entry(struct layer_writer *w, const struct tar_entry *e, struct
 	w->last_is_directory = e->type == TAR_DIRECTORY;
 	w->result.entries++;
 	if (kind == LAYER_NAME_PLAIN && e->mtime > w->result.newest)
-		w->result.newest = e->mtime;
+		w->result.newest = e->mtime < w->latest ? e->mtime : w->latest;
 	w->wanted = e->type == TAR_FILE;
 	w->size = w->wanted ? e->size : 0;
 	w->at = 0;

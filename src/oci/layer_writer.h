@@ -41,6 +41,9 @@ int layer_writer_new(const struct image_limits *limits, layer_taker *take, void 
 	struct layer_writer **writer, struct error *err);
 void layer_writer_free(struct layer_writer *w);
 
+/* Times of entries that are later than this (seconds since 1970) become it. Before the first byte. */
+void layer_writer_date(struct layer_writer *w, int64_t latest);
+
 /* The next bytes of the archive, in pieces of any size. LIMIT: more than the limits allow. */
 int layer_writer_feed(struct layer_writer *w, const void *bytes, size_t n, struct error *err);
 

@@ -110,7 +110,7 @@ static int parse(const char *text, struct reference *r, struct error *err)
 	if (text_starts(text, "/") || text_starts(text, "./") || text_starts(text, "../") ||
 		!strcmp(text, ".") || !strcmp(text, ".."))
 		return look(r, err);
-	r->kind = REFERENCE_NAME;
+	r->kind = sha256_digest_valid(text) ? REFERENCE_DIGEST : REFERENCE_NAME;
 	return 0;
 }
 

@@ -9,7 +9,8 @@ enum reference_kind {
 	REFERENCE_ARCHIVE,   /* what `docker save` writes */
 	REFERENCE_FILE,      /* one of the two, by what is in it */
 	REFERENCE_DIRECTORY, /* a root file system */
-	REFERENCE_NAME       /* of an image in the store or a registry: oci/name.h */
+	REFERENCE_NAME,      /* of an image in the store or a registry: oci/name.h */
+	REFERENCE_DIGEST     /* of a manifest in the store, or an image's id */
 };
 
 struct reference {
@@ -20,5 +21,6 @@ struct reference {
 void reference_free(struct reference *r);
 
 /* "oci:PATH[:TAG|@DIGEST]", "docker-archive:FILE[:TAG]", "rootfs:DIR", or a path that starts with "/", "./"
- * or "../": one that is there as a whole has no tag, whatever colons it holds. Anything else is a name. */
+ * or "../": one that is there as a whole has no tag, whatever colons it holds. "sha256:…" is a digest.
+ * Anything else is a name. */
 int reference_parse(const char *text, struct reference *r, struct error *err);

@@ -138,6 +138,15 @@ int store_name_set_from(struct store *s, const struct store_name *name, const ch
 int store_origin_find(struct store *s, const char *digest, const char *registry, const char *not_in,
 	char **repository, struct error *err);
 
+/* ---- steps of builds ---- */
+
+/* What a step of a build has made, by a digest of all that it depends on. These images are kept as those
+ * that have names are. */
+int store_step_set(struct store *s, const char *key, const char *digest, struct error *err);
+int store_step_get(
+	struct store *s, const char *key, char digest[OCI_DIGEST_SIZE], struct error *err); /* NOT_FOUND */
+int store_steps_used(struct store *s, char *const *keys, struct error *err);                /* just now */
+
 /* ---- garbage ---- */
 
 /* What others than names need: lists of ids of root file systems, and of digests of manifests. Asked while
@@ -147,6 +156,7 @@ struct store_keep {
 	/* Says of a name that it goes, too; may be NULL: all stay. */
 	bool (*drop)(void *context, const struct store_name *name);
 	void *context;
+	uint64_t steps_since; /* steps that were last used before (nanoseconds since 1970) go, too */
 };
 
 struct store_garbage {

@@ -81,6 +81,41 @@ static int mark_names(struct sweep *w, struct error *err)
 	return r;
 }
 
+/* Steps of builds: those that go are forgotten first. */
+static int mark_steps(struct sweep *w, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	_cleanup_text_list_ char **digests = NULL;
+	int64_t since = w->keep ? (int64_t)w->keep->steps_since : 0;
+	int r = db_prepare(w->s->db, "SELECT digest FROM step WHERE used >= ?", &q, err);
+
+	if (r < 0)
+		return r;
+	db_bind_number(q, 1, since);
+	while ((r = db_step(q, err)) > 0) {
+		r = text_list_add(&digests, db_text(q, 0), err);
+		if (r < 0)
+			return r;
+	}
+	for (char **d = digests; r == 0 && d && *d; d++)
+		if (oci_digest_valid(*d))
+			r = store_mark(w->s, *d, 0, &w->marks, NULL, NULL, err);
+	return r;
+}
+
+static int forget_steps(struct sweep *w, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	int r = w->dry_run || !w->keep || !w->keep->steps_since
+			? 0
+			: db_prepare(w->s->db, "DELETE FROM step WHERE used < ?", &q, err);
+
+	if (!q)
+		return r;
+	db_bind_number(q, 1, (int64_t)w->keep->steps_since);
+	return db_step(q, err);
+}
+
 static int mark_keep(struct sweep *w, struct error *err)
 {
 	_cleanup_text_list_ char **roots = NULL;
@@ -203,8 +238,12 @@ static int list_stale(struct sweep *w, char ***stale, struct error *err)
 static int forget_stale(struct sweep *w, struct error *err)
 {
 	_cleanup_text_list_ char **stale = NULL;
-	int r = mark_names(w, err);
+	int r = forget_steps(w, err);
 
+	if (r == 0)
+		r = mark_names(w, err);
+	if (r == 0)
+		r = mark_steps(w, err);
 	if (r == 0)
 		r = mark_keep(w, err);
 	if (r == 0 && !w->dry_run)
@@ -218,6 +257,8 @@ static int sweep_all(struct sweep *w, struct error *err)
 {
 	int r = mark_names(w, err);
 
+	if (r == 0)
+		r = mark_steps(w, err);
 	if (r == 0)
 		r = mark_keep(w, err);
 	if (r == 0)

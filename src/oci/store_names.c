@@ -29,6 +29,11 @@ static const char *const steps[] = {
 	"  digest TEXT NOT NULL,"
 	"  PRIMARY KEY (subject, digest)"
 	") WITHOUT ROWID",
+	"CREATE TABLE step ("
+	"  key TEXT PRIMARY KEY,"
+	"  digest TEXT NOT NULL,"
+	"  used INTEGER NOT NULL"
+	") WITHOUT ROWID",
 };
 
 int store_database(struct store *s, struct db **db, struct error *err)
