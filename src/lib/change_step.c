@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "lib/build.h"
 #include "lib/change.h"
 
 #define LOOK_FIRST    MILLISECONDS(10)
@@ -123,11 +124,13 @@ static int wait_until_healthy(const struct change *c, const struct plan_step *st
 
 /* ---- each --------------------------------------------------------------------------------------------- */
 
+/* With what it needs, which most often has been built in steps of its own, and is found in the cache. */
 static int build(const struct change *c, const struct plan_step *step, struct error *err)
 {
-	(void)c;
-	return error_set(
-		err, ERROR_UNAVAILABLE, "builds are not yet available in this version: %s", step->component);
+	const struct monocore_build_options options = MONOCORE_BUILD_OPTIONS_INIT;
+	const char *const names[] = {step->component, NULL};
+
+	return build_of_project(c->mc, c->project->project, c->identity.name, names, &options, NULL, err);
 }
 
 int change_step(const struct change *c, const struct plan_step *step, struct error *err)

@@ -408,12 +408,86 @@ static int change_workdir(struct commit_changer *c, const char *text, struct err
 	return set(c->config, "WorkingDir", json_string((const char *)path.data), err);
 }
 
+static int change_shell(struct commit_changer *c, const char *text, struct error *err)
+{
+	json_t *list = json_form(text);
+
+	if (!list || !json_array_size(list)) {
+		json_decref(list);
+		return error_set(err, ERROR_USAGE, "'%s': expected a JSON array of strings", text);
+	}
+	return set(c->config, "Shell", list, err);
+}
+
+/* ---- HEALTHCHECK ----------------------------------------------------------------------------------- */
+
+/* "--interval=30s" and the like before the command, into members of `check`. */
+static int take_health_flag(json_t *check, const char *flag, size_t n, struct error *err)
+{
+	static const char *const names[][2] = {{"--interval=", "Interval"}, {"--timeout=", "Timeout"},
+		{"--start-period=", "StartPeriod"}, {"--start-interval=", "StartInterval"}};
+	_cleanup_free_ char *text = text_copy_bytes(flag, n, err);
+	uint64_t value;
+	int r = text ? 0 : -ERROR_NO_MEMORY;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(names); i++) {
+		if (!text_starts(text, names[i][0]))
+			continue;
+		r = text_parse_duration(text + strlen(names[i][0]), "duration", &value, err);
+		if (r < 0 || value > INT64_MAX)
+			return error_set(err, ERROR_USAGE, "'%s': expected a duration, such as 30s", text);
+		return set(check, names[i][1], json_integer((json_int_t)value), err);
+	}
+	if (r == 0 && text_starts(text, "--retries=")) {
+		r = text_parse_u64(text + strlen("--retries="), INT32_MAX, "retries", &value, err);
+		return r < 0 ? error_set(err, ERROR_USAGE, "'%s': expected a number", text)
+			     : set(check, "Retries", json_integer((json_int_t)value), err);
+	}
+	return r < 0 ? r : error_set(err, ERROR_USAGE, "'%s' is no flag of it", text);
+}
+
+/* What CMD is followed by: the JSON form, or a line for the shell. */
+static int set_test(json_t *check, const char *text, struct error *err)
+{
+	_cleanup_json_ json_t *list = json_form(text);
+	json_t *test = list ? json_pack("[s]", "CMD") : json_pack("[ss]", "CMD-SHELL", text);
+
+	if (test && list && json_array_extend(test, list) < 0) {
+		json_decref(test);
+		test = NULL;
+	}
+	return set(check, "Test", test, err);
+}
+
+static int change_health(struct commit_changer *c, const char *text, struct error *err)
+{
+	_cleanup_json_ json_t *check = json_object();
+	int r = 0;
+
+	while (r == 0 && text_starts(text, "--")) {
+		size_t n = strcspn(text, blanks);
+
+		r = take_health_flag(check, text, n, err);
+		text += n + strspn(text + n, blanks);
+	}
+	if (r < 0)
+		return r;
+	if (!strcasecmp(text, "NONE"))
+		r = set(check, "Test", json_pack("[s]", "NONE"), err);
+	else if (!strncasecmp(text, "CMD", 3) && text[3] && strchr(blanks, text[3]))
+		r = set_test(check, text + 3 + strspn(text + 3, blanks), err);
+	else
+		r = error_set(err, ERROR_USAGE, "expected NONE or CMD and a command");
+	return r < 0 ? r : set(c->config, "Healthcheck", TAKE_PTR(check), err);
+}
+
 static const struct {
 	const char *name;
 	int (*change)(struct commit_changer *c, const char *text, struct error *err);
 } instructions[] = {{"CMD", change_cmd}, {"ENTRYPOINT", change_entrypoint}, {"ENV", change_env},
-	{"EXPOSE", change_expose}, {"LABEL", change_label}, {"STOPSIGNAL", change_stop_signal},
-	{"USER", change_user}, {"VOLUME", change_volume}, {"WORKDIR", change_workdir}};
+	{"EXPOSE", change_expose}, {"HEALTHCHECK", change_health}, {"LABEL", change_label},
+	{"SHELL", change_shell}, {"STOPSIGNAL", change_stop_signal}, {"USER", change_user},
+	{"VOLUME", change_volume}, {"WORKDIR", change_workdir}};
 
 int commit_change(struct commit_changer *c, const char *instruction, struct error *err)
 {
@@ -437,7 +511,7 @@ int commit_change(struct commit_changer *c, const char *instruction, struct erro
 			       : 0;
 	}
 	return error_set(err, ERROR_USAGE,
-		"change '%s': expected CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or "
-		"WORKDIR",
+		"change '%s': expected CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, SHELL, STOPSIGNAL, "
+		"USER, VOLUME or WORKDIR",
 		instruction);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One instruction of a Dockerfile that changes nothing but an image's config, as `docker commit --change`
- * takes it: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR. Source: Dockerfile
- * reference.
+ * takes it: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, SHELL, STOPSIGNAL, USER, VOLUME, WORKDIR.
+ * Source: Dockerfile reference.
  *
  * CMD and ENTRYPOINT have a JSON form and a shell form; VOLUME a JSON form and words. In all others and in
  * words '…', "…" and backslashes quote, and $NAME and ${NAME} stand for variables of the config's Env.

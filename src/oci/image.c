@@ -67,7 +67,7 @@ struct image_limits image_limits_of(const struct image_options *o)
 	return l;
 }
 
-/* This machine in the words of OCI, which are those of Go. */
+/* Those words are Go's. */
 const char *image_host_architecture(void)
 {
 	static const char *const names[][2] = {

@@ -85,3 +85,6 @@ int image_open(struct store *store, const char *reference, const struct image_op
  * other is made of it when it is first asked for, and kept. */
 int image_open_root(
 	struct store *store, const struct image *image, const char *form, int *fd, struct error *err);
+
+/* This machine in the words of OCI: "amd64". */
+const char *image_host_architecture(void);

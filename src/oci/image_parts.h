@@ -36,5 +36,4 @@ int image_root_hash(char *const *diff_ids, size_t count, uint8_t *hash, struct e
 int image_hold(struct image *image, int fd, struct error *err); /* takes fd */
 
 struct image_limits image_limits_of(const struct image_options *o);
-const char *image_host_architecture(void);
 struct plan_options image_plan_options(const struct image_options *o, char host[32]);

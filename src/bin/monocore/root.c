@@ -52,6 +52,7 @@ static const struct command *const children[] = {
 	&commit_command,
 	&install_command,
 	&uninstall_command,
+	&build_command,
 	&pull_command,
 	&push_command,
 	&images_command,

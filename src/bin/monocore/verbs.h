@@ -31,6 +31,7 @@ extern const struct command snapshots_command;
 extern const struct command restore_command;
 extern const struct command fork_command;
 extern const struct command cp_command;
+extern const struct command build_command;
 extern const struct command commit_command;
 extern const struct command pull_command;
 extern const struct command push_command;
