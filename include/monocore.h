@@ -747,8 +747,9 @@ struct monocore_commit_options {
 	unsigned version;
 	const char *author;         /* NULL: none */
 	const char *message;        /* NULL: none */
-	const char *const *changes; /* instructions of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL,
-				     * STOPSIGNAL, USER, VOLUME, WORKDIR; NULL-terminated, or NULL */
+	const char *const *changes; /* instructions of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE,
+				     * HEALTHCHECK, LABEL, SHELL, STOPSIGNAL, USER, VOLUME, WORKDIR;
+				     * NULL-terminated, or NULL */
 	bool no_pause;              /* processes go on while files are read, and these may be torn */
 };
 #define MONOCORE_COMMIT_OPTIONS_INIT \

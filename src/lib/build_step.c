@@ -224,7 +224,7 @@ static int use_cached(struct build_at *at, const char *key, bool *found, struct 
 static int do_step(struct build_at *at, const struct build_step *s, struct build_files *files,
 	struct monocore_build_event *event, const char *key, struct error *err)
 {
-	const struct commit_options options = {.created_by = s->text, .changes = s->changes};
+	const struct commit_options options = {.created_by = s->text, .changes = s->changes, .history = true};
 	_cleanup_(cleanup_commit) struct commit *c = NULL;
 	_cleanup_base_image_ struct base_image next = {0};
 	struct image_limits limits = {0};

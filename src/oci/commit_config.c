@@ -122,12 +122,28 @@ static int change_config(json_t *root, const struct commit_options *o, struct er
 	return r;
 }
 
+/* A history that says nothing of the layers before this one. */
+static json_t *make_history(json_t *root, const struct layer *layer)
+{
+	size_t layers = json_array_size(json_object_get(json_object_get(root, "rootfs"), "diff_ids"));
+	json_t *history = json_array();
+
+	for (size_t i = layer->entries ? 1 : 0; i < layers; i++)
+		if (json_array_append_new(history, json_object()) < 0)
+			return NULL;
+	return json_object_set_new(root, "history", history) < 0 ? NULL : history;
+}
+
 static int add_history(
 	json_t *root, const struct layer *layer, const struct commit_options *o, struct error *err)
 {
 	json_t *history = json_object_get(root, "history");
 	_cleanup_json_ json_t *entry = json_object();
-	int r = set_text(entry, "created", json_string_value(json_object_get(root, "created")), err);
+	int r;
+
+	if (!json_is_array(history) && o->history && !(history = make_history(root, layer)))
+		return error_no_memory(err, "write the history");
+	r = set_text(entry, "created", json_string_value(json_object_get(root, "created")), err);
 
 	if (!json_is_array(history))
 		return 0;

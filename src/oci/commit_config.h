@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -29,6 +30,7 @@ struct commit_options {
 	const char *created_by;       /* the command that made the layer; NULL: none */
 	const struct commit_run *run; /* may be NULL */
 	char *const *changes;         /* instructions (commit_change.h); may be NULL */
+	bool history;                 /* a base without a history gets one whose steps say nothing */
 };
 
 /* The config of the new image. `layer` without entries is none: only an entry of the history says that there

@@ -213,12 +213,25 @@ TEST(a_relative_working_directory_is_beneath_the_one_before)
 	expect_changed("{\"WorkingDir\":\"/a\"}", CHANGES("WORKDIR ../../.."), "{\"WorkingDir\":\"/\"}");
 }
 
+TEST(healthchecks_and_shells_are_set)
+{
+	expect_changed("{}",
+		CHANGES("HEALTHCHECK --interval=5s --retries=2 CMD wget -q x",
+			"SHELL [\"/bin/bash\", \"-c\"]", "CMD a b"),
+		"{\"Healthcheck\":{\"Interval\":5000000000,\"Retries\":2,\"Test\":[\"CMD-SHELL\",\"wget -q "
+		"x\"]},"
+		"\"Shell\":[\"/bin/bash\",\"-c\"],\"Cmd\":[\"/bin/bash\",\"-c\",\"a b\"]}");
+	expect_changed("{}", CHANGES("HEALTHCHECK CMD [\"a\", \"b\"]"),
+		"{\"Healthcheck\":{\"Test\":[\"CMD\",\"a\",\"b\"]}}");
+	expect_changed("{}", CHANGES("HEALTHCHECK NONE"), "{\"Healthcheck\":{\"Test\":[\"NONE\"]}}");
+}
+
 TEST(changes_that_are_none_are_refused)
 {
-	static char *const refused[] = {"", "CMD", "ONBUILD RUN x", "HEALTHCHECK NONE", "RUN x", "ENV",
-		"ENV A", "ENV =x", "ENV A='x", "ENV A=${B:-c}", "EXPOSE 0", "EXPOSE 65536", "EXPOSE 9-8",
-		"EXPOSE x", "EXPOSE 80/icmp", "EXPOSE 80x", "VOLUME data", "STOPSIGNAL a b", "LABEL x",
-		"CMD \xff", "USER ''"};
+	static char *const refused[] = {"", "CMD", "ONBUILD RUN x", "HEALTHCHECK true",
+		"HEALTHCHECK --interval=x CMD y", "SHELL sh", "RUN x", "ENV", "ENV A", "ENV =x", "ENV A='x",
+		"ENV A=${B:-c}", "EXPOSE 0", "EXPOSE 65536", "EXPOSE 9-8", "EXPOSE x", "EXPOSE 80/icmp",
+		"EXPOSE 80x", "VOLUME data", "STOPSIGNAL a b", "LABEL x", "CMD \xff", "USER ''"};
 
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
 		expect_refused(refused[i]);

@@ -57,7 +57,8 @@ const struct command commit_command = {
 		"virtual machine of its own, which runs nothing of it.\n\n"
 		"The new image runs what SANDBOX runs, with its environment, user, directory and labels. "
 		"Instructions "
-		"of --change come on top: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, "
+		"of --change come on top: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, SHELL, "
+		"STOPSIGNAL, USER, VOLUME, "
 		"WORKDIR. The "
 		"same changes always give the same digest.",
 	.examples = "monocore commit web acme/web:2\n"
