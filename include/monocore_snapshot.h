@@ -67,12 +67,12 @@ struct monocore_fork_options {
 MONOCORE_API int monocore_fork(struct monocore *mc, const char *sandbox,
 	const struct monocore_fork_options *options, char ***names, struct monocore_error *err);
 
-/* All running sandboxes of a group, stopped at one moment, and a clone of each in a group of their own, which
- * is called `as` (NULL: the group's name and a number that is free): among themselves the clones have the
- * names that the originals have as aliases. Other groups of theirs are other ones, too: nothing leads back.
- * *made (may be NULL) is the group's name, *names (may be NULL) are those of the clones. */
-MONOCORE_API int monocore_fork_group(struct monocore *mc, const char *group, const char *as, char **made,
-	char ***names, struct monocore_error *err);
+/* All running sandboxes of a group, stopped at one moment, and a clone of each, in groups of their own: each group of
+ * the originals has one that is called as it, with a number behind that all clones share. Among themselves the clones
+ * are found under the originals' names as well; nothing leads back to these. *made (may be NULL) is the new group's
+ * name, the caller's: monocore_free(). *names as above. */
+MONOCORE_API int monocore_fork_group(struct monocore *mc, const char *group, char **made, char ***names,
+	struct monocore_error *err);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "codec/sha256.h"
+#include "net/control.h"
+#include "net/groups.h"
 #include "os/fs.h"
 #include "sandbox/json_file.h"
 #include "sandbox/network.h"
@@ -359,10 +361,21 @@ static int derive(struct record *r, const struct snapshot_wishes *w, const char 
 	return result;
 }
 
-static int derive_network(struct network *n, const char *old, const struct snapshot_wishes *w, const char *id,
-	struct error *err)
+static int rename_group(struct network_group *g, const char *suffix, struct error *err)
 {
-	bool own = network_is_own(n, old);
+	char *name = text_format(err, "%s%s", g->name, suffix);
+
+	if (!name)
+		return -ERROR_NO_MEMORY;
+	free(g->name);
+	g->name = name;
+	return net_group_check(name, err);
+}
+
+static int derive_network(struct network *n, const struct record *saved, const struct snapshot_wishes *w,
+	const char *id, struct error *err)
+{
+	bool own = network_is_own(n, saved->id);
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < n->group_count; i++) {
@@ -372,23 +385,25 @@ static int derive_network(struct network *n, const char *old, const struct snaps
 		g->subnet_fixed = false;
 		if (own)
 			r = replace_text(&g->name, id, err);
-		else if (w->group && !strcmp(g->name, w->group))
-			r = replace_text(&g->name, w->as, err);
+		else if (w->suffix)
+			r = rename_group(g, w->suffix, err);
 	}
+	if (r == 0 && w->suffix && text_list_size(n->aliases) < NET_ALIASES_MAX)
+		r = text_list_add(&n->aliases, saved->name, err);
 	n->published_count = 0;
 	for (size_t i = 0; w->free_ports && i < n->port_count; i++)
 		n->ports[i].host = 0;
 	return r;
 }
 
-static int make_network(const struct home *home, int fd, const char *old, const struct snapshot_wishes *w,
-	const struct directory *d, bool durable, struct error *err)
+static int make_network(const struct home *home, int fd, const struct record *saved,
+	const struct snapshot_wishes *w, const struct directory *d, bool durable, struct error *err)
 {
 	_cleanup_network_ struct network network = {0};
 	int r = network_read(fd, &network, err);
 
 	if (r == 0)
-		r = derive_network(&network, old, w, d->id, err);
+		r = derive_network(&network, saved, w, d->id, err);
 	if (r == 0)
 		r = network_take(home, d->id, &network, durable, err);
 	return r == 0 ? network_write(d->fd, &network, durable, err) : r;
@@ -433,15 +448,14 @@ static int mark_discard(const struct directory *d, struct error *err)
 static int fill(const struct home *home, int fd, const struct snapshot_wishes *w, struct directory *d,
 	struct error *err)
 {
-	_cleanup_record_ struct record record = {0};
-	_cleanup_free_ char *old = NULL;
+	_cleanup_record_ struct record record = {0}, saved = {0};
 	bool durable = false;
 	int r = record_read(fd, &record, err);
 
 	if (r == 0)
 		r = check(fd, &record, err);
-	if (r == 0 && !(old = text_copy(record.id, err)))
-		r = -ERROR_NO_MEMORY;
+	if (r == 0)
+		r = record_read(fd, &saved, err);
 	if (r == 0)
 		r = derive(&record, w, d->id, err);
 	durable = r == 0 && !record.discard;
@@ -453,7 +467,7 @@ static int fill(const struct home *home, int fd, const struct snapshot_wishes *w
 		r = mark_discard(d, err);
 	if (r == 0)
 		r = record_write(d->fd, &record, durable, err);
-	return r == 0 ? make_network(home, fd, old, w, d, durable, err) : r;
+	return r == 0 ? make_network(home, fd, &saved, w, d, durable, err) : r;
 }
 
 int snapshot_provision(const struct home *home, int fd, const struct snapshot_wishes *w, struct directory *d,

@@ -56,10 +56,11 @@ int snapshot_remove(const struct home *home, const char *tag, struct error *err)
 void snapshot_sweep(const struct home *home);
 
 struct snapshot_wishes {
-	const char *name;       /* of the sandbox */
-	bool discard;           /* it is removed when it stops, if the saved one was to be */
-	bool free_ports;        /* the host's ports are chosen anew */
-	const char *group, *as; /* this group of the saved one's is another to the new one; NULL: none */
+	const char *name;   /* of the sandbox */
+	bool discard;       /* it is removed when it stops, if the saved one was to be */
+	bool free_ports;    /* the host's ports are chosen anew */
+	const char *suffix; /* groups with it are its groups, and the saved one's name is another of its own;
+			     * NULL: it is in the same groups */
 };
 
 /* A sandbox that will go on there. *d is locked by this process. EXISTS: its name is taken; CORRUPT: the

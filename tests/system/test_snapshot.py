@@ -30,6 +30,15 @@ while True:
 '''
 
 
+# Says its own name to who connects.
+SERVER = 'import socket; s = socket.create_server(("", 80))\nwhile True: c = s.accept()[0]; c.sendall(b"%s"); c.close()'
+
+
+def ask(name, whom):
+    line = f'import socket; s = socket.create_connection(("{whom}", 80), 3); print(s.recv(9).decode(), end="")'
+    return mc('exec', name, '--', 'python3', '-c', line).out
+
+
 def lines(name):
     return [line.split() for line in mc('log', name).ok().out.splitlines()]
 
@@ -230,6 +239,23 @@ def _():
     send(supervisor_of(mc, 'k-1') or forking.pid, signal.SIGKILL)
     forking.communicate()
     mc('rm', '-f', *[name for name in mc.names() if name.startswith('k-')])
+
+
+@promise('a group is cloned at one moment into one of its own, whose members find each other and nobody else')
+def _():
+    for name in ('ga', 'gb'):
+        mc('tmp', '-d', '--name', name, '--ram', '192M', '--group', 'pair', DEBIAN, '--', 'python3', '-c', SERVER % name).ok()
+    until(lambda: ask('ga', 'gb') == 'gb', 'the originals find each other')
+    equal(sorted(mc('fork', '-g', 'pair').ok().out.split()), ['ga-1', 'gb-1'])
+    until(lambda: ask('ga-1', 'gb') == 'gb', 'a copy finds the other')
+    equal(ask('ga', 'gb'), 'gb', 'the originals still do')
+    groups = {name: mc('inspect', name).ok().json()[0]['network']['groups'][0] for name in ('ga', 'gb', 'ga-1', 'gb-1')}
+    equal([groups[name]['name'] for name in groups], ['pair', 'pair', 'pair-1', 'pair-1'])
+    true(mc.shell('ga-1', 'getent hosts gb').split()[0] == groups['gb-1']['address'], groups)
+    mc('fork', '-g', 'none').ok(1).says("'none'")
+    mc('fork', '-g', 'pair', 'ga').ok(2)
+    mc('fork').ok(2)
+    mc('rm', '-f', 'ga', 'gb', 'ga-1', 'gb-1').ok()
 
 
 @promise('snapshots are listed, keep their image, and go')

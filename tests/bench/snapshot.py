@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures snapshots and forks: how long a source stands still, how long a clone takes until it answers, and eight
+forks of a running sandbox against eight starts. Prints a table of medians, and writes build/bench-snapshot.json.
+
+snapshot.py [--rounds N] [--quick]    at least 5 rounds; --quick: 2, to try it out
+"""
+import os
+import re
+import time
+
+from common import REPOSITORY, arguments, measured, medians, report, run, write
+
+STAGE = f'{REPOSITORY}/build/stage'
+DEBIAN = 'oci:' + os.path.realpath(f'{REPOSITORY}/build/images/debian')
+CLONES = 8
+
+
+class Bench:
+    def __init__(self, work):
+        self.env = os.environ | {'MONOCORE_HOME': f'{work}/home'}
+        self.values = {}
+
+    def note(self, name, value):
+        self.values.setdefault(name, []).append(value)
+
+    def monocore(self, *words):
+        return run([f'{STAGE}/bin/monocore', *words], env=self.env)
+
+    def timed(self, name, *words):
+        since = time.perf_counter()
+        out = self.monocore(*words)
+        self.note(name, (time.perf_counter() - since) * 1000)
+        return out.split()
+
+    def prepare(self):
+        self.monocore('tmp', '-d', '--name', 'source', DEBIAN, '--', 'sh', '-c', 'while :; do date; sleep 0.01; done')
+
+    def stood_still(self):
+        said = self.monocore('log', '--stream', 'system', 'source')
+        return [float(ms) for ms in re.findall(r'stood still for (\d+) ms', said)][-1]
+
+    def measure(self, rounds):
+        for _ in range(rounds):
+            tag = self.timed('snapshot', 'snapshot', 'source')[0]
+            self.note('source stands still', self.stood_still())
+            self.timed('restore', 'restore', tag, 'back')
+            self.monocore('rm', '-f', 'back')
+            self.monocore('snapshots', 'rm', tag)
+            forks = self.timed(f'fork --count {CLONES}', 'fork', '--count', str(CLONES), 'source')
+            self.monocore('rm', '-f', *forks)
+            since = time.perf_counter()
+            started = [self.monocore('tmp', '-d', DEBIAN, '--', 'sleep', 'infinity').strip() for _ in range(CLONES)]
+            self.note(f'{CLONES} starts', (time.perf_counter() - since) * 1000)
+            self.monocore('rm', '-f', *started)
+
+    def end(self):
+        self.monocore('rm', '-f', 'source')
+
+
+def main():
+    bench, rounds, results = measured(Bench, arguments(__doc__, 5).parse_args(), 5, 2)
+    del bench
+    m = medians(results)
+    report(results, {'source stands still': ('at most', 120), f'fork --count {CLONES}': ('at most', m[f'{CLONES} starts'] / 4)},
+           rounds)
+    write('bench-snapshot.json', rounds, results)
+
+
+if __name__ == '__main__':
+    main()
