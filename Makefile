@@ -50,6 +50,7 @@ bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman
 	@tests/bench/images.py
 	@tests/bench/filesystems.py
 	@tests/bench/nfs.py
+	@tests/bench/snapshot.py
 	@tests/bench/volumes.py
 	@tests/bench/network.py
 	@tests/bench/switch.py
