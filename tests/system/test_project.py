@@ -184,6 +184,34 @@ def _():
     run('down').ok()
 
 
+@promise('what a sandbox imports comes from a build, and another content of that makes it anew')
+def _():
+    def tool(text):
+        with open(os.path.join(place, 'tool'), 'w') as f:
+            f.write(f'echo {text}\n')
+    job = FREE.replace('exec sleep', 'sh /opt/tool; exec sleep') + \
+        '    depends_on: [maker]\n    imports: {tool: /opt/tool}\n'
+    maker = f'builds:\n  maker: {{image: {DEBIAN}, steps: [{{copy: [tool, /out/]}}], exports: {{tool: /out/tool}}}}\n'
+    mc('rm', '-f', 'mcshop-free')
+    tool('one')
+    write(job, groups=maker)
+    try:
+        equal(steps('up'), ['build maker', 'build free.imports', 'create free', 'start free'])
+        run('up').ok()
+        until(lambda: 'one' in mc('log', 'mcshop-free').out, 'the tool has run')
+        before = ids()
+        tool('two')
+        run('up').ok()
+        equal(ids(), before)
+        run('up', '--build').ok()
+        until(lambda: 'two' in mc('log', 'mcshop-free').out, 'the other tool has run')
+        run('up', '--build').ok()
+        equal(mc.row('mcshop-free')['state'], 'running')
+    finally:
+        mc('rm', '-f', 'mcshop-free')
+        mc('rmi', '-f', 'monocore.local/mcshop/maker', 'monocore.local/mcshop/free.imports')
+
+
 @promise('kill -9 at any step of a plan: the next apply does the rest', 120)
 def _():
     over = FREE.replace('  free:', '  over:') + '    depends_on: [free]\n'
