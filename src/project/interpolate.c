@@ -15,6 +15,7 @@ struct reader {
 	const char *wrong; /* where it is wrong */
 	struct buffer out;
 	unsigned depth, quiet; /* quiet: in a word that is not wanted, of which only the end counts */
+	bool full;             /* more than out may hold */
 	struct error *err;
 };
 
@@ -24,6 +25,16 @@ static int fail(struct reader *r, const char *at, enum error_code code, const ch
 {
 	r->wrong = at;
 	return error_set(r->err, code, "%s", what);
+}
+
+/* Both failures are found at the end of what is read. */
+static void put(struct reader *r, const char *text, size_t n)
+{
+	if (r->quiet)
+		return;
+	r->full = r->full || n + 1 > r->out.limit - r->out.size;
+	if (!r->full)
+		buffer_append(&r->out, text, n);
 }
 
 static size_t name_size(const char *p)
@@ -56,9 +67,11 @@ static int complain(struct reader *r, const char *start, const char *name)
 	message = buffer_take_text(&r->out);
 	r->out = out;
 	r->wrong = e < 0 ? r->wrong : start;
-	if (e == 0)
+	if (e == 0 && !message)
+		e = error_no_memory(r->err, "put variables in their places");
+	else if (e == 0)
 		e = error_set(r->err, ERROR_INVALID, "the variable %s is not set: %s", name,
-			message && *message ? message : "it is needed");
+			*message ? message : "it is needed");
 	free(message);
 	return e;
 }
@@ -81,8 +94,8 @@ static int apply(struct reader *r, const char *start, const char *name, const ch
 				"shell to see",
 				name, name, name);
 		}
-		if (value && !r->quiet)
-			buffer_append_text(&r->out, value);
+		if (value)
+			put(r, value, strlen(value));
 		return 0;
 	}
 	if (!sign || !strchr("-+?", sign))
@@ -95,8 +108,8 @@ static int apply(struct reader *r, const char *start, const char *name, const ch
 		return read_word(r, set);
 	if (sign == '?' && !set && !r->quiet)
 		return complain(r, start, name);
-	if (set && !r->quiet)
-		buffer_append_text(&r->out, value);
+	if (set)
+		put(r, value, strlen(value));
 	return read_word(r, sign == '-' && !set);
 }
 
@@ -136,18 +149,19 @@ static int read_until(struct reader *r, bool word)
 		if (n == 0 && r->p[0] == '$' && r->p[1] == '{') {
 			e = read_variable(r);
 		} else {
-			size_t taken = n ? n : 1, put = taken;
+			size_t taken = n ? n : 1, kept = taken;
 
 			if (!n && r->p[0] == '$' && r->p[1] == '$' && !r->i->keep_dollars)
 				taken = 2;
-			if (!r->quiet)
-				buffer_append(&r->out, r->p, put);
+			put(r, r->p, kept);
 			r->p += taken;
 		}
 		if (e < 0)
 			return e;
-		if (r->out.failed)
+		if (r->full)
 			return fail(r, start, ERROR_LIMIT, "with their variables the texts are too long");
+		if (r->out.failed)
+			return error_no_memory(r->err, "put variables in their places");
 	}
 	if (word && !*r->p)
 		return fail(r, start, ERROR_INVALID, "this '${' is not closed");
@@ -161,7 +175,7 @@ int interpolate(const char *text, struct interpolation *i, char **out, size_t *a
 	int e;
 
 	*out = NULL;
-	r.out.limit = i->left ? i->left : 1;
+	r.out.limit = i->left + 1; /* a NUL comes behind it */
 	e = read_until(&r, false);
 	i->left -= r.out.size < i->left ? r.out.size : i->left;
 	if (e == 0) {

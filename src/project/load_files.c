@@ -250,6 +250,8 @@ static void look_into(struct load *l, struct file *file)
 	if (!file->root)
 		return;
 	expand_file(l, file);
+	if (l->failed)
+		return;
 	schema_check(file->root, l->in->checks, l->m, file->number);
 }
 

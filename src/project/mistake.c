@@ -37,7 +37,7 @@ int mistakes_file(
 		return error_no_memory(err, "read a file");
 	m->files = grown;
 	made.name = text_copy(name, err);
-	made.bytes = made.name ? text_copy_bytes(bytes, n, err) : NULL;
+	made.bytes = made.name ? text_copy_bytes(n ? bytes : "", n, err) : NULL;
 	if (!made.bytes) {
 		free(made.name);
 		return -ERROR_NO_MEMORY;

@@ -100,7 +100,8 @@ static void resolve_rules(
 		if (!text)
 			continue;
 		load_list_add(l, list, text);
-		if (allow && l->in->checks->rule(text, &beyond, NULL) == 0 && beyond)
+		/* One that cannot be judged now counts as one that does. */
+		if (allow && (l->in->checks->rule(text, &beyond, NULL) < 0 || beyond))
 			load_reach(l, REACH_BEYOND, c, text, place);
 	}
 }

@@ -27,8 +27,11 @@ void resolve_port(struct load *l, struct component *c, const char *text, struct 
 {
 	_cleanup_free_ struct project_port *ports = NULL;
 	size_t count = 0;
+	int r = l->in->checks->ports(text, &ports, &count, NULL);
 
-	if (l->in->checks->ports(text, &ports, &count, NULL) == 0 && is_open(ports, count))
+	if (r == -ERROR_NO_MEMORY)
+		load_fail(l, r, "read ports");
+	else if (r == 0 && is_open(ports, count))
 		load_reach(l, REACH_PORT, c, text, place);
 }
 
@@ -65,7 +68,9 @@ static struct used_port *gather_ports(struct load *l, size_t *count)
 			struct used_port *grown;
 			size_t n = 0;
 
-			if (l->in->checks->ports(common->ports[k], &ports, &n, NULL) < 0 || !n)
+			if (l->in->checks->ports(common->ports[k], &ports, &n, NULL) == -ERROR_NO_MEMORY)
+				load_fail(l, -ERROR_NO_MEMORY, "compare ports");
+			if (!n || l->failed)
 				continue;
 			grown = realloc(all, (*count + n) * sizeof *grown);
 			if (!grown) {

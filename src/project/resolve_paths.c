@@ -202,8 +202,11 @@ static void resolve_image_path(struct load *l, struct component *c, const char *
 		*cut = 0;
 	}
 	resolved = load_path_reach(l, c, path, REACH_IMAGE, "", place);
-	if (resolved)
-		common->image = text_format(l->err, "%s%s%s", prefix, resolved, suffix);
+	if (!resolved)
+		return;
+	common->image = text_format(l->err, "%s%s%s", prefix, resolved, suffix);
+	if (!common->image)
+		load_fail(l, -ERROR_NO_MEMORY, "read the project");
 }
 
 void resolve_image(struct load *l, struct component *c, struct project_common *common)

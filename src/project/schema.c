@@ -195,6 +195,7 @@ static void check_scalar(struct check *c, struct yaml_node *node, const struct s
 {
 	struct error err;
 	bool nothing = node->plain && scalar_kind(node->text) == SCALAR_NULL;
+	int r;
 
 	if (nothing && (s->shapes & SHAPE_NOTHING))
 		return;
@@ -202,10 +203,12 @@ static void check_scalar(struct check *c, struct yaml_node *node, const struct s
 		wrong_shape(c, node, s, key);
 		return;
 	}
-	if (schema_check_scalar(s, node->text, c->checks, &err) < 0) {
+	r = schema_check_scalar(s, node->text, c->checks, &err);
+	if (r == -ERROR_NO_MEMORY)
+		c->m->failed = true;
+	else if (r < 0)
 		mistake_add(c->m, yaml_place(node, c->file), shown_length(node), "'%s': %s", key, err.text);
-		node->broken = true;
-	}
+	node->broken = r < 0;
 }
 
 static void check_node(struct check *c, struct yaml_node *node, const struct schema *s, const char *key)

@@ -177,12 +177,14 @@ static int judge(
 	_cleanup_free_ struct project_port *ports = NULL;
 	size_t count = 0;
 	bool beyond;
+	int r;
 
 	switch (s->scalar) {
 	case SCHEMA_IMAGE:
 		return checks->image(text, err);
 	case SCHEMA_PORT:
-		return checks->ports(text, &ports, &count, err) < 0 ? wrong(s, text, err) : 0;
+		r = checks->ports(text, &ports, &count, err);
+		return r < 0 && r != -ERROR_NO_MEMORY ? wrong(s, text, err) : r;
 	case SCHEMA_RULE:
 		return checks->rule(text, &beyond, err);
 	case SCHEMA_SUBNET:

@@ -509,6 +509,7 @@ int yaml_parse(const void *bytes, size_t n, struct mistakes *m, uint32_t file,
 
 	if (!b.document)
 		return error_no_memory(err, "read YAML");
+	bytes = bytes ? bytes : ""; /* of an empty file */
 	if (n > YAML_BYTES_MAX) {
 		mistake_add(m, (struct project_place){.file = file}, 1, "the file is over %u KiB",
 			YAML_BYTES_MAX >> 10);

@@ -55,8 +55,7 @@ static int read_file(void *context, const char *path, size_t most, struct buffer
 		return error_set(err, ERROR_INVALID, "read '%s': it is no regular file", path);
 	if (strlen(file->text) > most)
 		return error_set(err, ERROR_LIMIT, "read '%s': it is too large", path);
-	buffer_append_text(out, file->text);
-	return 0;
+	return buffer_append_text(out, file->text) ? 0 : error_no_memory(err, "read a file");
 }
 
 static const char *variable(void *context, const char *name)

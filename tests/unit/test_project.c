@@ -33,6 +33,8 @@ static const struct memory_file files[] = {
 		"modules: {../db/monocore.yaml: {postgres: {as: sql}}}\nsandboxes: {api: {image: y, "
 		"depends_on: [sql]}}\n",
 		NULL},
+	{"/p/empty.yaml", "", NULL},
+	{"/p/nothing.yaml", "---\n", NULL},
 	{"/p/link", NULL, "/etc"},
 	{"/p/inside", NULL, "/p/real"},
 	{"/p/outer.env", "Z=1\n", "/secret/outer.env"},
@@ -132,6 +134,25 @@ TEST(nodes_know_their_places_and_bytes)
 	CHECK(yaml_get(yaml_get(root, "h"), "i") == yaml_get(root, "e"));
 	yaml_release(document);
 	mistakes_free(&m);
+}
+
+TEST(an_empty_file_is_an_empty_project)
+{
+	struct mistakes m = {0};
+	struct yaml_document *document;
+	struct project *p = load("");
+	struct error err;
+
+	CHECK(!p->sandbox_count && !p->group_count);
+	project_free(p);
+	p = load("# nothing\nsandboxes:\nmeta:\n");
+	CHECK(!p->sandbox_count);
+	project_free(p);
+	CHECK_OK(yaml_parse(NULL, 0, &m, 0, &document, &err));
+	CHECK(!m.count);
+	yaml_release(document);
+	p = load("modules: {empty.yaml: [], env/../nothing.yaml: {}}\n");
+	project_free(p);
 }
 
 TEST(merges_add_what_a_mapping_lacks)
