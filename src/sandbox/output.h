@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The output of a sandbox's main process as it is kept for `log`: a ring of files log/00000001, log/00000002,
- * … in the sandbox's directory, OUTPUT_SEGMENT bytes each, the oldest removed when all of them hold more than
- * OUTPUT_TOTAL. docs/formats/log.md describes the bytes. A record that a killed writer cut is skipped.
+ * The output of a sandbox's main process as it is kept for `log`: files log/00000001, log/00000002, … in the
+ * sandbox's directory, OUTPUT_SEGMENT bytes or a day each. But for the newest they are packed, 00000001.zst,
+ * by a thread of the writer's; the oldest are removed when all of them take more than OUTPUT_TOTAL bytes.
+ * docs/formats/log.md describes the bytes. A record that a killed writer cut is skipped.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #define OUTPUT_SEGMENT (8u << 20)
-#define OUTPUT_TOTAL   (64u << 20)
+#define OUTPUT_TOTAL   (128u << 20)
+#define OUTPUT_MOST    1024 /* segments */
+#define OUTPUT_AGE     (24 * 3600 * NANOSECONDS_PER_SECOND)
 
 enum output_stream { OUTPUT_SYSTEM = 0, OUTPUT_OUT = 1, OUTPUT_ERR = 2 };
 
