@@ -54,6 +54,7 @@ bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman
 	@tests/bench/volumes.py
 	@tests/bench/network.py
 	@tests/bench/switch.py
+	@tests/bench/log.py
 	@tests/bench/projects.py
 
 soak: setup ## use sandboxes and file systems for MINUTES (default 10), look for leaks and what differs

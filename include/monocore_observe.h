@@ -105,12 +105,12 @@ MONOCORE_API int monocore_events(struct monocore *mc, const struct monocore_even
 
 struct monocore_clean_options {
 	unsigned version;
-	const char *const *labels; /* "key=value": stopped sandboxes that have all of them; NULL: those that
-				    * are of no project */
-	bool sandboxes;            /* stopped sandboxes, with their disks and logs */
-	bool templates;            /* frozen machines that nothing has used for 30 days */
-	bool images;               /* images that no sandbox uses, and all templates that none uses now */
-	bool dry_run;              /* only tell */
+	bool sandboxes;           /* those that do not run, with their disks and logs */
+	const char *const *names; /* of these only the named, NULL-terminated; NULL: those of no project */
+	bool templates;           /* frozen machines that nothing has used for 30 days */
+	bool images;  /* images that no sandbox is made of; and frozen machines that none that runs
+		       * was made of */
+	bool dry_run; /* only tell */
 };
 #define MONOCORE_CLEAN_OPTIONS_INIT \
 	{ \
@@ -118,9 +118,9 @@ struct monocore_clean_options {
 	}
 
 struct monocore_cleaned {
-	const char *kind; /* "sandbox", "template", "image" */
-	const char *name;
-	uint64_t size;    /* bytes on this host's disk */
+	const char *kind; /* "sandbox", "template", "image", "layers" */
+	const char *name; /* "layers": what all images that went had for themselves, "" */
+	uint64_t size;    /* bytes on this host's disk; 0 for an image */
 	const char *kept; /* why it was not removed after all; or NULL */
 };
 

@@ -49,7 +49,10 @@ struct vm_engine {
 	int (*template_discard)(const struct vm *vm, struct error *err);
 	int (*template_prepare)(const struct vm_config *config, struct error *err);
 	void (*examine)(const struct examination *e); /* may be NULL */
-	void (*sweep)(const char *home);              /* removes what killed processes left; may be NULL */
+	/* vm_templates_clean(); NULL: it has none */
+	int (*templates_clean)(const char *home, int64_t before, bool dry_run, vm_template_tell *tell,
+		void *context, struct error *err);
+	void (*sweep)(const char *home); /* removes what killed processes left; may be NULL */
 };
 
 extern const struct vm_engine engine_qemu, engine_krun;

@@ -209,6 +209,17 @@ int vm_template_prepare(const struct vm_engine *e, const struct vm_config *confi
 	return e->templates ? e->template_prepare(config, err) : 0;
 }
 
+int vm_templates_clean(const char *home, int64_t before, bool dry_run, vm_template_tell *tell, void *context,
+	struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ENGINE_COUNT; i++)
+		if (engines[i]->templates_clean)
+			r = engines[i]->templates_clean(home, before, dry_run, tell, context, err);
+	return r;
+}
+
 void vm_sweep(const char *home)
 {
 	for (size_t i = 0; i < ENGINE_COUNT; i++)

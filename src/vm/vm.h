@@ -131,6 +131,12 @@ int vm_template_discard(const struct vm *vm, struct error *err);
 /* Makes the template that config would use, if it is not there. */
 int vm_template_prepare(const struct vm_engine *e, const struct vm_config *config, struct error *err);
 
+/* Removes the templates that were last used before a second since 1970; dry_run: only tells. `size` is in
+ * bytes on the disk. What runs is not touched by it. */
+typedef void vm_template_tell(void *context, const char *key, uint64_t size);
+int vm_templates_clean(const char *home, int64_t before, bool dry_run, vm_template_tell *tell, void *context,
+	struct error *err);
+
 /* Removes what killed processes left half-made under home. */
 void vm_sweep(const char *home);
 

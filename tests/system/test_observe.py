@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What sandboxes use, what has happened, and what is left: stats, events."""
+"""What sandboxes use, what has happened, and what is left: stats, events, clean."""
 import datetime
 import http.client
 import json
@@ -159,6 +159,38 @@ def _():
     finally:
         command.kill()
         command.wait()
+
+
+@promise('clean removes what does not run of a project and what nobody has used for long, and nothing else')
+def _():
+    with scratch() as folder:
+        place, old = f'{folder}/mccleaned', f'{mc.home}/templates/{"a" * 64}'
+        os.mkdir(place)
+        with open(f'{place}/monocore.yaml', 'w') as f:
+            f.write('sandboxes:\n' + ''.join(
+                f'  {name}:\n    image: {DEBIAN}\n    scripts: {{start: {what}}}\n'
+                for name, what in (('runs', 'sleep 1000'), ('done', 'head -c 3000000 /dev/zero >/root/file; sync'))))
+        mc('up', '--grant', cwd=place).ok()
+        mc('wait', 'mccleaned-done').ok()
+        mc('tmp', '-d', '--name', 'seen', DEBIAN, '--', 'true').ok()
+        mc('wait', 'seen').ok()
+        os.mkdir(old)
+        os.utime(old, (0, 0))
+        dry = mc('clean', '--dry-run', '--json', cwd=place).ok().json()
+        equal([(row['kind'], row['name'], row['removed']) for row in dry],
+              [('sandbox', 'mccleaned-done', False), ('template', 'a' * 12, False)])
+        true(dry[0]['bytes'] > 3_000_000, dry)
+        equal(mc('clean', '-q', cwd=place).ok().out.split(), ['mccleaned-done', 'a' * 12])
+        equal(sorted(set(mc('ps', '-aq').ok().out.split()) & {'mccleaned-done', 'mccleaned-runs', 'seen'}),
+              ['mccleaned-runs', 'seen'])
+        true(not os.path.exists(old), 'the old template is gone')
+        mc('clean', cwd=folder).ok(2).says('monocore.yaml', '--all')
+        rows = mc('clean', '--all', '--dry-run', '--json', cwd=folder).ok().json()
+        equal([row['name'] for row in rows if row['kind'] == 'sandbox' and row['name'] in ('seen', 'mccleaned-runs')],
+              ['seen'])
+        mc('down', '-t', '0', cwd=place).ok()
+        mc('clean', cwd=place).ok()
+        mc('rm', 'seen').ok()
 
 
 tap.main(mc.clean)

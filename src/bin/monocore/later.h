@@ -10,7 +10,6 @@
 	X(remove, "remove", "remove components from the project's file") \
 	X(list, "list", "list the project's components") \
 	X(tree, "tree", "show what each component is made of") \
-	X(clean, "clean", "remove what this project left") \
 	X(serve, "serve", "serve the REST API and the dashboard") \
 	X(server, "server", "start, stop and ask the server; make keys") \
 	X(deploy, "deploy", "ship the project to a server or to Kubernetes")

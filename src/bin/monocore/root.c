@@ -36,6 +36,7 @@ static const struct command *const children[] = {
 	&log_command,
 	&stats_command,
 	&events_command,
+	&clean_command,
 	&cp_command,
 	&inspect_command,
 	&wait_command,

@@ -19,6 +19,7 @@ extern const struct command ps_command;
 extern const struct command log_command;
 extern const struct command stats_command;
 extern const struct command events_command;
+extern const struct command clean_command;
 extern const struct command stop_command;
 extern const struct command kill_command;
 extern const struct command wait_command;

@@ -159,6 +159,7 @@ struct metrics_keeper *metrics_keeper_open(struct supervisor *s)
 	k->s = s;
 	k->timer.data = k->work.data = k;
 	k->rate_at = k->kept.at = clock_monotonic();
+	uv_update_time(&s->loop); /* the start may have taken long */
 	uv_timer_start(&k->timer, on_timer, EVERY_MS, EVERY_MS);
 	return k;
 }

@@ -16,6 +16,7 @@
 #include "os/process.h"
 #include "vm/child.h"
 #include "vm/engine.h"
+#include "vm/qemu/templates_clean.h"
 #include "vm/qemu/freeze.h"
 #include "vm/qemu/snapshot.h"
 
@@ -344,4 +345,5 @@ const struct vm_engine engine_qemu = {.name = "qemu",
 	.template_discard = discard,
 	.template_prepare = prepare,
 	.examine = examine,
+	.templates_clean = templates_clean,
 	.sweep = template_sweep};
