@@ -187,6 +187,7 @@ def _():
 @promise('what a sandbox imports comes from a build, and another content of that makes it anew')
 def _():
     def tool(text):
+        os.makedirs(place, exist_ok=True)
         with open(os.path.join(place, 'tool'), 'w') as f:
             f.write(f'echo {text}\n')
     job = FREE.replace('exec sleep', 'sh /opt/tool; exec sleep') + \
