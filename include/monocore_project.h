@@ -56,6 +56,74 @@ MONOCORE_API const char *monocore_project_directory(const struct monocore_projec
  * monocore_free(). */
 MONOCORE_API int monocore_project_schema(bool markdown, char **text, struct monocore_error *err);
 
+/* ---- its file ---- */
+
+struct monocore_project_init_options {
+	unsigned version;
+	const char *directory; /* NULL: the working directory; made where it is missing */
+	const char *image;     /* of its one sandbox, which is called `app` */
+	const char *script;    /* what runs in it; NULL: what the image runs */
+	const char *memory;    /* "512M"; NULL: the default */
+};
+#define MONOCORE_PROJECT_INIT_OPTIONS_INIT \
+	{ \
+		.version = 1 \
+	}
+
+/* Writes a commented monocore.yaml. *file, its path, is the caller's: monocore_free(). EXISTS: there is one,
+ * which stays as it is. INVALID: what was given makes no project. */
+MONOCORE_API int monocore_project_init(
+	const struct monocore_project_init_options *options, char **file, struct monocore_error *err);
+
+/* EXISTS where it would be; else 0. */
+MONOCORE_API int monocore_project_init_check(const char *directory, struct monocore_error *err);
+
+enum monocore_project_section {
+	MONOCORE_SECTION_ANY = -1, /* of remove: the one that has it */
+	MONOCORE_SECTION_SANDBOXES,
+	MONOCORE_SECTION_BUILDS,
+	MONOCORE_SECTION_GROUPS
+};
+
+/* What there is in a project. Lists are NULL where they are empty. */
+struct monocore_project_entry {
+	enum monocore_project_section section;
+	char *name;
+	char *image; /* or a build's name; of a group "" */
+	bool image_is_build;
+	char **depends_on, **imports, **groups; /* imports: "BUILD.name" */
+};
+
+/* Sandboxes, builds, groups, each in the order of the files. *list is the caller's. */
+MONOCORE_API int monocore_project_entries(const struct monocore_project *project,
+	struct monocore_project_entry **list, size_t *count, struct monocore_error *err);
+MONOCORE_API void monocore_project_entries_free(struct monocore_project_entry *list, size_t count);
+
+/* One thing that a new component has; those of one key come together. */
+struct monocore_project_setting {
+	const char *key;   /* "image" */
+	const char *name;  /* of a pair of a mapping, as in scripts: {NAME: value}; or NULL */
+	const char *value; /* of a pair NULL: an empty mapping */
+	bool list;         /* an item of a list */
+	bool number;       /* written without quotes where it is one */
+};
+
+/*
+ * Adds components of these names, each with these settings, to the project's file, whose comments, order and
+ * quotes stay as they are. names ends with NULL. Nothing is written unless all went well and what comes out is
+ * a project: else *mistakes (may be NULL; the caller's) are what it is not by. Errors: INVALID; EXISTS; BUSY:
+ * the file was changed meanwhile; UNAVAILABLE: it is written in a way that this cannot be done in.
+ */
+MONOCORE_API int monocore_project_add(const char *file, enum monocore_project_section section,
+	const char *const *names, const struct monocore_project_setting *settings, size_t count,
+	struct monocore_project_mistakes *mistakes, struct monocore_error *err);
+
+/* Removes components, likewise. BUSY where another needs one; force: then, too, and what comes out may have
+ * mistakes. */
+MONOCORE_API int monocore_project_remove(const char *file, enum monocore_project_section section,
+	const char *const *names, bool force, struct monocore_project_mistakes *mistakes,
+	struct monocore_error *err);
+
 /* ---- what reaches out of it ---- */
 
 /* A path outside of its directory, a port for other hosts, a variable of the environment: what a project has

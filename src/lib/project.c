@@ -191,7 +191,8 @@ static char *take_excerpt(const struct mistakes *m, const struct mistake *mistak
 	return line ? text_copy(line + 1, NULL) : NULL;
 }
 
-static int give_mistakes(const struct mistakes *m, struct monocore_project_mistakes *out, struct error *err)
+int project_give_mistakes(
+	const struct mistakes *m, struct monocore_project_mistakes *out, struct error *err)
 {
 	out->list = calloc(m->count + 1, sizeof *out->list);
 	if (!out->list)
@@ -240,7 +241,7 @@ static int open_project(const struct monocore_project_options *o, struct monocor
 	load.path = path;
 	project_load_here(&load);
 	r = project_load(&load, &p->project, &m, err);
-	if (m.count && out && give_mistakes(&m, out, err) < 0)
+	if (m.count && out && project_give_mistakes(&m, out, err) < 0)
 		r = -ERROR_NO_MEMORY;
 	mistakes_free(&m);
 	if (r == 0)

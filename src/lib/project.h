@@ -13,3 +13,7 @@ struct monocore_project {
 
 /* How this host loads a project: files, environment, and the judges of images, ports and rules. */
 void project_load_here(struct project_load *load);
+
+/* The same mistakes for who called the library; *out is the caller's. */
+int project_give_mistakes(
+	const struct mistakes *m, struct monocore_project_mistakes *out, struct error *err);

@@ -38,7 +38,7 @@ static int remove_block(const struct edit *e, const struct yaml_pair *section, c
 		return edit_refuse(e, err);
 	to = edit_behind(e, pair->value, edit_pair_end(e, pair), indent + 1);
 	if (e->tidy)
-		trim(e, pair == mapping->pairs, &from, &to);
+		trim(e, pair == mapping->pairs && mapping->count > 1, &from, &to);
 	if (mapping->count > 1) {
 		edit_copy(e, 0, from);
 	} else {

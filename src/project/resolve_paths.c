@@ -201,7 +201,12 @@ static void resolve_image_path(struct load *l, struct component *c, const char *
 		suffix = text + (cut - path);
 		*cut = 0;
 	}
-	resolved = load_path_reach(l, c, path, REACH_IMAGE, "", place);
+	/* A layout or an archive is one by its digests: another file cannot be read by calling it so. A
+	 * directory is an image whatever is in it. */
+	if (!*prefix || !strcmp(prefix, "rootfs:"))
+		resolved = load_path_reach(l, c, path, REACH_IMAGE, "", place);
+	else
+		resolved = load_path(l, c->file, path, place);
 	if (!resolved)
 		return;
 	common->image = text_format(l->err, "%s%s%s", prefix, resolved, suffix);

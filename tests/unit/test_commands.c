@@ -12,6 +12,8 @@ static const char twice[] = "ftn";
 /* Names that mean the same. */
 static const char *meaning_of(const char *name)
 {
+	if (!strcmp(name, "as-group")) /* whose --group says which one a sandbox is put into */
+		return "group";
 	return strcmp(name, "username") ? name : "user";
 }
 

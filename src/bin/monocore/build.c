@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "bin/monocore/grants.h"
 #include "bin/monocore/json.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/progress.h"
@@ -16,7 +17,7 @@ struct options {
 	const char *file, *target, *platform, *progress, *reach;
 	char **tags, **arguments, **labels;
 	uint64_t memory, disk, cpus, parallel;
-	bool no_cache, pull, json;
+	bool no_cache, pull, json, grant;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -34,6 +35,7 @@ static const struct option_spec rows[] = {
 	{"target", 0, OPTION_STRING, "STAGE", FIELD(target), "stop at this stage of the Dockerfile"},
 	{"platform", 0, OPTION_STRING, "OS/ARCH", FIELD(platform),
 		"which platform of base images; default: this host's"},
+	GRANT_OPTION(struct options, grant),
 	{"no-cache", 0, OPTION_FLAG, NULL, FIELD(no_cache), "do all steps, also those that were done before"},
 	{"pull", 0, OPTION_FLAG, NULL, FIELD(pull), "look for newer base images at their registries"},
 	{"progress", 0, OPTION_CHOICE, "HOW", FIELD(progress), "what to show: auto, plain or quiet",
@@ -193,7 +195,8 @@ static int build_file(
 	return output_finish();
 }
 
-static int build_project(struct view *v, const struct monocore_build_options *b, int count, char **words)
+static int build_project(
+	struct view *v, const struct monocore_build_options *b, bool grant, int count, char **words)
 {
 	const char *const *names = count ? (const char *const *)words : NULL;
 	struct monocore_project *project = NULL;
@@ -201,8 +204,12 @@ static int build_project(struct view *v, const struct monocore_build_options *b,
 	struct monocore_error err;
 	int status = cli_open_project(v->cli, &project);
 
-	if (status)
+	if (status == 0)
+		status = cli_grants(v->cli, project, grant);
+	if (status) {
+		monocore_project_close(project);
 		return status;
+	}
 	if (monocore_project_build(v->cli->mc, project, names, b, &digests, &err) < 0)
 		status = cli_fail(v->cli, &err);
 	for (size_t i = 0; status == 0 && digests && digests[i]; i++)
@@ -246,7 +253,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	if (cli_open(cli) < 0)
 		return 1;
 	return from_file ? build_file(&v, o, &b, count ? words[0] : ".")
-			 : build_project(&v, &b, count, words);
+			 : build_project(&v, &b, o->grant, count, words);
 }
 
 const struct command build_command = {

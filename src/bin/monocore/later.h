@@ -5,10 +5,6 @@
 
 /* X(identifier, "name", "summary") of every verb that this version knows and does not have. */
 #define LATER_COMMANDS(X) \
-	X(init, "init", "write a commented monocore.yaml") \
-	X(add, "add", "add components to the project's file") \
-	X(remove, "remove", "remove components from the project's file") \
-	X(list, "list", "list the project's components") \
 	X(tree, "tree", "show what each component is made of") \
 	X(serve, "serve", "serve the REST API and the dashboard") \
 	X(server, "server", "start, stop and ask the server; make keys") \

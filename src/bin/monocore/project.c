@@ -2,6 +2,7 @@
 #include "bin/monocore/project.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bin/monocore/output.h"
@@ -30,23 +31,41 @@ static void tell_all(struct cli *cli, const struct monocore_project_mistakes *mi
 		complain("monocore: and %zu more", mistakes->more);
 }
 
+int cli_fail_project(
+	struct cli *cli, struct monocore_project_mistakes *mistakes, const struct monocore_error *err)
+{
+	if (!mistakes->count)
+		return cli_fail(cli, err);
+	tell_all(cli, mistakes);
+	monocore_project_mistakes_free(mistakes);
+	return monocore_exit_status(MONOCORE_USAGE);
+}
+
+int cli_find_file(struct cli *cli, char **file)
+{
+	struct monocore_error err;
+
+	if (!cli->global.config)
+		return monocore_project_find(NULL, file, &err) < 0 ? cli_fail(cli, &err) : 0;
+	*file = strdup(cli->global.config);
+	if (!*file) {
+		complain("monocore: %s: out of memory", cli->path);
+		return 1;
+	}
+	return 0;
+}
+
 int cli_open_project(struct cli *cli, struct monocore_project **project)
 {
 	struct monocore_project_options options = MONOCORE_PROJECT_OPTIONS_INIT;
 	struct monocore_project_mistakes mistakes;
 	struct monocore_error err;
-	int status;
 
 	options.file = cli->global.config;
 	if (monocore_project_open(&options, project, &mistakes, &err) == 0)
 		return 0;
 	*project = NULL;
-	if (!mistakes.count)
-		return cli_fail(cli, &err);
-	tell_all(cli, &mistakes);
-	status = monocore_exit_status(MONOCORE_USAGE);
-	monocore_project_mistakes_free(&mistakes);
-	return status;
+	return cli_fail_project(cli, &mistakes, &err);
 }
 
 int cli_find_project(struct cli *cli, struct monocore_project **project)

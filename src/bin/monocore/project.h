@@ -11,3 +11,11 @@ int cli_open_project(struct cli *cli, struct monocore_project **project);
 
 /* The same where a project may be missing: *project is NULL then, and the return 0. */
 int cli_find_project(struct cli *cli, struct monocore_project **project);
+
+/* The path of the project's file, which need not be right. Returns 0, or the exit status of what was told;
+ * *file is the caller's: monocore_free(). */
+int cli_find_file(struct cli *cli, char **file);
+
+/* Tells the mistakes, which it frees, or, where there are none, the error. Returns the exit status. */
+int cli_fail_project(
+	struct cli *cli, struct monocore_project_mistakes *mistakes, const struct monocore_error *err);

@@ -23,6 +23,10 @@ static const struct option_spec root_rows[] = {
 };
 
 static const struct command *const children[] = {
+	&init_command,
+	&add_command,
+	&remove_command,
+	&list_command,
 	&up_command,
 	&down_command,
 	&apply_command,

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "bin/monocore/environment.h"
+#include "bin/monocore/grants.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/progress.h"
 #include "bin/monocore/project.h"
@@ -88,8 +89,10 @@ static int prepare(struct runner *r)
 	const char *const names[] = {r->wish->name, NULL};
 	struct monocore_project_change_options change = MONOCORE_PROJECT_CHANGE_OPTIONS_INIT;
 	struct monocore_error err;
-	int status;
+	int status = cli_grants(r->cli, r->project, r->wish->grant);
 
+	if (status)
+		return status;
 	change.wish = MONOCORE_PROJECT_UP;
 	change.names = names;
 	change.prepare = true;

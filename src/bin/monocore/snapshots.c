@@ -99,7 +99,7 @@ static int list_run(struct cli *cli, const void *given, int count, char **words)
 	return status;
 }
 
-static const struct command list_command = {
+static const struct command snapshot_ls_command = {
 	.name = "ls",
 	.summary = "list snapshots",
 	.help = "SIZE is what a snapshot holds on this host's disk, some of which it may share with others.",
@@ -129,7 +129,7 @@ static int remove_run(struct cli *cli, const void *given, int count, char **word
 	return output_finish() ? 1 : status;
 }
 
-static const struct command remove_command = {
+static const struct command snapshot_rm_command = {
 	.name = "rm",
 	.arguments = "TAG...",
 	.summary = "remove snapshots",
@@ -140,7 +140,7 @@ static const struct command remove_command = {
 	.run = remove_run,
 };
 
-static const struct command *const children[] = {&list_command, &remove_command, NULL};
+static const struct command *const children[] = {&snapshot_ls_command, &snapshot_rm_command, NULL};
 
 const struct command snapshots_command = {
 	.name = "snapshots",

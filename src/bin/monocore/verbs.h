@@ -54,3 +54,7 @@ extern const struct command volume_command;
 extern const struct command net_command;
 extern const struct command port_command;
 extern const struct command self_command;
+extern const struct command init_command;
+extern const struct command add_command;
+extern const struct command remove_command;
+extern const struct command list_command;
