@@ -89,7 +89,7 @@ def _():
 @promise('a sandbox is healthy as soon as it is well, and unhealthy after so many failures in a row')
 def _():
     with mc.sandbox('--name', 'ill', '--health-cmd', 'test -e /ok || { echo it is ill; exit 1; }', '--health-interval', '1s',
-                    '--health-retries', '2'):
+                    '--health-retries', '2', '--health-timeout', '20s', '--health-start-period', '1s'):
         equal(mc.row('ill')['health'], 'starting')
         mc('exec', 'ill', 'touch', '/ok').ok()
         until(lambda: mc.row('ill')['health'] == 'healthy', 'it is well')
