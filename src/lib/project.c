@@ -17,6 +17,7 @@
 #include "oci/name.h"
 #include "project/imports.h"
 #include "project/schema.h"
+#include "sandbox/volume.h"
 
 /* Of paths nothing is said before they are used: they may be made meanwhile. */
 static int check_image(const char *text, struct error *err)
@@ -91,6 +92,28 @@ static int check_rule(const char *text, bool *beyond, struct error *err)
 	return 0;
 }
 
+/* As of a volume that has a name, so that nothing of the host is asked for. */
+static int check_target(const char *path, struct error *err)
+{
+	_cleanup_free_ char *text = text_format(err, "volume:%s", path);
+	struct record_mount m;
+	int r;
+
+	if (!text)
+		return -ERROR_NO_MEMORY;
+	r = volume_parse(text, &m, err);
+	if (r < 0) { /* "volume 'volume:/b/..': " is no text of the file */
+		const char *behind = strstr(err->text, "': ");
+
+		if (behind)
+			memmove(err->text, behind + 3, strlen(behind + 3) + 1);
+		return r;
+	}
+	r = volume_check_targets(&m, 1, err);
+	record_mount_free(&m);
+	return r;
+}
+
 static int check_subnet(const char *text, struct error *err)
 {
 	struct prefix p;
@@ -125,6 +148,7 @@ void project_load_here(struct project_load *load)
 	static const struct project_checks checks = {.image = check_image,
 		.ports = check_ports,
 		.rule = check_rule,
+		.target = check_target,
 		.subnet = check_subnet,
 		.address = check_address};
 	const char *home = getenv("HOME");

@@ -184,7 +184,7 @@ static void cut_files(struct files *f, char *text, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct project_checks checks = {
-		check_text, check_ports, check_rule, check_text, check_address};
+		check_text, check_ports, check_rule, check_text, check_text, check_address};
 	struct project_files files = {.read = read_file, .resolve = resolve};
 	struct project_load load = {.path = "/p/monocore.yaml",
 		.files = &files,

@@ -41,6 +41,7 @@ struct project_checks {
 	int (*ports)(const char *text, struct project_port **list, size_t *count, struct error *err);
 	/* *beyond: an allow rule that opens more than reach: public does */
 	int (*rule)(const char *text, bool *beyond, struct error *err);
+	int (*target)(const char *path, struct error *err); /* where a volume may be */
 	int (*subnet)(const char *text, struct error *err);
 	int (*address)(const char *subnet, const char *text, struct error *err); /* subnet NULL: any */
 };

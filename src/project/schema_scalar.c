@@ -95,7 +95,18 @@ static bool is_absolute(const char *text)
 	return *text == '/';
 }
 
-static int check_volume(const struct schema *s, const char *text, struct error *err)
+/* The path in the sandbox, up to its options. */
+static int check_target(
+	const char *target, const char *options, const struct project_checks *checks, struct error *err)
+{
+	size_t n = options ? (size_t)(options - target) : strlen(target);
+	_cleanup_free_ char *path = text_copy_bytes(target, n, err);
+
+	return path ? checks->target(path, err) : -ERROR_NO_MEMORY;
+}
+
+static int check_volume(
+	const struct schema *s, const char *text, const struct project_checks *checks, struct error *err)
 {
 	const char *target = strchr(text, ':'), *options;
 
@@ -119,7 +130,14 @@ static int check_volume(const struct schema *s, const char *text, struct error *
 		return error_set(err, ERROR_INVALID,
 			"expected %s, got '%.80s': the path in the sandbox begins with '/'",
 			s->what ? s->what : schema_expected[s->scalar], text);
-	return options ? check_options(options + 1, err) : 0;
+	if (check_target(target, options, checks, err) < 0)
+		return -(int)err->code;
+	if (options && check_options(options + 1, err) < 0)
+		return -ERROR_INVALID;
+	if (options && strstr(options, "nocopy") && s->scalar == SCHEMA_VOLUME &&
+		project_is_path(text, strlen(text)))
+		return error_set(err, ERROR_INVALID, "'nocopy' is for volumes that have names");
+	return 0;
 }
 
 static int check_exposed(const struct schema *s, const char *text, struct error *err)
@@ -219,7 +237,7 @@ int schema_check_scalar(
 		return is_absolute(text) ? 0 : wrong(s, text, err);
 	case SCHEMA_VOLUME:
 	case SCHEMA_MOUNT:
-		return check_volume(s, text, err);
+		return check_volume(s, text, checks, err);
 	case SCHEMA_EXPOSE:
 		return check_exposed(s, text, err);
 	case SCHEMA_HOSTNAME:

@@ -190,6 +190,14 @@ static const struct wrong {
 	{IN_WEB("volumes: [./a:/x, b:/x/]"), "monocore.yaml:4:23: '/x' is mounted already, by line 4"},
 	{IN_WEB("volumes: [\"~nobody/x:/x\"]"), "monocore.yaml:4:15: '~nobody/x': another user's home has no "
 						"short form here; write its path"},
+	{IN_WEB("volumes: ['./a:/']"),
+		"monocore.yaml:4:15: 'volumes': a volume cannot be the root of the sandbox"},
+	{IN_WEB("volumes: ['./a:/proc/x']"),
+		"monocore.yaml:4:15: 'volumes': volume /proc/x: /proc is the sandbox's kernel's"},
+	{IN_WEB("volumes: ['./a:/b/../c']"),
+		"monocore.yaml:4:15: 'volumes': '/b/../c': the place in the sandbox has a '..'"},
+	{IN_WEB("volumes: ['./a:/b:nocopy']"),
+		"monocore.yaml:4:15: 'volumes': 'nocopy' is for volumes that have names"},
 	{IN_WEB("volumes: [12]"), "monocore.yaml:4:15: 'volumes': expected SOURCE:PATH[:OPTIONS], such as "
 				  "./src:/app:ro or data:/var/lib/data, got '12'"},
 	{IN_WEB("ports: 80"),
