@@ -9,10 +9,10 @@
  * was attached to the saved one, or had started a process in it, is not connected with the new one: such a
  * process gets HUP.
  *
- * UNAVAILABLE: sandboxes that booted (--no-template), have virtiofs, or run on another engine than qemu
- * cannot be saved; nor can a saved one go on where engine, accelerator or processor are not the same. BUSY:
- * one of its processes does not stand still. CORRUPT: the snapshot is not whole; nothing is started of it
- * then.
+ * Volumes are the same directories, not copies. UNAVAILABLE: sandboxes that booted (--no-template), have
+ * staged volumes or such by virtiofs or NFS, or run on another engine than qemu cannot be saved; nor can a
+ * saved one go on where engine, accelerator or processor are not the same. BUSY: one of its processes does
+ * not stand still. CORRUPT: the snapshot is not whole; nothing is started of it then.
  */
 #ifndef MONOCORE_SNAPSHOT_H
 #define MONOCORE_SNAPSHOT_H
@@ -67,12 +67,12 @@ struct monocore_fork_options {
 MONOCORE_API int monocore_fork(struct monocore *mc, const char *sandbox,
 	const struct monocore_fork_options *options, char ***names, struct monocore_error *err);
 
-/* All running sandboxes of a group, stopped at one moment, and a clone of each, in groups of their own: each group of
- * the originals has one that is called as it, with a number behind that all clones share. Among themselves the clones
- * are found under the originals' names as well; nothing leads back to these. *made (may be NULL) is the new group's
- * name, the caller's: monocore_free(). *names as above. */
-MONOCORE_API int monocore_fork_group(struct monocore *mc, const char *group, char **made, char ***names,
-	struct monocore_error *err);
+/* All running sandboxes of a group, stopped at one moment, and a clone of each, in groups of their own: each
+ * group of the originals has one that is called as it, with a number behind that all clones share. Among
+ * themselves the clones are found under the originals' names as well; nothing leads back to these. *made (may
+ * be NULL) is the new group's name, the caller's: monocore_free(). *names as above. */
+MONOCORE_API int monocore_fork_group(
+	struct monocore *mc, const char *group, char **made, char ***names, struct monocore_error *err);
 
 #ifdef __cplusplus
 }

@@ -174,6 +174,15 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 	return r < 0 ? r : root_protect(m, err);
 }
 
+/* What volumes held may have changed meanwhile, and who serves them now does not know what was told. */
+static void forget_files(void)
+{
+	_cleanup_fd_ int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "3", 1) != 1)
+		log_warning("drop what is known of files: %s", strerror(errno));
+}
+
 int setup_wake(struct boot *b, const struct message_setup *m, struct error *err)
 {
 	int r = stir_entropy(b, m, err);
@@ -182,5 +191,7 @@ int setup_wake(struct boot *b, const struct message_setup *m, struct error *err)
 		r = clock_set(m->realtime, err);
 	if (r == 0)
 		r = write_identity(b, m, err);
+	if (r == 0 && m->mount_count)
+		forget_files();
 	return r == 0 ? network_renew(&b->networks, m, err) : r;
 }

@@ -32,9 +32,9 @@
 /* Of what little is read at every start the bytes are checked, of what is large the size. */
 static const struct {
 	const char *name;
-	bool small;
-} parts[] = {{SNAPSHOT_MEMORY, false}, {SNAPSHOT_DISK, false}, {SNAPSHOT_STATE, true}, {SNAPSHOT_HELLO, true},
-	{SNAPSHOT_WAITING, true}, {SNAPSHOT_MACHINE, true}};
+	bool small, optional;
+} parts[] = {{SNAPSHOT_MEMORY, false, true}, {SNAPSHOT_DISK, false, true}, {SNAPSHOT_VOLUMES, true, true},
+	{SNAPSHOT_STATE, true}, {SNAPSHOT_HELLO, true}, {SNAPSHOT_WAITING, true}, {SNAPSHOT_MACHINE, true}};
 
 /* ---- making ------------------------------------------------------------------------------------------- */
 
@@ -78,7 +78,8 @@ static int describe_part(int fd, size_t i, bool durable, json_t *list, struct er
 	int r = 0;
 
 	if (part < 0)
-		return errno == ENOENT && !parts[i].small ? 0 : error_errno(err, errno, "%s", parts[i].name);
+		return errno == ENOENT && parts[i].optional ? 0
+							    : error_errno(err, errno, "%s", parts[i].name);
 	if (fchmod(part, 0400) < 0 || fstat(part, &st) < 0 || (durable && fsync(part) < 0))
 		return error_errno(err, errno, "write a snapshot's %s", parts[i].name);
 	if (parts[i].small)
@@ -281,7 +282,7 @@ static int check_part(int fd, size_t i, const json_t *files, struct error *err)
 	struct stat st;
 	bool there = fstatat(fd, parts[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (!entry && !there && !parts[i].small)
+	if (!entry && !there && parts[i].optional)
 		return 0;
 	if (!there || !S_ISREG(st.st_mode) || !wanted ||
 		st.st_size != json_integer_value(json_object_get(entry, "size")) ||
@@ -420,7 +421,8 @@ static int link_parts(int fd, const struct directory *d, struct error *err)
 		return to;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (strcmp(parts[i].name, SNAPSHOT_DISK) &&
-			linkat(fd, parts[i].name, to, parts[i].name, 0) < 0)
+			linkat(fd, parts[i].name, to, parts[i].name, 0) < 0 &&
+			!(errno == ENOENT && parts[i].optional))
 			return error_errno(err, errno, "take over a snapshot's %s", parts[i].name);
 	return 0;
 }

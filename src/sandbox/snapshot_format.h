@@ -12,6 +12,7 @@
 #define SNAPSHOT_HELLO   "hello"
 #define SNAPSHOT_DISK    "disk"
 #define SNAPSHOT_WAITING "waiting" /* frames for the agent */
+#define SNAPSHOT_VOLUMES "volumes" /* what the relay of volumes knew; missing where there are none */
 #define SNAPSHOT_MACHINE "machine.json"
 
 #define SNAPSHOT_RESUME "resume"

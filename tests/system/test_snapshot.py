@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 
 from harness import tap
 from harness.program import DEBIAN, Monocore, send, supervisor_of
@@ -32,6 +33,24 @@ while True:
 
 # Says its own name to who connects.
 SERVER = 'import socket; s = socket.create_server(("", 80))\nwhile True: c = s.accept()[0]; c.sendall(b"%s"); c.close()'
+
+
+# Appends to a file that it holds open, and reads it back.
+APPENDER = r'''
+import time
+f = open("/data/file", "a+")
+g = open("/kept/file", "a+")
+i = 0
+while True:
+    i += 1
+    for file in (f, g):
+        file.write(f"{i}\\n")
+        file.flush()
+    f.seek(0)
+    open("/data/seen").read()
+    print(i, "-", "ok" if f"\\n{i}\\n" in "\\n" + f.read() else "lost", flush=True)
+    time.sleep(0.01)
+'''
 
 
 def ask(name, whom):
@@ -256,6 +275,39 @@ def _():
     mc('fork', '-g', 'pair', 'ga').ok(2)
     mc('fork').ok(2)
     mc('rm', '-f', 'ga', 'gb', 'ga-1', 'gb-1').ok()
+
+
+@promise('volumes come along: what is open stays open, what changed meanwhile is seen, and another directory is refused')
+def _():
+    folder = tempfile.mkdtemp(prefix='mc-snapshot-')
+    try:
+        with open(f'{folder}/seen', 'w') as f:
+            f.write('old')
+        mc('tmp', '-d', '--name', 'v', '--ram', '192M', '-v', f'{folder}:/data', '-v', 'kept:/kept', DEBIAN, '--',
+           'python3', '-c', APPENDER).ok()
+        until(lambda: counted('v') > 20, 'it appends')
+        mc('snapshot', 'v', 'vol').ok()
+        equal(mc('fork', 'v').ok().out, 'v-1\n')
+        until(lambda: len(lines('v-1')) > 10 and 'ok' in lines('v-1')[-1], 'the copy appends')
+        mc('rm', '-f', 'v-1', 'v').ok()
+        with open(f'{folder}/seen', 'w') as f:
+            f.write('newer')
+        mc('restore', 'vol', 'w').ok()
+        until(lambda: ['newer'] == mc.shell('w', 'cat /data/seen').split(), 'what changed is seen')
+        mc.shell('w', 'echo one >/data/made; echo two >/kept/made; ls /kept')
+        with open(f'{folder}/made') as f:
+            equal(f.read(), 'one\n')
+        mc('rm', '-f', 'w').ok()
+        os.rename(folder, f'{folder}.away')
+        mc('restore', 'vol', 'w').ok(1).says("restore 'vol'")
+        os.mkdir(folder)
+        mc('restore', 'vol', 'w').ok(1).says('not the directory')
+        equal([name for name in mc.names() if name != 'src'], [])
+    finally:
+        mc('snapshots', 'rm', 'vol')
+        shutil.rmtree(folder, True)
+        shutil.rmtree(f'{folder}.away', True)
+    mc('volume', 'rm', 'kept').ok()
 
 
 @promise('snapshots are listed, keep their image, and go')

@@ -638,6 +638,55 @@ TEST(what_a_connection_loses_is_credited)
 	CHECK_INT(g.credit[0], 1000 * VOLUME_PAYLOAD_MAX);
 }
 
+/* What a mux that is idle knows, in another one. */
+static struct volume_mux *copy_of(struct volume_mux *mux, uint32_t count)
+{
+	_cleanup_buffer_ struct buffer saved = {0};
+	struct volume_mux *copy = new_mux(count);
+	struct cursor in;
+
+	CHECK(volume_mux_is_idle(mux));
+	volume_mux_save(mux, &saved);
+	in = cursor_of(saved.data, saved.size);
+	CHECK_OK(volume_mux_load(copy, &in, &err));
+	CHECK(cursor_done(&in));
+	for (size_t cut = 0; cut < saved.size; cut++) {
+		_cleanup_mux_ struct volume_mux *half = new_mux(count);
+
+		in = cursor_of(saved.data, cut);
+		CHECK(volume_mux_load(half, &in, &err) == -ERROR_CORRUPT);
+	}
+	return copy;
+}
+
+TEST(a_copy_of_the_guest_goes_on_with_another_relay_and_other_servers)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_mux(2), *copy = NULL;
+	_cleanup_got_ struct got g = {0};
+
+	request(mux, 0, FUSE_INIT, 1, 60);
+	CHECK(!volume_mux_is_idle(mux));
+	expect_requests(mux, 0, "1");
+	reply(mux, 0, 1, 80);
+	CHECK(!volume_mux_is_idle(mux));
+	guest_reads(mux, &g);
+	request(mux, 1, FUSE_INIT, 1, 60);
+	volume_mux_end(mux, 1);
+	CHECK(!volume_mux_is_idle(mux));
+	guest_reads(mux, &g);
+	copy = copy_of(mux, 2);
+	CHECK(volume_mux_is_over(copy, 1) && !volume_mux_is_over(copy, 0));
+	CHECK_OK(volume_mux_resume(copy, 0, &err));
+	request(copy, 0, FUSE_GETATTR, 2, 56);
+	expect_requests(copy, 0, "1 2");
+	reply(copy, 0, 1, 80);
+	reply(copy, 0, 2, 120);
+	expect_replies(copy, 0, "2");
+	/* The window is as wide as the copied one had left it. */
+	CHECK_OK(credit(copy, 0, 200));
+	CHECK(credit(copy, 0, 1) == -ERROR_INVALID);
+}
+
 TEST(what_makes_no_sense_is_refused)
 {
 	_cleanup_mux_ struct volume_mux *mux = new_mux(2);

@@ -33,7 +33,11 @@ const struct command snapshot_command = {
 		"name and a number; its name is printed. 'monocore restore' brings it back as often as "
 		"wanted, and "
 		"'monocore snapshots' lists and removes what there is.\n\n"
-		"Sandboxes that booted (--no-template), or have volumes, cannot be saved.",
+		"Volumes are not saved: what comes of a snapshot has the same directories, and refuses to "
+		"start where one is "
+		"not there any more. Sandboxes that booted (--no-template), and those that have staged "
+		"volumes, or volumes by "
+		"virtiofs or NFS, cannot be saved.",
 	.examples = "monocore snapshot web\n"
 		    "monocore snapshot web before-upgrade",
 	.least = 1,

@@ -16,11 +16,13 @@
 #include "sandbox/snapshot_format.h"
 #include "sandbox/supervisor/supervisor.h"
 
-#define HELLO_MAX 65536
+#define HELLO_MAX        65536
+#define VOLUMES_SIZE_MAX (64u << 20)
 
 struct resume {
 	int directory, memory, state;
-	struct buffer hello, waiting;
+	struct buffer hello, waiting, volumes;
+	bool has_volumes;
 	json_t *machine;
 	struct vm_saved saved;
 };
@@ -39,6 +41,7 @@ void resume_close(struct resume *r)
 	}
 	buffer_free(&r->hello);
 	buffer_free(&r->waiting);
+	buffer_free(&r->volumes);
 	json_decref(r->machine);
 	free(r);
 }
@@ -56,6 +59,11 @@ static int open_files(struct resume *r, struct error *err)
 		result = fs_read_file(r->directory, SNAPSHOT_HELLO, HELLO_MAX, &r->hello, err);
 	if (result == 0)
 		result = fs_read_file(r->directory, SNAPSHOT_WAITING, QUEUE_MAX, &r->waiting, err);
+	if (result == 0) {
+		result = fs_read_file(r->directory, SNAPSHOT_VOLUMES, VOLUMES_SIZE_MAX, &r->volumes, err);
+		r->has_volumes = result == 0;
+		result = result == -ERROR_NOT_FOUND ? 0 : result;
+	}
 	if (result == 0)
 		r->memory = result = fs_open(r->directory, SNAPSHOT_MEMORY, O_RDONLY | O_NOFOLLOW, 0, err);
 	if (result >= 0)
@@ -98,6 +106,11 @@ int resume_open(struct supervisor *s, struct error *err)
 const struct vm_saved *resume_machine(const struct resume *r)
 {
 	return r ? &r->saved : NULL;
+}
+
+const struct buffer *resume_volumes(const struct resume *r)
+{
+	return r && r->has_volumes ? &r->volumes : NULL;
 }
 
 /* ---- streams ------------------------------------------------------------------------------------------ */

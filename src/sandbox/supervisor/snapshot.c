@@ -35,8 +35,9 @@ static int check(const struct supervisor *s, struct error *err)
 			"a sandbox with volumes or a root by virtiofs cannot be saved: their servers' state "
 			"is "
 			"not in the machine");
-	if (s->volumes)
-		return error_set(err, ERROR_UNAVAILABLE, "a sandbox with volumes cannot be saved yet");
+	if (record_has_staged(&s->record))
+		return error_set(err, ERROR_UNAVAILABLE,
+			"a sandbox with staged volumes cannot be saved: what lies below them may change");
 	return vm_snapshot_prepare(s->vm, err);
 }
 
@@ -84,6 +85,7 @@ static void go_on(struct supervisor *s)
 
 	if (v->since && vm_resume(s->vm, &err) < 0)
 		supervisor_fail(s, &err);
+	volumes_go_on(s->volumes);
 	peer_release(&s->agent);
 	peer_send(&s->agent, 0, MESSAGE_GO_ON, 0, NULL, 0);
 	peer_flush(&s->agent, NULL);
@@ -93,6 +95,25 @@ static void go_on(struct supervisor *s)
 			(unsigned long long)((clock_monotonic() - v->since) / MILLISECONDS(1)));
 	}
 	v->since = 0;
+}
+
+/* What the guest's relay of volumes does by itself may come in between: then once more. */
+static int pause_all(struct supervisor *s, struct error *err)
+{
+	uint64_t deadline = clock_monotonic() + QUIET_TIME;
+	int r;
+
+	for (;;) {
+		r = volumes_hold(s->volumes, deadline, err);
+		if (r == 0)
+			r = vm_pause(s->vm, err);
+		if (r < 0 || volumes_are_still(s->volumes))
+			return r;
+		r = vm_resume(s->vm, err);
+		volumes_go_on(s->volumes);
+		if (r < 0)
+			return r;
+	}
 }
 
 static int be_quiet(struct supervisor *s, struct error *err)
@@ -105,7 +126,7 @@ static int be_quiet(struct supervisor *s, struct error *err)
 	peer_hold(&s->agent);
 	r = await_quiet(s, stream, err);
 	if (r == 0)
-		r = vm_pause(s->vm, err);
+		r = pause_all(s, err);
 	if (r == 0)
 		s->saving.since = clock_monotonic();
 	else
@@ -132,6 +153,21 @@ static int save_waiting(struct supervisor *s, struct error *err)
 	int r = make_file(&s->saving, SNAPSHOT_WAITING, &fd, err);
 
 	return r == 0 ? fs_write_all(fd, s->agent.out.data, s->agent.out.size, SNAPSHOT_WAITING, err) : r;
+}
+
+static int save_volumes(struct supervisor *s, struct error *err)
+{
+	_cleanup_buffer_ struct buffer out = {0};
+	_cleanup_fd_ int fd = -1;
+	int r;
+
+	if (!s->volumes)
+		return 0;
+	volumes_save(s->volumes, &out);
+	if (out.failed)
+		return error_no_memory(err, "save the sandbox's volumes");
+	r = make_file(&s->saving, SNAPSHOT_VOLUMES, &fd, err);
+	return r == 0 ? fs_write_all(fd, out.data, out.size, SNAPSHOT_VOLUMES, err) : r;
 }
 
 static json_t *describe_stream(const struct stream *t)
@@ -182,7 +218,7 @@ static int save_all(struct supervisor *s, struct error *err)
 		r = save_machine(s, err);
 	if (r == 0)
 		r = save_waiting(s, err);
-	return r;
+	return r == 0 ? save_volumes(s, err) : r;
 }
 
 /* ---- the request -------------------------------------------------------------------------------------- */

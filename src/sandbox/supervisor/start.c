@@ -146,7 +146,7 @@ static int start_vm(struct supervisor *s, struct error *err)
 	if (r == 0 && !s->upper_only)
 		r = lock_new_volumes(s, err);
 	if (r == 0 && !s->upper_only)
-		r = volumes_open(&s->home, &s->record, &s->volumes, err);
+		r = volumes_open(&s->home, &s->record, resume_volumes(s->resume), &s->volumes, err);
 	b.config.volumes = s->volumes != NULL;
 	b.config.nfs = volumes_are_nfs(s->volumes);
 	b.config.nics = networks_nics(s->networks, &b.config.nic_count);

@@ -198,6 +198,7 @@ void snapshot_abandon(
 /* resume.c */
 int resume_open(struct supervisor *s, struct error *err); /* s->resume stays NULL where there is nothing */
 const struct vm_saved *resume_machine(const struct resume *r);
+const struct buffer *resume_volumes(const struct resume *r); /* NULL: none, or nothing goes on */
 int resume_streams(struct supervisor *s, struct error *err); /* what its agent's are */
 void resume_done(struct supervisor *s); /* it goes on: nothing of it is needed any more */
 void resume_close(struct resume *r);

@@ -85,7 +85,7 @@ static void lose_server(struct volumes *v, uint32_t number, const char *why)
 	uint64_t next = clock_monotonic() + pause_after(++s->failures);
 
 	close_server(s);
-	if (!s->replaces && s->state != SERVER_SERVING)
+	if (!s->counted && s->state != SERVER_SERVING)
 		report_failure(v, number, ERROR_SYSTEM, why);
 	tell(v, ERROR_NONE, "the server of the volume %s: %s", v->targets[number], why);
 	if (s->failures > VOLUME_FAILURES_MAX) {
@@ -160,13 +160,13 @@ static void begin_serving(struct volumes *v, uint32_t number)
 		lose_server(v, number, err.text);
 		return;
 	}
-	if (!s->replaces) {
+	if (!s->counted) {
 		pthread_mutex_lock(&v->mutex);
 		v->ready++;
 		pthread_cond_signal(&v->changed);
 		pthread_mutex_unlock(&v->mutex);
 	}
-	s->replaces = true;
+	s->replaces = s->counted = true;
 }
 
 static void read_greeting(struct volumes *v, uint32_t number)
@@ -257,6 +257,14 @@ static void read_port(struct volumes *v)
 		tell(v, err.code, "the guest broke the volumes' protocol: %s", err.text);
 		drop_port(v);
 	}
+}
+
+void volume_loop_drain(struct volumes *v)
+{
+	struct pollfd p = {.fd = v->port, .events = POLLIN};
+
+	while (v->port >= 0 && poll(&p, 1, 0) > 0)
+		read_port(v);
 }
 
 static void write_port(struct volumes *v)
@@ -364,11 +372,17 @@ void volume_loop(struct volumes *v)
 	struct pollfd p[POLL_SERVERS + VOLUMES_MAX];
 
 	while (!v->stop) {
-		int wait = start_servers(v);
+		int wait, ready;
 
+		pthread_mutex_lock(&v->turn);
+		wait = start_servers(v);
 		list_events(v, p);
-		if (poll(p, POLL_SERVERS + v->count, wait) > 0)
+		pthread_mutex_unlock(&v->turn);
+		ready = poll(p, POLL_SERVERS + v->count, wait);
+		pthread_mutex_lock(&v->turn);
+		if (ready > 0)
 			handle_events(v, p);
+		pthread_mutex_unlock(&v->turn);
 	}
 	for (uint32_t i = 0; i < v->count; i++)
 		close_server(&v->servers[i]);

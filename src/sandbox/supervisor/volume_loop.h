@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "codec/volume.h"
 #include "sandbox/supervisor/volume_keeper.h"
@@ -26,6 +27,7 @@ struct server {
 	uint64_t next, begun; /* clock_monotonic() */
 	unsigned failures;    /* in a row */
 	bool replaces;        /* there was one before */
+	bool counted;         /* one was ready */
 	struct volume_server_greeting greeting;
 	size_t greeted; /* bytes of it that have come */
 };
@@ -49,13 +51,22 @@ struct volumes {
 	bool failed;
 	struct error failure; /* of one that has not */
 
-	/* the loop's own */
+	ino_t roots[VOLUMES_MAX]; /* inodes of the directories */
+	bool resumed;             /* the guest is a copy of one that had servers */
+
+	/* the loop's own, while it holds `turn`: it gives that away where it waits, and who holds still has
+	 * it */
+	pthread_mutex_t turn;
+	bool still;
 	struct volume_mux *mux;
 	struct server servers[VOLUMES_MAX];
 };
 
 /* Asks mcfs for a server. */
 void volume_loop_ask(struct volumes *v, uint32_t number);
+
+/* Reads what the guest has written until now. */
+void volume_loop_drain(struct volumes *v);
 
 /* Runs until `stop`. */
 void volume_loop(struct volumes *v);

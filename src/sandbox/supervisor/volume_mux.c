@@ -651,3 +651,77 @@ void volume_mux_written(struct volume_mux *m, size_t n)
 {
 	m->out_at += n;
 }
+
+/* ---- copies of the guest ------------------------------------------------------------------------------- */
+
+static bool is_idle(const struct volume *v)
+{
+	return v->over ? !v->end_due
+		       : !v->first && !v->coming && !v->head_size && !v->replaying && !v->init_hidden &&
+				 !v->in.size && v->down_at == v->down.size;
+}
+
+bool volume_mux_is_idle(const struct volume_mux *m)
+{
+	bool idle = !m->port.size && m->out_at == m->out.size;
+
+	for (uint32_t i = 0; idle && i < m->count; i++)
+		idle = is_idle(&m->volumes[i]);
+	return idle;
+}
+
+void volume_mux_save(const struct volume_mux *m, struct buffer *out)
+{
+	buffer_u32(out, m->count);
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct volume *v = &m->volumes[i];
+
+		buffer_u8(out, v->over);
+		buffer_u32(out, v->received);
+		buffer_u32(out, v->credit_due);
+		buffer_u32(out, v->under_way);
+		buffer_bytes(out, v->init ? v->init->bytes : NULL, v->init ? v->init->size : 0);
+	}
+}
+
+static int load_init(struct volume *v, const uint8_t *bytes, size_t n, struct error *err)
+{
+	struct fuse_in_header h;
+
+	if (!n)
+		return 0;
+	if (n < sizeof h || n > VOLUME_MESSAGE_MAX)
+		return error_set(err, ERROR_CORRUPT, "the saved volumes: a malformed request");
+	memcpy(&h, bytes, sizeof h);
+	v->init = malloc(sizeof *v->init + n);
+	if (!v->init)
+		return error_no_memory(err, "go on with volumes");
+	*v->init = (struct request){.unique = h.unique, .size = (uint32_t)n, .have = (uint32_t)n};
+	memcpy(v->init->bytes, bytes, n);
+	return 0;
+}
+
+int volume_mux_load(struct volume_mux *m, struct cursor *in, struct error *err)
+{
+	int r = cursor_u32(in) == m->count ? 0
+					   : error_set(err, ERROR_CORRUPT, "the saved volumes: their number");
+
+	for (uint32_t i = 0; r == 0 && i < m->count; i++) {
+		struct volume *v = &m->volumes[i];
+		bool over = cursor_u8(in);
+		const uint8_t *init;
+		size_t n;
+
+		v->received = cursor_u32(in);
+		v->credit_due = cursor_u32(in);
+		v->under_way = cursor_u32(in);
+		init = cursor_bytes(in, &n);
+		if (in->failed || v->received > VOLUME_WINDOW || v->credit_due > v->received ||
+			v->under_way > VOLUME_WINDOW)
+			return error_set(err, ERROR_CORRUPT, "the saved volumes: a malformed window");
+		r = load_init(v, init, n, err);
+		if (r == 0 && over)
+			finish(v);
+	}
+	return r;
+}

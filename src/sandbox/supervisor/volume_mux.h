@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 
 struct volume_mux;
@@ -47,6 +48,14 @@ int volume_mux_replied(struct volume_mux *mux, uint32_t volume, size_t n, struct
 
 /* The volume has a new server, in place of one that died: it will get what was not answered. NO_MEMORY. */
 int volume_mux_resume(struct volume_mux *mux, uint32_t volume, struct error *err);
+
+/* Nothing is on its way that the mux knows of: no request is unanswered, and nothing waits for the guest. */
+bool volume_mux_is_idle(const struct volume_mux *mux);
+
+/* Of an idle one: what another must know to go on with a copy of the guest; of a new one: becomes that.
+ * CORRUPT. Each volume is to be resumed then. Not of streams. */
+void volume_mux_save(const struct volume_mux *mux, struct buffer *out);
+int volume_mux_load(struct volume_mux *mux, struct cursor *in, struct error *err);
 
 /* The volume will not be served any more: the guest is told. */
 void volume_mux_end(struct volume_mux *mux, uint32_t volume);

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -42,7 +45,9 @@ static int give_source(
 	if (r < 0)
 		return r;
 	v->flags[v->count] = v->nfs ? MOUNT_NFS : S_ISREG(s.st_mode) ? MOUNT_FILE : 0;
-	v->servers[v->count] = (struct server){.state = SERVER_NONE, .fd = -1, .pid_fd = -1};
+	v->roots[v->count] = s.st_ino;
+	v->servers[v->count] =
+		(struct server){.state = SERVER_NONE, .fd = -1, .pid_fd = -1, .replaces = v->resumed};
 	volume_loop_ask(v, v->count);
 	v->count++;
 	return text_list_add(&v->targets, m->target, err);
@@ -99,6 +104,7 @@ static struct volumes *new_volumes(struct error *err)
 	v->keeper = KEEPER_NONE;
 	v->port = v->news[0] = v->news[1] = -1;
 	pthread_mutex_init(&v->mutex, NULL);
+	pthread_mutex_init(&v->turn, NULL);
 	pthread_cond_init(&v->changed, NULL);
 	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake < 0 || pipe2(v->news, O_CLOEXEC | O_NONBLOCK) < 0) {
@@ -108,7 +114,72 @@ static struct volumes *new_volumes(struct error *err)
 	return v;
 }
 
-int volumes_open(const struct home *home, const struct record *r, struct volumes **out, struct error *err)
+/* ---- copies of the guest -------------------------------------------------------------------------------
+ */
+
+static bool is_still(struct volumes *v)
+{
+	int unread = 0;
+
+	return v->port >= 0 && ioctl(v->port, SIOCOUTQ, &unread) == 0 && !unread &&
+	       volume_mux_is_idle(v->mux);
+}
+
+int volumes_hold(struct volumes *v, uint64_t deadline, struct error *err)
+{
+	if (!v)
+		return 0;
+	for (;;) {
+		pthread_mutex_lock(&v->turn);
+		if (is_still(v)) {
+			v->still = true;
+			return 0;
+		}
+		pthread_mutex_unlock(&v->turn);
+		if (clock_monotonic() > deadline)
+			return error_set(err, ERROR_BUSY, "its volumes do not come to rest");
+		poll(NULL, 0, 1);
+	}
+}
+
+bool volumes_are_still(struct volumes *v)
+{
+	if (!v)
+		return true;
+	volume_loop_drain(v);
+	return is_still(v);
+}
+
+void volumes_save(const struct volumes *v, struct buffer *out)
+{
+	for (uint32_t i = 0; i < v->count; i++)
+		buffer_u64(out, v->roots[i]);
+	volume_mux_save(v->mux, out);
+}
+
+void volumes_go_on(struct volumes *v)
+{
+	if (!v || !v->still)
+		return;
+	v->still = false;
+	pthread_mutex_unlock(&v->turn);
+	wake(v);
+}
+
+static int load(struct volumes *v, const struct buffer *saved, struct error *err)
+{
+	struct cursor in = cursor_of(saved->data, saved->size);
+
+	for (uint32_t i = 0; i < v->count; i++)
+		if (cursor_u64(&in) != v->roots[i])
+			return error_set(err, ERROR_UNAVAILABLE,
+				"volume %s: it is not the directory that it was when the sandbox was saved",
+				v->targets[i]);
+	return volume_mux_load(v->mux, &in, err);
+}
+
+int volumes_open(const struct home *home, const struct record *r, const struct buffer *saved,
+	struct volumes **out, struct error *err)
 {
 	_cleanup_(cleanup_volumes) struct volumes *v = NULL;
 	enum volume_driver driver;
@@ -122,11 +193,14 @@ int volumes_open(const struct home *home, const struct record *r, struct volumes
 	if (!v)
 		return -ERROR_SYSTEM;
 	v->nfs = driver == VOLUME_DRIVER_NFS;
+	v->resumed = saved != NULL;
 	result = keeper_start(&v->keeper, err);
 	for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
 		result = give_source(v, home, &r->mounts[i], err);
 	if (result == 0)
 		result = volume_mux_new(v->count, &v->mux, err);
+	if (result == 0 && saved)
+		result = load(v, saved, err);
 	for (uint32_t i = 0; result == 0 && v->nfs && i < v->count; i++)
 		volume_mux_set_stream(v->mux, i);
 	if (result == 0)
@@ -190,6 +264,7 @@ void volumes_close(struct volumes *v)
 {
 	if (!v)
 		return;
+	volumes_go_on(v);
 	v->stop = true;
 	if (v->threaded) {
 		wake(v);
@@ -205,6 +280,7 @@ void volumes_close(struct volumes *v)
 	volume_mux_free(v->mux);
 	text_list_free(v->targets);
 	pthread_mutex_destroy(&v->mutex);
+	pthread_mutex_destroy(&v->turn);
 	pthread_cond_destroy(&v->changed);
 	free(v);
 }

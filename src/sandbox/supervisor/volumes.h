@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "sandbox/home.h"
 #include "sandbox/record.h"
@@ -22,9 +23,18 @@
 struct volumes;
 
 /* Opens the directories of the record's mounts and starts their servers. *volumes: NULL where it has none, or
- * they come another way. */
-int volumes_open(
-	const struct home *home, const struct record *r, struct volumes **volumes, struct error *err);
+ * they come another way. `saved` (of volumes_save(); NULL: none): they go on with a copy of their guest.
+ * UNAVAILABLE: a directory is not the one that it was. */
+int volumes_open(const struct home *home, const struct record *r, const struct buffer *saved,
+	struct volumes **volumes, struct error *err);
+
+/* Before a machine that is to be copied is paused: waits until nothing is on its way between guest and
+ * servers, and holds it so. BUSY: that does not come. Then, once it is paused: true where that still holds;
+ * what they know goes into `out`, for volumes_open() of the copy. volumes_go_on() ends it. NULL is fine. */
+int volumes_hold(struct volumes *volumes, uint64_t deadline, struct error *err);
+bool volumes_are_still(struct volumes *volumes);
+void volumes_save(const struct volumes *volumes, struct buffer *out);
+void volumes_go_on(struct volumes *volumes);
 
 /* Relays between them and the guest's end, a non-blocking socket that is borrowed until volumes_close().
  * Returns when all servers are ready; the error names the volume. Only from here on has this process a
