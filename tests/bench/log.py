@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures a log of 1 GiB that a sandbox has written: the time to write it, its size on the disk, and how long `log` takes
+"""Measures a log of 1 GiB, written as a supervisor writes it (log_fill.c): the time to write it, its size on the disk, and how long `log` takes
 for all of it, for what was written since a time near its end, for a time in its middle, and for its last ten lines. Writes
 build/bench-log.json.
 
@@ -17,16 +17,7 @@ from common import REPOSITORY, arguments, measured, medians, report, run, write
 MONOCORE = f'{os.environ.get("MC_PREFIX") or REPOSITORY + "/build/stage"}/bin/monocore'
 IMAGE = 'oci:' + os.path.realpath(f'{REPOSITORY}/build/images/debian')
 ALL, LATE, MIDDLE, LAST = 'log, all of it', 'log --since, the last 1/64', 'log --since --until, 1/64', 'log -n 10'
-PARTS = 64
-# Blocks of lines that differ, and between them marks whose times tell where the parts are.
-SCRIPT = '''i=0
-block=$(seq -f '2026-01-31 10:%04.0f 10.1.2.%g GET /path/of/a/page 200 in 12 ms, and what else one writes' 0 499)
-while [ $i -lt 64 ]; do
-    echo "mark $i"
-    yes "$block" | head -c SIZE
-    echo
-    i=$((i + 1))
-done'''
+BUILD = os.environ.get('MC_BUILD') or f'{REPOSITORY}/build/release'
 
 
 class Bench:
@@ -49,16 +40,17 @@ class Bench:
         return count
 
     def prepare(self):
-        script = SCRIPT.replace('SIZE', str(self.size // PARTS))
-        started = time.perf_counter()
-        run([MONOCORE, 'tmp', '-d', '--name', 'writer', IMAGE, '--', 'sh', '-c', script], env=self.env)
+        run(['ninja', '-C', BUILD, '--quiet', 'tests/bench/bench_log_fill'])
+        run([MONOCORE, 'tmp', '-d', '--name', 'writer', IMAGE, '--', 'true'], env=self.env)
         run([MONOCORE, 'wait', 'writer'], env=self.env)
+        sandbox = json.loads(run([MONOCORE, 'inspect', 'writer'], env=self.env))[0]['id']
+        folder = os.path.join(self.work, 'home/sandboxes', sandbox)
+        started = time.perf_counter()
+        run([f'{BUILD}/tests/bench/bench_log_fill', folder, str(self.size >> 20)])
         self.written = time.perf_counter() - started
         marks = run([MONOCORE, 'log', '--json', '--grep', '^mark ', 'writer'], env=self.env).splitlines()
         self.marks = [json.loads(mark)['time'] for mark in marks]
-        sandbox = json.loads(run([MONOCORE, 'inspect', 'writer'], env=self.env))[0]['id']
-        folder = os.path.join(self.work, 'home/sandboxes', sandbox, 'log')
-        self.kept = sum(entry.stat().st_size for entry in os.scandir(folder))
+        self.kept = sum(entry.stat().st_size for entry in os.scandir(f'{folder}/log'))
 
     def measure(self, rounds):
         for _ in range(rounds):
