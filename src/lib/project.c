@@ -215,8 +215,7 @@ static char *take_excerpt(const struct mistakes *m, const struct mistake *mistak
 	return line ? text_copy(line + 1, NULL) : NULL;
 }
 
-int project_give_mistakes(
-	const struct mistakes *m, struct monocore_project_mistakes *out, struct error *err)
+int project_give_mistakes(const struct mistakes *m, struct monocore_project_mistakes *out, struct error *err)
 {
 	out->list = calloc(m->count + 1, sizeof *out->list);
 	if (!out->list)
