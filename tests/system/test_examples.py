@@ -43,7 +43,7 @@ def ask(port, query='', data=None):
 def _():
     directory, port = example('web')
     project = lambda *words, **options: mono('-C', directory, *words, **options)
-    project('up', '--wait', '--grant', timeout=180).ok()
+    project('up', '--wait', timeout=180).ok()
     equal(json.loads(ask(port, '?who=ann')), {'visits': 1, 'before': None})
     equal(json.loads(ask(port, '?who=' + urllib.parse.quote("bob'; DROP TABLE visits; --"))),
           {'visits': 2, 'before': 'ann'})
@@ -79,7 +79,7 @@ def answers(port):
 def _():
     directory, _ = example('ci')
     project = lambda *words, **options: mono('-C', directory, *words, **options)
-    project('build', 'release', '--grant', timeout=180).ok()
+    project('build', 'release', timeout=180).ok()
     equal(project('run', 'words', input=b'one two  three\n').ok().out, '3\n')
     equal(project('run', 'words~test').ok().out, 'passed\n')
     again = project('build', 'release', timeout=60).ok()
@@ -91,7 +91,7 @@ def _():
 def _():
     directory, port = example('notebook')
     project = lambda *words, **options: mono('-C', directory, *words, **options)
-    project('up', '--wait', '--grant', timeout=60).ok()
+    project('up', '--wait', timeout=60).ok()
     equal(ask(port, data=b'x = 6 * 7'), '')
     equal(ask(port, data=b'print("x is"); x'), 'x is\n42\n')
     contains(ask(port, data=b'1 / 0'), 'ZeroDivisionError')
