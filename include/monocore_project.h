@@ -99,6 +99,10 @@ MONOCORE_API int monocore_project_entries(const struct monocore_project *project
 	struct monocore_project_entry **list, size_t *count, struct monocore_error *err);
 MONOCORE_API void monocore_project_entries_free(struct monocore_project_entry *list, size_t count);
 
+/* The name of the image that a build makes, whether it was made or not; the caller's: monocore_free(). */
+MONOCORE_API int monocore_project_build_image(struct monocore *mc, const struct monocore_project *project,
+	const char *build, char **image, struct monocore_error *err);
+
 /* One thing that a new component has; those of one key come together. */
 struct monocore_project_setting {
 	const char *key;   /* "image" */

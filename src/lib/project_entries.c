@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "lib/component.h"
 #include "lib/handle.h"
 #include "lib/project.h"
 #include "project/imports.h"
@@ -112,4 +113,16 @@ int monocore_project_entries(const struct monocore_project *project, struct mono
 	}
 	*out = list;
 	return 0;
+}
+
+int monocore_project_build_image(struct monocore *mc, const struct monocore_project *project,
+	const char *build, char **image, struct monocore_error *error)
+{
+	_cleanup_project_identity_ struct project_identity identity = {0};
+	struct error err;
+	int r = project_who(mc, project, false, &identity, &err);
+
+	if (r == 0 && !(*image = component_build_image(identity.name, build, &err)))
+		r = -ERROR_NO_MEMORY;
+	return r < 0 ? give_error(error, &err) : 0;
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A project's file as commands write it, and what of it needs the user's word: init, add, remove, list, --grant."""
+"""A project's file as commands write it, and what of it needs the user's word: init, add, remove, list, tree, --grant."""
 import os
 import stat
 import subprocess
 
 from harness import tap
-from harness.program import PROGRAM, Monocore
+from harness.program import IMAGE, PROGRAM, Monocore
 from harness.tap import contains, equal, promise, scratch, true
 from harness.terminal import Terminal
 
@@ -110,6 +110,28 @@ def _():
             write(folder, bad)
             tells(mc('add', 'more', '--image', 'x/y', cwd=folder), 2, 'monocore.yaml:')
             equal(read(folder), bad)
+
+
+@promise('tree shows what components are made of, down to the layers, and which of these are shared')
+def _():
+    with scratch() as folder:
+        write(folder, "builds:\n  own: {image: 'mc-tree/b:1'}\nsandboxes:\n  web: {image: own, depends_on: [db]}\n"
+                      "  db: {image: 'mc-tree/a:1'}\n")
+        try:
+            for name in ('mc-tree/a:1', 'mc-tree/b:1'):
+                mc('load', '--input', IMAGE, name).ok()
+            web, db, own = mc('tree', '--json', cwd=folder).ok().json()
+            equal([(part['kind'], part['name']) for part in web['parts']], [('build', 'own'), ('sandbox', 'db')])
+            image = web['parts'][1]['parts'][0]
+            equal((image['name'], image['size']), ('mc-tree/a:1', sum(layer['size'] for layer in image['parts'])))
+            equal([layer['shared'] for layer in image['parts']], [True] * len(image['parts']))
+            equal((db['parts'], own['parts']), ([], []))  # as above
+            equal(mc('tree', 'web', '-L', '2', cwd=folder).ok().out.splitlines()[0], 'sandbox web')
+            equal(len(mc('tree', '--depth', '1', cwd=folder).ok().out.splitlines()), 3)
+            contains(mc('tree', cwd=folder).ok().out, '(shared)')
+            mc('tree', 'nope', cwd=folder).ok(1).says("'nope'")
+        finally:
+            mc('rmi', 'mc-tree/a:1', 'mc-tree/b:1')
 
 
 @promise('edits at the same time all come in, one behind the other')

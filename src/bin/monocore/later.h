@@ -5,7 +5,6 @@
 
 /* X(identifier, "name", "summary") of every verb that this version knows and does not have. */
 #define LATER_COMMANDS(X) \
-	X(tree, "tree", "show what each component is made of") \
 	X(serve, "serve", "serve the REST API and the dashboard") \
 	X(server, "server", "start, stop and ask the server; make keys") \
 	X(deploy, "deploy", "ship the project to a server or to Kubernetes")

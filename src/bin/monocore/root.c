@@ -27,6 +27,7 @@ static const struct command *const children[] = {
 	&add_command,
 	&remove_command,
 	&list_command,
+	&tree_command,
 	&up_command,
 	&down_command,
 	&apply_command,

@@ -58,3 +58,4 @@ extern const struct command init_command;
 extern const struct command add_command;
 extern const struct command remove_command;
 extern const struct command list_command;
+extern const struct command tree_command;
