@@ -114,9 +114,9 @@ struct monocore_project_setting {
 
 /*
  * Adds components of these names, each with these settings, to the project's file, whose comments, order and
- * quotes stay as they are. names ends with NULL. Nothing is written unless all went well and what comes out is
- * a project: else *mistakes (may be NULL; the caller's) are what it is not by. Errors: INVALID; EXISTS; BUSY:
- * the file was changed meanwhile; UNAVAILABLE: it is written in a way that this cannot be done in.
+ * quotes stay as they are. names ends with NULL. Nothing is written unless all went well and what comes out
+ * is a project: else *mistakes (may be NULL; the caller's) are what it is not by. Errors: INVALID; EXISTS;
+ * BUSY: the file was changed meanwhile; UNAVAILABLE: it is written in a way that this cannot be done in.
  */
 MONOCORE_API int monocore_project_add(const char *file, enum monocore_project_section section,
 	const char *const *names, const struct monocore_project_setting *settings, size_t count,
