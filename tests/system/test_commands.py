@@ -165,4 +165,26 @@ def _():
             mc('rmi', '-f', 'test/seldom')
 
 
+@promise('options of projects and builds that are seldom needed do what their help says')
+def _():
+    with scratch() as folder:
+        with open(f'{folder}/Dockerfile', 'w') as f:
+            f.write(f'FROM {DEBIAN}\nARG WORD=none\nRUN echo $WORD >/word; nproc >>/word; ls /sys/class/net | wc -w >>/word\n')
+        line = ('build', '--pull', '--progress', 'plain', '--cpus', '1', '--ram', '512M', '--disk', '1G', '--reach', 'none',
+                '--build-arg', 'WORD=built', '--label', 'made=here', '-t', 'test/seldom:2', folder)
+        mc(*line).ok()
+        contains(mc(*line).ok().err, 'CACHED')
+        equal(mc('inspect', 'test/seldom:2').ok().json()[0]['Config']['Labels']['made'], 'here')
+        with open(f'{folder}/monocore.yaml', 'w') as f:
+            f.write('sandboxes:\n  box:\n    image: test/seldom:2\n    scripts: {start: cat /word}\n')
+        try:
+            equal(mc('run', '--interactive', '--no-tty', 'box', cwd=folder).ok().out.split('\n')[:2], ['built', '1'])
+            contains(mc('start', '--no-tty', 'box', cwd=folder).ok().out, 'built')
+            equal(mc('shell', '--grant', 'box', cwd=folder, input=b'head -1 /word\n').ok().out, 'built\n')
+        finally:
+            names = mc('ps', '-a', '-q').ok().out.split()
+            mc('rm', '-f', *names)
+            mc('rmi', '-f', 'test/seldom:2')
+
+
 tap.main(mc.clean)
