@@ -179,7 +179,7 @@ builds:
   tools:
     image: {DEBIAN}
     steps:
-      - echo tool >/tool
+      - copy: [../beside, /tool]
       - run: [sh, -c, 'mkdir /more; echo more >/more/file']
     exports: {{tool: /tool, more: /more}}
   app:
@@ -204,9 +204,10 @@ sandboxes:
 @promise('the builds of a project are built with what they import, and its sandboxes are made of them', 120)
 def project():
     write('shop/monocore.yaml', PROJECT)
+    write('beside', 'tool\n')
     write('shop/main.sh', 'x', 0o755)
     write('shop/lib/l', 'l')
-    equal(mc('-C', f'{folder}/shop', 'build', 'app').status, 1, 'an image outside of the project was not allowed yet')
+    equal(mc('-C', f'{folder}/shop', 'build', 'app').status, 1, 'a file outside of the project was not allowed yet')
     got = mc('-C', f'{folder}/shop', 'build', '--grant', 'app', timeout=100).ok()
     true(got.out.startswith('sha256:'), got)
     name = 'monocore.local/shop/app:latest'
