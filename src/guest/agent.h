@@ -55,7 +55,7 @@ struct agent {
 	struct agent_worker workers[TRANSFERS_MAX];
 	bool transfers_waiting; /* some of them have a kill_at */
 	bool is_set_up;
-	bool upper_only;  /* nothing but UPPER is taken: there is no root */
+	bool upper_only; /* nothing but UPPER is taken: there is no root */
 	struct agent_quiet quiet;
 	unsigned freezes; /* streams while which the sandbox's processes stand still */
 	bool reap_again;  /* there may be more zombies than one turn has reaped */

@@ -16,9 +16,9 @@
 #include "os/process.h"
 #include "vm/child.h"
 #include "vm/engine.h"
-#include "vm/qemu/templates_clean.h"
 #include "vm/qemu/freeze.h"
 #include "vm/qemu/snapshot.h"
+#include "vm/qemu/templates_clean.h"
 
 #define QMP_TIME   (20 * NANOSECONDS_PER_SECOND)
 #define START_TIME (20 * NANOSECONDS_PER_SECOND)
