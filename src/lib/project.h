@@ -15,5 +15,4 @@ struct monocore_project {
 void project_load_here(struct project_load *load);
 
 /* The same mistakes for who called the library; *out is the caller's. */
-int project_give_mistakes(
-	const struct mistakes *m, struct monocore_project_mistakes *out, struct error *err);
+int project_give_mistakes(const struct mistakes *m, struct monocore_project_mistakes *out, struct error *err);
