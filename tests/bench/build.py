@@ -42,7 +42,8 @@ class Bench:
         self.write('last', '0')
         self.write('Dockerfile', f'FROM {IMAGE}\nRUN echo made >/made\nCOPY tree /tree/\n'
                    + ''.join(f'ENV V{i}={i}\n' for i in range(STEPS - 3)) + 'COPY last /last\n')
-        self.write('Run', f'FROM {IMAGE}\nRUN echo made >/made\n')
+        # Another command: what it makes anew must not be what the cached steps stand on.
+        self.write('Run', f'FROM {IMAGE}\nRUN echo other >/made\n')
         self.build()
 
     def measure(self, rounds):
