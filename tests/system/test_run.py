@@ -47,7 +47,9 @@ def monocore(*words, **options):
 @promise('a script of a sandbox that was never started is its command, and what it depends on runs')
 def _():
     write()
-    answer = monocore('run', 'web~test', '--', 'a b', 'c').ok(7)
+    contains(monocore('run', 'web~test').ok(1).err, '--grant')  # its images are outside of its directory
+    equal(mc.names(), [])
+    answer = monocore('run', '--grant', 'web~test', '--', 'a b', 'c').ok(7)
     equal(answer.out, 'test value a b c in /srv by /bin/bash\n')
     equal((mc.row('runs-web')['state'], mc.row('runs-web')['exit_status'], mc.row('runs-db')['state']), ('stopped', 7, 'running'))
     equal(monocore('run', 'web', '--exec', 'exit 9').status, 9)
@@ -110,12 +112,30 @@ def _():
     equal(monocore('rm', '-f', 'db').ok().out, 'runs-db\n')
 
 
-@promise('shell has a real terminal')
+@promise('what the project reaches outside is asked for by run, start and shell, before anything is started')
 def _():
     with open(f'{shop}/monocore.yaml', encoding='utf-8') as f:
         text = f.read().replace('wrong: [\n', '')
+    with open(f'{shop}/.env.test', 'w', encoding='utf-8') as f:
+        f.write('FROM=file\n')
+    for verb in ('run', 'start', 'shell'):
+        with open(f'{shop}/monocore.yaml', 'w', encoding='utf-8') as f:
+            f.write(text + f"    volumes: ['{place.name}/outside-{verb}:/out']\n")
+        os.mkdir(f'{place.name}/outside-{verb}')
+        contains(monocore(verb, 'tool').ok(1).err, '--grant')
+        equal(mc.row('runs-tool')['state'], 'stopped')
+        line = ['--exec', 'echo $FROM'] if verb == 'run' else []
+        answer = monocore(verb, 'tool', '--grant', '--env-file', f'{shop}/.env.test', *line, input=b'echo $FROM')
+        equal(answer.ok().out, 'entry point\n' if verb == 'start' else 'file\n')
+        monocore(verb, 'tool').ok()
     with open(f'{shop}/monocore.yaml', 'w', encoding='utf-8') as f:
         f.write(text)
+    equal(monocore('run', '--no-tty', '--interactive', 'tool', '--exec', 'cat', input=b'typed').ok().out, 'typed')
+    equal(monocore('start', '--no-tty', 'tool').ok().out, 'entry point\n')
+
+
+@promise('shell has a real terminal')
+def _():
     with Terminal([PROGRAM, '-C', shop, 'shell', 'web'], mc.env, rows=33, columns=101) as t:
         t.expect(r'# ')
         t.send('tty; stty size; echo $KEY $0\r')

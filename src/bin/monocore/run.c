@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "bin/monocore/grants.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/run_in.h"
 #include "bin/monocore/tmp_options.h"
@@ -31,10 +32,7 @@ struct options {
 			"run it as this user; default: the sandbox's"}, \
 		{"workdir", 'w', OPTION_STRING, "DIR", offsetof(struct options, workdir), \
 			"run it in this directory of the sandbox"}, \
-	{ \
-		"grant", 0, OPTION_FLAG, NULL, offsetof(struct options, grant), \
-			"let the project reach out of its directory as its file says" \
-	}
+		GRANT_OPTION(struct options, grant)
 
 static const struct option_spec run_options[] = {
 	{"exec", 0, OPTION_STRING, "LINE", offsetof(struct options, exec),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bin/monocore/grants.h"
 #include "bin/monocore/run_in.h"
 #include "bin/monocore/verbs.h"
 
@@ -17,8 +18,7 @@ static const struct option_spec options[] = {
 		"be this user; default: the sandbox's"},
 	{"workdir", 'w', OPTION_STRING, "DIR", offsetof(struct options, workdir),
 		"begin in this directory of the sandbox"},
-	{"grant", 0, OPTION_FLAG, NULL, offsetof(struct options, grant),
-		"let the project reach out of its directory as its file says"},
+	GRANT_OPTION(struct options, grant),
 	{NULL},
 };
 
