@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "project/env.h"
 #include "project/interpolate.h"
 
@@ -162,10 +163,10 @@ static int read_assignment(struct reader *r, struct error *err)
 		return read_value(r, name, n, place, err);
 	}
 	{
-		_cleanup_free_ char *copy = strndup(name, n);
+		_cleanup_free_ char *copy = text_copy_bytes(name, n, err);
 
 		if (!copy)
-			return error_no_memory(err, "read variables");
+			return -ERROR_NO_MEMORY;
 		value = r->source->get ? r->source->get(r->source->context, copy) : NULL;
 	}
 	return value ? env_set(r->e, name, n, value, err) : 0;
