@@ -143,4 +143,15 @@ def _():
         true(t.restored(), 'the terminal is as it was')
 
 
+@promise('what names components of the file, or a tag, is not taken for their sandboxes')
+def _():
+    monocore('run', '-d', 'web').ok()
+    equal(monocore('snapshot', 'web', 'web').ok().out, 'web\n')
+    monocore('snapshots', 'rm', 'web').ok()
+    contains(monocore('tree', 'web').ok().out, 'db')
+    monocore('remove', 'web').ok()
+    with open(f'{shop}/monocore.yaml', encoding='utf-8') as f:
+        true('web:' not in f.read(), 'it is gone from the file')
+
+
 tap.main(mc.clean)

@@ -57,5 +57,5 @@ const struct command remove_command = {
 	.least = 1,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_COMPONENTS,
 };

@@ -43,5 +43,5 @@ const struct command snapshot_command = {
 	.least = 1,
 	.most = 2,
 	.run = run,
-	.words = WORDS_SANDBOXES,
+	.words = WORDS_SANDBOX,
 };
