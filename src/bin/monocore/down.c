@@ -2,8 +2,6 @@
 #include "bin/monocore/project_change.h"
 #include "bin/monocore/verbs.h"
 
-static const struct change_options defaults = {.grace = UINT64_MAX};
-
 static const struct option_spec options[] = {
 	{"time", 't', OPTION_DURATION, "TIME", offsetof(struct change_options, grace),
 		"how long each may take to end before it is killed; default: 10s"},
@@ -30,7 +28,7 @@ const struct command down_command = {
 	.examples = "monocore down\nmonocore down web",
 	.options = options,
 	.size = sizeof(struct change_options),
-	.defaults = &defaults,
+	.defaults = &change_defaults,
 	.most = WORDS_ANY,
 	.run = run,
 	.words = WORDS_COMPONENTS,

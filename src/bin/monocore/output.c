@@ -47,6 +47,24 @@ int cli_fail(struct cli *cli, const struct monocore_error *err)
 	return monocore_exit_status(err->code);
 }
 
+int cli_each(struct cli *cli, int count, char **words,
+	int (*act)(struct monocore *mc, const char *name, struct monocore_error *err))
+{
+	int status = 0;
+
+	if (cli_open(cli) < 0)
+		return 1;
+	for (int i = 0; i < count; i++) {
+		struct monocore_error err;
+
+		if (act(cli->mc, words[i], &err) < 0)
+			status = cli_fail(cli, &err);
+		else
+			printf("%s\n", words[i]);
+	}
+	return output_finish() ? 1 : status;
+}
+
 int cli_fail_start(struct cli *cli, const struct monocore_error *err)
 {
 	int status = cli_fail(cli, err);

@@ -18,6 +18,11 @@ int cli_complain(struct cli *cli, const struct error *err);
 /* "monocore: text" of the library's error, likewise. */
 int cli_fail(struct cli *cli, const struct monocore_error *err);
 
+/* Opens the state directory, and calls `act` for each word: what was done is printed by its name, what was
+ * not is told and does not keep the others from it. Returns the exit status. */
+int cli_each(struct cli *cli, int count, char **words,
+	int (*act)(struct monocore *mc, const char *name, struct monocore_error *err));
+
 /* The same of a start: what docker's run answers, which is 126 and 127 for the command, and 125 for
  * everything else that went wrong before (or in place of) the command. */
 int cli_fail_start(struct cli *cli, const struct monocore_error *err);

@@ -14,6 +14,24 @@
 #include "bin/monocore/project.h"
 #include "bin/monocore/table.h"
 
+const struct change_options change_defaults = {.grace = UINT64_MAX};
+
+const struct option_spec change_up_rows[] = {
+	{"dry-run", 0, OPTION_FLAG, NULL, offsetof(struct change_options, dry_run),
+		"show what would be done, and do nothing"},
+	GRANT_OPTION(struct change_options, grant),
+	{"json", 0, OPTION_FLAG, NULL, offsetof(struct change_options, json), "with --dry-run: print JSON"},
+	{"wait", 0, OPTION_FLAG, NULL, offsetof(struct change_options, wait),
+		"until all that have a healthcheck are healthy"},
+	{"build", 0, OPTION_FLAG, NULL, offsetof(struct change_options, build),
+		"build images of the project again first, as far as something in them has changed"},
+	{"time", 't', OPTION_DURATION, "TIME", offsetof(struct change_options, grace),
+		"how long what is stopped may take to end before it is killed; default: 10s"},
+	{"parallel", 0, OPTION_NUMBER, "N", offsetof(struct change_options, parallel),
+		"so many steps at once; default: as many as this host can do", .most = 64},
+	{NULL},
+};
+
 CLEANUP_DEFINE(project, struct monocore_project, monocore_project_close);
 
 /* ---- Ctrl-C ------------------------------------------------------------------------------------------- */

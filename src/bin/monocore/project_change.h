@@ -12,6 +12,9 @@ struct change_options {
 	uint64_t grace, parallel;
 };
 
+extern const struct change_options change_defaults;
+extern const struct option_spec change_up_rows[]; /* of up and apply */
+
 /* Opens the project, asks for what reaches out of it, and shows or does what is to be done. Returns the exit
  * status: 130 where the user has ended it. */
 int project_change_run(

@@ -113,20 +113,8 @@ static const struct command snapshot_ls_command = {
 
 static int remove_run(struct cli *cli, const void *given, int count, char **words)
 {
-	int status = 0;
-
 	(void)given;
-	if (cli_open(cli) < 0)
-		return 1;
-	for (int i = 0; i < count; i++) {
-		struct monocore_error err;
-
-		if (monocore_snapshot_remove(cli->mc, words[i], &err) < 0)
-			status = cli_fail(cli, &err);
-		else
-			puts(words[i]);
-	}
-	return output_finish() ? 1 : status;
+	return cli_each(cli, count, words, monocore_snapshot_remove);
 }
 
 static const struct command snapshot_rm_command = {
