@@ -50,9 +50,9 @@ TEST(a_letter_has_one_meaning_in_all_verbs)
 {
 	struct letters l = {0};
 
-	for (const struct option_spec *o = global_options; o->name; o++)
+	for (const struct option_spec *o = monocore_program.shared; o->name; o++)
 		see(&l, o, "every command");
-	CHECK_INT(command_walk(&monocore_root, "", visit, &l), 0);
+	CHECK_INT(command_walk(monocore_program.root, "", visit, &l), 0);
 	CHECK_TEXT(l.name['q'], "quiet");
 	CHECK_TEXT(l.name['e'], "env");
 }
@@ -77,6 +77,6 @@ TEST(every_command_and_option_says_what_it_is)
 {
 	size_t count = 0;
 
-	CHECK_INT(command_walk(&monocore_root, "", check_command, &count), 0);
+	CHECK_INT(command_walk(monocore_program.root, "", check_command, &count), 0);
 	CHECK(count > 40);
 }

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "bin/cli/json.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/grants.h"
-#include "bin/monocore/json.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/project.h"
 #include "bin/monocore/verbs.h"
 #include "monocore_build.h"

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/verbs.h"
 
 struct commit_options {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/monocore/component.h"
 
+#include <stdlib.h>
+
 #include "base/text.h"
 #include "bin/monocore/output.h"
 #include "monocore_project.h"
@@ -34,4 +36,20 @@ int component_sandbox(struct cli *cli, const char *word, char **name)
 	if (!*name && !(*name = text_copy(word, &err)))
 		return cli_complain(cli, &err);
 	return 0;
+}
+
+int component_words(struct cli *cli, const struct command *command, int count, char **words, char ***names)
+{
+	int last = command->words == WORDS_SANDBOXES || command->words == WORDS_NAMES ? count
+		   : command->words == WORDS_SANDBOX && count                         ? 1
+										      : 0;
+	int status = 0;
+
+	*names = calloc((size_t)count + 1, sizeof **names);
+	for (int i = 0; *names && status == 0 && i < last; i++) {
+		status = component_sandbox(cli, words[i], &(*names)[i]);
+		if (status == 0)
+			words[i] = (*names)[i];
+	}
+	return *names ? status : 1;
 }

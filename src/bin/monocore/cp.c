@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/component.h"
 #include "bin/monocore/copy_place.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/verbs.h"
 #include "os/terminal.h"
 

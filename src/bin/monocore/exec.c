@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/environment.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/streams.h"
 #include "bin/monocore/verbs.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/verbs.h"
 #include "monocore_snapshot.h"
 

@@ -6,9 +6,9 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "bin/cli/progress.h"
+#include "bin/cli/prompt.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
-#include "bin/monocore/prompt.h"
 #include "os/terminal.h"
 
 static void show(struct cli *cli, const struct monocore_project_reach *list, size_t count)

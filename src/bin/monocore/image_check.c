@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "bin/cli/json.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/images.h"
-#include "bin/monocore/json.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 
 struct options {
 	bool repair, json;

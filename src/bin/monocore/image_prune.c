@@ -3,8 +3,8 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/json.h"
 #include "bin/monocore/images.h"
-#include "bin/monocore/json.h"
 #include "bin/monocore/output.h"
 
 struct options {

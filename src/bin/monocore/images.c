@@ -11,9 +11,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
 #include "bin/monocore/when.h"
 

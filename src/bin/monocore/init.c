@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/prompt.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/prompt.h"
 #include "bin/monocore/verbs.h"
 #include "monocore_project.h"
 #include "os/terminal.h"

@@ -10,11 +10,11 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/install.h"
 #include "bin/monocore/installed.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/own_place.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/tmp_options.h"
 #include "bin/monocore/verbs.h"
 #include "oci/reference.h"

@@ -6,9 +6,9 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/json.h"
 #include "bin/monocore/install.h"
 #include "bin/monocore/installed.h"
-#include "bin/monocore/json.h"
 #include "bin/monocore/output.h"
 #include "os/fs.h"
 

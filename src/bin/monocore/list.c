@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/project.h"
 #include "bin/monocore/section.h"
-#include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
 
 CLEANUP_DEFINE(project, struct monocore_project, monocore_project_close);

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/verbs.h"
 #include "os/terminal.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
 #include "bin/monocore/when.h"

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bin/cli/prompt.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/prompt.h"
 #include "bin/monocore/verbs.h"
 #include "codec/secret.h"
 #include "os/terminal.h"

@@ -4,10 +4,10 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/table.h"
 
 struct options {
 	bool all, json;

@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
 

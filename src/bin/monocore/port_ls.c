@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
 

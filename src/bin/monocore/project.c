@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "os/terminal.h"
 
 /* "monocore.yaml:12:7: unknown key 'imge'; did you mean 'image'?", the line, and what points at it. */

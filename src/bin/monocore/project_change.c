@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "bin/cli/json.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/grants.h"
-#include "bin/monocore/json.h"
 #include "bin/monocore/live_table.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/project.h"
-#include "bin/monocore/table.h"
 
 const struct change_options change_defaults = {.grace = UINT64_MAX};
 

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "bin/cli/json.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/bulk.h"
-#include "bin/monocore/json.h"
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/table.h"
 #include "bin/monocore/verbs.h"
 #include "bin/monocore/when.h"
 

@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bin/monocore/events.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/events.h"
+#include "bin/cli/json.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/verbs.h"
 
 struct options {

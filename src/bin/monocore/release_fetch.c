@@ -9,8 +9,8 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/command.h"
-#include "bin/monocore/progress.h"
 #include "codec/release.h"
 #include "http/client.h"
 #include "os/fs.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/monocore/root.h"
 
+#include "bin/monocore/component.h"
 #include "bin/monocore/later.h"
 #include "bin/monocore/verbs.h"
 
-const struct option_spec global_options[] = {
+static const struct option_spec shared[] = {
 	{"directory", 'C', OPTION_STRING, "DIR", offsetof(struct global_options, directory),
 		"work in DIR, as if started there"},
 	{"config", 'c', OPTION_STRING, "FILE", offsetof(struct global_options, config),
@@ -14,11 +15,6 @@ const struct option_spec global_options[] = {
 	{"verbose", 0, OPTION_FLAG, NULL, offsetof(struct global_options, verbose),
 		"say on standard error what is being done"},
 	{"help", 'h', OPTION_FLAG, NULL, offsetof(struct global_options, help), "show this help"},
-	{NULL},
-};
-
-static const struct option_spec root_rows[] = {
-	{"version", 0, OPTION_FLAG, NULL, offsetof(struct root_options, version), "show the version"},
 	{NULL},
 };
 
@@ -84,7 +80,7 @@ static const struct command *const children[] = {
 		NULL,
 };
 
-const struct environment_variable environment_variables[] = {
+static const struct environment_variable environment[] = {
 	{"MONOCORE_HOME", "The directory of all state; default: ~/.monocore."},
 	{"MONOCORE_DISK_RESERVE",
 		"A size, such as 512M: a sandbox is started only where as much of the disk of MONOCORE_HOME "
@@ -118,7 +114,7 @@ const struct environment_variable environment_variables[] = {
 	{NULL},
 };
 
-const struct command monocore_root = {
+static const struct command root = {
 	.name = "monocore",
 	.arguments = "COMMAND [ARGUMENT...]",
 	.summary = "run OCI images in microVM sandboxes",
@@ -138,4 +134,22 @@ const struct command monocore_root = {
 	.options = root_rows,
 	.children = children,
 	.size = sizeof(struct root_options),
+};
+
+static const char *const groups[] = {
+	[GROUP_SANDBOXES] = "Sandboxes",
+	[GROUP_IMAGES] = "Images",
+	[GROUP_HOST] = "This program",
+	[GROUP_LATER] = NULL,
+};
+
+const struct program monocore_program = {
+	.root = &root,
+	.shared = shared,
+	.environment = environment,
+	.groups = groups,
+	.complete_names = "self complete-names",
+	.complete = "self completion",
+	.version = monocore_version,
+	.resolve = component_words,
 };

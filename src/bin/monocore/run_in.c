@@ -7,10 +7,10 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/environment.h"
 #include "bin/monocore/grants.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/project.h"
 #include "bin/monocore/project_change.h"
 

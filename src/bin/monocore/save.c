@@ -10,8 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/verbs.h"
 #include "os/fs.h"
 #include "os/terminal.h"

@@ -2,25 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bin/monocore/completion.h"
+#include "bin/cli/completion.h"
 #include "bin/monocore/install.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/self.h"
 #include "monocore_project.h"
-
-static int run(struct cli *cli, const void *given, int count, char **words)
-{
-	struct error err;
-
-	(void)given;
-	(void)count;
-	if (!completion_write(stdout, words[0])) {
-		error_set(&err, ERROR_USAGE, "no completion for the shell '%s'; there is bash, zsh and fish",
-			words[0]);
-		return cli_complain(cli, &err);
-	}
-	return output_finish();
-}
 
 const struct command self_completion_command = {
 	.name = "completion",
@@ -31,7 +17,7 @@ const struct command self_completion_command = {
 		    "monocore self completion fish > ~/.config/fish/completions/monocore.fish",
 	.least = 1,
 	.most = 1,
-	.run = run,
+	.run = completion_run,
 	.group = GROUP_HOST,
 	.words = WORDS_SHELLS,
 };

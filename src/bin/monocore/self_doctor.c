@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/progress.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/self.h"
-#include "bin/monocore/table.h"
 #include "os/terminal.h"
 
 struct options {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/self.h"
 
 struct list_options {

@@ -12,11 +12,11 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/prompt.h"
 #include "bin/monocore/installed.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/own_place.h"
 #include "bin/monocore/packaged.h"
-#include "bin/monocore/prompt.h"
 #include "bin/monocore/self.h"
 #include "os/fs.h"
 #include "os/terminal.h"

@@ -9,10 +9,10 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/own_place.h"
 #include "bin/monocore/packaged.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/release_fetch.h"
 #include "bin/monocore/release_place.h"
 #include "bin/monocore/release_reader.h"

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/table.h"
 #include "bin/monocore/usage_words.h"
 #include "bin/monocore/verbs.h"
 #include "monocore_observe.h"

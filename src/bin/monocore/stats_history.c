@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/stats.h"
-#include "bin/monocore/table.h"
 #include "bin/monocore/usage_words.h"
 #include "bin/monocore/when.h"
 

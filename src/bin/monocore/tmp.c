@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "bin/cli/progress.h"
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
 #include "bin/monocore/streams.h"
 #include "bin/monocore/tmp_options.h"
 #include "bin/monocore/verbs.h"

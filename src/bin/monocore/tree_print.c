@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "bin/cli/json.h"
 #include "bin/monocore/images.h"
-#include "bin/monocore/json.h"
 #include "bin/monocore/output.h"
 #include "codec/printable.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
 
 const char *usage_cpu(uint32_t thousandth, char *out)
 {

@@ -8,10 +8,10 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
+#include "bin/cli/progress.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/progress.h"
-#include "bin/monocore/table.h"
 #include "bin/monocore/volumes.h"
 
 /* ---- lines --------------------------------------------------------------------------------------------- */

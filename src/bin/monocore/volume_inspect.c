@@ -5,7 +5,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/volumes.h"
 

@@ -3,8 +3,8 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "bin/cli/table.h"
 #include "bin/monocore/output.h"
-#include "bin/monocore/table.h"
 #include "bin/monocore/volumes.h"
 
 struct options {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/command.h"
+#include "bin/cli/command.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,8 @@ const struct command *command_find(const struct command *parent, const char *nam
 	return NULL;
 }
 
-void command_unknown(const struct command *parent, const char *path, const char *name, struct error *err)
+void command_unknown(const struct program *program, const struct command *parent, const char *path,
+	const char *name, struct error *err)
 {
 	const char *names[128] = {NULL}, *nearest;
 	size_t n = 0;
@@ -27,9 +28,14 @@ void command_unknown(const struct command *parent, const char *path, const char 
 	if (nearest)
 		error_set(err, ERROR_USAGE, "unknown command '%s'; did you mean '%s'?", name, nearest);
 	else
-		error_set(err, ERROR_USAGE, "unknown command '%s'; 'monocore help%s%s' lists those there are",
-			name, *path ? " " : "", path);
+		error_set(err, ERROR_USAGE, "unknown command '%s'; '%s help%s%s' lists those there are", name,
+			program->root->name, *path ? " " : "", path);
 }
+
+const struct option_spec root_rows[] = {
+	{"version", 0, OPTION_FLAG, NULL, offsetof(struct root_options, version), "show the version"},
+	{NULL},
+};
 
 int command_walk(const struct command *parent, const char *path, command_visitor *visit, void *context)
 {

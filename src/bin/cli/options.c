@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/options.h"
+#include "bin/cli/options.h"
 
 #include <getopt.h>
 #include <string.h>

@@ -11,7 +11,8 @@
 
 struct progress_view;
 
-struct progress_view *progress_new(void); /* NULL: out of memory; nothing is shown then */
+/* program: what lines begin with; borrowed. NULL: out of memory; nothing is shown then. */
+struct progress_view *progress_new(const char *program);
 void progress_free(struct progress_view *view);
 void progress_start(struct progress_view *view, bool quiet, bool plain);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/prompt.h"
+#include "bin/cli/prompt.h"
 
 #include <errno.h>
 #include <stdio.h>

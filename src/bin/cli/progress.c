@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/progress.h"
+#include "bin/cli/progress.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -29,6 +29,7 @@ struct task {
 };
 
 struct progress_view {
+	const char *program;
 	pthread_mutex_t lock;
 	enum display display;
 	struct task tasks[TASKS_MOST];
@@ -39,12 +40,14 @@ struct progress_view {
 	uint64_t drawn_at;
 };
 
-struct progress_view *progress_new(void)
+struct progress_view *progress_new(const char *program)
 {
 	struct progress_view *view = calloc(1, sizeof *view);
 
-	if (view)
-		pthread_mutex_init(&view->lock, NULL);
+	if (!view)
+		return NULL;
+	view->program = program;
+	pthread_mutex_init(&view->lock, NULL);
 	return view;
 }
 
@@ -188,17 +191,18 @@ static struct task *find_task(struct progress_view *view, const char *name, cons
 	return t;
 }
 
-static void tell_line(struct task *t, uint64_t now, bool finished)
+static void tell_line(const struct progress_view *view, struct task *t, uint64_t now, bool finished)
 {
 	char text[32];
 
 	if (finished && t->told) {
 		amount(text, sizeof text, t->done, t->unit);
-		fprintf(stderr, "monocore: %s: done, %s in %.1f s\n", t->name, text,
+		fprintf(stderr, "%s: %s: done, %s in %.1f s\n", view->program, t->name, text,
 			(double)(now - t->began) / 1e9);
 	} else if (!finished && !t->told && now - t->began >= APPEARS_LINE) {
 		amount(text, sizeof text, t->total, t->unit);
-		fprintf(stderr, "monocore: %s%s%s\n", t->name, t->total ? ": " : "", t->total ? text : "");
+		fprintf(stderr, "%s: %s%s%s\n", view->program, t->name, t->total ? ": " : "",
+			t->total ? text : "");
 		t->told = true;
 	}
 }
@@ -214,7 +218,7 @@ static void report_locked(struct progress_view *view, const char *name, const ch
 	t->done = done;
 	t->total = total;
 	if (view->display == DISPLAY_LINES)
-		tell_line(t, now, finished);
+		tell_line(view, t, now, finished);
 	if (finished) {
 		*t = view->tasks[view->size - 1];
 		view->size--;

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "bin/monocore/command.h"
+#include "bin/cli/command.h"
 
 void events_to_stdout(struct cli *cli); /* before cli_open() */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/table.h"
+#include "bin/cli/table.h"
 
 #include <stdlib.h>
 #include <string.h>

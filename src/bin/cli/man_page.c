@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Man pages, written from the commands' tables in scdoc(5). */
-#include "bin/monocore/man_page.h"
+#include "bin/cli/man_page.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "bin/monocore/root.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "bin/cli/output.h"
 
 /* Text with what scdoc would take for its own made harmless. */
 static void write_text(FILE *out, const char *text, size_t size)
@@ -61,9 +65,10 @@ static void write_options(FILE *out, const struct option_spec *specs)
 	}
 }
 
-static void write_synopsis(FILE *out, const struct command *command, const char *path)
+static void write_synopsis(
+	FILE *out, const struct program *program, const struct command *command, const char *path)
 {
-	fputs("*monocore", out);
+	fprintf(out, "*%s", program->root->name);
 	if (*path) {
 		fputc(' ', out);
 		write_text(out, path, strlen(path));
@@ -81,15 +86,21 @@ static void write_examples(FILE *out, const struct command *command)
 		fprintf(out, "# EXAMPLES\n\n```\n%s\n```\n\n", command->examples);
 }
 
+struct page {
+	FILE *out;
+	const struct program *program;
+};
+
 /* A command below the page's own: a section with its synopsis, help and options. */
 static int write_below(void *context, const struct command *command, const char *path)
 {
-	FILE *out = context;
+	const struct page *page = context;
+	FILE *out = page->out;
 
 	if (command->hidden || command->later || command->children)
 		return 0;
 	fprintf(out, "## %s\n\n", path);
-	write_synopsis(out, command, path);
+	write_synopsis(out, page->program, command, path);
 	write_paragraphs(out, command->summary);
 	if (command->help)
 		write_paragraphs(out, command->help);
@@ -97,77 +108,115 @@ static int write_below(void *context, const struct command *command, const char 
 	return 0;
 }
 
-static void write_page_name(FILE *out, const char *verb)
+static void write_page_name(FILE *out, const struct program *program, const char *verb)
 {
-	fprintf(out, "*monocore-%s*(1)", verb);
+	fprintf(out, "*%s-%s*(1)", program->root->name, verb);
 }
 
-static void write_verbs(FILE *out)
+static void write_verbs(FILE *out, const struct program *program)
 {
 	fputs("# COMMANDS\n\n", out);
-	for (const struct command *const *c = monocore_root.children; *c; c++) {
+	for (const struct command *const *c = program->root->children; *c; c++) {
 		if ((*c)->hidden || (*c)->later)
 			continue;
-		write_page_name(out, (*c)->name);
+		write_page_name(out, program, (*c)->name);
 		fputs("\n\t", out);
 		write_paragraphs(out, (*c)->summary);
 	}
 }
 
-static void write_environment(FILE *out)
+static void write_environment(FILE *out, const struct program *program)
 {
 	fputs("# ENVIRONMENT\n\n", out);
-	for (const struct environment_variable *v = environment_variables; v->name; v++) {
+	for (const struct environment_variable *v = program->environment; v->name; v++) {
 		write_bold(out, v->name);
 		fputs("\n\t", out);
 		write_paragraphs(out, v->help);
 	}
 }
 
-static void write_see_also(FILE *out, const struct command *command)
+static void write_see_also(FILE *out, const struct program *program, const struct command *command)
 {
 	const char *before = "";
 
 	fputs("# SEE ALSO\n\n", out);
-	if (command != &monocore_root) {
-		fputs("*monocore*(1)\n", out);
+	if (command != program->root) {
+		fprintf(out, "*%s*(1)\n", program->root->name);
 		return;
 	}
-	for (const struct command *const *c = monocore_root.children; *c; c++) {
+	for (const struct command *const *c = program->root->children; *c; c++) {
 		if ((*c)->hidden || (*c)->later)
 			continue;
 		fputs(before, out);
-		write_page_name(out, (*c)->name);
+		write_page_name(out, program, (*c)->name);
 		before = ",\n";
 	}
 	fputc('\n', out);
 }
 
-void man_write(FILE *out, const struct command *command, const char *path)
+static void write_page(
+	FILE *out, const struct program *program, const struct command *command, const char *path)
 {
+	struct page page = {.out = out, .program = program};
 	char title[64];
 
-	snprintf(title, sizeof title, "%s%s%s", "monocore", *path ? "-" : "", path);
-	fprintf(out, "%s(1) \"monocore %s\" \"User Commands\"\n\n# NAME\n\n%s - ", title, monocore_version(),
-		title);
+	snprintf(title, sizeof title, "%s%s%s", program->root->name, *path ? "-" : "", path);
+	fprintf(out, "%s(1) \"%s %s\" \"User Commands\"\n\n# NAME\n\n%s - ", title, program->root->name,
+		program->version(), title);
 	write_paragraphs(out, command->summary);
 	fputs("# SYNOPSIS\n\n", out);
-	write_synopsis(out, command, path);
+	write_synopsis(out, program, command, path);
 	if (command->help) {
 		fputs("# DESCRIPTION\n\n", out);
 		write_paragraphs(out, command->help);
 	}
-	if (command == &monocore_root)
-		write_verbs(out);
+	if (command == program->root)
+		write_verbs(out, program);
 	else if (command->children) {
 		fputs("# COMMANDS\n\n", out);
-		command_walk(command, path, write_below, out);
+		command_walk(command, path, write_below, &page);
 	}
 	fputs("# OPTIONS\n\n", out);
 	write_options(out, command->options);
-	write_options(out, global_options);
-	if (command == &monocore_root)
-		write_environment(out);
+	write_options(out, program->shared);
+	if (command == program->root)
+		write_environment(out, program);
 	write_examples(out, command);
-	write_see_also(out, command);
+	write_see_also(out, program, command);
+}
+
+static int write_file(const struct program *program, const char *directory, const struct command *command,
+	const char *path, struct error *err)
+{
+	_cleanup_free_ char *name =
+		text_format(err, "%s/%s%s%s.1.scd", directory, program->root->name, *path ? "-" : "", path);
+	FILE *out;
+	int bad;
+
+	if (!name)
+		return -ERROR_NO_MEMORY;
+	out = fopen(name, "we");
+	if (!out)
+		return error_errno(err, errno, "write '%s'", name);
+	write_page(out, program, command, path);
+	bad = ferror(out);
+	if (fclose(out) < 0 || bad)
+		return error_errno(err, errno, "write '%s'", name);
+	return 0;
+}
+
+int man_run(struct cli *cli, const void *given, int count, char **words)
+{
+	const struct command *root = cli->program->root;
+	struct error err;
+
+	(void)given;
+	(void)count;
+	if (write_file(cli->program, words[0], root, "", &err) < 0)
+		return cli_complain(cli, &err);
+	for (const struct command *const *c = root->children; *c; c++)
+		if (!(*c)->hidden && !(*c)->later &&
+			write_file(cli->program, words[0], *c, (*c)->name, &err) < 0)
+			return cli_complain(cli, &err);
+	return 0;
 }

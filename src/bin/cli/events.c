@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/events.h"
+#include "bin/cli/events.h"
 
 #include <stdio.h>
 
-#include "bin/monocore/json.h"
+#include "bin/cli/json.h"
 
 void events_to_stdout(struct cli *cli)
 {

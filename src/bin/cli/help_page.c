@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The help of a command, written from its table. */
-#include "bin/monocore/help_page.h"
+#include "bin/cli/help_page.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#include "bin/monocore/output.h"
-#include "bin/monocore/root.h"
+#include "bin/cli/output.h"
 #include "os/terminal.h"
 
 #define COLUMNS_DEFAULT 80
@@ -92,15 +91,16 @@ static void write_options(FILE *out, const char *title, const struct option_spec
 			write_option(out, specs, columns);
 }
 
-static void write_children(FILE *out, const struct command *command, enum command_group group,
-	const char *title, unsigned columns)
+/* The children of a group; -1: all. */
+static void write_children(
+	FILE *out, const struct command *command, int group, const char *title, unsigned columns)
 {
 	bool any = false;
 
 	for (const struct command *const *c = command->children; *c; c++) {
 		unsigned at;
 
-		if ((*c)->hidden || (*c)->later || (*c)->group != group)
+		if ((*c)->hidden || (*c)->later || (group >= 0 && (int)(*c)->group != group))
 			continue;
 		if (!any)
 			fprintf(out, "\n%s:\n", title);
@@ -108,6 +108,16 @@ static void write_children(FILE *out, const struct command *command, enum comman
 		at = (unsigned)fprintf(out, "  %s", (*c)->name);
 		write_wrapped(out, (*c)->summary, strlen((*c)->summary), 16, at, columns);
 	}
+}
+
+static void write_groups(
+	FILE *out, const struct program *program, const struct command *command, unsigned columns)
+{
+	if (command != program->root)
+		write_children(out, command, -1, "Commands", columns);
+	for (int group = 0; command == program->root && group < GROUP_LATER; group++)
+		if (program->groups[group])
+			write_children(out, command, group, program->groups[group], columns);
 }
 
 static void write_later(FILE *out, const struct command *command, unsigned columns)
@@ -124,19 +134,20 @@ static void write_later(FILE *out, const struct command *command, unsigned colum
 	write_wrapped(out, line, strlen(line), 2, 0, columns);
 }
 
-void help_synopsis(FILE *out, const struct command *command, const char *path)
+void help_synopsis(FILE *out, const struct program *program, const struct command *command, const char *path)
 {
-	fprintf(out, "monocore%s%s [OPTION]...", *path ? " " : "", path);
+	fprintf(out, "%s%s%s [OPTION]...", program->root->name, *path ? " " : "", path);
 	if (command->children)
 		fprintf(out, " COMMAND [ARGUMENT]...");
 	else if (command->arguments)
 		fprintf(out, " %s", command->arguments);
 }
 
-void help_write(FILE *out, const struct command *command, const char *path, unsigned columns)
+void help_write(FILE *out, const struct program *program, const struct command *command, const char *path,
+	unsigned columns)
 {
 	fprintf(out, "Usage: ");
-	help_synopsis(out, command, path);
+	help_synopsis(out, program, command, path);
 	fputc('\n', out);
 	if (command->later)
 		fprintf(out, "\n(Not yet available in this version.)\n");
@@ -148,13 +159,11 @@ void help_write(FILE *out, const struct command *command, const char *path, unsi
 	if (command->help)
 		write_paragraphs(out, command->help, columns);
 	if (command->children) {
-		write_children(out, command, GROUP_SANDBOXES, "Sandboxes", columns);
-		write_children(out, command, GROUP_IMAGES, *path ? "Commands" : "Images", columns);
-		write_children(out, command, GROUP_HOST, *path ? "Commands" : "This program", columns);
+		write_groups(out, program, command, columns);
 		write_later(out, command, columns);
 	}
 	write_options(out, "Options", command->options, columns);
-	write_options(out, "Options of every command", global_options, columns);
+	write_options(out, "Options of every command", program->shared, columns);
 	if (command->examples) {
 		fprintf(out, "\nExamples:\n");
 		for (const char *line = command->examples; *line;) {
@@ -165,17 +174,40 @@ void help_write(FILE *out, const struct command *command, const char *path, unsi
 		}
 	}
 	if (command->children)
-		fprintf(out, "\nRun 'monocore help%s%s COMMAND' for more about one of them.\n",
+		fprintf(out, "\nRun '%s help%s%s COMMAND' for more about one of them.\n", program->root->name,
 			*path ? " " : "", path);
 }
 
-int help_print(const struct command *command, const char *path)
+int help_print(const struct program *program, const struct command *command, const char *path)
 {
 	uint16_t rows, columns = COLUMNS_DEFAULT;
 
 	terminal_size(STDOUT_FILENO, &rows, &columns);
 	if (columns < 40)
 		columns = 40;
-	help_write(stdout, command, path, columns > COLUMNS_MOST ? COLUMNS_MOST : columns);
+	help_write(stdout, program, command, path, columns > COLUMNS_MOST ? COLUMNS_MOST : columns);
 	return output_finish();
+}
+
+int help_run(struct cli *cli, const void *given, int count, char **words)
+{
+	const struct command *command = cli->program->root;
+	char path[128] = "";
+	struct error err;
+	size_t n = 0;
+
+	(void)given;
+	for (int i = 0; i < count; i++) {
+		const struct command *child = command_find(command, words[i]);
+
+		if (!child && !command->children)
+			break; /* `help volume ls`: what is known of volume */
+		if (!child) {
+			command_unknown(cli->program, command, path, words[i], &err);
+			return cli_complain(cli, &err);
+		}
+		command = child;
+		n += (size_t)snprintf(path + n, sizeof path - n, "%s%s", n ? " " : "", command->name);
+	}
+	return help_print(cli->program, command, path);
 }
