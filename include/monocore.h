@@ -334,6 +334,8 @@ struct monocore_sandbox_info {
 	char **ports;        /* as monocore_ports() */
 	char *health; /* "starting", "healthy" or "unhealthy"; "": it does not run, or nothing is checked */
 	uint64_t restarts; /* since somebody has started it */
+	char *origin; /* what its machine began with when it was last started: "boot", "template", "snapshot"
+		       * (a running state that was saved); "": it never was */
 };
 /* All sandboxes, oldest first; *list is the caller's: monocore_list_free(). */
 MONOCORE_API int monocore_list(

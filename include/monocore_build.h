@@ -49,7 +49,8 @@ struct monocore_build_options {
 	bool pull;                    /* base images are looked for at their registries */
 	unsigned cpus, parallel;      /* of a RUN's sandbox; stages at once. 0: as create has it; 2 */
 	uint64_t memory, disk;        /* bytes; 0: as create has it */
-	const char *reach;            /* of a RUN: "none", "local", "public", "any"; NULL: public */
+	bool snapshot;     /* the running state of what is built is saved, too: monocore_project_build() */
+	const char *reach; /* of a RUN: "none", "local", "public", "any"; NULL: public */
 	/* What happens; called from one thread at a time. NULL: nobody listens. */
 	void (*tell)(void *context, const struct monocore_build_event *event);
 	void *tell_context;
@@ -69,7 +70,13 @@ MONOCORE_API int monocore_build(struct monocore *mc, const struct monocore_build
  * sandboxes of the project find it by: monocore.local/PROJECT/BUILD:latest. Of the options context,
  * dockerfile, names, arguments, labels and target are not used, and cpus, memory, disk and reach are those of
  * the builds where they have some. *digests (may be NULL): in the order of the names;
- * monocore_free_strings(). */
+ * monocore_free_strings().
+ *
+ * With `snapshot` a sandbox of each that is named is started with the machine of the build, its reach, its
+ * volumes and the script `start`, and saved once its set-up is done: its healthcheck is good, or, where it
+ * has none, it has come to rest (see docs/builds.md). New sandboxes of the image with the same machine,
+ * volumes, command, environment, user and limits go on there in place of booting. START: it ended, or is
+ * unhealthy. */
 MONOCORE_API int monocore_project_build(struct monocore *mc, const struct monocore_project *project,
 	const char *const *builds, const struct monocore_build_options *options, char ***digests,
 	struct monocore_error *err);

@@ -28,6 +28,7 @@ static void stage_free(struct build_stage *s)
 	free(s->base);
 	free(s->platform);
 	free(s->image_name);
+	text_list_free(s->volumes);
 }
 
 void build_free(struct build *b)
@@ -297,6 +298,10 @@ static int build_file(struct build *b, char **digest, struct error *err)
 	size_t target = 0;
 	int r = read_names(b, &names, err);
 
+	if (r == 0 && b->options->snapshot && !names)
+		r = error_set(err, ERROR_USAGE,
+			"an image whose running state is saved needs a name: 'monocore build -t NAME "
+			"--snapshot DIR'");
 	if (r == 0)
 		b->context = fs_open(AT_FDCWD, b->options->context ? b->options->context : ".",
 			O_RDONLY | O_DIRECTORY, 0, err);
@@ -313,6 +318,8 @@ static int build_file(struct build *b, char **digest, struct error *err)
 	r = build_stages(b, err);
 	if (r == 0)
 		r = set_names(b, &b->stages[target], names, err);
+	if (r == 0 && b->options->snapshot)
+		r = build_snapshot(b, &b->stages[target], names[0], err);
 	if (r == 0 && digest && !(*digest = text_copy(b->stages[target].digest, err)))
 		r = -ERROR_NO_MEMORY;
 	return r;

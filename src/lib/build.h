@@ -6,6 +6,7 @@
  *   build.c                               stages in the order of what they need, several at once
  *   build_step.c                          a step: from the cache, or done
  *   build_run.c, build_copy.c             the two kinds of steps that make layers
+ *   build_snapshot.c                      the running state of what was built
  *   build_source.c                        files that are copied: of a directory of the host, of an image
  */
 #pragma once
@@ -63,6 +64,7 @@ struct build_stage {
 	size_t *needs; /* numbers of other stages */
 	size_t need_count;
 	const struct project_build *build; /* of a project */
+	char **volumes;                    /* of a sandbox of what it makes; of a project */
 	char *image_name;                  /* that it gets; NULL: none */
 	bool wanted, running, done;
 	char digest[OCI_DIGEST_SIZE]; /* of what it has made */
@@ -79,7 +81,9 @@ struct build {
 	struct build_stage *stages;
 	size_t count, target; /* target: of a Dockerfile, the stage that gets the options' labels */
 	int64_t epoch;        /* SOURCE_DATE_EPOCH; INT64_MAX: none */
-	char id[17];          /* of the sandboxes of its RUNs, and of its lock */
+	char id[17];          /* of its sandboxes, and of its lock */
+	char label[48];       /* that its sandboxes have, and the list of it */
+	const char *labels[2];
 	int lock;
 	pthread_mutex_t mutex; /* the stages' states, and err */
 	pthread_cond_t changed;
@@ -127,9 +131,14 @@ void build_tell(struct build *b, const struct monocore_build_event *event);
 struct commit;
 int build_run(struct build_at *at, const struct build_step *s, struct monocore_build_event *event,
 	struct commit *c, struct error *err);
+/* What all sandboxes of a stage have, of which all is borrowed. */
+void build_sandbox(const struct build *b, const struct build_stage *s, struct monocore_sandbox_options *out);
 /* Removes sandboxes of builds that were killed, and takes this build's lock. */
 int build_lock(struct build *b, struct error *err);
 void build_unlock(struct build *b);
+
+/* build_snapshot.c: saves the running state of what a stage has made, which has this name. */
+int build_snapshot(struct build *b, const struct build_stage *s, const char *image, struct error *err);
 
 /* build_copy.c: the files of a COPY. */
 struct build_files;

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "codec/json.h"
 #include "lib/build.h"
@@ -43,22 +44,28 @@ static void put_quoted(struct buffer *b, const char *text)
 	buffer_u8(b, '"');
 }
 
+/* A step that changes the config alone, as commit_change() has it. */
+static int add_change(struct adding *a, const char *change)
+{
+	struct build_step s = {.kind = BUILD_CONFIG};
+
+	if (text_list_add(&s.changes, change, a->err) < 0)
+		return -ERROR_NO_MEMORY;
+	s.text = text_copy(change, a->err);
+	return add_step(a, &s);
+}
+
 /* "KIND [KEY=]\"value\"", a step that changes the config alone; key NULL: none. */
 static int add_config(struct adding *a, const char *kind, const char *key, size_t key_size, const char *value)
 {
 	_cleanup_buffer_ struct buffer change = {0};
-	struct build_step s = {.kind = BUILD_CONFIG};
 
 	buffer_format(&change, "%s ", kind);
 	if (key)
 		buffer_format(&change, "%.*s=", (int)key_size, key);
 	put_quoted(&change, value);
-	if (!buffer_u8(&change, 0) || text_list_add(&s.changes, (const char *)change.data, a->err) < 0) {
-		build_step_free(&s);
-		return error_no_memory(a->err, "read what is to be built");
-	}
-	s.text = text_copy((const char *)change.data, a->err);
-	return add_step(a, &s);
+	return buffer_u8(&change, 0) ? add_change(a, (const char *)change.data)
+				     : error_no_memory(a->err, "read what is to be built");
 }
 
 static int add_pairs(struct adding *a, const char *kind, char *const *pairs)
@@ -99,13 +106,8 @@ static int add_run(struct adding *a, const struct project_step *from)
 		r = r < 0 ? r : text_list_add(&s.argv, "-c", a->err);
 		r = r < 0 ? r : text_list_add(&s.argv, from->command, a->err);
 	}
-	for (size_t i = 0; r == 0 && i < common->volume_count; i++) {
-		const struct project_volume *v = &common->volumes[i];
-		_cleanup_free_ char *text = text_format(
-			a->err, "%s:%s%s%s", v->source, v->target, *v->options ? ":" : "", v->options);
-
-		r = text ? text_list_add(&s.volumes, text, a->err) : -ERROR_NO_MEMORY;
-	}
+	if (r == 0 && a->stage->volumes && !(s.volumes = text_list_copy(a->stage->volumes, a->err)))
+		r = -ERROR_NO_MEMORY;
 	if (r < 0) {
 		build_step_free(&s);
 		return r;
@@ -195,6 +197,32 @@ static int add_ports(struct adding *a)
 	return r;
 }
 
+/* As a HEALTHCHECK of the image, in milliseconds. */
+static int add_health(struct adding *a)
+{
+	const struct project_healthcheck *h = &a->stage->build->healthcheck;
+	_cleanup_json_ json_t *command = json_array();
+	_cleanup_buffer_ struct buffer text = {0};
+	int r = 0;
+
+	if (h->disabled)
+		return add_change(a, "HEALTHCHECK NONE");
+	if (!h->command)
+		return 0;
+	for (char **word = h->command; *word; word++)
+		if (json_array_append_new(command, json_string(*word)) < 0)
+			return error_set(a->err, ERROR_INVALID, "healthcheck: '%s' is not UTF-8", *word);
+	buffer_format(&text,
+		"HEALTHCHECK --interval=%llums --timeout=%llums --start-period=%llums --retries=%u CMD ",
+		(unsigned long long)(h->interval / MILLISECONDS(1)),
+		(unsigned long long)(h->timeout / MILLISECONDS(1)),
+		(unsigned long long)(h->start_period / MILLISECONDS(1)), h->retries);
+	r = json_write(command, JSON_COMPACT, &text, a->err);
+	if (r == 0 && !buffer_u8(&text, 0))
+		r = error_no_memory(a->err, "read what is to be built");
+	return r < 0 ? r : add_change(a, (const char *)text.data);
+}
+
 static int add_imports(struct adding *a)
 {
 	const struct project_common *common = &a->stage->build->common;
@@ -224,6 +252,8 @@ static int add_all(struct adding *a, const struct project_build *from)
 		r = add_config(a, "USER", NULL, 0, common->user);
 	if (r == 0)
 		r = add_ports(a);
+	if (r == 0)
+		r = add_health(a);
 	return r < 0 ? r : add_scripts(a);
 }
 
@@ -240,6 +270,10 @@ static int read_stage(
 	s->image_name = component_build_image(project_name, from->common.name, err);
 	if (!s->name || !s->image_name)
 		return -ERROR_NO_MEMORY;
+	r = component_volumes(
+		project_name, from->common.volumes, from->common.volume_count, &s->volumes, err);
+	if (r < 0)
+		return r;
 	if (from->common.image_is_build)
 		r = find_build(&a, from->common.image, &s->base_stage);
 	else
@@ -286,6 +320,17 @@ static int list_digests(const struct build *b, const char *const *names, char **
 	return r;
 }
 
+static int snapshot_named(struct build *b, const char *const *names, struct error *err)
+{
+	int r = 0;
+
+	for (; r == 0 && *names; names++)
+		for (size_t i = 0; r == 0 && i < b->count; i++)
+			if (!strcmp(b->stages[i].name, *names))
+				r = build_snapshot(b, &b->stages[i], b->stages[i].image_name, err);
+	return r;
+}
+
 static int build_all(struct build *b, const struct project *p, const char *project_name,
 	const char *const *names, char ***digests, struct error *err)
 {
@@ -304,6 +349,8 @@ static int build_all(struct build *b, const struct project *p, const char *proje
 		r = build_lock(b, err);
 	if (r == 0)
 		r = build_stages(b, err);
+	if (r == 0 && b->options->snapshot)
+		r = snapshot_named(b, names, err);
 	return r < 0 || !digests ? r : list_digests(b, names, digests, err);
 }
 
@@ -314,6 +361,9 @@ int build_of_project(struct monocore *mc, const struct project *p, const char *p
 	_cleanup_(build_free) struct build b = {0};
 	int r = build_begin(&b, mc, options, err);
 
+	if (r == 0 && options->snapshot && !names)
+		r = error_set(err, ERROR_USAGE,
+			"which builds are to be saved running? Name them: 'monocore build --snapshot NAME'");
 	return r < 0 ? r : build_all(&b, p, project_name, names, digests, err);
 }
 

@@ -72,6 +72,8 @@ int build_lock(struct build *b, struct error *err)
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		return error_errno(err, errno, "get random bytes");
 	snprintf(b->id, sizeof b->id, "%016llx", (unsigned long long)random);
+	snprintf(b->label, sizeof b->label, LABEL "=%s", b->id);
+	b->labels[0] = b->label;
 	snprintf(name, sizeof name, LOCKS "/%s", b->id);
 	r = fs_lock(b->mc->home.fd, name, FS_LOCK_EXCLUSIVE, false, &b->lock, err);
 	if (r == 0)
@@ -178,34 +180,39 @@ static const char *first_of(const char *a, const char *b)
 	return a ? a : b;
 }
 
+void build_sandbox(const struct build *b, const struct build_stage *s, struct monocore_sandbox_options *out)
+{
+	const struct monocore_build_options *o = b->options;
+	const struct project_common *common = s->build ? &s->build->common : NULL;
+
+	*out = (struct monocore_sandbox_options)MONOCORE_SANDBOX_OPTIONS_INIT;
+	out->labels = b->labels;
+	out->pull = MONOCORE_PULL_NEVER;
+	out->cpus = common && common->cpus ? common->cpus : o->cpus;
+	out->memory = common && common->memory ? common->memory : o->memory;
+	out->disk = common && common->disk ? common->disk : o->disk;
+	out->reach = first_of(common ? common->network.reach : NULL, o->reach);
+	if (!common)
+		return;
+	out->allow = (const char *const *)common->network.allow;
+	out->deny = (const char *const *)common->network.deny;
+	out->bandwidth = common->network.bandwidth;
+}
+
 static int create(struct build_at *at, const struct build_step *s, char **name, struct error *err)
 {
-	const struct monocore_build_options *o = at->build->options;
-	const struct project_common *common = at->stage->build ? &at->stage->build->common : NULL;
 	static const char *const none[] = {NULL};
-	struct monocore_sandbox_options options = MONOCORE_SANDBOX_OPTIONS_INIT;
+	struct monocore_sandbox_options options;
 	struct monocore_error failure;
-	char label[64];
-	const char *const labels[] = {label, NULL};
 
-	snprintf(label, sizeof label, LABEL "=%s", at->build->id);
+	build_sandbox(at->build, at->stage, &options);
 	options.image = at->base.digest;
 	options.entrypoint = none;
 	options.command = (const char *const *)s->argv;
 	options.env = (const char *const *)s->env;
 	options.volumes = (const char *const *)s->volumes;
-	options.labels = labels;
 	options.hostname = "build";
-	options.pull = MONOCORE_PULL_NEVER;
-	options.cpus = common && common->cpus ? common->cpus : o->cpus;
-	options.memory = common && common->memory ? common->memory : o->memory;
-	options.disk = common && common->disk ? common->disk : o->disk;
-	options.reach = first_of(s->reach, first_of(common ? common->network.reach : NULL, o->reach));
-	if (common) {
-		options.allow = (const char *const *)common->network.allow;
-		options.deny = (const char *const *)common->network.deny;
-		options.bandwidth = common->network.bandwidth;
-	}
+	options.reach = first_of(s->reach, options.reach);
 	return monocore_create(at->build->mc, &options, name, &failure) < 0 ? take_error(&failure, err) : 0;
 }
 

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One step of a plan. Each may have been done already, by a command that was killed behind it. */
-#include <fcntl.h>
-#include <signal.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "lib/build.h"
 #include "lib/change.h"
+#include "lib/glance.h"
 
-#define LOOK_FIRST    MILLISECONDS(10)
-#define LOOK_LAST     MILLISECONDS(200)
-#define RESTARTS_MOST 3u /* of what others wait for: then it is given up */
+#define LOOK_FIRST MILLISECONDS(10)
+#define LOOK_LAST  MILLISECONDS(200)
 
 static int take_error(int r, const struct monocore_error *error, struct error *err)
 {
@@ -50,69 +47,16 @@ static int change_network(const struct change *c, const struct plan_step *step, 
 
 /* ---- until it is healthy ------------------------------------------------------------------------------ */
 
-struct glance {
-	enum monocore_state state;
-	bool interrupted, checked;
-	struct status status;
-};
-
-static int look(const struct change *c, const char *name, struct glance *g, struct error *err)
-{
-	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	_cleanup_record_ struct record record = {0};
-	int r = directory_find(&c->mc->home, name, &d, err);
-
-	if (r == 0)
-		r = record_read(d.fd, &record, err);
-	if (r == 0)
-		r = status_read(d.fd, &g->status, err);
-	if (r == 0)
-		g->state = sandbox_state(&d, &g->status, &g->interrupted);
-	g->checked = record.health_command != NULL;
-	return r;
-}
-
-/* 1: ready; 0: not yet. What has no healthcheck and came to a good end was ready, too. */
-static int judge(const struct glance *g, struct error *err)
-{
-	const char *health = g->status.health ? g->status.health : "";
-	unsigned status = g->interrupted ? 128 + SIGKILL : (unsigned)g->status.exit_status;
-
-	switch (g->state) {
-	case MONOCORE_RUNNING:
-		if (!strcmp(health, "unhealthy"))
-			return error_set(err, ERROR_START, "it is unhealthy");
-		return !strcmp(health, "healthy") || !g->checked;
-	case MONOCORE_STOPPED:
-		if (!g->checked && !status)
-			return 1;
-		return error_set(err, ERROR_START, "it has ended, with status %u%s%s", status,
-			g->status.reason && *g->status.reason ? ": " : "",
-			g->status.reason ? g->status.reason : "");
-	case MONOCORE_RESTARTING:
-		if (g->status.restarts < RESTARTS_MOST)
-			return 0;
-		return error_set(err, ERROR_START, "it ends again and again, with status %u", status);
-	case MONOCORE_CREATED:
-		return error_set(err, ERROR_START, "it was not started");
-	case MONOCORE_PAUSED:
-		return error_set(err, ERROR_START, "it is paused");
-	default:
-		return 0;
-	}
-}
-
 static int wait_until_healthy(const struct change *c, const struct plan_step *step, struct error *err)
 {
 	uint64_t pause = LOOK_FIRST;
 
 	for (;;) {
-		struct glance g = {0};
-		int r = look(c, step->sandbox, &g, err);
+		_cleanup_glance_ struct glance g = {0};
+		int r = glance(c->mc, step->sandbox, &g, err);
 
 		if (r == 0)
-			r = judge(&g, err);
-		status_free(&g.status);
+			r = glance_judge(&g, err);
 		if (r)
 			return r < 0 ? r : 0;
 		if (change_is_stopped(c))

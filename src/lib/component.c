@@ -53,19 +53,17 @@ static int set_labels(const struct project *p, const struct project_identity *id
 	return r == 0 ? add_made(&c->labels, text_format(err, LABEL_DIGEST "=%s", digest), err) : r;
 }
 
-/* A volume that has a name is the project's. */
-static int add_volumes(const struct project_identity *identity, const struct project_volume *v, size_t count,
-	struct component *c, struct error *err)
+int component_volumes(
+	const char *project, const struct project_volume *v, size_t count, char ***list, struct error *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		bool plain = !v[i].options || !*v[i].options;
 
-		r = add_made(&c->volumes,
-			text_format(err, "%s%s%s:%s%s%s", v[i].named ? identity->name : "",
-				v[i].named ? "_" : "", v[i].source, v[i].target, plain ? "" : ":",
-				plain ? "" : v[i].options),
+		r = add_made(list,
+			text_format(err, "%s%s%s:%s%s%s", v[i].named ? project : "", v[i].named ? "_" : "",
+				v[i].source, v[i].target, plain ? "" : ":", plain ? "" : v[i].options),
 			err);
 	}
 	return r;
@@ -97,7 +95,7 @@ static int set_groups(const struct project *p, const struct project_identity *id
 		if (r == 0 && m->hostname)
 			r = add_alias(c, m->hostname, err);
 		if (r == 0)
-			r = add_volumes(identity, m->volumes, m->volume_count, c, err);
+			r = component_volumes(identity->name, m->volumes, m->volume_count, &c->volumes, err);
 	}
 	return r;
 }
@@ -128,6 +126,10 @@ static int set_restart(const struct project_sandbox *s, struct component *c, str
 
 static void set_health(const struct project_healthcheck *h, struct monocore_sandbox_options *o)
 {
+	static const char *const none[] = {NULL};
+
+	if (h->disabled)
+		o->health_command = none;
 	if (!h->command)
 		return; /* the image's */
 	o->health_command = (const char *const *)h->command;
@@ -199,7 +201,8 @@ int component_make(const struct project *p, const struct project_identity *ident
 	if (r == 0)
 		r = set_labels(p, identity, s, c, err);
 	if (r == 0)
-		r = add_volumes(identity, common->volumes, common->volume_count, c, err);
+		r = component_volumes(
+			identity->name, common->volumes, common->volume_count, &c->volumes, err);
 	if (r == 0)
 		r = set_groups(p, identity, s, c, err);
 	if (r == 0)

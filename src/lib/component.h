@@ -33,6 +33,10 @@ int component_make(const struct project *p, const struct project_identity *ident
 /* The image that a build makes: "monocore.local/shop/app:latest". The caller's. */
 char *component_build_image(const char *project, const char *build, struct error *err);
 
+/* Appends volumes, as create has them; one that has a name is the project's. */
+int component_volumes(
+	const char *project, const struct project_volume *v, size_t count, char ***list, struct error *err);
+
 /* What the network of its sandbox is to be, as network_make() makes it. */
 int component_network(const struct component *c, struct network *n, struct error *err);
 

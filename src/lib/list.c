@@ -22,6 +22,7 @@ static void info_free(struct monocore_sandbox_info *i)
 	free(i->command);
 	free(i->reason);
 	free(i->health);
+	free(i->origin);
 	text_list_free(i->labels);
 	text_list_free(i->groups);
 	text_list_free(i->addresses);
@@ -82,6 +83,7 @@ static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struc
 	i->command = command_line(record.argv, err);
 	i->reason = text_copy(reason_of(&status, i->interrupted), err);
 	i->health = text_copy(i->state == MONOCORE_STOPPED ? "" : status.health, err);
+	i->origin = TAKE_PTR(status.origin);
 	return i->command && i->reason && i->health ? fill_network(d, i, err) : -ERROR_NO_MEMORY;
 }
 

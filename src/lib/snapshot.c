@@ -13,6 +13,7 @@
 #include "codec/message.h"
 #include "lib/snapshot.h"
 #include "sandbox/control.h"
+#include "sandbox/image_snapshot.h"
 
 #define SAVE_LIMIT (600 * NANOSECONDS_PER_SECOND)
 #define TAGS_MAX   10000
@@ -104,8 +105,12 @@ static int publish(struct monocore *mc, struct shot *s, const char *wanted, char
 static int check_tag(struct monocore *mc, const char *tag, struct error *err)
 {
 	_cleanup_fd_ int fd = -1;
-	int r = snapshot_open(&mc->home, tag, &fd, err);
+	int r;
 
+	if (image_snapshot_is(tag))
+		return error_set(err, ERROR_USAGE,
+			"tags like '%s' are those of 'monocore build --snapshot': choose another one", tag);
+	r = snapshot_open(&mc->home, tag, &fd, err);
 	if (r == 0)
 		return error_set(err, ERROR_EXISTS,
 			"a snapshot '%s' is there already: choose another tag, or remove it with 'monocore "
@@ -234,7 +239,7 @@ int snapshot_revive(struct monocore *mc, int fd, const struct snapshot_wishes *w
 
 static int restore(struct monocore *mc, const char *tag, const char *name, struct error *err)
 {
-	const struct snapshot_wishes w = {.name = name};
+	const struct snapshot_wishes w = {.name = name, .tag = tag};
 	_cleanup_fd_ int fd = -1;
 	int r = home_check_space(&mc->home, err);
 

@@ -100,6 +100,16 @@ static void put_imports(struct buffer *b, const struct project_common *c)
 	}
 }
 
+static void put_health(struct buffer *b, const struct project_healthcheck *h)
+{
+	put_list(b, h->command);
+	buffer_u64(b, h->interval);
+	buffer_u64(b, h->timeout);
+	buffer_u64(b, h->start_period);
+	buffer_u64(b, h->retries);
+	buffer_u8(b, h->disabled);
+}
+
 static void put_steps(struct buffer *b, const struct project_build *build)
 {
 	buffer_u64(b, build->step_count);
@@ -142,6 +152,7 @@ static void put_build(struct buffer *b, const struct project *p, const char *nam
 	put_list(b, c->env);
 	buffer_string(b, c->shell);
 	put_pairs(b, c->scripts, c->script_count, NULL);
+	put_health(b, &build->healthcheck);
 	put_steps(b, build);
 	if (c->image_is_build)
 		put_build(b, p, c->image, deep - 1);
@@ -177,18 +188,12 @@ static bool has_start(const struct project_common *c)
 
 static void put_sandbox(struct buffer *b, const struct project_sandbox *s)
 {
-	const struct project_healthcheck *h = &s->healthcheck;
-
 	put_common(b, &s->common);
 	buffer_string(b, has_start(&s->common) ? s->common.shell : NULL);
 	put_pairs(b, s->common.scripts, s->common.script_count, "start");
 	buffer_u32(b, s->restart);
 	buffer_u32(b, s->restart_most);
-	put_list(b, h->command);
-	buffer_u64(b, h->interval);
-	buffer_u64(b, h->timeout);
-	buffer_u64(b, h->start_period);
-	buffer_u32(b, h->retries);
+	put_health(b, &s->healthcheck);
 	put_list(b, s->labels);
 }
 

@@ -112,6 +112,7 @@ static void build_free(struct project_build *b)
 		text_list_free(s->env);
 	}
 	free(b->steps);
+	text_list_free(b->healthcheck.command);
 }
 
 static void group_free(struct project_group *g)

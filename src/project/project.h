@@ -99,6 +99,7 @@ struct project_build {
 	struct project_common common;
 	struct project_step *steps;
 	size_t step_count;
+	struct project_healthcheck healthcheck;
 };
 
 struct project_sandbox {

@@ -221,6 +221,7 @@ void resolve_build(struct load *l, struct component *c, struct project_build *b)
 	resolve_common(l, c, &b->common);
 	resolve_environment(l, c, &b->common);
 	resolve_ports(l, c, &b->common);
+	resolve_healthcheck(l, c, &b->healthcheck);
 	resolve_steps(l, c, b);
 }
 

@@ -238,6 +238,9 @@ static const struct schema_member build_members[] = {
 	COMMON_MEMBERS("The image that it begins with, or another build's name.",
 		"Builds that have to be there before it.", VOLUMES_HELP " They are there while it is built."),
 	{"ports", &exposed_ports, "Ports that the image says it listens on.", .example = "[8080, 53/udp]"},
+	{"healthcheck", &healthcheck,
+		"How one knows whether it works: what the image says, and what `monocore build --snapshot` "
+		"waits for."},
 	{"steps", &steps,
 		"What is done, in this order; each step is kept and done again only where it changed.",
 		.example = "[apt-get update, {copy: [src, /app]}]"},

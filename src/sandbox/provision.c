@@ -20,7 +20,9 @@
 #include "os/fs.h"
 #include "sandbox/event_log.h"
 #include "sandbox/health.h"
+#include "sandbox/image_snapshot.h"
 #include "sandbox/restart.h"
+#include "sandbox/snapshot.h"
 #include "sandbox/volume.h"
 #include "vm/vm.h"
 
@@ -177,7 +179,8 @@ static int set_from_image(
 		set_text(&r->root_id, image->root_id, NULL, err) < 0 ||
 		set_text(&r->workdir, o->workdir, c->workdir, err) < 0 ||
 		set_text(&r->user, o->user, c->user, err) < 0 ||
-		set_text(&r->engine, o->engine, "auto", err) < 0)
+		set_text(&r->engine, o->engine, "auto", err) < 0 ||
+		set_text(&r->snapshot, NULL, NULL, err) < 0)
 		return -ERROR_NO_MEMORY;
 	return 0;
 }
@@ -258,19 +261,31 @@ static bool is_kept(const struct record *r)
 	return !r->discard || record_has_staged(r);
 }
 
-static int make_disk(const struct directory *d, const struct record *r, struct error *err)
+int provision_disk(int directory, const struct record *r, struct error *err)
 {
 	struct ext4_options options = {.size = r->disk, .journal = is_kept(r)};
-	_cleanup_fd_ int fd = -1;
+	_cleanup_fd_ int fd = fs_open(directory, "disk", O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, err);
 
-	if (record_has_overlay(r) && mkdirat(d->fd, RECORD_OVERLAY, 0700) < 0)
-		return error_errno(err, errno, "make the sandbox's overlay");
-	if (!record_has_disk(r))
-		return 0;
-	fd = fs_open(d->fd, "disk", O_RDWR | O_CREAT | O_EXCL, 0600, err);
 	if (fd < 0)
 		return fd;
 	return ext4_create(fd, &options, err) < 0 ? error_prefix(err, "make the sandbox's disk") : 0;
+}
+
+/* Its disk is new, or that of the running state that its image has. */
+static int make_disk(const struct home *home, const struct provision_options *o, const struct directory *d,
+	struct record *r, struct error *err)
+{
+	size_t networks = text_list_size((char *const *)o->network.groups);
+	_cleanup_fd_ int saved = -1;
+	int result = image_snapshot_find(home, r, networks ? networks : 1, &saved, err);
+
+	if (result < 0)
+		return result;
+	if (saved >= 0)
+		return snapshot_give(saved, r, true, d, err);
+	if (record_has_overlay(r) && mkdirat(d->fd, RECORD_OVERLAY, 0700) < 0)
+		return error_errno(err, errno, "make the sandbox's overlay");
+	return record_has_disk(r) ? provision_disk(d->fd, r, err) : 0;
 }
 
 static int mark_discard(const struct directory *d, struct error *err)
@@ -306,7 +321,7 @@ static int fill_directory(const struct home *home, const struct provision_option
 	if (r == 0)
 		r = set_mounts(&record, home, o, err);
 	if (r == 0)
-		r = make_disk(d, &record, err);
+		r = make_disk(home, o, d, &record, err);
 	if (r == 0 && record.discard)
 		r = mark_discard(d, err);
 	if (r == 0)

@@ -45,6 +45,7 @@
 	X(volume_driver, TEXT)  /* "" (FUSE over the port of volumes), "virtiofs" or "nfs" */ \
 	X(rootfs, TEXT)         /* "" (image and disk, joined by the guest's kernel) or "overlay" */ \
 	X(restart, TEXT)        /* restart.h; "": no */ \
+	X(snapshot, TEXT)       /* the tag of that which it was made of; "": none */ \
 	X(health_command, LIST) /* what is run to see whether it is well; NULL: nothing */ \
 	X(version, NUMBER) \
 	X(stop_signal, NUMBER) \
@@ -70,6 +71,8 @@
 	X(engine, TEXT) \
 	X(accelerator, TEXT) \
 	X(health, TEXT) /* "starting", "healthy", "unhealthy"; "": it does not run, or nothing is checked */ \
+	X(origin, \
+		TEXT) /* what the machine began with: "boot", "template" or "snapshot"; "": it never ran */ \
 	X(started, NUMBER) \
 	X(finished, NUMBER) \
 	X(exit_status, NUMBER) \

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "sandbox/directory.h"
+#include "sandbox/image_snapshot.h"
 #include "sandbox/snapshot.h"
 
 static int read_one(
@@ -41,6 +42,7 @@ int records_each_saved(const struct home *home, record_call *each, void *context
 	int r = snapshot_list(home, &tags, err);
 
 	for (char **tag = tags; r == 0 && tag && *tag; tag++)
-		r = read_one(home->snapshots, *tag, each, context, "snapshot", err);
+		if (!image_snapshot_is(*tag))
+			r = read_one(home->snapshots, *tag, each, context, "snapshot", err);
 	return r;
 }

@@ -11,5 +11,5 @@ typedef int record_call(void *context, const struct record *record, struct error
  * never be started again, are left out. */
 int records_each(const struct home *home, record_call *each, void *context, struct error *err);
 
-/* The same for those that were saved in snapshots: as they were then. */
+/* The same for those that somebody has saved in snapshots: as they were then. */
 int records_each_saved(const struct home *home, record_call *each, void *context, struct error *err);

@@ -55,8 +55,17 @@ int snapshot_list(const struct home *home, char ***tags, struct error *err);
 int snapshot_remove(const struct home *home, const char *tag, struct error *err);
 void snapshot_sweep(const struct home *home);
 
+/* What a sandbox with this record needs of it is there, and is what it was. CORRUPT: it is not. */
+int snapshot_check(int fd, const struct record *record, struct error *err);
+
+/* Gives what one goes on with to the sandbox in `d`, which is being made: links to all parts, and a copy of
+ * its disk. `fresh`: it is a new sandbox, which boots where it cannot go on. */
+int snapshot_give(
+	int fd, const struct record *record, bool fresh, const struct directory *d, struct error *err);
+
 struct snapshot_wishes {
 	const char *name;   /* of the sandbox */
+	const char *tag;    /* of the snapshot, for its record; NULL: it has none */
 	bool discard;       /* it is removed when it stops, if the saved one was to be */
 	bool free_ports;    /* the host's ports are chosen anew */
 	const char *suffix; /* groups with it are its groups, and the saved one's name is another of its own;

@@ -16,3 +16,4 @@
 #define SNAPSHOT_MACHINE "machine.json"
 
 #define SNAPSHOT_RESUME "resume"
+#define SNAPSHOT_FRESH  "fresh" /* in it, empty: the sandbox is new, and may boot instead */

@@ -325,6 +325,79 @@ def _():
     equal(mc('snapshots', 'ls', '-q').ok().out, '')
 
 
+BUILT = r"""
+builds:
+  app:
+    image: %s
+    ram: 192M
+    volumes: [./data:/data]
+    steps: [{env: {WHAT: %s}}]
+    scripts:
+      start: sleep 0.5; echo ready >/ready; while :; do n=$((n+1)); echo $n >/count; cat /proc/sys/kernel/random/uuid; sleep 0.1; done
+    healthcheck: {exec: test -e /ready}
+  ends: {image: app, scripts: {start: echo what went wrong; exit 3}}
+sandboxes:
+  web: {image: app, ram: 192M, volumes: [./data:/data], ports: ["0:80"], reach: none}
+  more: {image: app, ram: 192M, volumes: [./data:/data], labels: {a: b}, healthcheck: {exec: "test -e /ready", interval: 60s}}
+  env: {image: app, ram: 192M, volumes: [./data:/data], envs: [A=B]}
+  asked: {image: app, ram: 192M, volumes: [./data:/data], scripts: {test: echo $WHAT; cat /ready}}
+  moved: {image: app, ram: 192M, volumes: [./data:/data]}
+"""
+
+
+@promise('sandboxes of a build whose running state was saved start from it, and those that ask for something else boot', 100)
+def _():
+    folder = tempfile.mkdtemp(prefix='mc-built-')
+
+    def project(*words, **how):
+        return mc('-C', f'{folder}/saved', *words, **how)
+
+    def write(what):
+        with open(f'{folder}/saved/monocore.yaml', 'w', encoding='utf-8') as f:
+            f.write(BUILT % (DEBIAN, what))
+
+    def origins():
+        return {c['name']: c['origin'] for c in project('status', '--json').ok().json() if c['state'] == 'running'}
+
+    try:
+        os.makedirs(f'{folder}/saved/data')
+        write('one')
+        project('build', '--snapshot').ok(2).says('which builds')
+        true('SNAPSHOT  done' in project('build', '--snapshot', 'app', timeout=90).ok().err, 'it was saved')
+        true('SNAPSHOT  CACHED' in project('build', '--snapshot', 'app').ok().err, 'once')
+        tag, = snapshots()
+        said = project('--verbose', 'up', '--wait', 'web', 'more', 'env', timeout=90).ok().err
+        equal(origins(), {'web': 'snapshot', 'more': 'snapshot', 'env': 'template'})
+        true('saved-env starts anew, not from the saved state of its image: not the same environment' in said, said)
+        equal(mc('inspect', 'saved-web').ok().json()[0]['snapshot'], tag)
+        both = [mc('log', f'saved-{name}').ok().out.split() for name in ('web', 'more')]
+        true(both[0] and both[1] and not set(both[0]) & set(both[1]), 'what they draw is their own')
+        true(identity('saved-web')[0] == 'web' and int(mc.shell('saved-more', 'cat /count')) > 2, 'it went on')
+        # A sandbox that was stopped boots from its own disk; one that is to run something else never went on.
+        mc.shell('saved-web', 'echo mine >/mine')
+        mc('restart', '-t', '0', 'saved-web').ok()
+        equal((mc.shell('saved-web', 'cat /mine'), origins()['web']), ('mine', 'template'))
+        equal(project('run', 'asked~test').ok(1).out, 'one\n')
+        # What cannot go on here boots on a disk of its own.
+        os.rename(f'{folder}/saved/data', f'{folder}/data')
+        os.mkdir(f'{folder}/saved/data')
+        project('up', '--wait', 'moved').ok()
+        equal(origins()['moved'], 'template')
+        true('it does not start from the saved state of its image' in mc('log', '--stream', 'system', 'saved-moved').ok().out, 'why')
+        project('down').ok()
+        # Another image, another state; one that ends has none, and says why.
+        write('two')
+        true('SNAPSHOT  done' in project('build', '--snapshot', 'app', timeout=90).ok().err, 'it was saved anew')
+        true(len(snapshots()) == 1 and tag not in snapshots(), snapshots())
+        true('what went wrong' in project('build', '--snapshot', 'ends').ok(125).err, 'its words')
+        mc('snapshot', 'saved-env', tag).ok(2).says('choose another one')
+    finally:
+        project('down')
+        shutil.rmtree(folder, True)
+        mc('rm', '-f', *mc.names())
+        forget()
+
+
 def clean():
     forget()
     return mc.clean()

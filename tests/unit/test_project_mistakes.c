@@ -368,7 +368,7 @@ static const struct wrong {
 				       "as 80 or 53/udp, got '80/icmp'"},
 	{IN_BUILD("groups: [a]"), "monocore.yaml:4:5: unknown key 'groups'; there are image, ram, cpus, "
 				  "volumes, envs, env_file, depends_on, workdir, user, shell, scripts, "
-				  "imports, exports, reach, network, disk, ports, steps"},
+				  "imports, exports, reach, network, disk, ports, healthcheck, steps"},
 	{IN_WEB("user: ${NOBODY}"), "monocore.yaml:4:11: the variable NOBODY is not set; ${NOBODY:-TEXT} "
 				    "would have a default, and $${NOBODY} is for a shell to see"},
 	{IN_WEB("user: ${NOBODY"), "monocore.yaml:4:11: this '${' is not closed"},

@@ -17,7 +17,7 @@ struct options {
 	const char *file, *target, *platform, *progress, *reach;
 	char **tags, **arguments, **labels;
 	uint64_t memory, disk, cpus, parallel;
-	bool no_cache, pull, json, grant;
+	bool no_cache, pull, snapshot, json, grant;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -38,6 +38,8 @@ static const struct option_spec rows[] = {
 	GRANT_OPTION(struct options, grant),
 	{"no-cache", 0, OPTION_FLAG, NULL, FIELD(no_cache), "do all steps, also those that were done before"},
 	{"pull", 0, OPTION_FLAG, NULL, FIELD(pull), "look for newer base images at their registries"},
+	{"snapshot", 0, OPTION_FLAG, NULL, FIELD(snapshot),
+		"save its running state after its set-up, too: new sandboxes of it start from there"},
 	{"progress", 0, OPTION_CHOICE, "HOW", FIELD(progress), "what to show: auto, plain or quiet",
 		progresses},
 	{"parallel", 0, OPTION_NUMBER, "N", FIELD(parallel), "build N stages at once; default: 2", NULL, 64},
@@ -216,7 +218,7 @@ static int build_project(
 		finish(v, count ? words[i] : NULL, digests[i]);
 	monocore_free_strings(digests);
 	monocore_project_close(project);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 /* A directory with a Dockerfile is docker's way of saying what is to be built. */
@@ -236,6 +238,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	b.platform = o->platform;
 	b.no_cache = o->no_cache;
 	b.pull = o->pull;
+	b.snapshot = o->snapshot;
 	b.cpus = (unsigned)o->cpus;
 	b.parallel = (unsigned)o->parallel;
 	b.memory = o->memory;
@@ -276,9 +279,17 @@ const struct command build_command = {
 		"younger than "
 		"that, and copied ones are that old: the same inputs then give the same digest, which is "
 		"printed.\n\n"
+		"With --snapshot what was built is then started, with the machine of the build, its volumes "
+		"and its script start. Once its healthcheck is good, or, where it has none, once it has come "
+		"to rest, it is saved as it runs. New sandboxes of the image go on there in place of "
+		"booting, "
+		"each with a name, addresses, clock and random numbers of its own; but those that ask for "
+		"another machine, other volumes, or another command, environment, user or terminal boot, and "
+		"with --verbose say why.\n\n"
 		"Not done: ADD from the network, ONBUILD, RUN --mount.",
 	.examples = "monocore build\n"
 		    "monocore build app\n"
+		    "monocore build --snapshot app && monocore up\n"
 		    "monocore build -t acme/app:2 .\n"
 		    "monocore build -f docker/Dockerfile --build-arg VERSION=2 --target test .",
 	.options = rows,

@@ -106,7 +106,8 @@ static void write_state(struct table *t, const struct monocore_project_component
 		snprintf(status, sizeof status, " (%d)", i->exit_status);
 	if (i && *i->health)
 		snprintf(status, sizeof status, ", %s", i->health);
-	snprintf(text, sizeof text, "%s%s%s%s%s", i ? monocore_state_name(i->state) : "-", status,
+	snprintf(text, sizeof text, "%s%s%s%s%s%s", i ? monocore_state_name(i->state) : "-", status,
+		is_alive(c) && !strcmp(i->origin, "snapshot") ? ", from a snapshot" : "",
 		i && i->interrupted ? " interrupted" : "", c->changed ? ", to be changed" : "",
 		c->removed ? ", removed from the file" : "");
 	table_cell(t, 1, text, 0, colour_of(c));
@@ -193,6 +194,7 @@ static void put_text(struct buffer *b, const char *key, const char *value)
 static void write_info(struct buffer *b, const struct monocore_sandbox_info *i)
 {
 	put_text(b, "health", i->health);
+	put_text(b, "origin", i->origin);
 	json_put_key(b, "started");
 	json_put_time(b, i->started);
 	json_put_key(b, "exit_status");

@@ -161,6 +161,8 @@ void checks_start(struct supervisor *s)
 		.start_period = s->record.health_start_period,
 		.retries = s->record.health_retries};
 	health_start(&s->check.health, clock_monotonic());
+	if (s->status.origin && !strcmp(s->status.origin, "snapshot"))
+		s->check.health.next = s->check.health.started; /* it has been running for long */
 	set_health(s, health_name(HEALTH_STARTING));
 	wait_for_next(s);
 }

@@ -4,6 +4,8 @@
  * (docs/formats/snapshot.md). The agent gets WAKE, which makes the machine a sandbox of its own, and what had
  * waited for it; it has the streams that it had, of which only the main process's has a future: nobody waits
  * for the others any more. The directory goes once the agent has answered: the machine has its files open.
+ *
+ * A new sandbox that was given the running state of its image boots where it cannot go on with that.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include "base/cleanup.h"
 #include "os/fs.h"
 #include "sandbox/json_file.h"
+#include "sandbox/provision.h"
 #include "sandbox/snapshot_format.h"
 #include "sandbox/supervisor/supervisor.h"
 
@@ -22,7 +25,7 @@
 struct resume {
 	int directory, memory, state;
 	struct buffer hello, waiting, volumes;
-	bool has_volumes;
+	bool has_volumes, fresh;
 	json_t *machine;
 	struct vm_saved saved;
 };
@@ -88,7 +91,10 @@ int resume_open(struct supervisor *s, struct error *err)
 	}
 	r->directory = directory;
 	r->memory = r->state = -1;
+	r->fresh = faccessat(directory, SNAPSHOT_FRESH, F_OK, 0) == 0;
 	result = open_files(r, err);
+	if (result < 0 && r->fresh)
+		return resume_drop(s, err->text, err);
 	if (result < 0)
 		return result;
 	machine = json_string_value(json_object_get(r->machine, "machine"));
@@ -101,6 +107,31 @@ int resume_open(struct supervisor *s, struct error *err)
 		.machine = machine};
 	s->resume = TAKE_PTR(r);
 	return 0;
+}
+
+bool resume_may_boot(const struct resume *r)
+{
+	return r && r->fresh;
+}
+
+int resume_drop(struct supervisor *s, const char *why, struct error *err)
+{
+	int r;
+
+	supervisor_note(s, "it does not start from the saved state of its image: %s", why);
+	resume_close(TAKE_PTR(s->resume));
+	while (s->streams.size) {
+		size_t at = 0;
+
+		stream_close(s, map_next(&s->streams, &at)->value);
+	}
+	s->next_stream = 0;
+	if (s->disk_fd >= 0)
+		close(TAKE_FD(s->disk_fd));
+	r = fs_remove_tree(s->directory.fd, SNAPSHOT_RESUME, err);
+	if (r == 0 && record_has_disk(&s->record))
+		r = provision_disk(s->directory.fd, &s->record, err);
+	return r;
 }
 
 const struct vm_saved *resume_machine(const struct resume *r)

@@ -366,11 +366,26 @@ static bool hung_with_shares(const struct supervisor *s, int r)
 	return s->shares && !s->vm && r == -ERROR_TIMEOUT;
 }
 
+/* A new sandbox whose image was saved running, which does not go on here. */
+static int boot_instead(struct supervisor *s, struct error *err)
+{
+	char why[sizeof err->text];
+	int r;
+
+	snprintf(why, sizeof why, "%s", err->text);
+	stop_vm(s);
+	r = resume_drop(s, why, err);
+	return r == 0 ? open_disk(s, err) : r;
+}
+
 static int bring_up_twice(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
 	int r = bring_up(s, how, err);
-	bool template = r < 0 && template_is_to_blame(s, r);
+	bool template;
 
+	if (r < 0 && resume_may_boot(s->resume) && !is_given_up(s) && (r = boot_instead(s, err)) == 0)
+		r = bring_up(s, how, err);
+	template = r < 0 && template_is_to_blame(s, r);
 	if (template || hung_with_shares(s, r)) {
 		supervisor_note(s, "the guest did not come up (%s): %s", err->text,
 			template ? "its template is made anew" : "it is booted once more");
@@ -409,12 +424,37 @@ static int start_machine(struct supervisor *s, const struct control_attach *how,
 	return r < 0 ? r : bring_up_twice(s, how, err);
 }
 
-static int run_main(struct supervisor *s, const struct control_attach *how, struct error *err)
+/* With what it was given to go on with, unless another command is to be run. */
+static int take_resume(struct supervisor *s, const struct control_attach *how, struct error *err)
 {
 	int r = resume_open(s, err);
 
+	if (r < 0 || !s->resume || !(how->flags & CONTROL_ATTACH_COMMAND))
+		return r;
+	if (resume_may_boot(s->resume))
+		return resume_drop(s, "another command is run", err);
+	return error_set(err, ERROR_INVALID,
+		"the sandbox goes on where its snapshot was made, and runs no other command: start it "
+		"without one");
+}
+
+static int note_origin(struct supervisor *s, struct error *err)
+{
+	const char *origin = s->resume ? "snapshot" : vm_is_clone(s->vm) ? "template" : "boot";
+
+	free(s->status.origin);
+	s->status.origin = text_copy(origin, err);
+	return s->status.origin ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int run_main(struct supervisor *s, const struct control_attach *how, struct error *err)
+{
+	int r = take_resume(s, how, err);
+
 	if (r == 0)
 		r = start_machine(s, how, err);
+	if (r == 0)
+		r = note_origin(s, err);
 	if (r == 0 && s->resume)
 		resume_done(s);
 	else if (r == 0)

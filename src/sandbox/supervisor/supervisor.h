@@ -197,6 +197,9 @@ void snapshot_abandon(
 
 /* resume.c */
 int resume_open(struct supervisor *s, struct error *err); /* s->resume stays NULL where there is nothing */
+bool resume_may_boot(const struct resume *r);             /* where it cannot go on */
+/* It is to boot, on an empty disk that is not open yet: nothing of what it had is left. */
+int resume_drop(struct supervisor *s, const char *why, struct error *err);
 const struct vm_saved *resume_machine(const struct resume *r);
 const struct buffer *resume_volumes(const struct resume *r); /* NULL: none, or nothing goes on */
 int resume_streams(struct supervisor *s, struct error *err); /* what its agent's are */
