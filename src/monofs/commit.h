@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Revisions: commits in a DAG (docs/formats/monofs.md, "Commits"), and the names by which they are called. */
+/*
+ * Revisions: commits in a DAG (docs/formats/monofs.md, "Commits"). As bytes, integers little-endian:
+ *
+ *     u8 1                              version of what follows
+ *     u8 count, count times id[32]      parents, at most 16
+ *     id[32], id[32]                    the roots: content, identity
+ *     i64 seconds, u32 nanoseconds      when
+ *     i32 zone                          minutes east of UTC
+ *     u64 replica, u64 clock
+ *     u64 generation                    at least 1
+ *     u8 flags                          1: automatic; others are 0
+ *     u32 size, author                  no NUL, at most 65,536 bytes each
+ *     u32 size, message
+ */
 #pragma once
 
 #include "base/buffer.h"

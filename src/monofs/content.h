@@ -2,8 +2,7 @@
 /*
  * What files hold, as chunks and lists of them. The same bytes give the same refs, however they were written:
  * cuts depend on the bytes (codec/chunker.h), a chunk of zeroes alone is a hole and holes that follow each
- * other are one, and a list ends behind a ref whose id ends with a byte of zero, at the latest with
- * LIST_REFS_MAX of them.
+ * other are one, and where a list ends depends on the refs in it alone (content_list.h).
  */
 #pragma once
 
@@ -12,7 +11,7 @@
 #include "monofs/entry.h"
 #include "monofs/store.h"
 
-#define LIST_REFS_MAX 1024u
+#define LIST_REFS_MAX 1024u /* refs of one list */
 
 /* ---- writing ---- */
 
@@ -35,7 +34,8 @@ int content_write(struct content_writer *w, const struct content_source *source,
 	struct error *err);
 
 /* A file that was `base` and of which the ranges were changed (sorted, apart, of the new file) and which now
- * has `size` bytes: source reads the NEW file at an offset. Chunks that no change touches are not read. */
+ * has `size` bytes: source reads the NEW file at an offset. Chunks that no change touches are not read. The
+ * base's lists are: a writer that has just put them is flushed before. */
 struct content_range {
 	uint64_t offset, size;
 };
@@ -58,6 +58,9 @@ ssize_t content_read(
  */
 int content_find(struct store *s, const struct content *c, uint64_t offset, struct content_ref *ref,
 	uint64_t *begins, struct error *err);
+
+/* A chunk's bytes, which are as many as the ref says. */
+int content_chunk(struct store *s, const struct content_ref *ref, struct store_bytes *out, struct error *err);
 
 /* Calls take() for the chunks and holes in order, and list() (may be NULL) for the lists on the way, before
  * what is in them; other than 0 ends it, but 1 from list() leaves that list out. */

@@ -4,7 +4,30 @@
  * (docs/formats/monofs.md, "Entries"). The content entry has all that POSIX shows of it but inode number,
  * ctime and atime; the identity entry has the id that it keeps over renames, and who wrote it last.
  *
- * Encodings are canonical: the same entry is the same bytes, and a decoder refuses any other.
+ * Encodings are canonical: the same entry is the same bytes, and a decoder refuses any other. Integers are
+ * little-endian.
+ *
+ *     content entry:
+ *         u8 kind                                  enum entry_kind
+ *         and of all kinds but ENTRY_LINK:
+ *             u16 mode, u32 uid, u32 gid           mode: 07777
+ *             i64 seconds, u32 nanoseconds         mtime
+ *             u16 count, then for each extended attribute, sorted by name:
+ *                 u8 size, name                    no NUL
+ *                 u32 size                         of the value
+ *                 value, or id[32]                 id of the OBJECT_VALUE where it is more than 256 bytes
+ *         FILE:               u64 size; then the bytes, up to 256, or: u8 depth, refs
+ *         DIRECTORY:          id[32] of the node that is the root of its children's map; zeroes: no children
+ *         SYMLINK:            u16 size, target     1 to 4,095 bytes, no NUL
+ *         LINK:               u16 size, path       from the tree's root, of another entry that is no LINK
+ *         CHARACTER, BLOCK:   u32 major, u32 minor
+ *     refs:
+ *         u16 count, then for each id[32], u64 size; id of zeroes: a hole, at depth 0 only and never behind
+ *         another hole. Sizes are not 0 and have the file's as their sum.
+ *     identity entry:
+ *         id[16], u64 replica, u64 clock; of a directory that has children, id[32] of their map's root
+ *     root:
+ *         u8 3 (OBJECT_CONTENT), content entry of a directory; or u8 4 (OBJECT_IDENTITY), identity entry
  */
 #pragma once
 
@@ -13,13 +36,15 @@
 #include "monofs/object.h"
 #include "monofs/store.h"
 
-#define ENTRY_PATH_MAX   4095u        /* of a path from the root, and of a symbolic link's target */
-#define ENTRY_DEPTH_MAX  2048u        /* directories, one in the other */
-#define ENTRY_INLINE_MAX 256u         /* bytes of a file that lie in its entry */
-#define ENTRY_REFS_MAX   256u         /* chunks or lists that an entry names; more make lists */
-#define ENTRY_XATTRS_MAX 65536u       /* bytes of all names and values of an object */
-#define ENTRY_SIZE_MAX   (1ull << 62) /* bytes of a file */
-#define ENTRY_ID_SIZE    16u
+#define ENTRY_PATH_MAX    4095u        /* of a path from the root, and of a symbolic link's target */
+#define ENTRY_DEPTH_MAX   2048u        /* directories, one in the other */
+#define ENTRY_INLINE_MAX  256u         /* bytes of a file that lie in its entry */
+#define ENTRY_REFS_MAX    256u         /* chunks or lists that an entry names; more make lists */
+#define ENTRY_XATTRS_MAX  65536u       /* bytes of all names and values of an object */
+#define ENTRY_SIZE_MAX    (1ull << 62) /* bytes of a file */
+#define CONTENT_DEPTH_MAX 8u           /* of lists, one in the other */
+#define CONTENT_REF_SIZE  40u          /* bytes of an encoded ref */
+#define ENTRY_ID_SIZE     16u
 
 enum entry_kind {
 	ENTRY_FILE = 1,
@@ -88,6 +113,18 @@ int entry_encode(
 	const struct entry *e, struct buffer *out, struct error *err); /* INVALID: what no entry can be */
 /* Errors: CORRUPT, what is wrong; NO_MEMORY. The bytes are borrowed for as long as the entry is used. */
 int entry_decode(const void *bytes, size_t n, struct entry *e, struct error *err);
+int entry_decode_owned(
+	const void *bytes, size_t n, struct entry *e, struct error *err); /* of a copy of them */
+
+/* NULL, or why it is no path from a tree's root: names that are none, too long, '.', '..'. */
+const char *entry_path_fault(const char *path, size_t n);
+
+/* Refs, as an entry and a list have them. Decoding takes at most `most`; c->failed tells. The fault is NULL,
+ * or what is wrong with one of `depth` behind another (NULL: it is the first). */
+void content_refs_encode(const struct content_ref *refs, size_t count, struct buffer *out);
+size_t content_refs_decode(struct cursor *c, struct content_ref *refs, size_t most);
+const char *content_ref_fault(
+	const struct content_ref *ref, const struct content_ref *before, unsigned depth);
 
 struct identity {
 	uint8_t id[ENTRY_ID_SIZE]; /* random; the names of a file of several have the same */

@@ -49,7 +49,8 @@ int mst_build(const struct mst *t, struct store_writer *w, mst_next *next, void 
 	struct object_id *root, uint64_t *count, struct error *err);
 
 /* The map with these changes: names with a value are set, those whose value is NULL removed (also if they
- * were not there). Sorted by name, each once. Costs what changes, and the way there. */
+ * were not there). Sorted by name, each once. Costs what changes, and the way there. The old map's nodes are
+ * read: a writer that has just put them is flushed before. */
 int mst_update(const struct mst *t, struct store_writer *w, const struct object_id *root,
 	const struct mst_item *changes, size_t change_count, struct object_id *new_root, uint64_t *count,
 	struct error *err);
@@ -75,8 +76,15 @@ typedef int mst_differ(void *context, const struct mst_item *a, const struct mst
 int mst_diff(const struct mst *t, const struct object_id *a, const struct object_id *b, mst_differ *differ,
 	void *context, struct error *err);
 
-/* Calls node() for each node beneath root, itself included, once for each time it is named; a node that it
- * returns 1 for is not looked into. For mark and check. */
-typedef int mst_node(void *context, const struct object_id *id, struct error *err);
-int mst_nodes(const struct mst *t, const struct object_id *root, mst_node *node, mst_take *take,
-	void *context, struct error *err);
+/* For mark and check: calls node() for each node beneath root, itself included, before it is looked into; one
+ * that it returns 1 for is left out. take() gets the items, with no position. broken() (may be NULL: then
+ * that is the end) is told of a node that cannot be read, by its id and *err, and returns 0 to go on without
+ * it. */
+struct mst_visitor {
+	int (*node)(void *context, const struct object_id *id, struct error *err);
+	mst_take *take;
+	int (*broken)(void *context, const struct object_id *id, struct error *err);
+	void *context;
+};
+int mst_visit(
+	const struct mst *t, const struct object_id *root, const struct mst_visitor *v, struct error *err);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Maps are read, compared and gone through. */
+#include "monofs/mst_cursor.h"
+
+int mst_count(const struct mst *t, const struct object_id *root, uint64_t *count, struct error *err)
+{
+	struct mst_child child = mst_root_child(root);
+	struct mst_node node = {0};
+	int r;
+
+	*count = 0;
+	if (object_id_is_none(root))
+		return 0;
+	r = mst_node_load(t, &child, NULL, &node, err);
+	if (r == 0)
+		*count = node.count;
+	mst_node_release(t, &node);
+	return r;
+}
+
+int mst_get(const struct mst *t, const struct object_id *root, const char *name, size_t name_size,
+	struct buffer *value, struct error *err)
+{
+	_cleanup_mst_cursor_ struct mst_cursor c;
+	struct mst_item behind;
+	int r;
+
+	mst_cursor_begin(&c, t, root);
+	while (c.next != MST_END) {
+		int order = -1;
+
+		if (c.next == MST_ITEM) {
+			order = mst_compare(name, name_size, c.item.name, c.item.name_size);
+			if (order == 0) {
+				buffer_append(value, c.item.value, c.item.value_size);
+				return value->failed ? error_no_memory(err, "read a map") : 1;
+			}
+			if (order < 0)
+				return 0;
+		} else if (mst_cursor_peek(&c, &behind)) {
+			order = mst_compare(name, name_size, behind.name, behind.name_size);
+		}
+		if (order >= 0) {
+			mst_cursor_skip(&c);
+			continue;
+		}
+		r = mst_cursor_open(&c, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int mst_walk(const struct mst *t, const struct object_id *root, uint64_t from, mst_take *take, void *context,
+	struct error *err)
+{
+	_cleanup_mst_cursor_ struct mst_cursor c;
+	uint64_t at = 0;
+	int r;
+
+	mst_cursor_begin(&c, t, root);
+	while (c.next != MST_END) {
+		if (c.next == MST_CHILD) {
+			if (c.depth && c.child.count <= from - (at < from ? at : from)) {
+				at += c.child.count;
+				mst_cursor_skip(&c);
+				continue;
+			}
+			r = mst_cursor_open(&c, err);
+		} else {
+			r = at < from ? 0 : take(context, at, &c.item, err);
+			at++;
+			mst_cursor_skip(&c);
+		}
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Both are at children that are not the same: the higher one is opened, so that they come to the same. */
+static int open_higher(struct mst_cursor *a, struct mst_cursor *b, struct error *err)
+{
+	return mst_cursor_open(a->child.level >= b->child.level ? a : b, err);
+}
+
+static int differ_items(
+	struct mst_cursor *a, struct mst_cursor *b, mst_differ *differ, void *context, struct error *err)
+{
+	const struct mst_item *left = a->next == MST_ITEM ? &a->item : NULL;
+	const struct mst_item *right = b->next == MST_ITEM ? &b->item : NULL;
+	int order, r = 0;
+
+	if (!left || !right)
+		order = left ? -1 : 1;
+	else
+		order = mst_compare(left->name, left->name_size, right->name, right->name_size);
+	if (order != 0)
+		r = differ(context, order < 0 ? left : NULL, order < 0 ? NULL : right, err);
+	else if (left->value_size != right->value_size || memcmp(left->value, right->value, left->value_size))
+		r = differ(context, left, right, err);
+	if (order <= 0)
+		mst_cursor_skip(a);
+	if (order >= 0)
+		mst_cursor_skip(b);
+	return r;
+}
+
+int mst_diff(const struct mst *t, const struct object_id *a, const struct object_id *b, mst_differ *differ,
+	void *context, struct error *err)
+{
+	_cleanup_mst_cursor_ struct mst_cursor left, right;
+	int r = 0;
+
+	mst_cursor_begin(&left, t, a);
+	mst_cursor_begin(&right, t, b);
+	while (r == 0 && (left.next != MST_END || right.next != MST_END)) {
+		if (left.next == MST_CHILD && right.next == MST_CHILD) {
+			if (object_id_equal(&left.child.id, &right.child.id)) {
+				mst_cursor_skip(&left);
+				mst_cursor_skip(&right);
+			} else {
+				r = open_higher(&left, &right, err);
+			}
+		} else if (left.next == MST_CHILD) {
+			r = mst_cursor_open(&left, err);
+		} else if (right.next == MST_CHILD) {
+			r = mst_cursor_open(&right, err);
+		} else {
+			r = differ_items(&left, &right, differ, context, err);
+		}
+	}
+	return r;
+}
+
+static int visit_node(struct mst_cursor *c, const struct mst_visitor *v, struct error *err)
+{
+	struct object_id id = c->child.id;
+	int r = v->node(v->context, &id, err);
+
+	if (r == 0)
+		r = mst_cursor_open(c, err);
+	else if (r == 1)
+		mst_cursor_skip(c);
+	if (r < 0 && v->broken) {
+		r = v->broken(v->context, &id, err);
+		mst_cursor_skip(c);
+	}
+	return r < 0 ? r : 0;
+}
+
+int mst_visit(
+	const struct mst *t, const struct object_id *root, const struct mst_visitor *v, struct error *err)
+{
+	_cleanup_mst_cursor_ struct mst_cursor c;
+	int r = 0;
+
+	mst_cursor_begin(&c, t, root);
+	while (r == 0 && c.next != MST_END) {
+		if (c.next == MST_CHILD) {
+			r = visit_node(&c, v, err);
+			continue;
+		}
+		r = v->take(v->context, 0, &c.item, err);
+		mst_cursor_skip(&c);
+	}
+	return r;
+}
