@@ -4,7 +4,7 @@
  * has a socket in a directory of the user's own ($XDG_RUNTIME_DIR/monofs, or else /tmp/monofs-UID), by which
  * it is found; the peer is this user's, or root's, or it is not spoken to.
  *
- * Messages are one datagram each way: docs/formats/monofs.md, "The socket of a mount".
+ * The messages are in mount_wire.h.
  */
 #pragma once
 
@@ -25,6 +25,7 @@ struct mount_options {
 	const char *author;             /* of revisions that come by themselves; NULL: "" */
 	bool manual;                    /* none come by themselves */
 	bool allow_other;               /* other users may use the mount */
+	bool held;                      /* it ends when nobody holds it (mount_hold()) any more */
 	uint64_t quiet, most;           /* nanoseconds, as in live_options */
 };
 
@@ -72,6 +73,19 @@ const struct mount_state *mount_state(const struct mount *m); /* as it was when 
 int mount_commit(struct mount *m, const char *author, const char *message, struct object_id *id, bool *made,
 	struct error *err);
 int mount_roll_back(struct mount *m, struct error *err);
+
+/* For a run of something that works in the tree, which ends with mount_release(), or, should this process
+ * die, with its connection: that is a failure. Errors: BUSY, where MOUNT_UNDO is asked for and others have
+ * the tree as well; INVALID of a revision, which nobody can write to. */
+enum mount_hold {
+	MOUNT_MARK = 1, /* what it did becomes one revision when it ends, whether it went well or not */
+	MOUNT_UNDO = 2  /* where it failed, the tree becomes again what it was, and there is no revision */
+};
+int mount_hold(struct mount *m, unsigned what, const char *who, struct error *err);
+/* how: "exited with 1"; goes into the revision's message. id and made as of mount_commit(); made is false
+ * where nothing was done, too. */
+int mount_release(
+	struct mount *m, bool well, const char *how, struct object_id *id, bool *made, struct error *err);
 
 /* The repository's master key, so that its user need not give his passphrase again. NOT_FOUND: it is not
  * encrypted. */
