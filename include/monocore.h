@@ -142,6 +142,10 @@ struct monocore_sandbox_options {
 	 * what the image has at PATH), stage (what is written stays in the sandbox until
 	 * monocore_volume_apply()). NULL-terminated; NULL: none */
 	const char *const *volumes;
+	/* Files of this host that the sandbox cannot change, whatever volume they lie in, nor make where they
+	 * are not there: absolute paths, without links on the way to the last name. NULL-terminated; NULL:
+	 * none. */
+	const char *const *guarded;
 	/* How they come into the sandbox: "fuse" (NULL), or "virtiofs": faster, but the machine boots where
 	 * others are cloned, and only the engine qemu has it. */
 	const char *volume_driver;
@@ -293,7 +297,8 @@ MONOCORE_API int monocore_volume_diff(struct monocore *mc, const char *sandbox, 
 
 struct monocore_volume_apply_options {
 	unsigned version;
-	bool force; /* conflicts, too: what the host has is lost */
+	bool force;         /* conflicts, too: what the host has is lost */
+	bool configuration; /* changes of what monocore_sandbox_options.guarded names, too */
 };
 #define MONOCORE_VOLUME_APPLY_OPTIONS_INIT \
 	{ \
@@ -301,8 +306,9 @@ struct monocore_volume_apply_options {
 	}
 
 /* Makes the changes on the host, each file as a whole, beneath the volume's directory; *list are those that
- * were made. Whatever stops it, the same again does the rest. Conflicts are BUSY, and then nothing is
- * applied. A throw-away sandbox that has stopped is removed once nothing is staged in it. */
+ * were made. Whatever stops it, the same again does the rest. Conflicts are BUSY, changes
+ * of what is guarded DENIED, and then nothing is applied. A throw-away sandbox that has stopped is removed
+ * once nothing is staged in it. */
 MONOCORE_API int monocore_volume_apply(struct monocore *mc, const char *sandbox, const char *const *paths,
 	const struct monocore_volume_apply_options *options, struct monocore_volume_change **list,
 	size_t *count, struct monocore_error *err);

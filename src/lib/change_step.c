@@ -32,6 +32,8 @@ static int create(const struct change *c, const struct plan_step *step, struct e
 	int r = make_component(c, step, &component, err);
 
 	if (r == 0)
+		r = component_guard(c->project, &component, err);
+	if (r == 0)
 		r = take_error(monocore_create(c->mc, &component.options, &name, &error), &error, err);
 	monocore_free(name);
 	return r;

@@ -7,12 +7,14 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "project/digest.h"
+#include "project/guarded.h"
 
 void component_free(struct component *c)
 {
 	text_list_free(c->env);
 	text_list_free(c->labels);
 	text_list_free(c->volumes);
+	text_list_free(c->guarded);
 	text_list_free(c->groups);
 	text_list_free(c->subnets);
 	text_list_free(c->aliases);
@@ -213,5 +215,13 @@ int component_make(const struct project *p, const struct project_identity *ident
 	set_health(&s->healthcheck, &c->options);
 	set_command(common, c);
 	point_to(c);
+	return r;
+}
+
+int component_guard(const struct monocore_project *project, struct component *c, struct error *err)
+{
+	int r = project_guarded(project->project, project->file, &c->guarded, err);
+
+	c->options.guarded = (const char *const *)c->guarded;
 	return r;
 }

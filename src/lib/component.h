@@ -15,7 +15,7 @@
 /* The options that its sandbox is made with, and what they point to. */
 struct component {
 	struct monocore_sandbox_options options;
-	char **env, **labels, **volumes, **groups, **subnets, **aliases;
+	char **env, **labels, **volumes, **guarded, **groups, **subnets, **aliases;
 	char *name, *image, *hostname, *restart;
 	const char *command[4];
 };
@@ -29,6 +29,9 @@ static inline void cleanup_component(struct component *c)
 /* Borrows from the project. *c is the caller's, also after a failure. */
 int component_make(const struct project *p, const struct project_identity *identity,
 	const struct project_sandbox *s, struct component *c, struct error *err);
+
+/* And what of the project no volume of it lets the sandbox change; it is looked for on this host. */
+int component_guard(const struct monocore_project *project, struct component *c, struct error *err);
 
 /* The image that a build makes: "monocore.local/shop/app:latest". The caller's. */
 char *component_build_image(const char *project, const char *build, struct error *err);

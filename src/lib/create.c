@@ -63,6 +63,7 @@ static int create(
 		.env = o->env,
 		.labels = o->labels,
 		.volumes = o->volumes,
+		.guarded = o->guarded,
 		.volume_driver = o->volume_driver,
 		.rootfs = o->rootfs,
 		.restart = o->restart,

@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "os/fs.h"
 #include "sandbox/volume.h"
+#include "sandbox/volume_guard.h"
+#include "vfs/guard/guard.h"
 #include "vfs/native/native.h"
 
 #define SPOOL_EXTRA (1ull << 30) /* headers of the archive, over what the disk holds */
@@ -28,6 +30,7 @@ static void volume_close(struct staged_volume *v)
 		if (fd >= 0)
 			close(fd);
 	}
+	buffer_free(&v->guarded);
 	text_list_free(v->paths);
 	free(v->matched);
 	applied_free(v);
@@ -57,21 +60,29 @@ static int lock_directory(struct staged_volume *v, const char *path, struct erro
 	return r < 0 ? error_errno(err, errno, "lock %s", path) : 0;
 }
 
-static int open_directory(struct staged *s, struct staged_volume *v, bool change, struct error *err)
+/* The guard also keeps what it alone sees to be the same: a name in another case, a link of the host's. */
+static int open_directory(struct staged *s, struct staged_volume *v, unsigned wish, struct error *err)
 {
 	_cleanup_fd_ int fd = volume_open(&s->mc->home, v->mount, err);
+	bool change = wish & STAGED_CHANGE, all;
 	struct native_options o = {
 		.owners = v->mount->squash ? NATIVE_SQUASH : NATIVE_OVERRIDE, .read_only = !change};
-	int r;
+	int r = fd < 0 ? fd : volume_guard_names(&s->record, v->mount, fd, &v->guarded, &all, err);
 
-	if (fd < 0)
-		return fd;
+	if (r < 0)
+		return r;
 	v->directory = fs_open(fd, ".", O_RDONLY | O_DIRECTORY, 0, err);
 	if (v->directory < 0)
 		return v->directory;
 	r = change ? lock_directory(v, v->mount->source, err) : 0;
 	o.directory = v->directory;
-	return r < 0 ? r : native_new(&o, &v->fs, err);
+	if (r == 0)
+		r = native_new(&o, &v->fs, err);
+	if (r == 0 && !(wish & STAGED_GUARDED))
+		r = guard_new(v->fs, (const char *)v->guarded.data, v->guarded.size, &v->fs, err);
+	if (r < 0)
+		v->fs = NULL;
+	return r;
 }
 
 /* ---- what is staged ------------------------------------------------------------------------------------ */
@@ -118,6 +129,8 @@ static int read_volume(struct staged *s, struct staged_volume *v, bool keep, str
 		r = upper_read(&s->upper, v->number, true, take_piece, &g, err);
 	if (r == 0)
 		r = stage_diff_finish(diff, &v->changes, err);
+	if (r == 0)
+		staged_mark_guarded(v);
 	return r < 0 ? error_prefix(err, "volume %s", v->mount->target) : 0;
 }
 
@@ -128,7 +141,7 @@ int staged_read(struct staged *s, unsigned wish, struct error *err)
 
 	for (size_t i = 0; r == 0 && i < s->count; i++)
 		if (!s->volumes[i].left_out || wish & STAGED_EVERYTHING)
-			r = open_directory(s, &s->volumes[i], change, err);
+			r = open_directory(s, &s->volumes[i], wish, err);
 	if (r == 0)
 		r = upper_open(&s->upper, s->mc, &s->directory, &s->record, err);
 	for (size_t i = 0; r == 0 && i < s->count; i++)

@@ -17,7 +17,8 @@ struct staged_volume {
 	int directory;   /* of the host, or -1 */
 	int spool;       /* the archive, or -1 */
 	struct vfs *fs;
-	struct map applied; /* path → uint64_t *: when what was applied there has changed on the host */
+	struct buffer guarded; /* as volume_guard_names() has them */
+	struct map applied;    /* path → uint64_t *: when what was applied there has changed on the host */
 	struct stage_changes changes;
 };
 
@@ -44,7 +45,8 @@ int staged_find(struct staged *s, struct monocore *mc, const char *sandbox, cons
 
 enum staged_wish {
 	STAGED_EVERYTHING = 1, /* read what is left out, too */
-	STAGED_CHANGE = 2      /* the directories are to be changed: they are locked, and the archives kept */
+	STAGED_CHANGE = 2,     /* the directories are to be changed: they are locked, and the archives kept */
+	STAGED_GUARDED = 4     /* what is guarded in them as well */
 };
 
 /* Opens the directories of the host and the sandbox's changes, reads these and compares. */
@@ -52,6 +54,10 @@ int staged_read(struct staged *s, unsigned wish, struct error *err);
 
 /* NOT_FOUND for the first path at which nothing is staged. */
 int staged_check_paths(const struct staged *s, struct error *err);
+
+/* stage_guarded.c: marks changes of what is guarded; DENIED for the first that is selected. */
+void staged_mark_guarded(struct staged_volume *v);
+int staged_check_guarded(const struct staged *s, struct error *err);
 
 struct stage_view staged_view(const struct staged *s, const struct staged_volume *v);
 

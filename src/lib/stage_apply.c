@@ -165,9 +165,14 @@ static int apply(struct monocore *mc, const char *sandbox, const char *const *pa
 					  "apply options of version %u: this library knows 1", o->version);
 
 	if (r == 0)
-		r = staged_read(&s, STAGED_CHANGE | (s.record.discard ? STAGED_EVERYTHING : 0u), err);
+		r = staged_read(&s,
+			STAGED_CHANGE | (s.record.discard ? STAGED_EVERYTHING : 0u) |
+				(o->configuration ? STAGED_GUARDED : 0u),
+			err);
 	if (r == 0)
 		r = staged_check_paths(&s, err);
+	if (r == 0 && !o->configuration)
+		r = staged_check_guarded(&s, err);
 	if (r == 0 && !o->force)
 		r = check_conflicts(&s, err);
 	if (r == 0)

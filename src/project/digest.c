@@ -8,7 +8,7 @@
 #include "base/text.h"
 
 /* Goes into every digest: another way to make sandboxes of the same file makes them anew. */
-#define DIGEST_FORMAT "monocore component 1"
+#define DIGEST_FORMAT "monocore component 2"
 
 #define BUILDS_DEEP 8 /* builds of builds that are looked at: they may meet again and again */
 
@@ -76,6 +76,21 @@ static void put_volumes(struct buffer *b, const struct project_volume *v, size_t
 		buffer_u8(b, v[i].named);
 		buffer_string(b, v[i].target);
 		buffer_string(b, v[i].options);
+	}
+}
+
+/* What its volumes do not let it change (guarded.h), as far as that is not the same in every project. */
+static void put_guarded(
+	struct buffer *b, const struct project *p, const struct project_volume *v, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool none = v[i].named || !strcmp(v[i].options, "ro");
+		size_t n = strlen(v[i].source);
+
+		for (char **path = p->reads; !none && path && *path; path++)
+			if (!strncmp(*path, v[i].source, n) && (*path)[n] == '/')
+				buffer_string(b, *path + n);
+		buffer_string(b, ""); /* the end */
 	}
 }
 
@@ -175,6 +190,7 @@ static void put_groups(struct buffer *b, const struct project *p, const struct p
 		buffer_string(b, m->ip);
 		buffer_string(b, m->hostname);
 		put_volumes(b, m->volumes, m->volume_count);
+		put_guarded(b, p, m->volumes, m->volume_count);
 	}
 }
 
@@ -186,9 +202,10 @@ static bool has_start(const struct project_common *c)
 	return false;
 }
 
-static void put_sandbox(struct buffer *b, const struct project_sandbox *s)
+static void put_sandbox(struct buffer *b, const struct project *p, const struct project_sandbox *s)
 {
 	put_common(b, &s->common);
+	put_guarded(b, p, s->common.volumes, s->common.volume_count);
 	buffer_string(b, has_start(&s->common) ? s->common.shell : NULL);
 	put_pairs(b, s->common.scripts, s->common.script_count, "start");
 	buffer_u32(b, s->restart);
@@ -208,7 +225,7 @@ int project_digest(const struct project *p, const struct project_sandbox *s, cha
 	if (r < 0)
 		return r;
 	buffer_string(&b, DIGEST_FORMAT);
-	put_sandbox(&b, s);
+	put_sandbox(&b, p, s);
 	put_list(&b, env);
 	put_groups(&b, p, s);
 	if (s->common.image_is_build)

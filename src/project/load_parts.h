@@ -97,6 +97,10 @@ void load_build_scope(struct load *l, struct file *file, struct scope *s);
 void load_free_scope(struct scope *s);
 void load_free_components(struct load *l);
 
+/* resolve_paths.c */
+/* `path`, absolute, is read: it goes among the project's reads. */
+void load_note_read(struct load *l, const char *path);
+
 /* load_order.c */
 void load_order(struct load *l, const struct scope *s);
 
@@ -125,7 +129,9 @@ void load_reach(struct load *l, enum project_reach_kind kind, struct component *
 	struct project_place place);
 bool load_is_outside(const struct load *l, const char *path);
 /* The path of the host that a text in a file means, without links; NULL: load_fail() or a mistake. */
-char *load_path(struct load *l, const struct file *file, const char *text, struct project_place place);
+/* read: what is there is part of the project's configuration. */
+char *load_path(
+	struct load *l, const struct file *file, const char *text, bool read, struct project_place place);
 /* The same, and noted as a reach-out of that kind where it is outside. `suffix` belongs to the value. */
 char *load_path_reach(struct load *l, struct component *c, const char *text, enum project_reach_kind kind,
 	const char *suffix, struct project_place place);

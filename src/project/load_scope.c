@@ -322,6 +322,8 @@ static struct file *open_module(struct load *l, const struct file *file, const s
 	}
 	path = *key->text == '/' ? text_copy(key->text, l->err)
 				 : text_format(l->err, "%s/%s", file->directory, key->text);
+	if (path)
+		load_note_read(l, path);
 	r = path ? load_open_file(l, path, &module, &err) : -ERROR_NO_MEMORY;
 	if (r == 0)
 		r = l->in->files->resolve(l->in->files->context, module->path, &resolved, &err);

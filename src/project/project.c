@@ -129,6 +129,7 @@ void project_free(struct project *p)
 		return;
 	free(p->directory);
 	text_list_free(p->files);
+	text_list_free(p->reads);
 	pairs_free(p->meta, p->meta_count);
 	for (size_t i = 0; i < p->sandbox_count; i++)
 		sandbox_free(&p->sandboxes[i]);

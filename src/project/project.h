@@ -125,6 +125,9 @@ struct project {
 	char *directory; /* of the project's own file: absolute, links resolved */
 	char **files; /* all that were read, by number: paths as given or relative to the project's directory
 		       */
+	/* The modules and files of variables: absolute, by the way that the files say, links not followed,
+	 * ".." left in. guarded.h makes something of them. */
+	char **reads;
 	struct project_pair *meta;
 	size_t meta_count;
 	struct project_sandbox *sandboxes; /* in the order of the file; those of modules behind */

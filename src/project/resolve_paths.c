@@ -73,7 +73,16 @@ static char *join(struct load *l, const struct file *file, const char *text, str
 	return path;
 }
 
-char *load_path(struct load *l, const struct file *file, const char *text, struct project_place place)
+void load_note_read(struct load *l, const char *path)
+{
+	for (char **known = l->p->reads; known && *known; known++)
+		if (!strcmp(*known, path))
+			return;
+	load_list_add(l, &l->p->reads, path);
+}
+
+char *load_path(
+	struct load *l, const struct file *file, const char *text, bool read, struct project_place place)
 {
 	_cleanup_free_ char *path = join(l, file, text, place), *resolved = NULL;
 	struct error err;
@@ -81,6 +90,8 @@ char *load_path(struct load *l, const struct file *file, const char *text, struc
 
 	if (!path)
 		return NULL;
+	if (read)
+		load_note_read(l, path);
 	r = l->in->files->resolve(l->in->files->context, path, &resolved, &err);
 	if (r == -ERROR_NO_MEMORY)
 		load_fail(l, r, "read the project");
@@ -94,7 +105,7 @@ char *load_path(struct load *l, const struct file *file, const char *text, struc
 char *load_path_reach(struct load *l, struct component *c, const char *text, enum project_reach_kind kind,
 	const char *suffix, struct project_place place)
 {
-	char *path = load_path(l, c->file, text, place);
+	char *path = load_path(l, c->file, text, kind == REACH_ENV_FILE, place);
 	_cleanup_free_ char *value = NULL;
 
 	if (!path || !load_is_outside(l, path))
@@ -206,7 +217,7 @@ static void resolve_image_path(struct load *l, struct component *c, const char *
 	if (!*prefix || !strcmp(prefix, "rootfs:"))
 		resolved = load_path_reach(l, c, path, REACH_IMAGE, "", place);
 	else
-		resolved = load_path(l, c->file, path, place);
+		resolved = load_path(l, c->file, path, false, place);
 	if (!resolved)
 		return;
 	common->image = text_format(l->err, "%s%s%s", prefix, resolved, suffix);

@@ -87,7 +87,19 @@ static const char introduction[] =
 	"that open more than\n"
 	"`public` does, ports that are not on loopback, and variables of the environment. `--grant` says yes "
 	"where there is no\n"
-	"terminal. A line that changed is asked for again.\n";
+	"terminal. A line that changed is asked for again.\n"
+	"\n"
+	"### What a sandbox cannot change\n"
+	"\n"
+	"Whatever volumes a sandbox has, the files that say what its project is are read-only in them: the "
+	"project's file,\n"
+	"`.env` and `.monocore-id` beside it, modules, files of variables, and links that lead to them; none "
+	"is "
+	"made where it is\n"
+	"not there. Names and directories on the way to them stay where they are. All that is EROFS, as for "
+	"a "
+	"read-only mount of\n"
+	"each. What is `stage`d of them is applied with `monocore volume apply --configuration` only.\n";
 
 struct writer {
 	struct buffer *out;

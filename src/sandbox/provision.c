@@ -210,6 +210,17 @@ static int set_mounts(
 	return result < 0 ? result : volume_check_targets(r->mounts, r->mount_count, err);
 }
 
+static int set_guarded(struct record *r, const struct provision_options *o, struct error *err)
+{
+	for (size_t i = 0; o->guarded && o->guarded[i]; i++)
+		if (*o->guarded[i] != '/')
+			return error_set(err, ERROR_INVALID, "'%s' is to be guarded and no absolute path",
+				o->guarded[i]);
+	if (o->guarded && o->guarded[0] && !(r->guarded = text_list_copy((char *const *)o->guarded, err)))
+		return -ERROR_NO_MEMORY;
+	return 0;
+}
+
 static bool wants_overlay(const struct provision_options *o)
 {
 	return o->rootfs && !strcmp(o->rootfs, RECORD_OVERLAY);
@@ -238,6 +249,8 @@ static int fill_record(struct record *r, const struct provision_options *o, cons
 		result = set_limits(r, o, err);
 	if (result == 0)
 		result = set_labels(r, o, err);
+	if (result == 0)
+		result = set_guarded(r, o, err);
 	if (result == 0)
 		result = set_from_image(r, o, image, err);
 	r->version = RECORD_VERSION;

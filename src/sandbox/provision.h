@@ -23,6 +23,7 @@ struct provision_options {
 	uint64_t health_interval, health_timeout, health_start_period; /* 0: the image's or a default */
 	uint64_t health_retries;
 	const char *const *volumes; /* as volume_parse() has them */
+	const char *const *guarded; /* as in the record */
 	struct network_wishes network;
 	uint64_t cpus, memory, disk, pids; /* 0: a default */
 	const struct message_rlimit *rlimits;

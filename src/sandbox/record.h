@@ -37,6 +37,7 @@
 	X(env, LIST) \
 	X(labels, LIST) \
 	X(volumes, LIST) \
+	X(guarded, LIST) /* paths of the host that no volume lets it change: volume_guard.h */ \
 	X(workdir, TEXT) \
 	X(user, TEXT) \
 	X(hostname, TEXT) \

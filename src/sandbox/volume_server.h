@@ -10,10 +10,15 @@
 
 #include <stdint.h>
 
-#define VOLUME_SERVER_FD 3
+#include "vfs/guard/guard.h"
+
+#define VOLUME_SERVER_FD        3
+#define VOLUME_SERVER_NAMES_MAX GUARD_BYTES_MAX
 
 enum volume_server_what {
-	VOLUME_SERVER_ADD = 1,  /* with a descriptor of it, or what flags say: the next number */
+	/* With a descriptor of it, or what flags say: the next number. Behind the request come the paths in
+	 * it that stay as they are (guard.h), VOLUME_SERVER_NAMES_MAX bytes at most. */
+	VOLUME_SERVER_ADD = 1,
 	VOLUME_SERVER_START = 2 /* number; answered by struct volume_server_started */
 };
 

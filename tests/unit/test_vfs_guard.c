@@ -56,7 +56,8 @@ static void run(vfs_promise *promise)
 VFS_PROMISES(X)
 #undef X
 
-/* ---- a project in a volume ------------------------------------------------------------------------------ */
+/* ---- a project in a volume ------------------------------------------------------------------------------
+ */
 
 struct scene {
 	struct vfs *fs;
@@ -242,7 +243,8 @@ TEST(without_paths_nothing_stands_before_the_file_system)
 	vfs_destroy(fs);
 }
 
-/* ---- on the host, which changes it meanwhile ------------------------------------------------------------- */
+/* ---- on the host, which changes it meanwhile -------------------------------------------------------------
+ */
 
 static char folder[64];
 
@@ -419,7 +421,8 @@ TEST(persistent_handles_of_guarded_files_change_nothing)
 	vfs_destroy(s.fs);
 }
 
-/* ---- case ------------------------------------------------------------------------------------------------ */
+/* ---- case ------------------------------------------------------------------------------------------------
+ */
 
 static int folding_lookup(struct vfs *fs, uint64_t parent, const char *name, struct vfs_attributes *out);
 

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -33,6 +34,7 @@
 #include "os/landlock.h"
 #include "sandbox/volume_server.h"
 #include "vfs/fuse/fuse.h"
+#include "vfs/guard/guard.h"
 #include "vfs/native/index_file.h"
 #include "vfs/native/native.h"
 #include "vfs/nfs3/server.h"
@@ -63,6 +65,8 @@ struct keeper {
 		int others[2]; /* an image, or the index of a server of NFS; or -1 */
 		uint32_t flags;
 		uint8_t key[NFS3_KEY_SIZE]; /* of handles */
+		char *names;                /* that stay as they are (guard.h); NULL: none */
+		size_t names_size;
 	} volumes[VOLUMES_MAX + 1];
 };
 
@@ -87,7 +91,7 @@ static int open_index(struct native_index *calls, struct error *err)
 	return r;
 }
 
-static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
+static int open_plain(uint32_t flags, struct vfs **fs, struct error *err)
 {
 	struct native_options o = {.directory = DIRECTORY,
 		.owners = flags & VOLUME_SERVER_SQUASH ? NATIVE_SQUASH : NATIVE_OVERRIDE,
@@ -109,7 +113,14 @@ static int open_directory(uint32_t flags, struct vfs **fs, struct error *err)
 	return r == 0 && flags & VOLUME_SERVER_RESUME ? resume_new(*fs, fs, err) : r;
 }
 
-static int prepare(uint32_t flags, struct vfs **fs, struct error *err)
+static int open_directory(const struct kept *volume, uint32_t flags, struct vfs **fs, struct error *err)
+{
+	int r = open_plain(flags, fs, err);
+
+	return r == 0 ? guard_new(*fs, volume->names, volume->names_size, fs, err) : r;
+}
+
+static int prepare(const struct kept *volume, uint32_t flags, struct vfs **fs, struct error *err)
 {
 	bool image_alone = flags & VOLUME_SERVER_OVERLAY && flags & VOLUME_SERVER_READ_ONLY;
 	unsigned rights =
@@ -119,7 +130,7 @@ static int prepare(uint32_t flags, struct vfs **fs, struct error *err)
 	if (directory != DIRECTORY && (dup2(directory, DIRECTORY) < 0 || close(directory) < 0))
 		return error_errno(err, errno, "keep the volume's directory");
 	r = mcfs_confine(&(struct mcfs_tree){DIRECTORY, rights}, 1, err);
-	return r < 0 ? r : open_directory(flags, fs, err);
+	return r < 0 ? r : open_directory(volume, flags, fs, err);
 }
 
 static int greet(int r, const struct error *err)
@@ -153,21 +164,26 @@ static int serve_virtiofs(struct vfs *fs, const struct fuse_options *o)
 		       : 1;
 }
 
+static bool tidy_guarded(struct vfs *fs)
+{
+	return native_tidy(guard_inner(fs));
+}
+
 /* The guest is one machine with users that it tells apart itself. */
-static int serve_nfs(uint32_t flags, struct vfs *fs, const uint8_t key[NFS3_KEY_SIZE])
+static int serve_nfs(const struct kept *volume, struct vfs *fs)
 {
 	struct nfs3_options o = {.export = VOLUME_EXPORT,
 		.export_stays = true,
 		.ids = NFS3_IDS_CLIENT,
-		.one_owner = flags & VOLUME_SERVER_SQUASH,
+		.one_owner = volume->flags & VOLUME_SERVER_SQUASH,
 		.lazy_names = true,
-		.tidy = native_tidy};
+		.tidy = volume->names_size ? tidy_guarded : native_tidy};
 	struct nfs3_server *server;
 	struct nfs3_tcp *tcp;
 	struct error err;
 
-	memcpy(o.key, key, sizeof o.key);
-	memcpy(&o.fsid, key, sizeof o.fsid);
+	memcpy(o.key, volume->key, sizeof o.key);
+	memcpy(&o.fsid, volume->key, sizeof o.fsid);
 	mallopt(M_MMAP_THRESHOLD, 4 << 20); /* as bin/mcfs/nfs.c has it */
 	mallopt(M_TRIM_THRESHOLD, 32 << 20);
 	return getrandom(&o.start, sizeof o.start, 0) == sizeof o.start &&
@@ -192,7 +208,7 @@ static uint64_t told_cache_of(uint32_t flags)
 	return flags & VOLUME_SERVER_STAGED ? 0 : flags & VOLUME_SERVER_OVERLAY ? FOREVER : TOLD_CACHE;
 }
 
-static int serve(uint32_t flags, const uint8_t key[NFS3_KEY_SIZE])
+static int serve(const struct kept *volume, uint32_t flags)
 {
 	const struct fuse_options o = {.name = "volume",
 		.cache = cache_of(flags),
@@ -206,10 +222,10 @@ static int serve(uint32_t flags, const uint8_t key[NFS3_KEY_SIZE])
 	prctl(PR_SET_NAME, "mcfs-volume");
 	umask(0);
 	mcfs_limit(DESCRIPTORS);
-	if (greet(prepare(flags, &fs, &err), &err) < 0)
+	if (greet(prepare(volume, flags, &fs, &err), &err) < 0)
 		return 1;
 	if (flags & VOLUME_SERVER_NFS)
-		return serve_nfs(flags, fs, key);
+		return serve_nfs(volume, fs);
 	return flags & VOLUME_SERVER_VIRTIOFS ? serve_virtiofs(fs, &o) : serve_fuse(fs, &o);
 }
 
@@ -238,7 +254,7 @@ static _Noreturn void become_server(const struct kept *volume, int connection, u
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || !keep_descriptors(volume, connection))
 		_exit(1);
-	_exit(serve(flags, volume->key));
+	_exit(serve(volume, flags));
 }
 
 /* ---- who starts them ----------------------------------------------------------------------------------- */
@@ -284,28 +300,51 @@ static int add_index(struct kept *volume)
 	return getrandom(volume->key, sizeof volume->key, 0) == sizeof volume->key ? 0 : -1;
 }
 
+static int add_names(struct kept *volume, const char *names, size_t size)
+{
+	if (!size)
+		return 0;
+	volume->names = malloc(size);
+	if (!volume->names)
+		return -1;
+	memcpy(volume->names, names, size);
+	volume->names_size = size;
+	return 0;
+}
+
+static int add_volume(
+	struct keeper *k, uint32_t flags, const int *fds, int count, const char *names, size_t size)
+{
+	struct kept *volume = &k->volumes[k->count++];
+
+	volume->directory = fds[0];
+	volume->others[0] = count == 2 ? fds[1] : -1;
+	volume->others[1] = -1;
+	volume->flags = flags & ~(uint32_t)VOLUME_SERVER_RESUME;
+	if (add_names(volume, names, size) < 0)
+		return -1;
+	return flags & VOLUME_SERVER_NFS ? add_index(volume) : 0;
+}
+
 /* Negative: mcrun has gone, or asks for what there is not. */
 static int answer(struct keeper *k)
 {
-	struct volume_server_request q;
+	static struct {
+		struct volume_server_request q;
+		char names[VOLUME_SERVER_NAMES_MAX];
+	} in;
+	const struct volume_server_request *q = &in.q;
 	int fds[2], count = 2;
-	ssize_t n = descriptors_receive(VOLUME_SERVER_FD, &q, sizeof q, fds, &count);
+	ssize_t n = descriptors_receive(VOLUME_SERVER_FD, &in, sizeof in, fds, &count);
 
-	if (n != sizeof q)
+	if (n < (ssize_t)sizeof in.q)
 		return -1;
-	if (q.what == VOLUME_SERVER_ADD && count == (q.flags & VOLUME_SERVER_OVERLAY ? 2 : 1) &&
-		k->count < ARRAY_SIZE(k->volumes)) {
-		struct kept *volume = &k->volumes[k->count++];
-
-		volume->directory = fds[0];
-		volume->others[0] = count == 2 ? fds[1] : -1;
-		volume->others[1] = -1;
-		volume->flags = q.flags & ~(uint32_t)VOLUME_SERVER_RESUME;
-		return q.flags & VOLUME_SERVER_NFS ? add_index(volume) : 0;
-	}
+	if (q->what == VOLUME_SERVER_ADD && count == (q->flags & VOLUME_SERVER_OVERLAY ? 2 : 1) &&
+		k->count < ARRAY_SIZE(k->volumes))
+		return add_volume(k, q->flags, fds, count, in.names, (size_t)n - sizeof in.q);
 	for (int i = 0; i < count; i++)
 		close(fds[i]);
-	return q.what == VOLUME_SERVER_START && q.number < k->count ? start_server(k, &q) : -1;
+	return q->what == VOLUME_SERVER_START && q->number < k->count ? start_server(k, q) : -1;
 }
 
 static void reap(struct keeper *k)

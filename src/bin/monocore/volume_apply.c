@@ -3,12 +3,14 @@
 #include "bin/monocore/volumes.h"
 
 struct options {
-	bool force, json;
+	bool force, configuration, json;
 };
 
 static const struct option_spec options[] = {
 	{"force", 'f', OPTION_FLAG, NULL, offsetof(struct options, force),
 		"also where the host has changed the same file meanwhile: that is lost"},
+	{"configuration", 0, OPTION_FLAG, NULL, offsetof(struct options, configuration),
+		"also what the sandbox has changed in the configuration of its own project"},
 	{"json", 0, OPTION_FLAG, NULL, offsetof(struct options, json), "print JSON"},
 	{NULL},
 };
@@ -26,6 +28,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	(void)count;
 	volume_words(words, &sandbox, &paths);
 	apply.force = o->force;
+	apply.configuration = o->configuration;
 	if (cli_open(cli) < 0)
 		return 1;
 	if (monocore_volume_apply(cli->mc, sandbox, paths, &apply, &list, &size, &err) < 0)
@@ -46,7 +49,11 @@ const struct command volume_apply_command = {
 	"is stopped half-way, the same again does the rest. Owners, setuid bits and devices are kept beside "
 	"the files, as in any volume.\n\n"
 	"Where a change is in conflict with one that was made here meanwhile, nothing is applied; name other "
-	"paths, or give --force.\n\n"
+	"paths, or give --force. The same goes for the files that make up the sandbox's project "
+	"(monocore.yaml, "
+	"its modules, .env, files of variables), which the next command believes: name other paths, or, "
+	"after a "
+	"look, give --configuration.\n\n"
 	"A throw-away sandbox (monocore tmp) that has ended is removed once nothing is staged in it.",
 	.examples = "monocore volume apply web\n"
 		    "monocore volume apply web /app/src /app/README.md",

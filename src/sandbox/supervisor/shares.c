@@ -20,6 +20,7 @@
 #include "os/fs.h"
 #include "sandbox/supervisor/volume_keeper.h"
 #include "sandbox/volume.h"
+#include "sandbox/volume_guard.h"
 #include "sandbox/volume_server.h"
 
 #define READY_TIME (20 * NANOSECONDS_PER_SECOND)
@@ -113,7 +114,7 @@ static int start_server(struct shares *s, struct share *share, struct error *err
 
 /* `place` is the one in SETUP's list. */
 static int add(struct shares *s, uint32_t place, const char *target, uint32_t flags, const int *fds,
-	int fd_count, struct error *err)
+	int fd_count, const struct buffer *guarded, struct error *err)
 {
 	struct share *share = &s->shares[s->count];
 	int r;
@@ -124,8 +125,8 @@ static int add(struct shares *s, uint32_t place, const char *target, uint32_t fl
 	if (!share->target)
 		return -ERROR_NO_MEMORY;
 	snprintf(share->tag, sizeof share->tag, VOLUME_TAG, place);
-	r = keeper_add(
-		&s->keeper, (uint32_t)s->count, VOLUME_SERVER_VIRTIOFS | flags, fds, fd_count, target, err);
+	r = keeper_add(&s->keeper, (uint32_t)s->count, VOLUME_SERVER_VIRTIOFS | flags, fds, fd_count, guarded,
+		target, err);
 	s->count++;
 	if (r == 0)
 		r = start_server(s, share, err);
@@ -133,16 +134,21 @@ static int add(struct shares *s, uint32_t place, const char *target, uint32_t fl
 	return r;
 }
 
-static int add_volume(struct shares *s, const struct home *home, const struct record_mount *m, uint32_t place,
+static int add_volume(struct shares *s, const struct home *home, const struct record *record, uint32_t place,
 	struct error *err)
 {
+	const struct record_mount *m = &record->mounts[place];
 	_cleanup_fd_ int directory = volume_open(home, m, err);
+	_cleanup_buffer_ struct buffer guarded = {0};
 	struct stat of;
+	bool all;
+	int r;
 
 	if (directory >= 0 && fstat(directory, &of) == 0 && !S_ISDIR(of.st_mode))
 		return error_set(err, ERROR_INVALID,
 			"volume %s: a file comes by the driver fuse alone, which is the default", m->target);
-	return directory < 0 ? directory : add(s, place, m->target, keeper_flags(m), &directory, 1, err);
+	r = directory < 0 ? directory : volume_guard(record, m, directory, &guarded, &all, err);
+	return r < 0 ? r : add(s, place, m->target, keeper_flags(m), &directory, 1, &guarded, err);
 }
 
 static int add_root(struct shares *s, int directory, int image, const struct record *r, struct error *err)
@@ -155,8 +161,8 @@ static int add_root(struct shares *s, int directory, int image, const struct rec
 	if (changes < 0)
 		return changes;
 	if (image < 0)
-		return add(s, 0, "/", VOLUME_SERVER_READ_ONLY, &changes, 1, err);
-	return add(s, r->mount_count, "/", flags, (const int[]){changes, image}, 2, err);
+		return add(s, 0, "/", VOLUME_SERVER_READ_ONLY, &changes, 1, NULL, err);
+	return add(s, r->mount_count, "/", flags, (const int[]){changes, image}, 2, NULL, err);
 }
 
 static int add_all(struct shares *s, const struct home *home, int directory, int image,
@@ -165,7 +171,7 @@ static int add_all(struct shares *s, const struct home *home, int directory, int
 	int result = keeper_start(&s->keeper, err);
 
 	for (uint32_t i = 0; result == 0 && volumes && i < r->mount_count; i++)
-		result = add_volume(s, home, &r->mounts[i], i, err);
+		result = add_volume(s, home, r, i, err);
 	if (result == 0 && record_has_overlay(r))
 		result = add_root(s, directory, image, r, err);
 	return result;

@@ -47,11 +47,22 @@ uint32_t keeper_flags(const struct record_mount *m)
 }
 
 int keeper_add(struct keeper *k, uint32_t number, uint32_t flags, const int *fds, int count,
-	const char *target, struct error *err)
+	const struct buffer *guarded, const char *target, struct error *err)
 {
 	const struct volume_server_request q = {VOLUME_SERVER_ADD, number, flags};
+	_cleanup_buffer_ struct buffer all = {0};
 
-	if (descriptors_send(k->fd, &q, sizeof q, fds, count) < 0)
+	buffer_append(&all, &q, sizeof q);
+	if (guarded)
+		buffer_append(&all, guarded->data, guarded->size);
+	if (all.failed)
+		return error_no_memory(err, "give a volume to mcfs");
+	if (all.size > sizeof q + VOLUME_SERVER_NAMES_MAX)
+		return error_set(err, ERROR_LIMIT,
+			"volume %s: the files in it that are the project's configuration have names that are "
+			"too long in all",
+			target);
+	if (descriptors_send(k->fd, all.data, all.size, fds, count) < 0)
 		return error_errno(err, errno, "give the volume %s to mcfs", target);
 	return 0;
 }

@@ -21,16 +21,20 @@
 #include "os/landlock.h"
 #include "sandbox/supervisor/volume_loop.h"
 #include "sandbox/volume.h"
+#include "sandbox/volume_guard.h"
 
 #define READY_SECONDS 20
 
 CLEANUP_DEFINE(volumes, struct volumes, volumes_close);
 
-static int give_source(
-	struct volumes *v, const struct home *home, const struct record_mount *m, struct error *err)
+static int give_source(struct volumes *v, const struct home *home, const struct record *record,
+	const struct record_mount *m, struct error *err)
 {
 	_cleanup_fd_ int source = volume_open(home, m, err);
+	_cleanup_buffer_ struct buffer guarded = {0};
+	uint32_t flags = keeper_flags(m) | (v->nfs ? VOLUME_SERVER_NFS : 0u);
 	struct stat s;
+	bool all;
 	int r;
 
 	if (source < 0)
@@ -40,8 +44,10 @@ static int give_source(
 	if (v->nfs && !S_ISDIR(s.st_mode))
 		return error_set(err, ERROR_INVALID,
 			"volume %s: a file comes by the driver fuse alone, which is the default", m->target);
-	r = keeper_add(&v->keeper, v->count, keeper_flags(m) | (v->nfs ? VOLUME_SERVER_NFS : 0u), &source, 1,
-		m->target, err);
+	r = volume_guard(record, m, source, &guarded, &all, err);
+	if (r == 0)
+		r = keeper_add(&v->keeper, v->count, flags | (all ? VOLUME_SERVER_READ_ONLY : 0u), &source, 1,
+			&guarded, m->target, err);
 	if (r < 0)
 		return r;
 	v->flags[v->count] = v->nfs ? MOUNT_NFS : S_ISREG(s.st_mode) ? MOUNT_FILE : 0;
@@ -196,7 +202,7 @@ int volumes_open(const struct home *home, const struct record *r, const struct b
 	v->resumed = saved != NULL;
 	result = keeper_start(&v->keeper, err);
 	for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
-		result = give_source(v, home, &r->mounts[i], err);
+		result = give_source(v, home, r, &r->mounts[i], err);
 	if (result == 0)
 		result = volume_mux_new(v->count, &v->mux, err);
 	if (result == 0 && saved)

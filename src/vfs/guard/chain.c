@@ -143,7 +143,7 @@ static bool takes_other_case(struct vfs *fs, uint64_t parent, const char *name, 
 
 	for (i = 0; name[i]; i++)
 		other[i] = (char)(isupper((unsigned char)name[i]) ? tolower((unsigned char)name[i])
-								   : toupper((unsigned char)name[i]));
+								  : toupper((unsigned char)name[i]));
 	other[i] = 0;
 	if (!strcmp(other, name) || vfs_lookup(fs, parent, other, &a) < 0)
 		return false;

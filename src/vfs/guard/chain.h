@@ -17,8 +17,8 @@ struct chain;
 int chain_new(struct vfs *fs, const char *paths, size_t size, struct chain **out, struct error *err);
 void chain_free(struct chain *c); /* NULL is fine */
 
-/* Looks up where all names lead, unless that was done GUARD_AGE ago or less and nobody has called chain_doubt()
- * since. Negative errno: that cannot be said, so nothing may be changed. */
+/* Looks up where all names lead, unless that was done GUARD_AGE ago or less and nobody has called
+ * chain_doubt() since. Negative errno: that cannot be said, so nothing may be changed. */
 int chain_refresh(struct chain *c);
 void chain_doubt(struct chain *c);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that change something are judged by what names lead to just now, and then made as they are. Those that
- * give a client the number of an object have the names looked up again before the next change: it may be one
- * that the host has put there a moment ago.
+ * Calls that change something are judged by what names lead to just now, and then made as they are. Those
+ * that give a client the number of an object have the names looked up again before the next change: it may be
+ * one that the host has put there a moment ago.
  */
 #include "vfs/guard/guard.h"
 
@@ -68,7 +68,8 @@ static int check_new(struct vfs *fs, uint64_t parent, const char *name)
 	return -EEXIST;
 }
 
-/* ---- calls that change something ------------------------------------------------------------------------ */
+/* ---- calls that change something ------------------------------------------------------------------------
+ */
 
 static int guard_setattr(struct vfs *fs, const struct vfs_caller *who, uint64_t ino, vfs_handle handle,
 	const struct vfs_attributes *values, unsigned what, struct vfs_attributes *out)
@@ -174,8 +175,8 @@ static int guard_open(struct vfs *fs, uint64_t ino, unsigned flags, vfs_handle *
 	return r < 0 ? r : vfs_open(inner(fs), ino, flags, handle);
 }
 
-static int64_t guard_write(struct vfs *fs, uint64_t ino, vfs_handle handle, const void *bytes, size_t size,
-	uint64_t offset)
+static int64_t guard_write(
+	struct vfs *fs, uint64_t ino, vfs_handle handle, const void *bytes, size_t size, uint64_t offset)
 {
 	int r = check_object(fs, ino);
 
@@ -205,7 +206,8 @@ static int guard_removexattr(struct vfs *fs, uint64_t ino, const char *name)
 	return r < 0 ? r : vfs_removexattr(inner(fs), ino, name);
 }
 
-/* ---- calls that give out numbers ------------------------------------------------------------------------ */
+/* ---- calls that give out numbers ------------------------------------------------------------------------
+ */
 
 static int guard_lookup(struct vfs *fs, uint64_t parent, const char *name, struct vfs_attributes *out)
 {
@@ -230,7 +232,8 @@ static int guard_resolve(struct vfs *fs, const uint8_t *bytes, size_t size, stru
 	return vfs_resolve(inner(fs), bytes, size, out);
 }
 
-/* ---- calls that only read ------------------------------------------------------------------------------- */
+/* ---- calls that only read -------------------------------------------------------------------------------
+ */
 
 static void guard_destroy(struct vfs *fs)
 {
