@@ -75,8 +75,6 @@ static const int denied[] = {
 	SYS_setns,
 	SYS_mknodat,
 	SYS_open_by_handle_at,
-	/* locks, which it would share with whoever gave it the descriptor */
-	SYS_flock,
 	/* large doors into the kernel */
 	SYS_bpf,
 	SYS_perf_event_open,
@@ -130,6 +128,12 @@ static const int denied[] = {
 	SYS_modify_ldt,
 #endif
 };
+
+/* Locks, which it would share with whoever gave it the descriptor. */
+static const int denied_locks[] = {SYS_flock};
+
+/* For those who need no program but themselves. */
+static const int denied_programs[] = {SYS_execve, SYS_execveat};
 
 /* What happens in a directory, for those who serve one. */
 static const int denied_watching[] = {
@@ -274,29 +278,53 @@ void seccomp_filter_build_calls(struct seccomp_filter *f, const struct seccomp_c
 	emit_return(f, DENY(ENOSYS));
 }
 
-static void build(struct seccomp_filter *f, pid_t self, bool notify, bool watch, bool files)
+/* What a filter leaves to its program. */
+enum leave {
+	LEAVE_NOTIFY = 1, /* opens for writing, to whoever holds the listener */
+	LEAVE_WATCH = 2,
+	LEAVE_FILES = 4,
+	LEAVE_LOCKS = 8,
+	LEAVE_PROGRAMS = 16
+};
+
+static void deny_calls(struct seccomp_filter *f, const int *calls, size_t count)
 {
-	/* Signals can be sent, and typed, by these as well. */
-	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLK, F_SETLKW,
-		F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY, F_ADD_SEALS};
+	for (size_t i = 0; i < count; i++)
+		deny_call(f, calls[i], DENY(EPERM));
+}
+
+/* Signals can be sent, and typed, by these as well. Locks are the last. */
+static void deny_doors(struct seccomp_filter *f, unsigned leave)
+{
+	static const unsigned fcntl_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLEASE, F_NOTIFY,
+		F_ADD_SEALS, F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW};
 	static const unsigned ioctl_commands[] = {FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX, TIOCSCTTY};
 
+	deny_commands(f, SYS_fcntl, fcntl_commands,
+		(unsigned char)(ARRAY_SIZE(fcntl_commands) - (leave & LEAVE_LOCKS ? 4 : 0)));
+	deny_commands(f, SYS_ioctl, ioctl_commands, ARRAY_SIZE(ioctl_commands));
+}
+
+static void build(struct seccomp_filter *f, pid_t self, unsigned leave)
+{
 	begin(f);
-	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
-		deny_call(f, denied[i], DENY(EPERM));
-	for (size_t i = 0; !watch && i < ARRAY_SIZE(denied_watching); i++)
-		deny_call(f, denied_watching[i], DENY(EPERM));
-	for (size_t i = 0; !files && i < ARRAY_SIZE(denied_files); i++)
-		deny_call(f, denied_files[i], DENY(EPERM));
-	if (notify)
+	deny_calls(f, denied, ARRAY_SIZE(denied));
+	if (!(leave & LEAVE_WATCH))
+		deny_calls(f, denied_watching, ARRAY_SIZE(denied_watching));
+	if (!(leave & LEAVE_FILES))
+		deny_calls(f, denied_files, ARRAY_SIZE(denied_files));
+	if (!(leave & LEAVE_LOCKS))
+		deny_calls(f, denied_locks, ARRAY_SIZE(denied_locks));
+	if (!(leave & LEAVE_PROGRAMS))
+		deny_calls(f, denied_programs, ARRAY_SIZE(denied_programs));
+	if (leave & LEAVE_NOTIFY)
 		deny_call(f, SYS_openat2, DENY(ENOSYS)); /* its flags lie in memory, where no filter looks */
 	deny_new_namespaces(f);
 	allow_only(f, SYS_kill, 0, (unsigned)self, (unsigned)self);
 	allow_only(f, SYS_tgkill, 0, (unsigned)self, (unsigned)self);
 	allow_only(f, SYS_prlimit64, 0, 0, (unsigned)self);
-	deny_commands(f, SYS_fcntl, fcntl_commands, ARRAY_SIZE(fcntl_commands));
-	deny_commands(f, SYS_ioctl, ioctl_commands, ARRAY_SIZE(ioctl_commands));
-	if (notify) {
+	deny_doors(f, leave);
+	if (leave & LEAVE_NOTIFY) {
 #ifdef SYS_open
 		notify_writers(f, SYS_open, 1);
 #endif
@@ -307,12 +335,17 @@ static void build(struct seccomp_filter *f, pid_t self, bool notify, bool watch,
 
 void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify)
 {
-	build(f, self, notify, false, false);
+	build(f, self, LEAVE_PROGRAMS | (notify ? LEAVE_NOTIFY : 0u));
 }
 
 void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self, bool write)
 {
-	build(f, self, false, true, write);
+	build(f, self, LEAVE_PROGRAMS | LEAVE_WATCH | (write ? LEAVE_FILES : 0u));
+}
+
+void seccomp_filter_build_locks(struct seccomp_filter *f, pid_t self)
+{
+	build(f, self, LEAVE_FILES | LEAVE_LOCKS);
 }
 
 int seccomp_filter_enter(const struct seccomp_filter *f, int *listener)

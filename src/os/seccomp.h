@@ -32,6 +32,10 @@ void seccomp_filter_build(struct seccomp_filter *f, pid_t self, bool notify);
  * `write`, set names, owners, modes, times and attributes. */
 void seccomp_filter_build_files(struct seccomp_filter *f, pid_t self, bool write);
 
+/* The same for a process that writes files which others write as well: it may lock them. It starts no
+ * program. */
+void seccomp_filter_build_locks(struct seccomp_filter *f, pid_t self);
+
 /* A system call that a program may make. */
 struct seccomp_call {
 	int number;
