@@ -17,6 +17,7 @@
 #include "bin/mfsd/keeper.h"
 #include "codec/secret.h"
 #include "monofs/live.h"
+#include "monofs/mount.h"
 #include "monofs/mount_wire.h"
 #include "os/unix_socket.h"
 
