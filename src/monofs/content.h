@@ -33,9 +33,9 @@ CLEANUP_DEFINE(content_writer, struct content_writer, content_writer_free);
 int content_write(struct content_writer *w, const struct content_source *source, struct content *out,
 	struct error *err);
 
-/* A file that was `base` and of which the ranges were changed (sorted, apart, of the new file) and which now
- * has `size` bytes: source reads the NEW file at an offset. Chunks that no change touches are not read. The
- * base's lists are: a writer that has just put them is flushed before. */
+/* A file that was `base` and of which the ranges were changed (sorted, apart; what was cut off meanwhile,
+ * too) and which now has `size` bytes: source reads the NEW file at an offset. Chunks that no change touches
+ * are not read. The base's lists are: a writer that has just put them is flushed before. */
 struct content_range {
 	uint64_t offset, size;
 };

@@ -79,3 +79,90 @@ int mst_cursor_open(struct mst_cursor *c, struct error *err)
 	mst_cursor_skip(c);
 	return 0;
 }
+
+int mst_cursor_item(struct mst_cursor *c, uint64_t *skip, struct error *err)
+{
+	while (c->next != MST_END) {
+		int r;
+
+		if (c->next == MST_ITEM) {
+			if (*skip == 0)
+				return 1;
+			--*skip;
+			mst_cursor_skip(c);
+		} else if (c->depth && c->child.count <= *skip) {
+			*skip -= c->child.count;
+			mst_cursor_skip(c);
+		} else {
+			r = mst_cursor_open(c, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+void mst_difference_begin(
+	struct mst_difference *d, const struct mst *t, const struct object_id *a, const struct object_id *b)
+{
+	mst_cursor_begin(&d->left, t, a);
+	mst_cursor_begin(&d->right, t, b);
+	d->a = d->b = NULL;
+}
+
+void mst_difference_end(struct mst_difference *d)
+{
+	mst_cursor_end(&d->left);
+	mst_cursor_end(&d->right);
+}
+
+/* Both are at items or at their ends. 1: these differ; 0: they are the same, and left behind. */
+static int compare_items(struct mst_difference *d)
+{
+	const struct mst_item *a = d->left.next == MST_ITEM ? &d->left.item : NULL;
+	const struct mst_item *b = d->right.next == MST_ITEM ? &d->right.item : NULL;
+	int order = !a ? 1 : !b ? -1 : mst_compare(a->name, a->name_size, b->name, b->name_size);
+
+	if (order == 0 && a->value_size == b->value_size && memcmp(a->value, b->value, a->value_size) == 0) {
+		mst_cursor_skip(&d->left);
+		mst_cursor_skip(&d->right);
+		return 0;
+	}
+	d->a = order <= 0 ? a : NULL;
+	d->b = order >= 0 ? b : NULL;
+	return 1;
+}
+
+/* At least one is at a child: the higher one is opened, so that they come to the same, unless they did. */
+static int open_children(struct mst_cursor *a, struct mst_cursor *b, struct error *err)
+{
+	if (a->next != MST_CHILD || b->next != MST_CHILD)
+		return mst_cursor_open(a->next == MST_CHILD ? a : b, err);
+	if (!object_id_equal(&a->child.id, &b->child.id))
+		return mst_cursor_open(a->child.level >= b->child.level ? a : b, err);
+	mst_cursor_skip(a);
+	mst_cursor_skip(b);
+	return 0;
+}
+
+int mst_difference_next(struct mst_difference *d, struct error *err)
+{
+	if (d->a)
+		mst_cursor_skip(&d->left);
+	if (d->b)
+		mst_cursor_skip(&d->right);
+	d->a = d->b = NULL;
+	while (d->left.next != MST_END || d->right.next != MST_END) {
+		int r;
+
+		if (d->left.next != MST_CHILD && d->right.next != MST_CHILD) {
+			if (compare_items(d))
+				return 1;
+			continue;
+		}
+		r = open_children(&d->left, &d->right, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -40,3 +40,17 @@ int mst_cursor_open(struct mst_cursor *c, struct error *err);
 
 /* The item behind the child that is next; false: none in the same node. */
 bool mst_cursor_peek(const struct mst_cursor *c, struct mst_item *item);
+
+/* Opens what is next until it is an item, without the first *skip items, which it counts down. 1: there is
+ * one, 0: the end. */
+int mst_cursor_item(struct mst_cursor *c, uint64_t *skip, struct error *err);
+
+/* What two maps differ in, in order. */
+struct mst_difference {
+	struct mst_cursor left, right;
+	const struct mst_item *a, *b; /* NULL: not there */
+};
+void mst_difference_begin(
+	struct mst_difference *d, const struct mst *t, const struct object_id *a, const struct object_id *b);
+void mst_difference_end(struct mst_difference *d);
+int mst_difference_next(struct mst_difference *d, struct error *err); /* 1: a and b are set, 0: the end */

@@ -55,81 +55,32 @@ int mst_walk(const struct mst *t, const struct object_id *root, uint64_t from, m
 	struct error *err)
 {
 	_cleanup_mst_cursor_ struct mst_cursor c;
-	uint64_t at = 0;
+	uint64_t skip = from;
 	int r;
 
 	mst_cursor_begin(&c, t, root);
-	while (c.next != MST_END) {
-		if (c.next == MST_CHILD) {
-			if (c.depth && c.child.count <= from - (at < from ? at : from)) {
-				at += c.child.count;
-				mst_cursor_skip(&c);
-				continue;
-			}
-			r = mst_cursor_open(&c, err);
-		} else {
-			r = at < from ? 0 : take(context, at, &c.item, err);
-			at++;
-			mst_cursor_skip(&c);
-		}
+	while ((r = mst_cursor_item(&c, &skip, err)) == 1) {
+		r = take(context, from++, &c.item, err);
 		if (r != 0)
 			return r;
+		mst_cursor_skip(&c);
 	}
-	return 0;
-}
-
-/* Both are at children that are not the same: the higher one is opened, so that they come to the same. */
-static int open_higher(struct mst_cursor *a, struct mst_cursor *b, struct error *err)
-{
-	return mst_cursor_open(a->child.level >= b->child.level ? a : b, err);
-}
-
-static int differ_items(
-	struct mst_cursor *a, struct mst_cursor *b, mst_differ *differ, void *context, struct error *err)
-{
-	const struct mst_item *left = a->next == MST_ITEM ? &a->item : NULL;
-	const struct mst_item *right = b->next == MST_ITEM ? &b->item : NULL;
-	int order, r = 0;
-
-	if (!left || !right)
-		order = left ? -1 : 1;
-	else
-		order = mst_compare(left->name, left->name_size, right->name, right->name_size);
-	if (order != 0)
-		r = differ(context, order < 0 ? left : NULL, order < 0 ? NULL : right, err);
-	else if (left->value_size != right->value_size || memcmp(left->value, right->value, left->value_size))
-		r = differ(context, left, right, err);
-	if (order <= 0)
-		mst_cursor_skip(a);
-	if (order >= 0)
-		mst_cursor_skip(b);
 	return r;
 }
 
 int mst_diff(const struct mst *t, const struct object_id *a, const struct object_id *b, mst_differ *differ,
 	void *context, struct error *err)
 {
-	_cleanup_mst_cursor_ struct mst_cursor left, right;
-	int r = 0;
+	struct mst_difference d;
+	int r;
 
-	mst_cursor_begin(&left, t, a);
-	mst_cursor_begin(&right, t, b);
-	while (r == 0 && (left.next != MST_END || right.next != MST_END)) {
-		if (left.next == MST_CHILD && right.next == MST_CHILD) {
-			if (object_id_equal(&left.child.id, &right.child.id)) {
-				mst_cursor_skip(&left);
-				mst_cursor_skip(&right);
-			} else {
-				r = open_higher(&left, &right, err);
-			}
-		} else if (left.next == MST_CHILD) {
-			r = mst_cursor_open(&left, err);
-		} else if (right.next == MST_CHILD) {
-			r = mst_cursor_open(&right, err);
-		} else {
-			r = differ_items(&left, &right, differ, context, err);
-		}
+	mst_difference_begin(&d, t, a, b);
+	while ((r = mst_difference_next(&d, err)) == 1) {
+		r = differ(context, d.a, d.b, err);
+		if (r != 0)
+			break;
 	}
+	mst_difference_end(&d);
 	return r;
 }
 

@@ -19,6 +19,17 @@ static inline void cleanup_tree_object(struct tree_object *o)
 }
 #define _cleanup_tree_object_ __attribute__((cleanup(cleanup_tree_object)))
 
+/* The root directory of a revision. */
+int tree_root(
+	struct repository *r, const struct object_id *commit, struct tree_object *out, struct error *err);
+
+/* What a name of a directory has, an ENTRY_LINK as it is. 1: it is there, 0: it is not. */
+int tree_child(struct repository *r, const struct tree_object *directory, const char *name, size_t n,
+	struct tree_object *out, struct error *err);
+
+/* A map as the repository has it: of content or identity entries. */
+struct mst tree_map(struct repository *r, enum object_type type);
+
 /* path: from the root, no leading '/'; "" is the root. NOT_FOUND names what part is not there. Symbolic links
  * are not followed. */
 int tree_find(struct repository *r, const struct object_id *commit, const char *path, struct tree_object *out,
