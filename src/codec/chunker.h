@@ -15,8 +15,10 @@
 #include "base/error.h"
 
 #define CHUNKER_SEED_SIZE 32u
+#define CHUNKER_MIN       256u
+#define CHUNKER_MAX       (1u << 26)
 
-/* Bytes; powers of two, min < average < max. */
+/* Bytes; powers of two, CHUNKER_MIN <= min < average < max <= CHUNKER_MAX. */
 struct chunker_sizes {
 	uint32_t min, average, max;
 };
@@ -27,11 +29,13 @@ struct chunker {
 	struct chunker_sizes sizes;
 };
 
-/* The gear table is SHA-256 over seed, and so secret where the seed is; with NULL that over 32 bytes of zero.
- */
+/* gear[i] is the first 8 bytes, little-endian, of SHA-256(seed, the byte i), and so secret where the seed is;
+ * NULL is 32 bytes of zero. The masks have the log2(average) + 2 topmost bits (`hard`, for the bytes from min
+ * up to average) and log2(average) - 2 (`easy`). Errors: INVALID. */
 int chunker_init(
 	struct chunker *c, const struct chunker_sizes *sizes, const uint8_t *seed, struct error *err);
 
 /* How long the first chunk of these bytes is. All of them are given, or at least sizes.max. 0 for no bytes.
- */
+ * The hash begins with 0 at the byte `min`; it is shifted to the left by one and gear[byte] added; where no
+ * bit of the mask is set in it, the chunk ends behind this byte, and it ends at max. */
 size_t chunker_cut(const struct chunker *c, const uint8_t *bytes, size_t n);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -287,6 +288,12 @@ void db_bind_number(struct db_query *q, int parameter, int64_t number)
 	q->failed |= sqlite3_bind_int64(q->statement, parameter, number) != SQLITE_OK;
 }
 
+void db_bind_blob(struct db_query *q, int parameter, const void *bytes, size_t n)
+{
+	q->failed |= n > INT_MAX ||
+		     sqlite3_bind_blob(q->statement, parameter, bytes, (int)n, SQLITE_STATIC) != SQLITE_OK;
+}
+
 int db_step(struct db_query *q, struct error *err)
 {
 	int result = q->failed ? SQLITE_MISUSE : sqlite3_step(q->statement);
@@ -306,6 +313,20 @@ const char *db_text(struct db_query *q, int column)
 int64_t db_number(struct db_query *q, int column)
 {
 	return sqlite3_column_int64(q->statement, column);
+}
+
+const void *db_blob(struct db_query *q, int column, size_t *n)
+{
+	const void *bytes = sqlite3_column_blob(q->statement, column);
+
+	*n = (size_t)sqlite3_column_bytes(q->statement, column);
+	return bytes;
+}
+
+void db_reset(struct db_query *q)
+{
+	sqlite3_reset(q->statement);
+	q->failed = false;
 }
 
 int db_run(struct db *db, struct error *err, const char *sql, ...)

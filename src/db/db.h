@@ -49,11 +49,17 @@ CLEANUP_DEFINE(db_query, struct db_query, db_query_free);
 /* Failures of binding are told by the next db_step(). The text is borrowed until then. */
 void db_bind_text(struct db_query *q, int parameter, const char *text);
 void db_bind_number(struct db_query *q, int parameter, int64_t number);
+void db_bind_blob(struct db_query *q, int parameter, const void *bytes, size_t n); /* borrowed, as text */
 
 int db_step(struct db_query *q, struct error *err); /* 1: a row, 0: done */
 
 const char *db_text(struct db_query *q, int column); /* "" for NULL; valid until the next step */
 int64_t db_number(struct db_query *q, int column);
+/* NULL for an empty one; valid until the next step. */
+const void *db_blob(struct db_query *q, int column, size_t *n);
+
+/* Back to its beginning, for other parameters: a statement that is kept holds no lock meanwhile. */
+void db_reset(struct db_query *q);
 
 /* A statement with text parameters up to a NULL, run to its end. Returns the number of rows it changed. */
 int db_run(struct db *db, struct error *err, const char *sql, ...) __attribute__((sentinel));

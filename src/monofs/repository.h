@@ -30,7 +30,7 @@ struct repository_secret {
 	const char *passphrase;
 	const uint8_t *file; /* a key file's contents */
 	size_t file_size;
-	const uint8_t *master; /* the key itself, as a mount's process hands it out: CRYPT_KEY_SIZE bytes */
+	const uint8_t *master; /* the key itself, as repository_master() of another process gave it */
 };
 
 struct repository_new {
@@ -66,6 +66,9 @@ const char *repository_path(struct repository *r);
 const uint8_t *repository_master(struct repository *r);
 uint64_t repository_replica(struct repository *r);
 const uint8_t *repository_id(struct repository *r); /* 16 bytes */
+/* What opens the repository without a passphrase, CRYPT_KEY_SIZE bytes, until keys are rotated; for processes
+ * of the same user. NULL: it is not encrypted. */
+const uint8_t *repository_master(struct repository *r);
 
 /* A clock for identities and commits: above everything that this process was shown by repository_saw() and
  * gave out. */
@@ -102,3 +105,9 @@ int repository_slot_add(
 	struct repository *r, const struct repository_secret *secret, char name[17], struct error *err);
 int repository_slot_remove(
 	struct repository *r, const char *name, struct error *err); /* the last one: DENIED */
+
+/* Other keys from now on: what is written is sealed by them, and this secret alone opens the repository; all
+ * slots of before are gone. What was written before stays sealed as it was until it is written anew
+ * (collect_garbage()). BUSY where anybody else has the repository open. */
+int repository_rotate(
+	struct repository *r, const struct repository_secret *secret, char name[17], struct error *err);

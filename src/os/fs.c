@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -61,6 +62,26 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct 
 		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof how);
 	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
 	return fd < 0 ? error_errno(err, errno, "open %s", path) : (int)fd;
+}
+
+int fs_path_of(int fd, char **path, struct error *err)
+{
+	char link[64], target[PATH_MAX];
+	struct stat here, there;
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof target);
+	if (n < 0)
+		return error_errno(err, errno, "find the path of descriptor %d", fd);
+	if ((size_t)n == sizeof target)
+		return error_set(err, ERROR_LIMIT, "find the path of descriptor %d: it is too long", fd);
+	target[n] = 0;
+	if (fstat(fd, &here) < 0 || lstat(target, &there) < 0 || here.st_dev != there.st_dev ||
+		here.st_ino != there.st_ino)
+		return error_set(err, ERROR_NOT_FOUND, "%s is not there any more", target);
+	*path = text_copy(target, err);
+	return *path ? 0 : -ERROR_NO_MEMORY;
 }
 
 int fs_make_directories(int dirfd, const char *path, mode_t mode, struct error *err)

@@ -21,6 +21,10 @@ int fs_open(int dirfd, const char *path, int flags, mode_t mode, struct error *e
  * leads out of dirfd. Returns a descriptor. */
 int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct error *err);
 
+/* The path of what is open as fd, without links, for programs that take no descriptor. The caller frees it.
+ * NOT_FOUND: it has none any more. */
+int fs_path_of(int fd, char **path, struct error *err);
+
 /* Makes path and what is missing above it. A directory that is there already is fine. */
 int fs_make_directories(int dirfd, const char *path, mode_t mode, struct error *err);
 

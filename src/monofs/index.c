@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monofs/index.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "db/db.h"
+
+static const char *const steps[] = {
+	"CREATE TABLE pack (number INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE,"
+	" size INTEGER NOT NULL, session TEXT NOT NULL, condemned INTEGER NOT NULL DEFAULT 0,"
+	" witnessed INTEGER NOT NULL DEFAULT 0);"
+	"CREATE TABLE object (id BLOB PRIMARY KEY, pack INTEGER NOT NULL, frame INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE witness (pack INTEGER NOT NULL, session TEXT NOT NULL,"
+	" PRIMARY KEY (pack, session)) WITHOUT ROWID;"
+	"CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+};
+static const struct db_schema schema = {.name = "monofs", .steps = steps, .count = ARRAY_SIZE(steps)};
+
+/* A connection belongs to one thread at a time: who needs one takes it from the idle ones, or opens one. */
+struct connection {
+	struct db *db;
+	struct db_query *find;
+	struct connection *next;
+};
+
+struct index {
+	char *path;
+	pthread_mutex_t lock;
+	struct connection *idle;
+};
+
+/* ---- connections ------------------------------------------------------------------------------------ */
+
+static void connection_free(struct connection *c)
+{
+	db_query_free(c->find);
+	if (c->db)
+		db_close(c->db);
+	free(c);
+}
+CLEANUP_DEFINE(connection, struct connection, connection_free);
+
+static int connect(struct index *i, struct connection **out, struct error *err)
+{
+	_cleanup_(cleanup_connection) struct connection *c = calloc(1, sizeof *c);
+	int r = c ? db_open(i->path, &schema, &c->db, err) : error_no_memory(err, "open the index");
+
+	if (r == 0)
+		r = db_relax(c->db, err);
+	if (r == 0)
+		r = db_prepare(c->db, "SELECT pack, frame FROM object WHERE id = ?", &c->find, err);
+	if (r == 0)
+		*out = TAKE_PTR(c);
+	return r;
+}
+
+static int take(struct index *i, struct connection **out, struct error *err)
+{
+	pthread_mutex_lock(&i->lock);
+	*out = i->idle;
+	if (*out)
+		i->idle = (*out)->next;
+	pthread_mutex_unlock(&i->lock);
+	return *out ? 0 : connect(i, out, err);
+}
+
+static void give(struct index *i, struct connection *c)
+{
+	pthread_mutex_lock(&i->lock);
+	c->next = i->idle;
+	i->idle = c;
+	pthread_mutex_unlock(&i->lock);
+}
+
+int index_open(const char *path, struct index **out, struct error *err)
+{
+	_cleanup_(cleanup_index) struct index *i = calloc(1, sizeof *i);
+	struct connection *c;
+	int r;
+
+	if (!i)
+		return error_no_memory(err, "open the index");
+	pthread_mutex_init(&i->lock, NULL);
+	i->path = text_copy(path, err);
+	r = i->path ? connect(i, &c, err) : -ERROR_NO_MEMORY;
+	if (r < 0)
+		return r;
+	give(i, c);
+	*out = TAKE_PTR(i);
+	return 0;
+}
+
+void index_close(struct index *i)
+{
+	if (!i)
+		return;
+	for (struct connection *c = i->idle, *next; c; c = next) {
+		next = c->next;
+		connection_free(c);
+	}
+	pthread_mutex_destroy(&i->lock);
+	free(i->path);
+	free(i);
+}
+
+/* ---- looking ---------------------------------------------------------------------------------------- */
+
+int index_find(struct index *i, const struct object_id *id, struct index_place *place, struct error *err)
+{
+	struct connection *c;
+	int r = take(i, &c, err);
+
+	if (r < 0)
+		return r;
+	db_bind_blob(c->find, 1, id->bytes, sizeof id->bytes);
+	r = db_step(c->find, err);
+	if (r > 0)
+		*place = (struct index_place){
+			.pack = db_number(c->find, 0), .frame = (uint32_t)db_number(c->find, 1)};
+	db_reset(c->find);
+	give(i, c);
+	return r;
+}
+
+#define PACK_COLUMNS "SELECT number, name, size, session, condemned, witnessed FROM pack "
+
+static int read_pack(struct db_query *q, struct index_pack *out, struct error *err)
+{
+	const char *session = db_text(q, 3);
+	const void *name;
+	size_t n;
+
+	*out = (struct index_pack){.number = db_number(q, 0),
+		.size = (uint64_t)db_number(q, 2),
+		.condemned = db_number(q, 4),
+		.witnessed = db_number(q, 5) != 0};
+	if (strlen(session) < sizeof out->session)
+		memcpy(out->session, session, strlen(session) + 1);
+	name = db_blob(q, 1, &n);
+	if (n != SHA256_SIZE)
+		return error_set(err, ERROR_CORRUPT, "the index has a pack whose name has %zu bytes", n);
+	memcpy(out->name, name, n);
+	return 1;
+}
+
+static int next_pack(struct db_query *q, struct index_pack *out, struct error *err)
+{
+	int r = db_step(q, err);
+
+	return r <= 0 ? r : read_pack(q, out, err);
+}
+
+int index_pack(struct index *i, int64_t number, struct index_pack *out, struct error *err)
+{
+	struct connection *c;
+	struct db_query *q = NULL;
+	int r = take(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = db_prepare(c->db, PACK_COLUMNS "WHERE number = ?", &q, err);
+	if (r == 0) {
+		db_bind_number(q, 1, number);
+		r = next_pack(q, out, err);
+	}
+	db_query_free(q);
+	give(i, c);
+	return r;
+}
+
+static int find_named(
+	struct db *db, const uint8_t name[SHA256_SIZE], struct index_pack *out, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	int r = db_prepare(db, PACK_COLUMNS "WHERE name = ?", &q, err);
+
+	if (r < 0)
+		return r;
+	db_bind_blob(q, 1, name, SHA256_SIZE);
+	return next_pack(q, out, err);
+}
+
+int index_pack_named(
+	struct index *i, const uint8_t name[SHA256_SIZE], struct index_pack *out, struct error *err)
+{
+	struct connection *c;
+	int r = take(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = find_named(c->db, name, out, err);
+	give(i, c);
+	return r;
+}
+
+int index_packs(struct index *i, int64_t above, struct index_pack *out, size_t room, struct error *err)
+{
+	struct connection *c;
+	struct db_query *q = NULL;
+	int r = take(i, &c, err), count = 0;
+
+	if (r < 0)
+		return r;
+	r = db_prepare(c->db, PACK_COLUMNS "WHERE number > ? ORDER BY number", &q, err);
+	if (r == 0)
+		db_bind_number(q, 1, above);
+	while (r >= 0 && (size_t)count < room && (r = next_pack(q, &out[count], err)) > 0)
+		count++;
+	db_query_free(q);
+	give(i, c);
+	return r < 0 ? r : count;
+}
+
+/* ---- adding ----------------------------------------------------------------------------------------- */
+
+struct row {
+	const struct object_id *id;
+	int64_t pack;
+	uint32_t frame;
+};
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return memcmp(x->id->bytes, y->id->bytes, OBJECT_ID_SIZE);
+}
+
+static int add_pack(struct db *db, struct pack *p, const char *session, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	struct index_pack there;
+	int r = db_prepare(db,
+		"INSERT INTO pack (name, size, session) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+		" session = excluded.session, condemned = 0, witnessed = 0",
+		&q, err);
+
+	if (r < 0)
+		return r;
+	db_bind_blob(q, 1, p->name, sizeof p->name);
+	db_bind_number(q, 2, (int64_t)p->size);
+	db_bind_text(q, 3, session);
+	r = db_step(q, err);
+	if (r == 0)
+		r = find_named(db, p->name, &there, err);
+	if (r > 0)
+		p->number = there.number;
+	return r < 0 ? r : 0;
+}
+
+static int add_rows(struct db *db, const struct row *rows, size_t count, bool replace, struct error *err)
+{
+	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
+	int r = db_prepare(db,
+		replace ? "INSERT OR REPLACE INTO object (id, pack, frame) VALUES (?, ?, ?)"
+			: "INSERT OR IGNORE INTO object (id, pack, frame) VALUES (?, ?, ?)",
+		&q, err);
+
+	for (size_t k = 0; r == 0 && k < count; k++) {
+		db_bind_blob(q, 1, rows[k].id->bytes, OBJECT_ID_SIZE);
+		db_bind_number(q, 2, rows[k].pack);
+		db_bind_number(q, 3, rows[k].frame);
+		r = db_step(q, err);
+		db_reset(q);
+	}
+	return r;
+}
+
+/* Rows that come in order go into the tree of the database a page at a time. */
+static int add_objects(
+	struct db *db, struct pack *const *packs, size_t count, bool replace, struct error *err)
+{
+	_cleanup_free_ struct row *rows = NULL;
+	size_t n = 0, total = 0;
+
+	for (size_t k = 0; k < count; k++)
+		total += packs[k]->directory.object_count;
+	rows = calloc(total + 1, sizeof *rows);
+	if (!rows)
+		return error_no_memory(err, "write the index");
+	for (size_t k = 0; k < count; k++) {
+		const struct pack_directory *d = &packs[k]->directory;
+
+		for (uint32_t f = 0; f < d->frame_count; f++)
+			for (uint32_t o = 0; o < d->frames[f].count; o++)
+				rows[n++] = (struct row){.id = &d->objects[d->frames[f].first + o].id,
+					.pack = packs[k]->number,
+					.frame = f};
+	}
+	qsort(rows, n, sizeof *rows, compare_rows);
+	return add_rows(db, rows, n, replace, err);
+}
+
+int index_add(struct index *i, struct pack *const *packs, size_t count, const char *session, bool replace,
+	struct error *err)
+{
+	struct connection *c;
+	int r = take(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = db_begin(c->db, err);
+	for (size_t k = 0; r == 0 && k < count; k++)
+		r = add_pack(c->db, packs[k], session, err);
+	if (r == 0)
+		r = add_objects(c->db, packs, count, replace, err);
+	if (r == 0)
+		r = db_commit(c->db, err);
+	db_end(c->db);
+	give(i, c);
+	return r < 0 ? error_prefix(err, "write the index") : 0;
+}
+
+/* ---- state ------------------------------------------------------------------------------------------ */
+
+int index_complete(struct index *i, struct error *err)
+{
+	struct connection *c;
+	struct db_query *q = NULL;
+	int r = take(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = db_prepare(c->db, "SELECT 1 FROM state WHERE name = 'complete'", &q, err);
+	if (r == 0)
+		r = db_step(q, err);
+	db_query_free(q);
+	give(i, c);
+	return r;
+}
+
+int index_set_complete(struct index *i, struct error *err)
+{
+	struct connection *c;
+	int r = take(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = db_run(c->db, err, "INSERT OR REPLACE INTO state (name, value) VALUES ('complete', 1)", NULL);
+	give(i, c);
+	return r < 0 ? r : 0;
+}

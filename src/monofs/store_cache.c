@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is kept of packs in memory: their directories, and frames that were read, by their last use. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "monofs/store_parts.h"
+
+/* ---- frames ----------------------------------------------------------------------------------------- */
+
+static struct kept_frame **bucket_of(struct store *s, uint64_t serial, uint32_t frame)
+{
+	return &s->frames.buckets[(serial * 31 + frame) % STORE_BUCKETS];
+}
+
+static void unlink_frame(struct store *s, struct kept_frame *f)
+{
+	if (f->newer)
+		f->newer->older = f->older;
+	else
+		s->frames.newest = f->older;
+	if (f->older)
+		f->older->newer = f->newer;
+	else
+		s->frames.oldest = f->newer;
+	f->newer = f->older = NULL;
+}
+
+static void link_newest(struct store *s, struct kept_frame *f)
+{
+	f->older = s->frames.newest;
+	f->newer = NULL;
+	if (f->older)
+		f->older->newer = f;
+	else
+		s->frames.oldest = f;
+	s->frames.newest = f;
+}
+
+struct kept_frame *store_frame_find(struct store *s, uint64_t serial, uint32_t frame)
+{
+	struct kept_frame *f = *bucket_of(s, serial, frame);
+
+	while (f && (f->serial != serial || f->frame != frame))
+		f = f->next;
+	if (!f)
+		return NULL;
+	unlink_frame(s, f);
+	link_newest(s, f);
+	f->references++;
+	return f;
+}
+
+struct kept_frame *store_frame_new(const struct pack *p, uint32_t number, const struct pack_frame *frame)
+{
+	struct kept_frame *f = malloc(sizeof *f + frame->raw + frame->count);
+
+	if (!f)
+		return NULL;
+	*f = (struct kept_frame){.serial = p->serial,
+		.frame = number,
+		.first = frame->first,
+		.count = frame->count,
+		.raw = frame->raw,
+		.references = 1};
+	f->verified = (_Atomic uint8_t *)f->bytes + frame->raw;
+	memset((void *)f->verified, 0, frame->count);
+	return f;
+}
+
+static size_t size_of(const struct kept_frame *f)
+{
+	return sizeof *f + f->raw + f->count;
+}
+
+static void drop_frame(struct store *s, struct kept_frame *f)
+{
+	struct kept_frame **at = bucket_of(s, f->serial, f->frame);
+
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	unlink_frame(s, f);
+	s->frames.bytes -= size_of(f);
+	f->kept = false;
+	if (f->references == 0)
+		free(f);
+}
+
+void store_frame_keep(struct store *s, struct kept_frame *f)
+{
+	struct kept_frame **bucket = bucket_of(s, f->serial, f->frame);
+
+	f->next = *bucket;
+	*bucket = f;
+	link_newest(s, f);
+	f->kept = true;
+	s->frames.bytes += size_of(f);
+	while (s->frames.bytes > STORE_FRAMES_KEPT && s->frames.oldest != f)
+		drop_frame(s, s->frames.oldest);
+}
+
+void store_frame_release(struct store *s, struct kept_frame *f)
+{
+	(void)s;
+	if (--f->references == 0 && !f->kept)
+		free(f);
+}
+
+/* ---- packs ------------------------------------------------------------------------------------------ */
+
+struct pack *store_pack_find(struct store *s, int64_t number)
+{
+	for (unsigned i = 0; i < s->packs_kept_count; i++)
+		if (s->packs_kept[i]->number == number) {
+			s->packs_kept[i]->references++;
+			s->packs_kept[i]->used = ++s->uses;
+			return s->packs_kept[i];
+		}
+	return NULL;
+}
+
+void store_pack_release(struct store *s, struct pack *p)
+{
+	(void)s;
+	if (--p->references == 0)
+		pack_close(p);
+}
+
+static void drop_pack(struct store *s, unsigned at)
+{
+	struct pack *p = s->packs_kept[at];
+
+	s->objects_kept -= p->directory.object_count;
+	s->packs_kept[at] = s->packs_kept[--s->packs_kept_count];
+	store_pack_release(s, p);
+}
+
+static void drop_oldest_pack(struct store *s)
+{
+	unsigned oldest = 0;
+
+	for (unsigned i = 1; i < s->packs_kept_count; i++)
+		if (s->packs_kept[i]->used < s->packs_kept[oldest]->used)
+			oldest = i;
+	drop_pack(s, oldest);
+}
+
+void store_pack_forget(struct store *s, int64_t number)
+{
+	for (unsigned i = 0; i < s->packs_kept_count; i++)
+		if (s->packs_kept[i]->number == number) {
+			drop_pack(s, i);
+			return;
+		}
+}
+
+void store_pack_keep(struct store *s, struct pack *p)
+{
+	store_pack_forget(s, p->number);
+	while (s->packs_kept_count == STORE_PACKS_KEPT ||
+		(s->packs_kept_count && s->objects_kept + p->directory.object_count > STORE_OBJECTS_KEPT))
+		drop_oldest_pack(s);
+	p->used = ++s->uses;
+	s->objects_kept += p->directory.object_count;
+	s->packs_kept[s->packs_kept_count++] = p;
+}
+
+void store_cache_free(struct store *s)
+{
+	while (s->frames.oldest)
+		drop_frame(s, s->frames.oldest);
+	while (s->packs_kept_count)
+		drop_pack(s, s->packs_kept_count - 1);
+	while (s->decompressor_count)
+		ZSTD_freeDCtx(s->decompressors[--s->decompressor_count]);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All writers' side: frames become packs, packs get their names, and then the index learns of them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "monofs/store_parts.h"
+#include "os/fs.h"
+
+/* ---- the open pack: under `writing` ------------------------------------------------------------------ */
+
+static int begin_pack(struct store *s, struct error *err)
+{
+	char name[PACK_TEMPORARY_SIZE];
+	struct pack *p;
+	int r;
+
+	snprintf(name, sizeof name, "new.%s.%u", s->session.name, s->begun++);
+	r = pack_create(s->packs, name, s->crypt, &p, err);
+	if (r < 0)
+		return r;
+	p->references = 1;
+	pthread_mutex_lock(&s->lock);
+	p->serial = ++s->serials;
+	s->open = p;
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int end_pack(struct store *s, struct error *err)
+{
+	int r = pack_finish(s->open, s->crypt, err);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	s->closed[s->closed_count++] = s->open;
+	s->open = NULL;
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+/* Under `lock`. */
+static int list_frame(struct store *s, const struct pack_frame *frame, const struct pack_object *objects,
+	uint32_t count, struct error *err)
+{
+	struct pack *p = s->open;
+	void *place = store_place(p->serial, p->directory.frame_count);
+	int r = 0;
+
+	pack_directory_add(&p->directory, frame, objects, count);
+	s->written.stored += frame->stored;
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = map_set(&s->pending, objects[i].id.bytes, OBJECT_ID_SIZE, place, NULL, err);
+	return r;
+}
+
+static int append(struct store *s, enum pack_form form, const void *bytes, size_t n,
+	const struct pack_object *objects, uint32_t count, struct error *err)
+{
+	struct pack_frame frame;
+	int r = s->open ? 0 : begin_pack(s, err);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	r = pack_directory_reserve(&s->open->directory, count, err);
+	pthread_mutex_unlock(&s->lock);
+	if (r == 0)
+		r = pack_write_frame(s->open, s->crypt, form, bytes, n, &frame, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	r = list_frame(s, &frame, objects, count, err);
+	pthread_mutex_unlock(&s->lock);
+	if (r == 0 && (s->open->size >= PACK_SIZE || s->open->directory.object_count >= PACK_OBJECTS))
+		r = end_pack(s, err);
+	return r;
+}
+
+static int publish(struct store *s, struct error *err);
+
+int store_append(struct store *s, enum pack_form form, const void *bytes, size_t n,
+	const struct pack_object *objects, uint32_t count, struct error *err)
+{
+	bool enough;
+	int r;
+
+	pthread_mutex_lock(&s->writing);
+	r = append(s, form, bytes, n, objects, count, err);
+	pthread_mutex_unlock(&s->writing);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	enough = s->closed_count >= STORE_CLOSED_ENOUGH;
+	pthread_mutex_unlock(&s->lock);
+	if (!enough)
+		return 0;
+	pthread_mutex_lock(&s->syncing);
+	r = publish(s, err);
+	pthread_mutex_unlock(&s->syncing);
+	return r;
+}
+
+/* ---- closed packs: under `syncing` ------------------------------------------------------------------- */
+
+static int sync_directory(struct store *s, const char *path, struct error *err)
+{
+	_cleanup_fd_ int fd = fs_open(s->packs, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+
+	if (fd < 0)
+		return fd;
+	return fsync(fd) < 0 ? error_errno(err, errno, "sync packs/%s", path) : 0;
+}
+
+static int name_packs(struct store *s, struct pack *const *packs, unsigned count, struct error *err)
+{
+	bool made = false;
+	char path[PACK_PATH_SIZE];
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < count; i++)
+		if (*packs[i]->temporary)
+			r = pack_publish(packs[i], s->packs, &made, err);
+	for (unsigned i = 0; r == 0 && i < count; i++) {
+		pack_path(packs[i]->name, path);
+		path[2] = 0;
+		r = sync_directory(s, path, err);
+	}
+	return r == 0 && made ? sync_directory(s, ".", err) : r;
+}
+
+/* They are in the index: what is pending is no more, and they may be read as all others. Under `lock`. */
+static void settle(struct store *s, struct pack *const *packs, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct pack_directory *d = &packs[i]->directory;
+
+		for (uint32_t k = 0; k < d->object_count; k++) {
+			const uint8_t *id = d->objects[k].id.bytes;
+
+			if (store_place_serial(map_get(&s->pending, id, OBJECT_ID_SIZE)) == packs[i]->serial)
+				map_remove(&s->pending, id, OBJECT_ID_SIZE);
+		}
+		store_pack_keep(s, packs[i]);
+	}
+	s->closed_count -= count;
+	for (unsigned i = 0; i < s->closed_count; i++)
+		s->closed[i] = s->closed[i + count];
+}
+
+static int publish(struct store *s, struct error *err)
+{
+	struct pack *packs[STORE_CLOSED_MAX];
+	unsigned count;
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	count = s->closed_count;
+	for (unsigned i = 0; i < count; i++)
+		packs[i] = s->closed[i];
+	pthread_mutex_unlock(&s->lock);
+	if (count == 0)
+		return 0;
+	r = name_packs(s, packs, count, err);
+	if (r == 0)
+		r = index_add(s->index, packs, count, s->session.name, false, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	settle(s, packs, count);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+int store_sync(struct store *s, struct error *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&s->syncing);
+	pthread_mutex_lock(&s->writing);
+	if (s->open && s->open->directory.frame_count)
+		r = end_pack(s, err);
+	pthread_mutex_unlock(&s->writing);
+	if (r == 0)
+		r = publish(s, err);
+	pthread_mutex_unlock(&s->syncing);
+	return r;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the store share; nobody else includes it.
+ *
+ * Three locks, taken in this order: `syncing` (one at a time publishes packs, or looks for some), `writing`
+ * (the file of the open pack), `lock` (all that is in memory; never held over I/O).
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "monofs/index.h"
+#include "monofs/pack_file.h"
+#include "monofs/session.h"
+#include "monofs/store.h"
+
+#define STORE_CLOSED_ENOUGH 16u /* packs that are whole and not yet synced: then somebody does that */
+#define STORE_CLOSED_MAX    64u
+#define STORE_PACKS_KEPT    64u         /* whose directories are in memory, and files open */
+#define STORE_OBJECTS_KEPT  (1u << 19)  /* in these directories together */
+#define STORE_FRAMES_KEPT   (32u << 20) /* bytes of objects in memory that nobody reads just now */
+#define STORE_BUCKETS       1024u
+
+/* A frame's objects in memory. */
+struct kept_frame {
+	struct kept_frame *next;          /* in its bucket */
+	struct kept_frame *newer, *older; /* by their last use */
+	uint64_t serial;                  /* of the pack */
+	uint32_t frame;
+	uint32_t first; /* object of the frame in the pack's directory */
+	uint32_t count, raw;
+	unsigned references;
+	bool kept;                 /* it is in the cache; where not, the last reference frees it */
+	_Atomic uint8_t *verified; /* for each object: its id was right */
+	uint8_t bytes[];
+};
+
+struct frame_cache {
+	struct kept_frame *buckets[STORE_BUCKETS];
+	struct kept_frame *newest, *oldest;
+	size_t bytes;
+};
+
+struct store {
+	int directory; /* borrowed */
+	int packs;
+	const struct crypt *crypt;
+	bool read_only;
+	struct session session;
+	struct index *index;
+	pthread_mutex_t syncing, writing, lock;
+	/* under `writing`, and changed under `lock`, too: */
+	struct pack *open; /* NULL: none is begun */
+	unsigned begun;    /* packs */
+	/* under `lock`: */
+	struct pack *closed[STORE_CLOSED_MAX]; /* whole, not yet in the index */
+	unsigned closed_count;
+	struct map pending; /* id → place_of(), of what is in packs that the index does not have */
+	uint64_t serials;
+	struct error broken; /* a sync failed, and nobody knows what is on disk */
+	struct store_written written;
+	struct pack *packs_kept[STORE_PACKS_KEPT];
+	unsigned packs_kept_count;
+	uint64_t objects_kept, uses;
+	struct frame_cache frames;
+	ZSTD_DCtx *decompressors[8]; /* idle ones */
+	unsigned decompressor_count;
+};
+
+/* ---- store_cache.c: all under `lock` ---- */
+
+struct kept_frame *store_frame_find(struct store *s, uint64_t serial, uint32_t frame); /* referenced */
+struct kept_frame *store_frame_new(const struct pack *p, uint32_t number, const struct pack_frame *frame);
+/* Takes it into the cache, and lets go of old ones; the reference is the caller's as before. */
+void store_frame_keep(struct store *s, struct kept_frame *f);
+void store_frame_release(struct store *s, struct kept_frame *f);
+
+struct pack *store_pack_find(struct store *s, int64_t number); /* referenced */
+void store_pack_keep(struct store *s, struct pack *p);         /* the caller's reference goes to the cache */
+void store_pack_release(struct store *s, struct pack *p);
+void store_pack_forget(struct store *s, int64_t number);
+void store_cache_free(struct store *s);
+
+/* ---- store_write.c ---- */
+
+/* A place in a pack that is not in the index yet, as a value of the map. */
+static inline void *store_place(uint64_t serial, uint32_t frame)
+{
+	return (void *)(uintptr_t)(serial << 24 | frame);
+}
+static inline uint64_t store_place_serial(const void *place)
+{
+	return (uintptr_t)place >> 24;
+}
+static inline uint32_t store_place_frame(const void *place)
+{
+	return (uint32_t)((uintptr_t)place & 0xffffff);
+}
+
+/* Puts a frame of objects into the open pack. */
+int store_append(struct store *s, enum pack_form form, const void *bytes, size_t n,
+	const struct pack_object *objects, uint32_t count, struct error *err);
+
+/* ---- store_read.c ---- */
+
+/* The pack with this number, referenced. NOT_FOUND where the index or the directory has none. */
+int store_pack_open(struct store *s, int64_t number, struct pack **out, struct error *err);
+
+/* All objects of a frame, referenced. */
+int store_frame_read(struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame,
+	struct kept_frame **out, struct error *err);
+
+/* ---- store_scan.c ---- */
+
+/* Calls take() for the name of each file in packs/ that is one of a pack's. Other than 0 ends it. */
+int store_each_pack(struct store *s,
+	int (*take)(void *context, const uint8_t name[SHA256_SIZE], struct error *err), void *context,
+	struct error *err);
+
+/* Takes packs that the index does not know into it. *added: how many. A damaged one is left out. */
+int store_scan(struct store *s, const struct progress *progress, unsigned *added, struct error *err);
+
+/* Looks for an object that the index does not have: in packs that it does not know, and in condemned ones,
+ * which come back for it. 1: look again, 0: there is none. */
+int store_rescue(struct store *s, const struct object_id *id, struct error *err);
+
+/* Removes what dead processes left in packs/. */
+int store_clean(struct store *s, struct error *err);

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "monofs/store_parts.h"
+
+/* ---- packs ------------------------------------------------------------------------------------------ */
+
+int store_pack_open(struct store *s, int64_t number, struct pack **out, struct error *err)
+{
+	struct index_pack there;
+	struct pack *p;
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	*out = store_pack_find(s, number);
+	pthread_mutex_unlock(&s->lock);
+	if (*out)
+		return 0;
+	r = index_pack(s->index, number, &there, err);
+	if (r <= 0)
+		return r < 0 ? r
+			     : error_set(
+				       err, ERROR_NOT_FOUND, "the index has no pack %lld", (long long)number);
+	r = pack_open(s->packs, there.name, s->crypt, &p, err);
+	if (r < 0)
+		return r;
+	p->number = number;
+	p->references = 2;
+	pthread_mutex_lock(&s->lock);
+	p->serial = ++s->serials;
+	store_pack_keep(s, p);
+	pthread_mutex_unlock(&s->lock);
+	*out = p;
+	return 0;
+}
+
+/* ---- frames ----------------------------------------------------------------------------------------- */
+
+static ZSTD_DCtx *take_decompressor(struct store *s)
+{
+	ZSTD_DCtx *d = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->decompressor_count)
+		d = s->decompressors[--s->decompressor_count];
+	pthread_mutex_unlock(&s->lock);
+	return d ? d : ZSTD_createDCtx();
+}
+
+static void give_decompressor(struct store *s, ZSTD_DCtx *d)
+{
+	bool kept = false;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->decompressor_count < ARRAY_SIZE(s->decompressors)) {
+		s->decompressors[s->decompressor_count++] = d;
+		kept = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!kept)
+		ZSTD_freeDCtx(d);
+}
+
+static int read_frame(struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame,
+	struct kept_frame **out, struct error *err)
+{
+	_cleanup_buffer_ struct buffer scratch = {0};
+	ZSTD_DCtx *d = take_decompressor(s);
+	struct kept_frame *f = store_frame_new(p, number, frame);
+	int r;
+
+	if (!d || !f) {
+		ZSTD_freeDCtx(d);
+		free(f);
+		return error_no_memory(err, "read objects");
+	}
+	r = pack_read_frame(p, number, frame, s->crypt, d, &scratch, f->bytes, err);
+	give_decompressor(s, d);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	*out = f;
+	return 0;
+}
+
+int store_frame_read(struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame,
+	struct kept_frame **out, struct error *err)
+{
+	struct kept_frame *other;
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	*out = store_frame_find(s, p->serial, number);
+	pthread_mutex_unlock(&s->lock);
+	if (*out)
+		return 0;
+	r = read_frame(s, p, number, frame, out, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	other = store_frame_find(s, p->serial, number);
+	if (other) {
+		store_frame_release(s, *out);
+		*out = other;
+	} else {
+		store_frame_keep(s, *out);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+/* ---- objects ---------------------------------------------------------------------------------------- */
+
+/* Where an object is. The pack is referenced; frame and object are copies, since a pack that is written to
+ * has no list that stays where it is. */
+struct found {
+	struct pack *pack;
+	uint32_t number, at, offset; /* of the frame, of the object in it, of its bytes there */
+	struct pack_frame frame;
+	struct pack_object object;
+};
+
+static bool find_in_frame(const struct pack *p, uint32_t number, const struct object_id *id, struct found *f)
+{
+	if (number >= p->directory.frame_count)
+		return false;
+	f->number = number;
+	f->frame = p->directory.frames[number];
+	for (uint32_t i = f->frame.first, at = 0; i < f->frame.first + f->frame.count; i++) {
+		f->object = p->directory.objects[i];
+		if (object_id_equal(&f->object.id, id)) {
+			f->at = i - f->frame.first;
+			f->offset = at;
+			return true;
+		}
+		at += f->object.size;
+	}
+	return false;
+}
+
+static struct pack *with_serial(struct store *s, uint64_t serial)
+{
+	if (s->open && s->open->serial == serial)
+		return s->open;
+	for (unsigned i = 0; i < s->closed_count; i++)
+		if (s->closed[i]->serial == serial)
+			return s->closed[i];
+	return NULL;
+}
+
+static bool find_pending(struct store *s, const struct object_id *id, struct found *f)
+{
+	void *place;
+
+	pthread_mutex_lock(&s->lock);
+	place = map_get(&s->pending, id->bytes, sizeof id->bytes);
+	f->pack = place ? with_serial(s, store_place_serial(place)) : NULL;
+	if (f->pack && !find_in_frame(f->pack, store_place_frame(place), id, f))
+		f->pack = NULL;
+	if (f->pack)
+		f->pack->references++;
+	pthread_mutex_unlock(&s->lock);
+	return f->pack;
+}
+
+static void release_pack(struct store *s, struct pack *p)
+{
+	pthread_mutex_lock(&s->lock);
+	store_pack_release(s, p);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* 1: found, 0: not. */
+static int find_indexed(struct store *s, const struct object_id *id, struct found *f, struct error *err)
+{
+	struct index_place place;
+	int r = index_find(s->index, id, &place, err);
+
+	if (r <= 0)
+		return r;
+	r = store_pack_open(s, place.pack, &f->pack, err);
+	if (r < 0)
+		return r;
+	if (find_in_frame(f->pack, place.frame, id, f))
+		return 1;
+	release_pack(s, f->pack);
+	return 0;
+}
+
+static int find(struct store *s, const struct object_id *id, struct found *f, struct error *err)
+{
+	int r = find_pending(s, id, f) ? 1 : find_indexed(s, id, f, err);
+
+	if (r != 0 && r != -ERROR_NOT_FOUND)
+		return r;
+	r = store_rescue(s, id, err);
+	return r <= 0 ? r : find_indexed(s, id, f, err);
+}
+
+static int verify(struct store *s, const struct found *f, const struct kept_frame *frame, struct error *err)
+{
+	struct object_id id;
+	int r;
+
+	if (frame->verified[f->at])
+		return 0;
+	r = crypt_id(s->crypt, f->object.type, frame->bytes + f->offset, f->object.size, &id, err);
+	if (r == 0 && !object_id_equal(&id, &f->object.id))
+		r = error_set(err, ERROR_CORRUPT, "its bytes are not those that its id is the hash of");
+	if (r == 0)
+		frame->verified[f->at] = 1;
+	return r;
+}
+
+static int read_object(struct store *s, const struct found *f, enum object_type type, struct store_bytes *out,
+	struct error *err)
+{
+	struct kept_frame *frame;
+	int r;
+
+	if (f->object.type != type)
+		return error_set(
+			err, ERROR_CORRUPT, "it is a %s", object_type_name((enum object_type)f->object.type));
+	r = store_frame_read(s, f->pack, f->number, &f->frame, &frame, err);
+	if (r < 0)
+		return r;
+	*out = (struct store_bytes){.bytes = frame->bytes + f->offset, .size = f->object.size, .held = frame};
+	r = verify(s, f, frame, err);
+	if (r < 0)
+		store_release(s, out);
+	return r;
+}
+
+int store_get(struct store *s, enum object_type type, const struct object_id *id, struct store_bytes *out,
+	struct error *err)
+{
+	char hex[OBJECT_HEX_SIZE];
+	struct found f;
+	int r = find(s, id, &f, err);
+
+	if (r == 0)
+		return error_set(err, ERROR_NOT_FOUND, "the %s %s is not in the repository",
+			object_type_name(type), object_id_hex(id, hex));
+	if (r > 0) {
+		r = read_object(s, &f, type, out, err);
+		release_pack(s, f.pack);
+	}
+	return r < 0 ? error_prefix(err, "read the %s %s", object_type_name(type), object_id_hex(id, hex))
+		     : 0;
+}
+
+void store_release(struct store *s, struct store_bytes *bytes)
+{
+	if (bytes->held) {
+		pthread_mutex_lock(&s->lock);
+		store_frame_release(s, bytes->held);
+		pthread_mutex_unlock(&s->lock);
+	}
+	*bytes = (struct store_bytes){0};
+}
+
+int store_has(struct store *s, const struct object_id *id, struct error *err)
+{
+	struct index_place place;
+	bool pending;
+
+	pthread_mutex_lock(&s->lock);
+	pending = map_get(&s->pending, id->bytes, sizeof id->bytes);
+	pthread_mutex_unlock(&s->lock);
+	return pending ? 1 : index_find(s->index, id, &place, err);
+}
