@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monofs/checked.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -20,6 +21,21 @@ static int check_of(const void *bytes, size_t n, char hex[SHA256_HEX_SIZE], stru
 	return r;
 }
 
+/* fs_write_atomic() takes names alone. */
+static int replace(int directory, const char *path, const struct buffer *all, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *parent = slash ? text_copy_bytes(path, (size_t)(slash - path), err) : NULL;
+	_cleanup_fd_ int fd = -1;
+
+	if (!slash)
+		return fs_write_atomic(directory, path, all->data, all->size, 0600, err);
+	if (!parent)
+		return -ERROR_NO_MEMORY;
+	fd = fs_open(directory, parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	return fd < 0 ? fd : fs_write_atomic(fd, slash + 1, all->data, all->size, 0600, err);
+}
+
 int checked_write(int directory, const char *name, const struct buffer *lines, struct error *err)
 {
 	_cleanup_buffer_ struct buffer all = {0};
@@ -31,7 +47,7 @@ int checked_write(int directory, const char *name, const struct buffer *lines, s
 	buffer_append(&all, lines->data, lines->size);
 	if (!buffer_format(&all, CHECK "%s\n", hex))
 		return error_no_memory(err, name);
-	return fs_write_atomic(directory, name, all.data, all.size, 0600, err);
+	return replace(directory, name, &all, err);
 }
 
 int checked_read(int directory, const char *name, struct buffer *lines, struct error *err)

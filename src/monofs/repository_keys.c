@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A repository's keys, as its users change them. */
+#include <fcntl.h>
 #include <string.h>
 
 #include "monofs/repository_parts.h"

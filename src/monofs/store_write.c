@@ -105,7 +105,7 @@ static int compress(
 static int write_frame(struct store_writer *w, const void *bytes, size_t n, const struct pack_object *objects,
 	uint32_t count, struct error *err)
 {
-	enum pack_form form;
+	enum pack_form form = PACK_RAW;
 	int r = compress(w, &bytes, &n, &form, err);
 
 	return r < 0 ? r : store_append(w->store, form, bytes, n, objects, count, err);
@@ -192,7 +192,7 @@ int store_put(struct store_writer *w, enum object_type type, const void *bytes, 
 {
 	struct pack_object o = {.type = (uint8_t)type, .size = (uint32_t)n};
 	struct error why;
-	bool is_fresh;
+	bool is_fresh = false;
 	int r = check_writer(w, err);
 
 	if (r < 0)
