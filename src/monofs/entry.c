@@ -33,6 +33,24 @@ const char *entry_path_fault(const char *path, size_t n)
 	return NULL;
 }
 
+/* A '/' ends a name, and so comes before any byte of one. */
+static int path_byte(const char *path, size_t n, size_t at)
+{
+	if (at == n)
+		return -1;
+	return path[at] == '/' ? 0 : (unsigned char)path[at];
+}
+
+int entry_path_compare(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+	for (size_t i = 0;; i++) {
+		int order = path_byte(a, a_size, i) - path_byte(b, b_size, i);
+
+		if (order || i == a_size)
+			return order;
+	}
+}
+
 static const char *xattrs_fault(const struct entry *e)
 {
 	size_t bytes = 0;

@@ -54,8 +54,8 @@ enum entry_kind {
 	ENTRY_SOCKET,
 	ENTRY_CHARACTER,
 	ENTRY_BLOCK,
-	/* One more name of a file (or of a link, fifo, …) of several: the one whose path is the first in the
-	 * order of bytes has what it is, the others have that path. */
+	/* One more name of a file (or of a link, fifo, …) of several: the one whose path is the first
+	 * (entry_path_compare()) has what it is, the others have that path. */
 	ENTRY_LINK
 };
 
@@ -118,6 +118,10 @@ int entry_decode_owned(
 
 /* NULL, or why it is no path from a tree's root: names that are none, too long, '.', '..'. */
 const char *entry_path_fault(const char *path, size_t n);
+
+/* The order of paths: by the first name in which they differ, as its directory has it; so it is the order in
+ * which a walk comes to them, a directory before what is in it. */
+int entry_path_compare(const char *a, size_t a_size, const char *b, size_t b_size);
 
 /* Refs, as an entry and a list have them. Decoding takes at most `most`; c->failed tells. The fault is NULL,
  * or what is wrong with one of `depth` behind another (NULL: it is the first). */

@@ -48,6 +48,14 @@ typedef int mst_next(void *context, struct mst_item *item, struct error *err);
 int mst_build(const struct mst *t, struct store_writer *w, mst_next *next, void *context,
 	struct object_id *root, uint64_t *count, struct error *err);
 
+/* The same, given one by one. A builder that failed is of no more use than to be freed. */
+struct mst_builder;
+int mst_builder_new(const struct mst *t, struct store_writer *w, struct mst_builder **out, struct error *err);
+void mst_builder_free(struct mst_builder *b);
+CLEANUP_DEFINE(mst_builder, struct mst_builder, mst_builder_free);
+int mst_builder_add(struct mst_builder *b, const struct mst_item *item, struct error *err);
+int mst_builder_finish(struct mst_builder *b, struct object_id *root, uint64_t *count, struct error *err);
+
 /* The map with these changes: names with a value are set, those whose value is NULL removed (also if they
  * were not there). Sorted by name, each once. Costs what changes, and the way there. The old map's nodes are
  * read: a writer that has just put them is flushed before. */

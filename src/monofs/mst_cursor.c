@@ -102,6 +102,31 @@ int mst_cursor_item(struct mst_cursor *c, uint64_t *skip, struct error *err)
 	return 0;
 }
 
+int mst_cursor_seek(struct mst_cursor *c, const char *name, size_t name_size, struct error *err)
+{
+	struct mst_item behind;
+
+	while (c->next != MST_END) {
+		int order = -1, r;
+
+		if (c->next == MST_ITEM) {
+			order = mst_compare(name, name_size, c->item.name, c->item.name_size);
+			if (order <= 0)
+				return order == 0;
+		} else if (mst_cursor_peek(c, &behind)) {
+			order = mst_compare(name, name_size, behind.name, behind.name_size);
+		}
+		if (order >= 0) {
+			mst_cursor_skip(c);
+			continue;
+		}
+		r = mst_cursor_open(c, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 void mst_difference_begin(
 	struct mst_difference *d, const struct mst *t, const struct object_id *a, const struct object_id *b)
 {

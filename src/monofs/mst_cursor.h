@@ -45,6 +45,10 @@ bool mst_cursor_peek(const struct mst_cursor *c, struct mst_item *item);
  * one, 0: the end. */
 int mst_cursor_item(struct mst_cursor *c, uint64_t *skip, struct error *err);
 
+/* Goes on to an item, over what is before it: names are asked for in order. 1: it is next, 0: it is not
+ * there. */
+int mst_cursor_seek(struct mst_cursor *c, const char *name, size_t name_size, struct error *err);
+
 /* What two maps differ in, in order. */
 struct mst_difference {
 	struct mst_cursor left, right;

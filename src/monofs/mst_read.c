@@ -22,33 +22,13 @@ int mst_get(const struct mst *t, const struct object_id *root, const char *name,
 	struct buffer *value, struct error *err)
 {
 	_cleanup_mst_cursor_ struct mst_cursor c;
-	struct mst_item behind;
 	int r;
 
 	mst_cursor_begin(&c, t, root);
-	while (c.next != MST_END) {
-		int order = -1;
-
-		if (c.next == MST_ITEM) {
-			order = mst_compare(name, name_size, c.item.name, c.item.name_size);
-			if (order == 0) {
-				buffer_append(value, c.item.value, c.item.value_size);
-				return value->failed ? error_no_memory(err, "read a map") : 1;
-			}
-			if (order < 0)
-				return 0;
-		} else if (mst_cursor_peek(&c, &behind)) {
-			order = mst_compare(name, name_size, behind.name, behind.name_size);
-		}
-		if (order >= 0) {
-			mst_cursor_skip(&c);
-			continue;
-		}
-		r = mst_cursor_open(&c, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	r = mst_cursor_seek(&c, name, name_size, err);
+	if (r == 1 && !buffer_append(value, c.item.value, c.item.value_size))
+		return error_no_memory(err, "read a map");
+	return r;
 }
 
 int mst_walk(const struct mst *t, const struct object_id *root, uint64_t from, mst_take *take, void *context,

@@ -7,8 +7,8 @@
  */
 #include "monofs/mst_node.h"
 
-struct builder {
-	const struct mst *t;
+struct mst_builder {
+	struct mst t;
 	struct store_writer *w;
 	/* The node of each level that is not closed yet: encoded but for its last child; empty: no items. */
 	struct open_node {
@@ -20,7 +20,7 @@ struct builder {
 	size_t last_size;
 };
 
-static void builder_free(struct builder *b)
+static void builder_free(struct mst_builder *b)
 {
 	for (unsigned i = 0; i < MST_LEVELS; i++)
 		buffer_free(&b->levels[i].bytes);
@@ -42,7 +42,7 @@ static void append_child(struct open_node *n, unsigned level, const struct mst_c
 }
 
 /* Closes the nodes below `level`. *child is what then stands before the next item of that level. */
-static int close_below(struct builder *b, unsigned level, struct mst_child *child, struct error *err)
+static int close_below(struct mst_builder *b, unsigned level, struct mst_child *child, struct error *err)
 {
 	*child = b->pending;
 	b->pending = (struct mst_child){0};
@@ -55,7 +55,7 @@ static int close_below(struct builder *b, unsigned level, struct mst_child *chil
 		append_child(n, i, child);
 		if (n->bytes.failed)
 			return error_no_memory(err, "make a map");
-		r = store_put(b->w, b->t->type, n->bytes.data, n->bytes.size, &child->id, NULL, err);
+		r = store_put(b->w, b->t.type, n->bytes.data, n->bytes.size, &child->id, NULL, err);
 		if (r < 0)
 			return r;
 		child->count = n->count;
@@ -66,9 +66,9 @@ static int close_below(struct builder *b, unsigned level, struct mst_child *chil
 	return 0;
 }
 
-static int open_pending(struct builder *b, struct error *err);
+static int open_pending(struct mst_builder *b, struct error *err);
 
-static int add_item(struct builder *b, unsigned level, const struct mst_item *item, struct error *err)
+static int add_item(struct mst_builder *b, unsigned level, const struct mst_item *item, struct error *err)
 {
 	struct open_node *n = &b->levels[level];
 	struct mst_child child;
@@ -85,7 +85,7 @@ static int add_item(struct builder *b, unsigned level, const struct mst_item *it
 	if (n->bytes.size == 0)
 		buffer_u8(&n->bytes, (uint8_t)level);
 	append_child(n, level, &child);
-	if (n->bytes.size + item->name_size + item->value_size + 64 > object_type_most(b->t->type))
+	if (n->bytes.size + item->name_size + item->value_size + 64 > object_type_most(b->t.type))
 		return error_set(err, ERROR_LIMIT, "make a map: too many names and values in one node");
 	buffer_u8(&n->bytes, (uint8_t)item->name_size);
 	buffer_append(&n->bytes, item->name, item->name_size);
@@ -96,15 +96,15 @@ static int add_item(struct builder *b, unsigned level, const struct mst_item *it
 	return n->bytes.failed ? error_no_memory(err, "make a map") : 0;
 }
 
-static int add_child(struct builder *b, const struct mst_child *child, struct error *err);
+static int add_child(struct mst_builder *b, const struct mst_child *child, struct error *err);
 
 /* Gives what a node has instead of it. */
-static int add_contents(struct builder *b, const struct mst_child *child, struct error *err)
+static int add_contents(struct mst_builder *b, const struct mst_child *child, struct error *err)
 {
 	struct mst_node node;
 	struct mst_child below;
 	struct mst_item item;
-	int r = mst_node_load(b->t, child, NULL, &node, err);
+	int r = mst_node_load(&b->t, child, NULL, &node, err);
 
 	if (r == 0) {
 		mst_step_child(&node.step, &below);
@@ -117,11 +117,11 @@ static int add_contents(struct builder *b, const struct mst_child *child, struct
 		mst_step_child(&node.step, &below);
 		r = add_child(b, &below, err);
 	}
-	mst_node_release(b->t, &node);
+	mst_node_release(&b->t, &node);
 	return r;
 }
 
-static int open_pending(struct builder *b, struct error *err)
+static int open_pending(struct mst_builder *b, struct error *err)
 {
 	struct mst_child child = b->pending;
 
@@ -131,7 +131,7 @@ static int open_pending(struct builder *b, struct error *err)
 
 /* Whether an item without an end stands before a node of this level, which would belong into it or it into
  * the item's. */
-static bool meets_items(const struct builder *b, unsigned level)
+static bool meets_items(const struct mst_builder *b, unsigned level)
 {
 	for (unsigned i = 0; i <= level; i++) {
 		if (b->levels[i].bytes.size)
@@ -140,7 +140,7 @@ static bool meets_items(const struct builder *b, unsigned level)
 	return false;
 }
 
-static int add_child(struct builder *b, const struct mst_child *child, struct error *err)
+static int add_child(struct mst_builder *b, const struct mst_child *child, struct error *err)
 {
 	int r = 0;
 
@@ -156,7 +156,7 @@ static int add_child(struct builder *b, const struct mst_child *child, struct er
 	return 0;
 }
 
-static int finish(struct builder *b, struct object_id *root, uint64_t *count, struct error *err)
+static int finish(struct mst_builder *b, struct object_id *root, uint64_t *count, struct error *err)
 {
 	struct mst_child child;
 	int r = close_below(b, MST_LEVELS, &child, err);
@@ -169,7 +169,7 @@ static int finish(struct builder *b, struct object_id *root, uint64_t *count, st
 	return 0;
 }
 
-static int add_new(struct builder *b, const struct mst_item *item, struct error *err)
+static int add_new(struct mst_builder *b, const struct mst_item *item, struct error *err)
 {
 	const char *fault = mst_name_fault(item->name, item->name_size);
 	unsigned level;
@@ -179,14 +179,42 @@ static int add_new(struct builder *b, const struct mst_item *item, struct error 
 		return error_set(err, ERROR_INVALID, "make a map: %s", fault);
 	if (item->value_size > MST_VALUE_MAX)
 		return error_set(err, ERROR_LIMIT, "make a map: a value of %zu bytes", item->value_size);
-	r = mst_level(b->t->crypt, item->name, item->name_size, &level, err);
+	r = mst_level(b->t.crypt, item->name, item->name_size, &level, err);
 	return r < 0 ? r : add_item(b, level, item, err);
+}
+
+int mst_builder_new(const struct mst *t, struct store_writer *w, struct mst_builder **out, struct error *err)
+{
+	*out = calloc(1, sizeof **out);
+	if (!*out)
+		return error_no_memory(err, "make a map");
+	(*out)->t = *t;
+	(*out)->w = w;
+	return 0;
+}
+
+void mst_builder_free(struct mst_builder *b)
+{
+	if (!b)
+		return;
+	builder_free(b);
+	free(b);
+}
+
+int mst_builder_add(struct mst_builder *b, const struct mst_item *item, struct error *err)
+{
+	return add_new(b, item, err);
+}
+
+int mst_builder_finish(struct mst_builder *b, struct object_id *root, uint64_t *count, struct error *err)
+{
+	return finish(b, root, count, err);
 }
 
 int mst_build(const struct mst *t, struct store_writer *w, mst_next *next, void *context,
 	struct object_id *root, uint64_t *count, struct error *err)
 {
-	_cleanup_builder_ struct builder b = {.t = t, .w = w};
+	_cleanup_builder_ struct mst_builder b = {.t = *t, .w = w};
 	struct mst_item item;
 	int r;
 
@@ -217,7 +245,7 @@ static struct changes changes_before(struct changes *c, const struct mst_item *i
 	return out;
 }
 
-static int add_changes(struct builder *b, struct changes c, struct error *err)
+static int add_changes(struct mst_builder *b, struct changes c, struct error *err)
 {
 	for (size_t i = 0; i < c.count; i++) {
 		int r = c.list[i].value ? add_new(b, &c.list[i], err) : 0;
@@ -229,8 +257,8 @@ static int add_changes(struct builder *b, struct changes c, struct error *err)
 }
 
 /* An item of the old map, unless it is changed. */
-static int add_old(
-	struct builder *b, unsigned level, const struct mst_item *item, struct changes *c, struct error *err)
+static int add_old(struct mst_builder *b, unsigned level, const struct mst_item *item, struct changes *c,
+	struct error *err)
 {
 	const struct mst_item *change = c->list;
 
@@ -241,7 +269,8 @@ static int add_old(
 	return change->value ? add_new(b, change, err) : 0;
 }
 
-static int add_changed(struct builder *b, const struct mst_child *child, struct changes c, struct error *err)
+static int add_changed(
+	struct mst_builder *b, const struct mst_child *child, struct changes c, struct error *err)
 {
 	struct mst_child below;
 	struct mst_item item;
@@ -252,7 +281,7 @@ static int add_changed(struct builder *b, const struct mst_child *child, struct 
 		return add_changes(b, c, err);
 	if (c.count == 0)
 		return add_child(b, child, err);
-	r = mst_node_load(b->t, child, NULL, &node, err);
+	r = mst_node_load(&b->t, child, NULL, &node, err);
 	if (r == 0)
 		mst_step_child(&node.step, &below);
 	while (r == 0 && mst_step_item(&node.step, &item)) {
@@ -263,7 +292,7 @@ static int add_changed(struct builder *b, const struct mst_child *child, struct 
 	}
 	if (r == 0)
 		r = add_changed(b, &below, c, err);
-	mst_node_release(b->t, &node);
+	mst_node_release(&b->t, &node);
 	return r;
 }
 
@@ -271,7 +300,7 @@ int mst_update(const struct mst *t, struct store_writer *w, const struct object_
 	const struct mst_item *changes, size_t change_count, struct object_id *new_root, uint64_t *count,
 	struct error *err)
 {
-	_cleanup_builder_ struct builder b = {.t = t, .w = w};
+	_cleanup_builder_ struct mst_builder b = {.t = *t, .w = w};
 	struct mst_child child = mst_root_child(root);
 	int r;
 
