@@ -259,6 +259,9 @@ struct monocore_volume_info {
 	char *name;
 	char *path;       /* of the directory on this host */
 	char **sandboxes; /* names of those that mount it; NULL-terminated */
+	char *project;    /* the directory of the project that it is of, or its id where that is not known any
+			   * more;
+			   * "": of none */
 	uint64_t changed; /* when something was made or removed in it, nanoseconds since 1970 */
 };
 

@@ -141,7 +141,8 @@ struct monocore_project_reach {
 	unsigned line, column;
 };
 
-/* What was not granted yet, in the order of the files. *list is the caller's. */
+/* What was not granted yet, in the order of the files: as long as there is something, neither
+ * monocore_project_change() nor monocore_project_build() make anything (DENIED). *list is the caller's. */
 MONOCORE_API int monocore_project_reaches(struct monocore *mc, const struct monocore_project *project,
 	struct monocore_project_reach **list, size_t *count, struct monocore_error *err);
 MONOCORE_API void monocore_project_reaches_free(struct monocore_project_reach *list, size_t count);
@@ -228,7 +229,8 @@ MONOCORE_API int monocore_project_plan(struct monocore *mc, const struct monocor
 	const struct monocore_project_change_options *options, struct monocore_error *err);
 
 /* Does it, several steps at a time. Where one fails, all that does not need it is done all the same, and the
- * error is the first one's: "start web: …". CLOSED: `stopped` ended it; what is up stays up. Whatever ends it
+ * error is the first one's: "start web: …". DENIED: monocore_project_reaches() has something, and nothing
+ * was done. CLOSED: `stopped` ended it; what is up stays up. Whatever ends it
  * where, the same call again does the rest. */
 MONOCORE_API int monocore_project_change(struct monocore *mc, const struct monocore_project *project,
 	const struct monocore_project_change_options *options, struct monocore_error *err);

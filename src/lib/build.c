@@ -42,6 +42,7 @@ void build_free(struct build *b)
 	dockerfile_free(&b->dockerfile);
 	dockerignore_free(&b->ignore);
 	text_list_free(b->globals);
+	text_list_free(b->guarded);
 	store_hold_free(&b->hold);
 	if (b->context >= 0)
 		close(b->context);

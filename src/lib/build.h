@@ -84,6 +84,7 @@ struct build {
 	char id[17];          /* of its sandboxes, and of its lock */
 	char label[48];       /* that its sandboxes have, and the list of it */
 	const char *labels[2];
+	char **guarded; /* of a project: what its sandboxes cannot change */
 	int lock;
 	pthread_mutex_t mutex; /* the stages' states, and err */
 	pthread_cond_t changed;
@@ -151,8 +152,8 @@ int build_files_digest(struct build_files *f, char digest[OCI_DIGEST_SIZE], stru
 int build_files_write(struct build_at *at, const struct build_step *s, struct build_files *f,
 	struct commit *c, struct error *err);
 
-/* build_project.c: as monocore_project_build(), of a project whose name is known. */
-struct project;
-int build_of_project(struct monocore *mc, const struct project *p, const char *project_name,
-	const char *const *names, const struct monocore_build_options *options, char ***digests,
-	struct error *err);
+/* build_project.c: as monocore_project_build(), of a project that is known and whose reach is granted. */
+struct project_identity;
+int build_of_project(struct monocore *mc, const struct monocore_project *project,
+	const struct project_identity *identity, const char *const *names,
+	const struct monocore_build_options *options, char ***digests, struct error *err);

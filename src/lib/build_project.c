@@ -12,6 +12,7 @@
 #include "lib/build.h"
 #include "lib/component.h"
 #include "lib/project.h"
+#include "project/guarded.h"
 
 #define SCRIPTS_LABEL "dev.monocore.scripts"
 
@@ -257,8 +258,8 @@ static int add_all(struct adding *a, const struct project_build *from)
 	return r < 0 ? r : add_scripts(a);
 }
 
-static int read_stage(
-	struct build *b, const struct project *p, const char *project_name, size_t i, struct error *err)
+static int read_stage(struct build *b, const struct project *p, const struct project_identity *identity,
+	size_t i, struct error *err)
 {
 	const struct project_build *from = &p->builds[i];
 	struct build_stage *s = &b->stages[i];
@@ -267,13 +268,16 @@ static int read_stage(
 
 	s->build = from;
 	s->name = text_copy(from->common.name, err);
-	s->image_name = component_build_image(project_name, from->common.name, err);
+	s->image_name = component_build_image(identity->name, from->common.name, err);
 	if (!s->name || !s->image_name)
 		return -ERROR_NO_MEMORY;
 	r = component_volumes(
-		project_name, from->common.volumes, from->common.volume_count, &s->volumes, err);
+		identity->name, from->common.volumes, from->common.volume_count, &s->volumes, err);
+	if (r == 0)
+		r = project_own_volumes(
+			b->mc, identity, from->common.volumes, from->common.volume_count, err);
 	if (r < 0)
-		return r;
+		return error_prefix(err, "%s", s->name);
 	if (from->common.image_is_build)
 		r = find_build(&a, from->common.image, &s->base_stage);
 	else
@@ -331,7 +335,7 @@ static int snapshot_named(struct build *b, const char *const *names, struct erro
 	return r;
 }
 
-static int build_all(struct build *b, const struct project *p, const char *project_name,
+static int build_all(struct build *b, const struct project *p, const struct project_identity *identity,
 	const char *const *names, char ***digests, struct error *err)
 {
 	int r = 0;
@@ -342,7 +346,7 @@ static int build_all(struct build *b, const struct project *p, const char *proje
 	b->count = p->build_count;
 	b->target = b->count;
 	for (size_t i = 0; r == 0 && i < b->count; i++)
-		r = read_stage(b, p, project_name, i, err);
+		r = read_stage(b, p, identity, i, err);
 	if (r == 0)
 		r = want_named(b, p, names, err);
 	if (r == 0)
@@ -354,9 +358,9 @@ static int build_all(struct build *b, const struct project *p, const char *proje
 	return r < 0 || !digests ? r : list_digests(b, names, digests, err);
 }
 
-int build_of_project(struct monocore *mc, const struct project *p, const char *project_name,
-	const char *const *names, const struct monocore_build_options *options, char ***digests,
-	struct error *err)
+int build_of_project(struct monocore *mc, const struct monocore_project *project,
+	const struct project_identity *identity, const char *const *names,
+	const struct monocore_build_options *options, char ***digests, struct error *err)
 {
 	_cleanup_(build_free) struct build b = {0};
 	int r = build_begin(&b, mc, options, err);
@@ -364,7 +368,9 @@ int build_of_project(struct monocore *mc, const struct project *p, const char *p
 	if (r == 0 && options->snapshot && !names)
 		r = error_set(err, ERROR_USAGE,
 			"which builds are to be saved running? Name them: 'monocore build --snapshot NAME'");
-	return r < 0 ? r : build_all(&b, p, project_name, names, digests, err);
+	if (r == 0)
+		r = project_guarded(project->project, project->file, &b.guarded, err);
+	return r < 0 ? r : build_all(&b, project->project, identity, names, digests, err);
 }
 
 int monocore_project_build(struct monocore *mc, const struct monocore_project *project,
@@ -374,12 +380,14 @@ int monocore_project_build(struct monocore *mc, const struct monocore_project *p
 	const struct monocore_build_options none = MONOCORE_BUILD_OPTIONS_INIT;
 	_cleanup_project_identity_ struct project_identity identity = {0};
 	struct error err;
-	int r = project_who(mc, project, true, &identity, &err);
+	int r = project_check_grants(mc, project, &err);
 
 	if (digests)
 		*digests = NULL;
 	if (r == 0)
-		r = build_of_project(mc, project->project, identity.name, builds, options ? options : &none,
-			digests, &err);
+		r = project_who(mc, project, true, &identity, &err);
+	if (r == 0)
+		r = build_of_project(
+			mc, project, &identity, builds, options ? options : &none, digests, &err);
 	return r < 0 ? give_error(error, &err) : 0;
 }

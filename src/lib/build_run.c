@@ -187,6 +187,7 @@ void build_sandbox(const struct build *b, const struct build_stage *s, struct mo
 
 	*out = (struct monocore_sandbox_options)MONOCORE_SANDBOX_OPTIONS_INIT;
 	out->labels = b->labels;
+	out->guarded = (const char *const *)b->guarded;
 	out->pull = MONOCORE_PULL_NEVER;
 	out->cpus = common && common->cpus ? common->cpus : o->cpus;
 	out->memory = common && common->memory ? common->memory : o->memory;

@@ -301,8 +301,10 @@ static int change(struct change *c, struct error *err)
 {
 	bool down = c->options->wish == MONOCORE_PROJECT_DOWN;
 	_cleanup_fd_ int lock = -1;
-	int r = project_who(c->mc, c->project, !down, &c->identity, err);
+	int r = down ? 0 : project_check_grants(c->mc, c->project, err);
 
+	if (r == 0)
+		r = project_who(c->mc, c->project, !down, &c->identity, err);
 	if (r == 0 && *c->identity.id)
 		r = lock_project(c, &lock, err);
 	if (r == 0 && c->options->build && !down) {

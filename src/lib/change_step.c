@@ -24,6 +24,16 @@ static int make_component(
 	return component_make(p, &c->identity, project_sandbox(p, step->component), component, err);
 }
 
+static int own_volumes(const struct change *c, const struct project_sandbox *s, struct error *err)
+{
+	int r = project_own_volumes(c->mc, &c->identity, s->common.volumes, s->common.volume_count, err);
+
+	for (size_t i = 0; r == 0 && i < s->group_count; i++)
+		r = project_own_volumes(
+			c->mc, &c->identity, s->groups[i].volumes, s->groups[i].volume_count, err);
+	return r;
+}
+
 static int create(const struct change *c, const struct plan_step *step, struct error *err)
 {
 	_cleanup_component_ struct component component = {0};
@@ -33,6 +43,8 @@ static int create(const struct change *c, const struct plan_step *step, struct e
 
 	if (r == 0)
 		r = component_guard(c->project, &component, err);
+	if (r == 0)
+		r = own_volumes(c, project_sandbox(c->project->project, step->component), err);
 	if (r == 0)
 		r = take_error(monocore_create(c->mc, &component.options, &name, &error), &error, err);
 	monocore_free(name);
@@ -76,7 +88,7 @@ static int build(const struct change *c, const struct plan_step *step, struct er
 	const struct monocore_build_options options = MONOCORE_BUILD_OPTIONS_INIT;
 	const char *const names[] = {step->component, NULL};
 
-	return build_of_project(c->mc, c->project->project, c->identity.name, names, &options, NULL, err);
+	return build_of_project(c->mc, c->project, &c->identity, names, &options, NULL, err);
 }
 
 int change_step(const struct change *c, const struct plan_step *step, struct error *err)

@@ -65,6 +65,13 @@ static inline void cleanup_seen(struct seen_list *list)
 int seen_find(struct monocore *mc, const struct project *p, const struct project_identity *identity,
 	struct seen_list *list, struct error *err);
 
+/* Those of these volumes that have a name are the project's from now on. EXISTS: one is another's. */
+int project_own_volumes(struct monocore *mc, const struct project_identity *identity,
+	const struct project_volume *volumes, size_t count, struct error *err);
+
+/* DENIED: the project reaches out of its directory, and the user has not granted all of that. */
+int project_check_grants(struct monocore *mc, const struct monocore_project *project, struct error *err);
+
 /* Which project it is. One that nothing was ever made of gets its identity, or, where `make` is false, has no
  * id and the name that it would ask for. */
 int project_who(struct monocore *mc, const struct monocore_project *project, bool make,

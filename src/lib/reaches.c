@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What reaches out of a project, and the user's word for it. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -64,6 +65,28 @@ int monocore_project_reaches(struct monocore *mc, const struct monocore_project 
 	*out = list;
 	*count = n;
 	return 0;
+}
+
+int project_check_grants(struct monocore *mc, const struct monocore_project *project, struct error *err)
+{
+	_cleanup_free_ const struct project_reach_out **missing = NULL;
+	_cleanup_free_ char *text = NULL;
+	const struct project_reach_out *first;
+	char more[48] = "";
+	size_t n = 0;
+	int r = find_missing(mc, project->project, &missing, &n, err);
+
+	if (r < 0 || !n)
+		return r;
+	first = missing[0];
+	text = grants_describe(first, err);
+	if (!text)
+		return -ERROR_NO_MEMORY;
+	if (n > 1)
+		snprintf(more, sizeof more, ", and %zu more like this", n - 1);
+	return error_set(err, ERROR_DENIED, "%s:%u:%u: %s %s%s: this was not granted",
+		project->project->files[first->place.file], first->place.line, first->place.column,
+		*first->component ? first->component : "the project", text, more);
 }
 
 int monocore_project_grant(

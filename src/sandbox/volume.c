@@ -15,6 +15,7 @@
 #include "sandbox/directory.h"
 #include "sandbox/records.h"
 #include "sandbox/volume_fill.h"
+#include "sandbox/volume_owner.h"
 
 #define VOLUMES "volumes"
 #define LOCK    ".lock"
@@ -423,6 +424,8 @@ static int remove_unused(const struct home *home, const char *name, struct error
 		r = fs_remove_tree(volumes, name, err);
 	if (r == 0)
 		volume_fill_forget(volumes, name);
+	if (r == 0)
+		volume_owner_forget(volumes, name);
 	return r;
 }
 

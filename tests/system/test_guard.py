@@ -186,6 +186,18 @@ def _():
     mc('rm', '-f', 'mcguard-web').ok()
 
 
+@promise('the steps of a build change nothing of it either')
+def _():
+    step = 'cd /src; (echo x >>monocore.yaml; rm -f monocore.yaml; mv db old; echo A=b >.env) 2>/dev/null; echo y >built'
+    write(f'{place}/monocore.yaml', CONFIG + f"""builds:
+  made: {{image: {DEBIAN}, reach: none, volumes: [.:/src], steps: ["{step}"]}}
+""")
+    before = configuration() | {'.monocore-id': None}  # which the build may be the first to write
+    mc('build', '--grant', 'made', cwd=place, timeout=100).ok()
+    equal(configuration() | {'.monocore-id': None}, before)
+    true(os.path.exists(f'{place}/built'), 'the step was done')
+
+
 def by_driver(driver):
     """Projects have the driver fuse: the sandbox is given another."""
     mc('rm', '-f', 'mcguard-web')

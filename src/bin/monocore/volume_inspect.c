@@ -27,6 +27,8 @@ static void put(struct buffer *b, const struct monocore_volume_info *v)
 	json_put_string(b, v->path);
 	json_put_key(b, "changed");
 	json_put_time(b, v->changed);
+	json_put_key(b, "project");
+	json_put_string(b, *v->project ? v->project : NULL);
 	json_put_key(b, "sandboxes");
 	json_put_list(b, v->sandboxes);
 	json_put_close(b, '}');

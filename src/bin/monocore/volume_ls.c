@@ -28,12 +28,13 @@ static void write_row(struct table *t, const struct monocore_volume_info *v)
 	table_row(t);
 	table_cell(t, 0, v->name, 0, COLOUR_NONE);
 	table_cell(t, 1, users.failed ? "?" : (const char *)users.data, 0, COLOUR_NONE);
-	table_cell(t, 2, v->path, 0, COLOUR_NONE);
+	table_cell(t, 2, *v->project ? v->project : "-", 0, COLOUR_NONE);
+	table_cell(t, 3, v->path, 0, COLOUR_NONE);
 }
 
 static int print_table(struct cli *cli, const struct monocore_volume_info *list, size_t count)
 {
-	static const char *const titles[] = {"NAME", "SANDBOXES", "DIRECTORY"};
+	static const char *const titles[] = {"NAME", "SANDBOXES", "PROJECT", "DIRECTORY"};
 	struct table t = {.columns = ARRAY_SIZE(titles)};
 
 	table_titles(&t, titles);
@@ -73,7 +74,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 
 const struct command volume_ls_command = {
 	.name = "ls",
-	.summary = "list volumes, and which sandboxes have them",
+	.summary = "list volumes, which sandboxes have them, and of which project they are",
 	.examples = "monocore volume ls --json",
 	.options = options,
 	.size = sizeof(struct options),
