@@ -16,9 +16,12 @@ struct monocore;
 struct program;
 struct progress_view;
 
+/* What each program has of these is in its table (struct program). */
 struct global_options {
 	bool help, quiet, verbose;
-	const char *directory, *config;
+	const char *directory;
+	const char *config;                     /* monocore's */
+	const char *passphrase_file, *key_file; /* monofs' */
 };
 
 /* What a running command has at hand. */
@@ -33,7 +36,15 @@ struct cli {
 	const char *release_key, *release_url; /* what the build says of releases; "": nothing */
 };
 
-enum command_group { GROUP_SANDBOXES, GROUP_IMAGES, GROUP_HOST, GROUP_LATER };
+enum command_group {
+	GROUP_SANDBOXES,
+	GROUP_IMAGES,
+	GROUP_TREES,
+	GROUP_REVISIONS,
+	GROUP_REPOSITORY,
+	GROUP_HOST,
+	GROUP_LATER
+};
 
 enum command_words {
 	WORDS_NONE,
@@ -43,7 +54,9 @@ enum command_words {
 	WORDS_IMAGES,
 	WORDS_NAMES, /* of both */
 	WORDS_INSTALLED,
-	WORDS_NAMED_LAST = WORDS_INSTALLED, /* those up to here are asked for, by complete_names */
+	WORDS_REVISIONS,
+	WORDS_KEYS,
+	WORDS_NAMED_LAST = WORDS_KEYS, /* those up to here are asked for, by complete_names */
 	WORDS_FILES,
 	WORDS_COMMANDS,
 	WORDS_SHELLS

@@ -65,6 +65,8 @@ static const char *words_name(enum command_words words)
 		[WORDS_IMAGES] = "images",
 		[WORDS_NAMES] = "names",
 		[WORDS_INSTALLED] = "installed",
+		[WORDS_REVISIONS] = "revisions",
+		[WORDS_KEYS] = "keys",
 		[WORDS_FILES] = "files",
 		[WORDS_COMMANDS] = "commands",
 		[WORDS_SHELLS] = "shells"};

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bin/cli/output.h"
+#include "bin/monofs/trees.h"
+#include "bin/monofs/verbs.h"
+
+struct options {
+	bool fuse, nfs, manual, allow_other;
+	const char *revision;
+	uint64_t quiet, most;
+};
+
+static const struct option_spec options[] = {
+	{"rev", 0, OPTION_STRING, "REV", offsetof(struct options, revision),
+		"mount this revision, read-only, in place of the tree that is written to"},
+	{"fuse", 0, OPTION_FLAG, NULL, offsetof(struct options, fuse),
+		"mount it through FUSE, as by default"},
+	{"nfs", 0, OPTION_FLAG, NULL, offsetof(struct options, nfs),
+		"serve it over NFSv3 in place of a mount"},
+	{"manual", 0, OPTION_FLAG, NULL, offsetof(struct options, manual),
+		"only 'monofs commit' and 'monofs detach' make revisions"},
+	{"quiet-time", 0, OPTION_DURATION, "TIME", offsetof(struct options, quiet),
+		"what was written becomes a revision when nothing was for so long; default: 2s"},
+	{"busy-time", 0, OPTION_DURATION, "TIME", offsetof(struct options, most),
+		"and at the latest after this time; default: 30s"},
+	{"allow-other", 0, OPTION_FLAG, NULL, offsetof(struct options, allow_other),
+		"let other users in, as the files' modes allow (needs user_allow_other in /etc/fuse.conf)"},
+	{NULL},
+};
+
+/* The directory of a repository is the one beside it. */
+static int directory_of(const char *repository, char **directory, struct error *err)
+{
+	size_t n = strlen(repository), suffix = strlen(TREE_SUFFIX);
+
+	if (n <= suffix || strcmp(repository + n - suffix, TREE_SUFFIX) != 0)
+		return error_set(err, ERROR_USAGE, "'%s': say where it is to be mounted", repository);
+	*directory = text_copy_bytes(repository, n - suffix, err);
+	return *directory ? 0 : -ERROR_NO_MEMORY;
+}
+
+/* DIR alone names its own repository, but with --rev, which shows another's. */
+static int find(const struct options *o, int count, char **words, struct place *p, char **directory,
+	struct error *err)
+{
+	const char *at = count ? words[count - 1] : NULL;
+	bool made;
+	int r;
+
+	if (o->revision && !at)
+		return error_set(err, ERROR_USAGE, "--rev: say where it is to be mounted");
+	r = place_find(count == 2 ? words[0] : o->revision ? NULL : at, p, err);
+	if (r < 0)
+		return r;
+	if (!at) {
+		_cleanup_free_ char *own = NULL;
+
+		r = directory_of(p->path, &own, err);
+		return r < 0 ? r : tree_directory(own, true, directory, &made, err);
+	}
+	return tree_directory(at, true, directory, &made, err);
+}
+
+static int run(struct cli *cli, const void *given, int count, char **words)
+{
+	const struct options *o = given;
+	_cleanup_place_ struct place p = {0};
+	_cleanup_free_ char *directory = NULL;
+	struct object_id commit;
+	struct mount_options how = {.revision = o->revision,
+		.manual = o->manual,
+		.allow_other = o->allow_other,
+		.quiet = o->quiet,
+		.most = o->most};
+	struct error err;
+
+	if (o->fuse && o->nfs) {
+		error_set(&err, ERROR_USAGE, "--fuse or --nfs, not both");
+		return cli_complain(cli, &err);
+	}
+	if (o->nfs) {
+		error_set(&err, ERROR_UNAVAILABLE, "--nfs: not yet available in this version");
+		return cli_complain(cli, &err);
+	}
+	if (find(o, count, words, &p, &directory, &err) < 0 || place_open_found(cli, 0, &p, &err) < 0)
+		return cli_complain(cli, &err);
+	if (o->revision) {
+		if (place_resolve(&p, o->revision, &commit, &err) < 0)
+			return cli_complain(cli, &err);
+		how.commit = &commit;
+	}
+	if (tree_mount(&p, directory, &how, &err) < 0)
+		return cli_complain(cli, &err);
+	return tree_tell(cli, p.path, directory);
+}
+
+const struct command mount_command = {
+	.name = "mount",
+	.arguments = "[[REPOSITORY] DIR]",
+	.summary = "mount a repository's tree, or one of its revisions",
+	.help = "Without a word, the repository that we are in or beside is mounted beside itself; with DIR, "
+		"that of "
+		"DIR. With --rev, DIR is where that revision of the repository is shown, however the tree "
+		"changes "
+		"meanwhile. What is written to a mounted tree becomes a revision by itself when nothing was "
+		"written "
+		"for a while. 'monofs detach' unmounts it.",
+	.examples = "monofs mount notes\n"
+		    "monofs -C notes mount --rev 'main@{2 days ago}' ./before\n"
+		    "monofs mount backup.monofs ./view --rev main~1",
+	.options = options,
+	.size = sizeof(struct options),
+	.most = 2,
+	.run = run,
+	.group = GROUP_TREES,
+	.words = WORDS_FILES,
+};
