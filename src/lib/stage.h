@@ -5,6 +5,7 @@
 #include "codec/volume.h"
 #include "lib/handle.h"
 #include "lib/upper.h"
+#include "monocore_volume.h"
 #include "sandbox/stage/stage.h"
 
 /* A staged volume of the sandbox. */

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "lib/events.h"
 #include "lib/handle.h"
+#include "monocore_volume.h"
 #include "project/identity.h"
 #include "sandbox/volume.h"
 #include "sandbox/volume_owner.h"

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "lib/component.h"
 #include "monocore_build.h"
+#include "monocore_volume.h"
 #include "os/fs.h"
 #include "sandbox/volume_owner.h"
 #include "test.h"

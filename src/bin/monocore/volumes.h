@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bin/monocore/command.h"
+#include "monocore_volume.h"
 
 extern const struct command volume_ls_command, volume_inspect_command, volume_rm_command, volume_diff_command,
 	volume_apply_command, volume_discard_command;
