@@ -197,6 +197,11 @@ int db_relax(struct db *db, struct error *err)
 	return execute(db, "PRAGMA synchronous = NORMAL", err);
 }
 
+int db_insist(struct db *db, struct error *err)
+{
+	return execute(db, "PRAGMA synchronous = FULL", err);
+}
+
 int db_open(const char *path, const struct db_schema *schema, struct db **out, struct error *err)
 {
 	_cleanup_(cleanup_db) struct db *db = calloc(1, sizeof *db);

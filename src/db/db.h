@@ -33,6 +33,7 @@ void db_close(struct db *db);
 /* What this connection commits from here on waits for no disk: a power cut may undo it, with what was
  * committed behind it, but leaves the file whole. */
 int db_relax(struct db *db, struct error *err);
+int db_insist(struct db *db, struct error *err); /* as it was before that */
 CLEANUP_DEFINE(db, struct db, db_close);
 
 /* A transaction that may write, from its first statement on (BEGIN IMMEDIATE). It is rolled back unless it

@@ -1,118 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "monofs/index.h"
-
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
-#include "db/db.h"
-
-static const char *const steps[] = {
-	"CREATE TABLE pack (number INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE,"
-	" size INTEGER NOT NULL, session TEXT NOT NULL, condemned INTEGER NOT NULL DEFAULT 0,"
-	" witnessed INTEGER NOT NULL DEFAULT 0);"
-	"CREATE TABLE object (id BLOB PRIMARY KEY, pack INTEGER NOT NULL, frame INTEGER NOT NULL)"
-	" WITHOUT ROWID;"
-	"CREATE TABLE witness (pack INTEGER NOT NULL, session TEXT NOT NULL,"
-	" PRIMARY KEY (pack, session)) WITHOUT ROWID;"
-	"CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
-};
-static const struct db_schema schema = {.name = "monofs", .steps = steps, .count = ARRAY_SIZE(steps)};
-
-/* A connection belongs to one thread at a time: who needs one takes it from the idle ones, or opens one. */
-struct connection {
-	struct db *db;
-	struct db_query *find;
-	struct connection *next;
-};
-
-struct index {
-	char *path;
-	pthread_mutex_t lock;
-	struct connection *idle;
-};
-
-/* ---- connections ------------------------------------------------------------------------------------ */
-
-static void connection_free(struct connection *c)
-{
-	db_query_free(c->find);
-	if (c->db)
-		db_close(c->db);
-	free(c);
-}
-CLEANUP_DEFINE(connection, struct connection, connection_free);
-
-static int connect(struct index *i, struct connection **out, struct error *err)
-{
-	_cleanup_(cleanup_connection) struct connection *c = calloc(1, sizeof *c);
-	int r = c ? db_open(i->path, &schema, &c->db, err) : error_no_memory(err, "open the index");
-
-	if (r == 0)
-		r = db_relax(c->db, err);
-	if (r == 0)
-		r = db_prepare(c->db, "SELECT pack, frame FROM object WHERE id = ?", &c->find, err);
-	if (r == 0)
-		*out = TAKE_PTR(c);
-	return r;
-}
-
-static int take(struct index *i, struct connection **out, struct error *err)
-{
-	pthread_mutex_lock(&i->lock);
-	*out = i->idle;
-	if (*out)
-		i->idle = (*out)->next;
-	pthread_mutex_unlock(&i->lock);
-	return *out ? 0 : connect(i, out, err);
-}
-
-static void give(struct index *i, struct connection *c)
-{
-	pthread_mutex_lock(&i->lock);
-	c->next = i->idle;
-	i->idle = c;
-	pthread_mutex_unlock(&i->lock);
-}
-
-int index_open(const char *path, struct index **out, struct error *err)
-{
-	_cleanup_(cleanup_index) struct index *i = calloc(1, sizeof *i);
-	struct connection *c;
-	int r;
-
-	if (!i)
-		return error_no_memory(err, "open the index");
-	pthread_mutex_init(&i->lock, NULL);
-	i->path = text_copy(path, err);
-	r = i->path ? connect(i, &c, err) : -ERROR_NO_MEMORY;
-	if (r < 0)
-		return r;
-	give(i, c);
-	*out = TAKE_PTR(i);
-	return 0;
-}
-
-void index_close(struct index *i)
-{
-	if (!i)
-		return;
-	for (struct connection *c = i->idle, *next; c; c = next) {
-		next = c->next;
-		connection_free(c);
-	}
-	pthread_mutex_destroy(&i->lock);
-	free(i->path);
-	free(i);
-}
+#include "monofs/index_parts.h"
 
 /* ---- looking ---------------------------------------------------------------------------------------- */
 
 int index_find(struct index *i, const struct object_id *id, struct index_place *place, struct error *err)
 {
 	struct connection *c;
-	int r = take(i, &c, err);
+	int r = index_take_connection(i, &c, err);
 
 	if (r < 0)
 		return r;
@@ -122,7 +19,7 @@ int index_find(struct index *i, const struct object_id *id, struct index_place *
 		*place = (struct index_place){
 			.pack = db_number(c->find, 0), .frame = (uint32_t)db_number(c->find, 1)};
 	db_reset(c->find);
-	give(i, c);
+	index_give_connection(i, c);
 	return r;
 }
 
@@ -158,7 +55,7 @@ int index_pack(struct index *i, int64_t number, struct index_pack *out, struct e
 {
 	struct connection *c;
 	struct db_query *q = NULL;
-	int r = take(i, &c, err);
+	int r = index_take_connection(i, &c, err);
 
 	if (r < 0)
 		return r;
@@ -168,7 +65,7 @@ int index_pack(struct index *i, int64_t number, struct index_pack *out, struct e
 		r = next_pack(q, out, err);
 	}
 	db_query_free(q);
-	give(i, c);
+	index_give_connection(i, c);
 	return r;
 }
 
@@ -188,12 +85,12 @@ int index_pack_named(
 	struct index *i, const uint8_t name[SHA256_SIZE], struct index_pack *out, struct error *err)
 {
 	struct connection *c;
-	int r = take(i, &c, err);
+	int r = index_take_connection(i, &c, err);
 
 	if (r < 0)
 		return r;
 	r = find_named(c->db, name, out, err);
-	give(i, c);
+	index_give_connection(i, c);
 	return r;
 }
 
@@ -201,7 +98,7 @@ int index_packs(struct index *i, int64_t above, struct index_pack *out, size_t r
 {
 	struct connection *c;
 	struct db_query *q = NULL;
-	int r = take(i, &c, err), count = 0;
+	int r = index_take_connection(i, &c, err), count = 0;
 
 	if (r < 0)
 		return r;
@@ -211,7 +108,7 @@ int index_packs(struct index *i, int64_t above, struct index_pack *out, size_t r
 	while (r >= 0 && (size_t)count < room && (r = next_pack(q, &out[count], err)) > 0)
 		count++;
 	db_query_free(q);
-	give(i, c);
+	index_give_connection(i, c);
 	return r < 0 ? r : count;
 }
 
@@ -299,19 +196,17 @@ int index_add(struct index *i, struct pack *const *packs, size_t count, const ch
 	struct error *err)
 {
 	struct connection *c;
-	int r = take(i, &c, err);
+	int r = index_begin(i, &c, err);
 
 	if (r < 0)
 		return r;
-	r = db_begin(c->db, err);
 	for (size_t k = 0; r == 0 && k < count; k++)
 		r = add_pack(c->db, packs[k], session, err);
 	if (r == 0)
 		r = add_objects(c->db, packs, count, replace, err);
 	if (r == 0)
 		r = db_commit(c->db, err);
-	db_end(c->db);
-	give(i, c);
+	index_end(i, c);
 	return r < 0 ? error_prefix(err, "write the index") : 0;
 }
 
@@ -321,7 +216,7 @@ int index_complete(struct index *i, struct error *err)
 {
 	struct connection *c;
 	struct db_query *q = NULL;
-	int r = take(i, &c, err);
+	int r = index_take_connection(i, &c, err);
 
 	if (r < 0)
 		return r;
@@ -329,18 +224,72 @@ int index_complete(struct index *i, struct error *err)
 	if (r == 0)
 		r = db_step(q, err);
 	db_query_free(q);
-	give(i, c);
+	index_give_connection(i, c);
 	return r;
 }
 
 int index_set_complete(struct index *i, struct error *err)
 {
 	struct connection *c;
-	int r = take(i, &c, err);
+	int r = index_take_connection(i, &c, err);
 
 	if (r < 0)
 		return r;
 	r = db_run(c->db, err, "INSERT OR REPLACE INTO state (name, value) VALUES ('complete', 1)", NULL);
-	give(i, c);
+	index_give_connection(i, c);
+	return r < 0 ? r : 0;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------- */
+
+static int next_object(struct db_query *q, struct object_id *id, struct index_place *place, struct error *err)
+{
+	int r = db_step(q, err);
+	const void *bytes;
+	size_t n;
+
+	if (r <= 0)
+		return r;
+	bytes = db_blob(q, 0, &n);
+	if (n != OBJECT_ID_SIZE)
+		return error_set(err, ERROR_CORRUPT, "the index has an id of %zu bytes", n);
+	memcpy(id->bytes, bytes, n);
+	*place = (struct index_place){.pack = db_number(q, 1), .frame = (uint32_t)db_number(q, 2)};
+	return 1;
+}
+
+int index_objects(struct index *i, index_take *take, void *context, struct error *err)
+{
+	struct index_place place;
+	struct object_id id;
+	struct connection *c;
+	struct db_query *q = NULL;
+	int r = index_take_connection(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = db_prepare(c->db, "SELECT id, pack, frame FROM object ORDER BY id", &q, err);
+	while (r == 0 && (r = next_object(q, &id, &place, err)) > 0)
+		r = take(context, &id, &place, err);
+	db_query_free(q);
+	index_give_connection(i, c);
+	return r;
+}
+
+int index_verify(struct index *i, struct error *err)
+{
+	struct connection *c;
+	struct db_query *q = NULL;
+	int r = index_take_connection(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = db_prepare(c->db, "PRAGMA integrity_check(1)", &q, err);
+	if (r == 0)
+		r = db_step(q, err);
+	if (r > 0 && strcmp(db_text(q, 0), "ok") != 0)
+		r = error_set(err, ERROR_CORRUPT, "%s", db_text(q, 0));
+	db_query_free(q);
+	index_give_connection(i, c);
 	return r < 0 ? r : 0;
 }

@@ -27,8 +27,8 @@ struct index;
 
 #define SESSION_NAME_SIZE 33u /* of sessions/ (session.h), with its NUL */
 
-/* path: of the file. Errors: as db_open(). */
-int index_open(const char *path, struct index **out, struct error *err);
+/* path: of the file; renew: as index_renew(), before it is looked at. Errors: as db_open(). */
+int index_open(const char *path, bool renew, struct index **out, struct error *err);
 void index_close(struct index *i);
 CLEANUP_DEFINE(index, struct index, index_close);
 
@@ -62,3 +62,28 @@ int index_add(struct index *i, struct pack *const *packs, size_t count, const ch
 
 int index_complete(struct index *i, struct error *err); /* 1 or 0 */
 int index_set_complete(struct index *i, struct error *err);
+
+/* An empty one in its place, whatever is wrong with this one. */
+int index_renew(struct index *i, struct error *err);
+
+/* Calls take() for each object, by id. Other than 0 ends it. */
+typedef int index_take(
+	void *context, const struct object_id *id, const struct index_place *place, struct error *err);
+int index_objects(struct index *i, index_take *take, void *context, struct error *err);
+
+/* What SQLite itself finds wrong with the file: CORRUPT. */
+int index_verify(struct index *i, struct error *err);
+
+/* ---- condemned packs (store_sweep.c) ---- */
+
+/* The pack is condemned since `now`, and no object is in it any more. */
+int index_condemn(
+	struct index *i, int64_t number, const struct pack_directory *d, int64_t now, struct error *err);
+/* These sessions were there when it was. */
+int index_witness(struct index *i, int64_t number, char (*sessions)[SESSION_NAME_SIZE], size_t count,
+	struct error *err);
+/* 1: lives() says so of one of its sessions. */
+int index_is_witnessed(struct index *i, int64_t number,
+	bool (*lives)(const void *context, const char *session), const void *context, struct error *err);
+/* It is gone, unless it is condemned no more: 1 or 0. */
+int index_forget(struct index *i, int64_t number, struct error *err);

@@ -437,6 +437,34 @@ int keys_remove(int repository, const char *name, struct error *err)
 	return sync_keys(repository, err);
 }
 
+int keys_check(int repository, const uint8_t id[FORMAT_ID_SIZE], const struct keys *keys,
+	void (*damaged)(void *context, const char *file, const char *what), void *context, struct error *err)
+{
+	_cleanup_list_ DIR *list = NULL;
+	struct keys again = {0};
+	struct error damage;
+	const char *name;
+	char path[32];
+	int r = fs_list_open(repository, "keys", &list, err), ok;
+
+	while (r == 0 && (name = fs_list_next(list))) {
+		struct slot s;
+
+		if (!is_slot_name(name))
+			continue;
+		slot_path(name, path);
+		if (read_slot(repository, id, name, &s, &damage) < 0)
+			damaged(context, path, damage.text);
+		buffer_free(&s.about);
+	}
+	memcpy(again.master, keys->master, sizeof again.master);
+	ok = r < 0 ? r : read_master(repository, id, &again, &damage);
+	sodium_memzero(&again, sizeof again);
+	if (r == 0 && ok <= 0)
+		damaged(context, MASTER_FILE, ok < 0 ? damage.text : "it does not open with its key");
+	return r;
+}
+
 static int compare_slots(const void *a, const void *b)
 {
 	const struct repository_slot *x = a, *y = b;

@@ -57,6 +57,10 @@ int keys_remove(int repository, const char *name, struct error *err);
 int keys_list(int repository, const struct keys *keys, struct repository_slot **out, size_t *count,
 	struct error *err);
 
+/* Whether the files in keys/ are whole: damaged() is told of the others. */
+int keys_check(int repository, const uint8_t id[FORMAT_ID_SIZE], const struct keys *keys,
+	void (*damaged)(void *context, const char *file, const char *what), void *context, struct error *err);
+
 /* A new master key and a new epoch, in one slot for this secret. */
 int keys_rotate(int repository, const uint8_t id[FORMAT_ID_SIZE], struct keys *keys,
 	const struct repository_secret *secret, char name[KEYS_SLOT_NAME], struct error *err);

@@ -91,6 +91,11 @@ int repository_resolve(
 int repository_commit(struct repository *r, struct store_writer *w, struct commit *c, struct object_id *id,
 	struct error *err);
 
+/* Reads format, replica, refs and keys/ and tells of each that is damaged, by its name; what is in packs and
+ * index is store_check()'s, the rest its owners'. Returns 0 though there is damage. */
+int repository_check_files(struct repository *r,
+	void (*damaged)(void *context, const char *file, const char *what), void *context, struct error *err);
+
 /* ---- keys ---- */
 
 struct repository_slot {

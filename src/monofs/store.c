@@ -11,14 +11,17 @@
 
 /* ---- the index -------------------------------------------------------------------------------------- */
 
-static void remove_index(struct store *s)
+/* Under the lock it is looked at once more: somebody else may have mended it. */
+static int mend_index(struct store *s, const char *path, struct error *err)
 {
-	unlinkat(s->directory, "index.db", 0);
-	unlinkat(s->directory, "index.db-wal", 0);
-	unlinkat(s->directory, "index.db-shm", 0);
+	_cleanup_fd_ int fd = -1;
+	int r = fs_lock(s->directory, "locks/index", FS_LOCK_EXCLUSIVE, true, &fd, err);
+
+	if (r == 0)
+		r = index_open(path, false, &s->index, err);
+	return r == -ERROR_CORRUPT ? index_open(path, true, &s->index, err) : r;
 }
 
-/* One that is no database is made anew. */
 static int open_index(struct store *s, struct error *err)
 {
 	_cleanup_free_ char *directory = NULL, *path = NULL;
@@ -29,29 +32,65 @@ static int open_index(struct store *s, struct error *err)
 	path = text_format(err, "%s/index.db", directory);
 	if (!path)
 		return -ERROR_NO_MEMORY;
-	r = index_open(path, &s->index, err);
-	if (r != -ERROR_CORRUPT)
-		return r;
-	remove_index(s);
-	return index_open(path, &s->index, err);
+	r = index_open(path, false, &s->index, err);
+	return r == -ERROR_CORRUPT ? mend_index(s, path, err) : r;
+}
+
+static int fill_index(struct store *s, bool renew, const struct progress *progress, struct error *err)
+{
+	unsigned added;
+	int r = renew ? index_renew(s->index, err) : 0;
+
+	if (r == 0)
+		r = store_scan(s, progress, &added, err);
+	return r < 0 ? r : index_set_complete(s->index, err);
 }
 
 /* Under a lock, so that of two who find the index missing one makes it. */
 static int complete_index(struct store *s, const struct progress *progress, struct error *err)
 {
 	_cleanup_fd_ int fd = -1;
-	unsigned added;
 	int r = index_complete(s->index, err);
 
-	if (r != 0)
-		return r < 0 ? r : 0;
+	if (r > 0)
+		return 0;
 	r = fs_lock(s->directory, "locks/index", FS_LOCK_EXCLUSIVE, true, &fd, err);
 	if (r == 0)
 		r = index_complete(s->index, err);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	r = store_scan(s, progress, &added, err);
-	return r < 0 ? r : index_set_complete(s->index, err);
+	if (r == 0 || r == -ERROR_CORRUPT)
+		return fill_index(s, r < 0, progress, err);
+	return r < 0 ? r : 0;
+}
+
+int store_renew_index(struct store *s, const struct progress *progress, struct error *err)
+{
+	_cleanup_fd_ int fd = -1;
+	int r = fs_lock(s->directory, "locks/index", FS_LOCK_EXCLUSIVE, true, &fd, err);
+
+	return r < 0 ? r : fill_index(s, true, progress, err);
+}
+
+/* Of several that find it damaged one makes it anew. */
+static int heal(struct store *s, struct error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&s->syncing);
+	r = index_verify(s->index, err);
+	if (r == -ERROR_CORRUPT)
+		r = store_renew_index(s, NULL, err);
+	pthread_mutex_unlock(&s->syncing);
+	return r;
+}
+
+int store_lookup(struct store *s, const struct object_id *id, struct index_place *place, struct error *err)
+{
+	int r = index_find(s->index, id, place, err);
+
+	if (r != -ERROR_CORRUPT)
+		return r;
+	r = heal(s, err);
+	return r < 0 ? r : index_find(s->index, id, place, err);
 }
 
 /* ---- open and close --------------------------------------------------------------------------------- */

@@ -165,7 +165,7 @@ static int publish(struct store *s, struct error *err)
 		return 0;
 	r = name_packs(s, packs, count, err);
 	if (r == 0)
-		r = index_add(s->index, packs, count, s->session.name, false, err);
+		r = index_add(s->index, packs, count, s->session.name, true, err);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&s->lock);

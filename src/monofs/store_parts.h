@@ -82,7 +82,17 @@ void store_pack_release(struct store *s, struct pack *p);
 void store_pack_forget(struct store *s, int64_t number);
 void store_cache_free(struct store *s);
 
+/* ---- store.c ---- */
+
+/* As index_find(); an index that is damaged is made anew. Not under a lock. */
+int store_lookup(struct store *s, const struct object_id *id, struct index_place *place, struct error *err);
+/* Makes the index of the packs, whatever there is of it. */
+int store_renew_index(struct store *s, const struct progress *progress, struct error *err);
+
 /* ---- store_write.c ---- */
+
+/* As store_put() of an object that is in another pack already, and is to be in a new one. */
+int store_copy(struct store_writer *w, const struct pack_object *o, const void *bytes, struct error *err);
 
 /* A place in a pack that is not in the index yet, as a value of the map. */
 static inline void *store_place(uint64_t serial, uint32_t frame)

@@ -176,7 +176,7 @@ static void release_pack(struct store *s, struct pack *p)
 static int find_indexed(struct store *s, const struct object_id *id, struct found *f, struct error *err)
 {
 	struct index_place place;
-	int r = index_find(s->index, id, &place, err);
+	int r = store_lookup(s, id, &place, err);
 
 	if (r <= 0)
 		return r;
@@ -269,5 +269,5 @@ int store_has(struct store *s, const struct object_id *id, struct error *err)
 	pthread_mutex_lock(&s->lock);
 	pending = map_get(&s->pending, id->bytes, sizeof id->bytes);
 	pthread_mutex_unlock(&s->lock);
-	return pending ? 1 : index_find(s->index, id, &place, err);
+	return pending ? 1 : store_lookup(s, id, &place, err);
 }

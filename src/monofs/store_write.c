@@ -148,21 +148,18 @@ static bool is_building(const struct building *b, const struct object_id *id)
 	return false;
 }
 
-/* 1: it is there, or will be with the next flush or sync. What another writer has not flushed does not count:
- * that one may still fail. */
-static int is_there(
-	struct store_writer *w, const struct building *b, const struct object_id *id, struct error *err)
+/* It is in a frame, of this writer or in a pack. What another writer has not flushed does not count: that one
+ * may still fail. */
+static bool is_pending(struct store_writer *w, const struct building *b, const struct object_id *id)
 {
-	struct store *s = w->store;
-	struct index_place place;
-	bool pending;
+	bool pending = is_building(b, id);
 
-	if (is_building(b, id))
-		return 1;
-	pthread_mutex_lock(&s->lock);
-	pending = map_get(&s->pending, id->bytes, sizeof id->bytes);
-	pthread_mutex_unlock(&s->lock);
-	return pending ? 1 : index_find(s->index, id, &place, err);
+	if (pending)
+		return true;
+	pthread_mutex_lock(&w->store->lock);
+	pending = map_get(&w->store->pending, id->bytes, sizeof id->bytes);
+	pthread_mutex_unlock(&w->store->lock);
+	return pending;
 }
 
 static void count(struct store *s, size_t n, bool fresh)
@@ -174,16 +171,27 @@ static void count(struct store *s, size_t n, bool fresh)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static struct building *building_of(struct store_writer *w, uint8_t type)
+{
+	return type == OBJECT_CHUNK || type == OBJECT_VALUE ? &w->contents : &w->trees;
+}
+
+static int keep(struct store_writer *w, const struct pack_object *o, const void *bytes, struct error *err)
+{
+	return o->size >= PACK_FRAME_SIZE ? write_frame(w, bytes, o->size, o, 1, err)
+					  : add(w, building_of(w, o->type), o, bytes, err);
+}
+
 static int put(struct store_writer *w, const struct pack_object *o, const void *bytes, bool *fresh,
 	struct error *err)
 {
-	struct building *b = o->type == OBJECT_CHUNK || o->type == OBJECT_VALUE ? &w->contents : &w->trees;
-	int r = is_there(w, b, &o->id, err);
+	struct index_place place;
+	int r = is_pending(w, building_of(w, o->type), &o->id) ? 1
+							       : store_lookup(w->store, &o->id, &place, err);
 
 	*fresh = r == 0;
 	if (r == 0)
-		r = o->size >= PACK_FRAME_SIZE ? write_frame(w, bytes, o->size, o, 1, err)
-					       : add(w, b, o, bytes, err);
+		r = keep(w, o, bytes, err);
 	return r < 0 ? r : 0;
 }
 
@@ -210,6 +218,17 @@ int store_put(struct store_writer *w, enum object_type type, const void *bytes, 
 	if (fresh)
 		*fresh = is_fresh;
 	return 0;
+}
+
+int store_copy(struct store_writer *w, const struct pack_object *o, const void *bytes, struct error *err)
+{
+	struct error why;
+	int r = check_writer(w, err);
+
+	if (r < 0 || is_pending(w, building_of(w, o->type), &o->id))
+		return r;
+	r = keep(w, o, bytes, &why);
+	return r < 0 ? failed(w, r, &why, err) : 0;
 }
 
 int store_writer_flush(struct store_writer *w, struct error *err)
