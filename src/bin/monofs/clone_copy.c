@@ -44,11 +44,8 @@ static int copy_keys(struct clone *c, struct error *err)
 {
 	_cleanup_list_ DIR *list = NULL;
 	const char *name;
-	int r = fs_list_open(c->from, "keys", &list, NULL);
+	int r = fs_list_open(c->from, "keys", &list, err);
 
-	if (r < 0)
-		return r == -ERROR_NOT_FOUND ? 0 : fs_list_open(c->from, "keys", &list, err);
-	r = fs_make_directories(c->to, "keys", 0700, err);
 	while (r == 0 && (name = fs_list_next(list))) {
 		_cleanup_free_ char *path = text_format(err, "keys/%s", name);
 
@@ -177,8 +174,11 @@ static int copy_state(struct clone *c, struct error *err)
 
 static int copy_all(struct clone *c, struct error *err)
 {
-	int r = fs_make_directories(c->to, "packs", 0700, err);
+	static const char *const folders[] = {"keys", "packs", "journal", "known", "locks", "sessions"};
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++)
+		r = fs_make_directories(c->to, folders[i], 0700, err);
 	if (r == 0)
 		r = copy_keys(c, err);
 	if (r == 0)
