@@ -170,7 +170,8 @@ struct monocore_sandbox_options {
 	/* When its machine is started again after the main process has ended, on the same disk: "no" (NULL),
 	 * "on-failure" or "on-failure:N" (where its exit status is not 0, N times at most), "always" and
 	 * "unless-stopped". Before each try 100 ms pass, twice as much as before up to a minute, until it has
-	 * run for 10 s; monocore_stop() ends it. Not with discard. */
+	 * run for 10 s; monocore_stop() ends it. Not with discard. "always" and
+	 * "unless-stopped" differ in monocore_sandbox_info.recovers alone. */
 	const char *restart;
 	/* A command that is run inside again and again: status 0 is good. NULL: the image's HEALTHCHECK;
 	 * {NULL}: none. */
@@ -275,6 +276,7 @@ struct monocore_sandbox_info {
 	char **ports;        /* as monocore_ports() */
 	char *health; /* "starting", "healthy" or "unhealthy"; "": it does not run, or nothing is checked */
 	uint64_t restarts; /* since somebody has started it */
+	bool recovers;     /* it does not run, and its restart policy wants it once the host is up again */
 	char *origin; /* what its machine began with when it was last started: "boot", "template", "snapshot"
 		       * (a running state that was saved); "": it never was */
 };

@@ -13,6 +13,7 @@
 #include "os/fs.h"
 #include "sandbox/command.h"
 #include "sandbox/output.h"
+#include "sandbox/restart.h"
 
 static void info_free(struct monocore_sandbox_info *i)
 {
@@ -60,6 +61,13 @@ static int fill_network(struct directory *d, struct monocore_sandbox_info *i, st
 	return r == 0 ? network_ports(&n, runs, &i->ports, err) : r;
 }
 
+static bool recovers(const struct record *r, bool interrupted)
+{
+	struct restart restart;
+
+	return restart_parse(r->restart, &restart, NULL) == 0 && restart_recovers(&restart, interrupted);
+}
+
 static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struct error *err)
 {
 	_cleanup_record_ struct record record = {0};
@@ -80,6 +88,7 @@ static int fill_info(struct directory *d, struct monocore_sandbox_info *i, struc
 	i->image = TAKE_PTR(record.image);
 	i->labels = TAKE_PTR(record.labels);
 	i->restarts = status.restarts;
+	i->recovers = i->state == MONOCORE_STOPPED && recovers(&record, i->interrupted);
 	i->command = command_line(record.argv, err);
 	i->reason = text_copy(reason_of(&status, i->interrupted), err);
 	i->health = text_copy(i->state == MONOCORE_STOPPED ? "" : status.health, err);

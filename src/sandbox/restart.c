@@ -22,7 +22,7 @@ int restart_parse(const char *text, struct restart *restart, struct error *err)
 	if (!*text || !strcmp(text, "no"))
 		return 0;
 	if (!strcmp(text, "always") || !strcmp(text, "unless-stopped")) {
-		restart->when = RESTARTED_ALWAYS;
+		restart->when = *text == 'a' ? RESTARTED_ALWAYS : RESTARTED_UNLESS_STOPPED;
 		return 0;
 	}
 	if (text_starts(text, ON_FAILURE)) {
@@ -42,6 +42,7 @@ static bool is_due(const struct restart *r, int exit_status)
 {
 	switch (r->when) {
 	case RESTARTED_ALWAYS:
+	case RESTARTED_UNLESS_STOPPED:
 		return true;
 	case RESTARTED_ON_FAILURE:
 		return exit_status != 0 && (!r->most || r->count < r->most);
@@ -63,6 +64,11 @@ bool restart_next(struct restart *r, int exit_status, uint64_t lived)
 							: r->pause * 2;
 	r->count++;
 	return true;
+}
+
+bool restart_recovers(const struct restart *r, bool interrupted)
+{
+	return r->when == RESTARTED_ALWAYS || (interrupted && r->when != RESTARTED_NEVER);
 }
 
 const char *restart_reason(const struct restart *r, const char *before, char out[RESTART_REASON_SIZE])

@@ -21,7 +21,7 @@
 #define RESTART_LOOP        5
 #define RESTART_REASON_SIZE 200
 
-enum restart_when { RESTARTED_NEVER, RESTARTED_ON_FAILURE, RESTARTED_ALWAYS };
+enum restart_when { RESTARTED_NEVER, RESTARTED_ON_FAILURE, RESTARTED_ALWAYS, RESTARTED_UNLESS_STOPPED };
 
 struct restart {
 	enum restart_when when;
@@ -31,13 +31,17 @@ struct restart {
 	uint32_t short_lives; /* in a row */
 };
 
-/* "", "no", "on-failure", "on-failure:N", "always", "unless-stopped". The last two are the same here: who
- * starts sandboxes after the host itself did is `monocore up`. USAGE where it is none of these. */
+/* "", "no", "on-failure", "on-failure:N", "always", "unless-stopped". USAGE where it is none of these. */
 int restart_parse(const char *text, struct restart *restart, struct error *err);
 
 /* After an end that nobody has asked for: `lived` nanoseconds after its start, with this exit status. True:
  * it is to be started again, `pause` from now, and that is counted. */
 bool restart_next(struct restart *restart, int exit_status, uint64_t lived);
+
+/* Whether one that does not run is to be started once its host is up again, as docker's daemon does it when
+ * it starts: what was cut off (`interrupted`) by any policy but "no"; what was stopped by somebody, or has
+ * ended in another way, by "always" alone, which here is all that sets it apart from "unless-stopped". */
+bool restart_recovers(const struct restart *restart, bool interrupted);
 
 /* Why it is not running now, for people. `before` is why it has ended, or "". */
 const char *restart_reason(const struct restart *restart, const char *before, char out[RESTART_REASON_SIZE]);

@@ -86,6 +86,31 @@ def _():
         until(lambda: not mc.supervisors(), 'nothing of it runs')
 
 
+@promise('once its host is up again what ran is started by its policy, and by always what had been stopped by hand as well')
+def _():
+    def up():
+        return sorted(name for name in mc.names() if mc.row(name)['state'] == 'running')
+
+    def go_down():
+        for pid in [supervisor_of(mc, name) for name in up()]:
+            send(pid)
+        until(lambda: not mc.supervisors() and not up(), 'nothing runs')
+
+    for policy in ('no', 'always', 'unless-stopped'):
+        words = () if policy == 'no' else ('--restart', policy)
+        mc('tmp', '-d', '--name', f'is-{policy}', *words, DEBIAN, 'sleep', 'infinity').ok()
+    go_down()
+    equal(mc('start', '--recover').ok().out, 'is-always\nis-unless-stopped\n')
+    equal(up(), ['is-always', 'is-unless-stopped'])
+    equal(mc('start', '--recover').ok().out, '')
+    mc('stop', '-t', '0s', 'is-always', 'is-unless-stopped').ok()
+    equal(mc('start', '--recover').ok().out, 'is-always\n')
+    equal(up(), ['is-always'])
+    mc('start', '--recover', 'is-always').ok(2)
+    mc('start').ok(2)
+    mc('rm', '-f', *[name for name in mc.names() if name.startswith('is-')]).ok()
+
+
 @promise('a sandbox is healthy as soon as it is well, and unhealthy after so many failures in a row')
 def _():
     with mc.sandbox('--name', 'ill', '--health-cmd', 'test -e /ok || { echo it is ill; exit 1; }', '--health-interval', '1s',

@@ -11,7 +11,7 @@ TEST(policies_are_those_of_docker)
 		enum restart_when when;
 		uint64_t most;
 	} good[] = {{"", RESTARTED_NEVER, 0}, {"no", RESTARTED_NEVER, 0}, {"always", RESTARTED_ALWAYS, 0},
-		{"unless-stopped", RESTARTED_ALWAYS, 0}, {"on-failure", RESTARTED_ON_FAILURE, 0},
+		{"unless-stopped", RESTARTED_UNLESS_STOPPED, 0}, {"on-failure", RESTARTED_ON_FAILURE, 0},
 		{"on-failure:3", RESTARTED_ON_FAILURE, 3}};
 	static const char *const wrong[] = {"yes", "on-failure:", "on-failure:0", "on-failure:-1",
 		"on-failure:x", "on-failures", "always:3", "on-failure:99999999999"};
@@ -42,6 +42,25 @@ TEST(only_a_failure_is_followed_by_a_start_and_so_often_as_was_said)
 	CHECK_INT(r.count, 2);
 	CHECK(!restart_next(&r, 1, SOON));
 	CHECK_OK(restart_parse("always", &r, &err));
+	CHECK(restart_next(&r, 0, SOON));
+}
+
+TEST(a_host_that_is_up_again_starts_what_was_cut_off_and_by_always_what_was_stopped)
+{
+	static const struct {
+		const char *policy;
+		bool cut_off, stopped;
+	} rows[] = {{"no", false, false}, {"on-failure:1", true, false}, {"unless-stopped", true, false},
+		{"always", true, true}};
+	struct restart r;
+	struct error err;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		CHECK_OK(restart_parse(rows[i].policy, &r, &err));
+		CHECK_INT(restart_recovers(&r, true), rows[i].cut_off);
+		CHECK_INT(restart_recovers(&r, false), rows[i].stopped);
+	}
+	CHECK_OK(restart_parse("unless-stopped", &r, &err));
 	CHECK(restart_next(&r, 0, SOON));
 }
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "bin/monocore/bulk.h"
 #include "bin/monocore/grants.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/run_in.h"
@@ -11,7 +13,7 @@
 #include "bin/monocore/verbs.h"
 
 struct options {
-	bool detach, interactive, tty, no_tty, grant;
+	bool detach, interactive, tty, no_tty, grant, recover;
 	const char *exec, *user, *workdir;
 	char **env, **env_files;
 };
@@ -41,7 +43,12 @@ static const struct option_spec run_options[] = {
 	{NULL},
 };
 
-static const struct option_spec start_options[] = {ROWS, {NULL}};
+static const struct option_spec start_options[] = {
+	{"recover", 0, OPTION_FLAG, NULL, offsetof(struct options, recover),
+		"start all, in the background, that are to run once the host is up again"},
+	ROWS,
+	{NULL},
+};
 
 static int begin(struct cli *cli, const struct options *o, const char *name, const char *script,
 	char *const *arguments)
@@ -76,8 +83,50 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	return begin(cli, o, name, script, count > 1 ? words + 1 : NULL);
 }
 
+static int start_one(
+	struct monocore *mc, const char *name, const void *options, int *value, struct monocore_error *err)
+{
+	(void)options;
+	(void)value;
+	return monocore_start(mc, name, NULL, NULL, err);
+}
+
+static int recover(struct cli *cli)
+{
+	const struct bulk bulk = {.act = start_one};
+	_cleanup_text_list_ char **names = NULL;
+	struct monocore_sandbox_info *list;
+	struct monocore_error failure;
+	struct error err;
+	size_t count;
+	int r = 0;
+
+	if (cli_open(cli) < 0)
+		return 1;
+	if (monocore_list(cli->mc, &list, &count, &failure) < 0)
+		return cli_fail(cli, &failure);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (list[i].recovers)
+			r = text_list_add(&names, list[i].name, &err);
+	monocore_list_free(list, count);
+	if (r < 0)
+		return cli_complain(cli, &err);
+	return names ? bulk_run(cli, &bulk, (int)text_list_size(names), names) : 0;
+}
+
 static int start(struct cli *cli, const void *given, int count, char **words)
 {
+	const struct options *o = given;
+	struct error err;
+
+	if (o->recover != !count) {
+		error_set(&err, ERROR_USAGE,
+			count ? "--recover is for all that want it: name none"
+			      : "expected NAME, or --recover");
+		return cli_complain(cli, &err);
+	}
+	if (o->recover)
+		return recover(cli);
 	return begin(cli, given, words[0], "start", count > 1 ? words + 1 : NULL);
 }
 
@@ -110,13 +159,17 @@ const struct command run_command = {
 
 const struct command start_command = {
 	.name = "start",
-	.arguments = "NAME [-- ARGUMENT...]",
+	.arguments = "NAME [-- ARGUMENT...] | --recover",
 	.summary = "run a sandbox's start script",
-	.help = "As 'monocore run NAME~start'.",
-	.examples = "monocore start web\nmonocore start -d web",
+	.help = "As 'monocore run NAME~start'.\n\n"
+		"--recover is for the time when the host has come up again: it starts, as they are, all "
+		"sandboxes that were running when it went down and have another restart policy than no, and "
+		"those of the policy always even if they had been stopped by hand. There is no daemon that "
+		"does "
+		"it by itself: have it run by systemd, or by cron's @reboot.",
+	.examples = "monocore start web\nmonocore start -d web\nmonocore start --recover",
 	.options = start_options,
 	.size = sizeof(struct options),
-	.least = 1,
 	.most = WORDS_ANY,
 	.run = start,
 	.words = WORDS_COMPONENTS,
