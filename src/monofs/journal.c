@@ -72,10 +72,11 @@ int journal_begin_segment(struct journal *j, uint64_t number, struct error *err)
 		return error_no_memory(err, "begin a segment of the journal");
 	*s = (struct journal_segment){.users = 1, .number = number, .end = JOURNAL_HEADER, .dirty = true};
 	journal_segment_name(number, name);
+	crypt_salt(j->crypt, s->salt);
 	s->fd = openat(j->directory, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	errno = s->fd < 0 ? errno : 0;
-	if (s->fd < 0 || getentropy(s->salt, sizeof s->salt) < 0 || (r = write_header(s)) < 0 ||
-		fdatasync(s->fd) < 0 || fsync(j->directory) < 0)
+	if (s->fd < 0 || (!j->crypt->encrypted && getentropy(s->salt, sizeof s->salt) < 0) ||
+		(r = write_header(s)) < 0 || fdatasync(s->fd) < 0 || fsync(j->directory) < 0)
 		r = error_errno(err, errno ? errno : EIO, "begin the segment %s of the journal", name);
 	else
 		r = journal_add_segment(j, s, err);

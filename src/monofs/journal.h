@@ -9,7 +9,7 @@
  *
  *      0  8   "MFSJRNL1"
  *      8  u64 number
- *     16  16  salt, random
+ *     16  16  salt: crypt_salt(), or random where nothing is encrypted
  *     32  u64 check: SipHash-1-3 under the salt of what stands before
  *     40      records, each:
  *                0  u32 size of what is stored from 16 on
