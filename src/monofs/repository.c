@@ -66,7 +66,7 @@ static int open_parts(struct repository *r, const struct repository_secret *secr
 	if (result == 0)
 		result = format_replica(r->directory, !read_only, &r->replica, err);
 	if (result == 0)
-		result = store_open(r->directory, &r->secrets->crypt, read_only, progress, &r->store, err);
+		result = store_open_at(r->directory, &r->secrets->crypt, read_only, progress, &r->store, err);
 	return result;
 }
 

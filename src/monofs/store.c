@@ -112,7 +112,7 @@ static int open_parts(struct store *s, const struct progress *progress, struct e
 	return r;
 }
 
-int store_open(int directory, const struct crypt *crypt, bool read_only, const struct progress *progress,
+int store_open_at(int directory, const struct crypt *crypt, bool read_only, const struct progress *progress,
 	struct store **out, struct error *err)
 {
 	_cleanup_(cleanup_store) struct store *s = calloc(1, sizeof *s);

@@ -28,7 +28,7 @@ struct store_writer;
 /* directory: the repository's; borrowed, as crypt is. Registers a session: gc leaves alone what was there
  * since, for as long as this process lives. A missing or damaged index is made again from the packs, which
  * `progress` (may be NULL) tells. Errors: NOT_FOUND, CORRUPT, SYSTEM. */
-int store_open(int directory, const struct crypt *crypt, bool read_only, const struct progress *progress,
+int store_open_at(int directory, const struct crypt *crypt, bool read_only, const struct progress *progress,
 	struct store **out, struct error *err);
 void store_close(struct store *s); /* what was not synced is lost */
 CLEANUP_DEFINE(store, struct store, store_close);
@@ -51,7 +51,7 @@ int store_writer_flush(struct store_writer *w, struct error *err);
 /* What all writers have flushed is on disk, and in the index. */
 int store_sync(struct store *s, struct error *err);
 
-/* Bytes since store_open(): what was put, what of it was new, and what that takes in packs. */
+/* Bytes since store_open_at(): what was put, what of it was new, and what that takes in packs. */
 struct store_written {
 	uint64_t put, fresh, stored, objects;
 };

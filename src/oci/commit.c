@@ -17,7 +17,7 @@ struct commit {
 	struct layer_writer *writer;
 };
 
-void commit_free(struct commit *c)
+void image_commit_free(struct commit *c)
 {
 	if (!c)
 		return;

@@ -23,8 +23,8 @@ struct commit;
  * where the reference says. The store is borrowed. */
 int commit_begin(struct store *s, const char *digest, const char *reference,
 	const struct image_limits *limits, struct commit **commit, struct error *err);
-void commit_free(struct commit *c);
-CLEANUP_DEFINE(commit, struct commit, commit_free);
+void image_commit_free(struct commit *c);
+CLEANUP_DEFINE(commit, struct commit, image_commit_free);
 
 /* The base's config; valid as long as c. */
 const struct oci_config *commit_base(const struct commit *c);

@@ -232,7 +232,7 @@ int store_has(struct store *s, const struct object_id *id, struct error *err)
 
 /* What a store on disk has besides. */
 
-int store_open(int directory, const struct crypt *crypt, bool read_only, const struct progress *progress,
+int store_open_at(int directory, const struct crypt *crypt, bool read_only, const struct progress *progress,
 	struct store **out, struct error *err)
 {
 	(void)directory;
