@@ -302,7 +302,10 @@ static void results_read(struct xdr *x, struct nfs3_results *r)
 	code_post(x, &r->object);
 	xdr_u32(x, &r->count);
 	xdr_bool(x, &r->end);
-	xdr_bytes(x, &r->data, NFS3_DATA_MAX);
+	if (r->behind)
+		xdr_u32(x, &r->data.size);
+	else
+		xdr_bytes(x, &r->data, NFS3_DATA_MAX);
 }
 
 static void results_write(struct xdr *x, struct nfs3_results *r)

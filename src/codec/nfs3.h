@@ -204,6 +204,7 @@ struct nfs3_results {
 	struct nfs3_handle handle;
 	uint32_t access;
 	struct xdr_bytes data; /* READ's, or READLINK's target */
+	bool behind;           /* of READ's only the length is written; a multiple of 4 */
 	uint32_t count;
 	bool end; /* of the file, or of the list */
 	uint32_t stable;

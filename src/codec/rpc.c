@@ -170,9 +170,9 @@ size_t rpc_record_begin(struct buffer *out)
 	return begun;
 }
 
-void rpc_record_end(struct buffer *out, size_t begun)
+void rpc_record_end(struct buffer *out, size_t begun, size_t behind)
 {
-	size_t size = out->size - begun - RPC_MARK_SIZE;
+	size_t size = out->size - begun - RPC_MARK_SIZE + behind;
 
 	if (size >= RPC_FRAGMENT_LAST)
 		out->failed = true;

@@ -88,9 +88,9 @@ bool rpc_reply_read(struct xdr *x, struct rpc_reply *reply);
 /* ---- records ---------------------------------------------------------------------------------------- */
 
 /* A record in one fragment: begin before the first byte, end behind the last. begin gives the place that
- * end needs. */
+ * end needs. behind: bytes of it that follow, but are not in the buffer. */
 size_t rpc_record_begin(struct buffer *out);
-void rpc_record_end(struct buffer *out, size_t begun);
+void rpc_record_end(struct buffer *out, size_t begun, size_t behind);
 
 #define RPC_READ_AHEAD 8192u
 

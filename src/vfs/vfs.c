@@ -192,6 +192,14 @@ int64_t vfs_read(struct vfs *fs, uint64_t ino, vfs_handle handle, void *bytes, s
 	return fs->operations->read(fs, ino, handle, bytes, size, offset);
 }
 
+int vfs_map(struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t offset, size_t size, const void **bytes)
+{
+	*bytes = NULL;
+	if (handle == VFS_NO_HANDLE || offset % VFS_MAP_UNIT || size == 0 || offset > INT64_MAX - size)
+		return -EINVAL;
+	return fs->operations->map ? fs->operations->map(fs, ino, handle, offset, size, bytes) : -ENOSYS;
+}
+
 int64_t vfs_write(
 	struct vfs *fs, uint64_t ino, vfs_handle handle, const void *bytes, size_t size, uint64_t offset)
 {

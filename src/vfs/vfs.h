@@ -164,6 +164,8 @@ struct vfs_operations {
 	void (*release)(struct vfs *fs, uint64_t ino, vfs_handle handle);
 	int64_t (*read)(
 		struct vfs *fs, uint64_t ino, vfs_handle handle, void *bytes, size_t size, uint64_t offset);
+	int (*map)(struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t offset, size_t size,
+		const void **bytes);
 	int64_t (*write)(struct vfs *fs, uint64_t ino, vfs_handle handle, const void *bytes, size_t size,
 		uint64_t offset);
 	int (*fsync)(struct vfs *fs, uint64_t ino, vfs_handle handle, bool data_only);
@@ -249,6 +251,12 @@ void vfs_release(struct vfs *fs, uint64_t ino, vfs_handle handle);
 int64_t vfs_read(struct vfs *fs, uint64_t ino, vfs_handle handle, void *bytes, size_t size, uint64_t offset);
 int64_t vfs_write(
 	struct vfs *fs, uint64_t ino, vfs_handle handle, const void *bytes, size_t size, uint64_t offset);
+/* An open file's bytes as they are in the kernel's cache, also of later, for system calls alone, which fail
+ * with EFAULT where the file has no such byte (any more): who looks at them himself is killed then. The
+ * caller unmaps them (munmap(2)). offset: a multiple of VFS_MAP_UNIT. -ENOSYS: they are to be read. */
+#define VFS_MAP_UNIT 65536u
+int vfs_map(
+	struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t offset, size_t size, const void **bytes);
 int vfs_fsync(struct vfs *fs, uint64_t ino, vfs_handle handle, bool data_only);
 int vfs_allocate(
 	struct vfs *fs, uint64_t ino, vfs_handle handle, unsigned mode, uint64_t offset, uint64_t length);

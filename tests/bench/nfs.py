@@ -9,7 +9,7 @@ As root: ganesha opens files by handle. All of it runs in a network namespace of
 which listens on all addresses. What was made is answered by both without waiting for the disk (ganesha never does;
 ours: --async); "create, synced" is ours as it is without that option. By an ordinary user, in a directory of /tmp.
 
-nfs.py [--rounds N] [--quick] [--ours]   at least 5 rounds; --quick: 2, to try it out; --ours: without ganesha
+nfs.py [--rounds N] [--quick] [--ours] [--only WORD]   at least 5 rounds; --quick: 2, to try it out; --ours: without ganesha
 """
 import argparse
 import fcntl
@@ -29,6 +29,7 @@ from common import REPOSITORY, arguments, run, summary, write
 BUILD = os.environ.get('MC_BUILD') or f'{REPOSITORY}/build/release'
 PREFIX = os.environ.get('MC_PREFIX') or f'{REPOSITORY}/build/stage'
 LOAD = f'{BUILD}/tests/bench/nfs_load'
+LOOPBACK = f'{BUILD}/tests/bench/loopback'
 CONNECTIONS, CALLS, SECONDS = 4, 8, 1.5
 PORT, MOUNT_PORT = 20049, 20048
 DISK = 4 << 30
@@ -150,10 +151,12 @@ class Ganesha(Server):
             raise
 
 
-def measure(servers, rounds, values):
+def measure(servers, rounds, values, only):
     for number in range(rounds):
         print(f'round {number + 1} of {rounds}', file=sys.stderr)
         for load, title, calls, size in LOADS:
+            if only and only != load:
+                continue
             # Who is first changes from round to round.
             for server in servers[number % len(servers):] + servers[:number % len(servers)]:
                 if server.name == 'monocore, synced':
@@ -164,6 +167,10 @@ def measure(servers, rounds, values):
                 took = server.cpu() - before
                 values.setdefault((title, server.name), []).append(rate * (size or 1) / (1e6 if size else 1))
                 values.setdefault((f'{title}: CPU', server.name), []).append(took / (rate * SECONDS) * 1e6)
+        if not only or only == 'read1m':
+            for way in ('copied', 'mapped'):
+                values.setdefault(('loopback', way), []).append(
+                    float(run([LOOPBACK, f'{servers[0].path}/data', way, str(SECONDS)])))
 
 
 def print_table(results):
@@ -175,6 +182,11 @@ def print_table(results):
                 cpu = results[f'{title}: CPU, {name}']['median']
                 print(f'{title:24}{name:18}{r["median"]:10.0f} {r["lower_quartile"]:9.0f}-{r["upper_quartile"]:<9.0f}'
                       f'{r["least"]:10.0f}-{r["most"]:<9.0f}{r["count"]:2} {cpu:10.1f} us  {"MB/s" if size else "/s"}')
+    for way in ('copied', 'mapped'):
+        r = results.get(f'loopback, {way}')
+        if r:
+            print(f'{"loopback alone, 1 MiB":24}{way:18}{r["median"]:10.0f} {r["lower_quartile"]:9.0f}-'
+                  f'{r["upper_quartile"]:<9.0f}{r["least"]:10.0f}-{r["most"]:<9.0f}{r["count"]:2} {"":10}     MB/s')
 
 
 def print_targets(results):
@@ -200,7 +212,7 @@ def bench(args):
         servers.append(Ours(work, name='monocore, synced'))
         if not args.ours:
             servers.append(Ganesha(work))
-        measure(servers, 2 if args.quick else max(5, args.rounds), values)
+        measure(servers, 2 if args.quick else max(5, args.rounds), values, args.only)
     finally:
         for server in servers:
             server.stop()
@@ -217,6 +229,7 @@ def bench(args):
 def main():
     parser = arguments(__doc__, 5)
     parser.add_argument('--ours', action='store_true')
+    parser.add_argument('--only', choices=[load for load, *_ in LOADS], help='only this load')
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside:
@@ -229,7 +242,7 @@ def main():
     if os.geteuid() != 0 and not args.ours:
         print('bench: nfs-ganesha runs as root only: only our own server is measured', file=sys.stderr)
         sys.argv.append('--ours')
-    run(['ninja', '-C', BUILD, '--quiet', 'tests/bench/nfs_load'])
+    run(['ninja', '-C', BUILD, '--quiet', 'tests/bench/nfs_load', 'tests/bench/loopback'])
     # What is started there ends with it, whatever happens.
     words = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
     words += [] if os.geteuid() == 0 else ['--map-current-user', '--keep-caps']

@@ -38,8 +38,8 @@ struct xdr call_raw(struct peer *p, uint32_t program, uint32_t version, uint32_t
 	rpc_call_write(&b, &call);
 	buffer_append(&b, arguments->data, arguments->size);
 	buffer_clear(&p->reply);
-	CHECK(nfs3_server_call(p->server, p->number, b.data, b.size, &p->reply));
-	CHECK_INT(p->reply.size,
+	CHECK(nfs3_server_call(p->server, p->number, b.data, b.size, &p->reply, p->tails ? &p->tail : NULL));
+	CHECK_INT(p->reply.size + p->tail.size,
 		(size_t)(p->reply.data[2] << 8 | p->reply.data[3]) + (p->reply.data[1] << 16) + 4);
 	CHECK_INT(p->reply.data[0], 0x80);
 	x = xdr_reader(p->reply.data + 4, p->reply.size - 4);
@@ -54,10 +54,12 @@ struct nfs3_results call(struct peer *p, uint32_t procedure, struct nfs3_argumen
 	struct xdr out = xdr_writer(&arguments), in;
 	struct nfs3_results r = {0};
 
+	nfs3_tail_end(&p->tail);
 	nfs3_code_arguments(&out, procedure, a);
 	in = call_raw(p, NFS3_PROGRAM, NFS3_VERSION, procedure, &arguments);
 	CHECK(!p->header.denied);
 	CHECK_INT(p->header.status, RPC_SUCCESS);
+	r.behind = p->tail.size;
 	nfs3_code_results(&in, procedure, &r);
 	CHECK(xdr_done(&in));
 	return r;
@@ -101,6 +103,7 @@ void peer_open_over(struct peer *p, struct vfs *fs, const struct nfs3_options *o
 
 void peer_close(struct peer *p)
 {
+	nfs3_tail_end(&p->tail);
 	nfs3_server_free(p->server);
 	vfs_destroy(p->fs);
 	buffer_free(&p->reply);

@@ -15,7 +15,9 @@ struct peer {
 	struct nfs3_options options;
 	struct rpc_credential who;
 	struct nfs3_handle root;
-	struct buffer reply; /* of the last call */
+	struct buffer reply;   /* of the last call */
+	struct nfs3_tail tail; /* of its reply, where `tails` */
+	bool tails;
 	uint32_t xid;
 	uint64_t number;
 	struct rpc_reply header;

@@ -96,7 +96,7 @@ static int send_call(struct exchange *e, uint32_t program, uint32_t procedure, c
 	rpc_call_write(&out, &call);
 	buffer_append(&out, arguments->data, arguments->size);
 	buffer_clear(&e->reply);
-	if (out.failed || !nfs3_server_call(e->c->server, 1, out.data, out.size, &e->reply))
+	if (out.failed || !nfs3_server_call(e->c->server, 1, out.data, out.size, &e->reply, NULL))
 		return -EIO;
 	*results = xdr_reader(e->reply.data + RPC_MARK_SIZE, e->reply.size - RPC_MARK_SIZE);
 	if (!rpc_reply_read(results, &header) || header.denied || header.status != RPC_SUCCESS)

@@ -400,8 +400,8 @@ TEST(what_is_no_call_ends_the_connection)
 	_cleanup_buffer_ struct buffer reply = {0};
 
 	peer_open(&p, &fixed);
-	CHECK(!nfs3_server_call(p.server, 1, "", 0, &reply));
-	CHECK(!nfs3_server_call(p.server, 1, "GET / HTTP/1.1\r\n\r\n", 18, &reply));
+	CHECK(!nfs3_server_call(p.server, 1, "", 0, &reply, NULL));
+	CHECK(!nfs3_server_call(p.server, 1, "GET / HTTP/1.1\r\n\r\n", 18, &reply, NULL));
 	CHECK_INT(reply.size, 0);
 }
 
@@ -439,7 +439,7 @@ TEST(calls_that_were_changed_at_random_harm_nothing)
 		nfs3_code_arguments(&x, call.procedure, &a);
 		for (int n = rand_r(&seed) % 4; n > 0; n--)
 			b.data[(unsigned)rand_r(&seed) % b.size] = (uint8_t)rand_r(&seed);
-		nfs3_server_call(p.server, 1, b.data, b.size - (size_t)rand_r(&seed) % 2 * 4, &reply);
+		nfs3_server_call(p.server, 1, b.data, b.size - (size_t)rand_r(&seed) % 2 * 4, &reply, NULL);
 	}
 	CHECK_INT(at(&p, NFS3_GETATTR, p.root).status, NFS3_OK);
 }

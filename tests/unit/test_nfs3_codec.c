@@ -282,10 +282,10 @@ TEST(large_records_come_whole_too)
 
 	for (uint32_t i = 0; i < 300000; i++)
 		buffer_u8(&in, (uint8_t)(i * 7));
-	rpc_record_end(&in, begun);
+	rpc_record_end(&in, begun, 0);
 	begun = rpc_record_begin(&in);
 	buffer_append_text(&in, "next");
-	rpc_record_end(&in, begun);
+	rpc_record_end(&in, begun, 0);
 	for (size_t piece = 999; piece < 700000; piece *= 3) {
 		buffer_clear(&out);
 		CHECK_INT(read_records(in.data, in.size, piece, 300000, &out), 0);

@@ -56,7 +56,7 @@ static void put_call(struct buffer *out, uint32_t xid, uint32_t program, uint32_
 
 	rpc_call_write(out, &call);
 	buffer_append(out, arguments->data, arguments->size);
-	rpc_record_end(out, begun);
+	rpc_record_end(out, begun, 0);
 }
 
 static void put_nfs(struct buffer *out, uint32_t xid, uint32_t procedure, struct nfs3_arguments *a)

@@ -76,6 +76,7 @@ static const struct vfs_operations operations = {
 	.open = native_open_file,
 	.release = native_close,
 	.read = native_read,
+	.map = native_map,
 	.write = native_write,
 	.fsync = native_fsync,
 	.allocate = native_allocate,

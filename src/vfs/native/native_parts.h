@@ -286,6 +286,8 @@ int native_open_data(const struct native_pin *pin, unsigned flags);
 void native_close(struct vfs *fs, uint64_t ino, vfs_handle handle);
 int64_t native_read(
 	struct vfs *fs, uint64_t ino, vfs_handle handle, void *bytes, size_t size, uint64_t offset);
+int native_map(
+	struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t offset, size_t size, const void **bytes);
 int64_t native_write(
 	struct vfs *fs, uint64_t ino, vfs_handle handle, const void *bytes, size_t size, uint64_t offset);
 int native_fsync(struct vfs *fs, uint64_t ino, vfs_handle handle, bool data_only);

@@ -42,12 +42,12 @@ void nfs3_connection_free(struct nfs3_connection *c)
 }
 
 /* Bytes that went; an error is the connection's end. */
-static size_t send_some(struct nfs3_connection *c, const uint8_t *bytes, size_t size)
+static size_t send_some(struct nfs3_connection *c, const uint8_t *bytes, size_t size, int flags)
 {
 	size_t sent = 0;
 
 	while (sent < size && !c->dead) {
-		ssize_t n = send(c->fd, bytes + sent, size - sent, MSG_NOSIGNAL);
+		ssize_t n = send(c->fd, bytes + sent, size - sent, MSG_NOSIGNAL | flags);
 
 		if (n >= 0)
 			sent += (size_t)n;
@@ -59,11 +59,26 @@ static size_t send_some(struct nfs3_connection *c, const uint8_t *bytes, size_t 
 	return sent;
 }
 
-static void keep(struct nfs3_connection *c, struct buffer *bytes, size_t sent, unsigned calls)
+/* What is left of the tail is copied, since the file may be closed, and another one be mapped. */
+static bool add_tail(struct buffer *bytes, struct nfs3_tail *tail)
+{
+	size_t size = tail->size;
+
+	if (!size)
+		return true;
+	if (!buffer_reserve(bytes, size) || !nfs3_tail_take(tail, bytes->data + bytes->size))
+		return false;
+	bytes->size += size;
+	return true;
+}
+
+static void keep(
+	struct nfs3_connection *c, struct buffer *bytes, struct nfs3_tail *tail, size_t sent, unsigned calls)
 {
 	struct nfs3_unsent *u = calloc(1, sizeof *u);
 
-	if (!u) {
+	if (!u || !add_tail(bytes, tail)) {
+		free(u);
 		c->dead = true;
 		return;
 	}
@@ -75,25 +90,36 @@ static void keep(struct nfs3_connection *c, struct buffer *bytes, size_t sent, u
 	c->last = &u->next;
 }
 
-void nfs3_connection_send(struct nfs3_connection *c, struct buffer *bytes, unsigned calls)
+void nfs3_connection_send_waiting(struct nfs3_connection *c)
 {
-	size_t sent = 0;
-
 	while (c->first && !c->dead) {
 		struct nfs3_unsent *u = c->first;
 
-		u->sent += send_some(c, u->bytes.data + u->sent, u->bytes.size - u->sent);
+		u->sent += send_some(c, u->bytes.data + u->sent, u->bytes.size - u->sent, 0);
 		if (u->sent < u->bytes.size)
 			break;
 		c->calls -= u->calls;
 		drop_first(c);
 	}
-	if (!bytes || c->dead)
+}
+
+void nfs3_connection_send(
+	struct nfs3_connection *c, struct buffer *bytes, struct nfs3_tail *tail, unsigned calls)
+{
+	size_t sent = 0;
+
+	nfs3_connection_send_waiting(c);
+	if (c->dead)
 		return;
 	if (!c->first)
-		sent = send_some(c, bytes->data, bytes->size);
-	if (sent == bytes->size)
+		sent = send_some(c, bytes->data, bytes->size, tail->size ? MSG_MORE : 0);
+	if (sent == bytes->size) {
+		int r = nfs3_tail_send(tail, c->fd);
+
+		c->dead |= r < 0 && r != -EFAULT;
+	}
+	if (sent == bytes->size && !tail->size)
 		c->calls -= calls;
 	else if (!c->dead)
-		keep(c, bytes, sent, calls);
+		keep(c, bytes, tail, sent, calls);
 }

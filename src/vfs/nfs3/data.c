@@ -5,10 +5,13 @@
  * The attributes that READ gives are of before it: a client that finds a newer mtime later drops what it
  * has read, while old data under a new mtime would be kept for good.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "vfs/nfs3/parts.h"
+
+#define MAPPED_LEAST 65536u /* bytes of a read that is not worth a copy */
 
 static uint32_t check_file(const struct vfs_attributes *a)
 {
@@ -30,30 +33,52 @@ void nfs3_readlink(struct nfs3_request *q)
 	q->r.data = (struct xdr_bytes){(const uint8_t *)q->target, (uint32_t)strlen(q->target)};
 }
 
-/* Reads to where the data will stand in the reply. */
-static uint32_t read_in_place(struct nfs3_request *q, const struct vfs_attributes *a)
+/* Whether the data can be sent from where it is; the file, open, is the tail's then. */
+static bool leave_in_file(struct nfs3_request *q, struct nfs3_open *o, uint32_t size)
+{
+	const void *bytes;
+
+	if (!q->tail || !o || size < MAPPED_LEAST || size % 4)
+		return false;
+	bytes = nfs3_open_map(q->server, o, q->a.offset, size);
+	if (!bytes)
+		return false;
+	*q->tail = (struct nfs3_tail){q->server, o, bytes, q->a.offset, size};
+	q->r.behind = true;
+	return true;
+}
+
+/* Reads to where the data will stand in the reply, or finds where it stands. */
+static int64_t read_in_place(struct nfs3_request *q, const struct vfs_attributes *a, uint32_t size)
+{
+	struct nfs3_open *o = nfs3_open_take(q, &q->a.object, a, VFS_READ);
+	uint8_t *place;
+	int64_t n = -ENOMEM;
+
+	if (leave_in_file(q, o, size))
+		return size;
+	if (buffer_reserve(q->out, NFS3_READ_PREFIX + (size_t)size + 4)) {
+		place = q->out->data + q->out->size + NFS3_READ_PREFIX;
+		q->r.data.data = place;
+		n = vfs_read(q->fs, a->ino, nfs3_open_handle(o), place, size, q->a.offset);
+	}
+	nfs3_open_give(q->server, o);
+	return n;
+}
+
+static uint32_t read_data(struct nfs3_request *q, const struct vfs_attributes *a)
 {
 	uint64_t left = q->a.offset < a->size ? a->size - q->a.offset : 0;
 	uint32_t size = q->a.count < VFS_IO_MAX ? q->a.count : VFS_IO_MAX;
-	uint8_t *place;
-	int64_t n = 0;
+	int64_t n;
 
 	/* It may grow meanwhile, but then what is behind this end has not been asked for. */
 	if (size > left)
 		size = (uint32_t)left;
-	if (!buffer_reserve(q->out, NFS3_READ_PREFIX + (size_t)size + 4))
-		return NFS3ERR_JUKEBOX;
-	place = q->out->data + q->out->size + NFS3_READ_PREFIX;
-	if (size) {
-		struct nfs3_open *o = nfs3_open_take(q, &q->a.object, a, VFS_READ);
-
-		n = vfs_read(q->fs, a->ino, nfs3_open_handle(o), place, size, q->a.offset);
-		nfs3_open_give(q->server, o);
-	}
+	n = size ? read_in_place(q, a, size) : 0;
 	if (n < 0)
 		return nfs3_status(n);
-	q->r.count = (uint32_t)n;
-	q->r.data = (struct xdr_bytes){place, (uint32_t)n};
+	q->r.count = q->r.data.size = (uint32_t)n;
 	q->r.end = n < size || (uint64_t)n == left;
 	return NFS3_OK;
 }
@@ -70,7 +95,7 @@ void nfs3_read(struct nfs3_request *q)
 	if (q->r.status == NFS3_OK)
 		q->r.status = nfs3_may_read(q, &o.a);
 	if (q->r.status == NFS3_OK)
-		q->r.status = read_in_place(q, &o.a);
+		q->r.status = read_data(q, &o.a);
 }
 
 static void set_verifier(struct nfs3_request *q)

@@ -42,7 +42,7 @@ static bool send_call(struct fuzz *f, uint32_t program, uint32_t procedure, uint
 
 	rpc_call_write(&out, &call);
 	buffer_append(&out, arguments->data, arguments->size);
-	assert(nfs3_server_call(f->server, 1, out.data, out.size, reply));
+	assert(nfs3_server_call(f->server, 1, out.data, out.size, reply, NULL));
 	*in = xdr_reader(reply->data + RPC_MARK_SIZE, reply->size - RPC_MARK_SIZE);
 	assert(rpc_reply_read(in, &header) && !header.denied && header.xid == call.xid);
 	return header.status == RPC_SUCCESS;

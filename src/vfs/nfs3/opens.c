@@ -4,15 +4,27 @@
  * for each call costs more than the call. Nothing depends on it; where a file cannot be opened here the call
  * is made without.
  */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "vfs/nfs3/parts.h"
 
-#define IDLE_MOST (2 * NANOSECONDS_PER_SECOND)
+#define IDLE_MOST  (2 * NANOSECONDS_PER_SECOND)
+#define PAGE_LEAST 4096u
+
+static void unmap(struct nfs3_open *o)
+{
+	if (o->window)
+		munmap((void *)o->window, NFS3_WINDOW);
+	o->window = NULL;
+}
 
 static void close_file(struct nfs3_open *o)
 {
 	if (!o->object.fs)
 		return;
+	unmap(o);
 	vfs_release(o->object.fs, o->object.a.ino, o->handle);
 	nfs3_object_put(&o->object);
 }
@@ -94,6 +106,43 @@ void nfs3_open_give(struct nfs3_server *s, struct nfs3_open *o)
 	o->users--;
 	o->used = clock_monotonic();
 	pthread_mutex_unlock(&s->opens_lock);
+}
+
+/* Whether all of it can be had without waiting for a disk. */
+static bool is_cached(const uint8_t *bytes, size_t size)
+{
+	unsigned char pages[VFS_IO_MAX / PAGE_LEAST + 1];
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (uintptr_t)bytes + size;
+	uintptr_t from = (uintptr_t)bytes & ~(page - 1);
+	size_t count = (end - from + page - 1) / page;
+
+	if (mincore((void *)from, end - from, pages) < 0)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!(pages[i] & 1))
+			return false;
+	return true;
+}
+
+const void *nfs3_open_map(struct nfs3_server *s, struct nfs3_open *o, uint64_t offset, size_t size)
+{
+	uint64_t at = offset - offset % NFS3_WINDOW;
+	const void *bytes = NULL, *window;
+
+	if (offset - at + size > NFS3_WINDOW)
+		return NULL;
+	pthread_mutex_lock(&s->opens_lock);
+	if ((!o->window || o->window_at != at) && o->users == 1) {
+		unmap(o);
+		if (vfs_map(s->fs, o->object.a.ino, o->handle, at, NFS3_WINDOW, &window) == 0) {
+			o->window = window;
+			o->window_at = at;
+		}
+	}
+	if (o->window && o->window_at == at)
+		bytes = o->window + (offset - at);
+	pthread_mutex_unlock(&s->opens_lock);
+	return bytes && is_cached(bytes, size) ? bytes : NULL;
 }
 
 /* Taken out under the lock and closed behind it. True: some are left. */

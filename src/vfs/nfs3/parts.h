@@ -14,6 +14,7 @@
 #define NFS3_WALKS        32 /* directories that are kept open */
 #define NFS3_WALK_COOKIES 4096
 #define NFS3_OPENS        64
+#define NFS3_WINDOW       (256u << 20) /* bytes of a file that are mapped at a time */
 
 struct nfs3_duplicates;
 
@@ -38,9 +39,11 @@ struct nfs3_walk {
 struct nfs3_open {
 	struct nfs3_object object;
 	vfs_handle handle;
-	unsigned flags; /* enum vfs_open */
-	uint32_t users; /* calls that are under way */
-	uint64_t used;  /* clock_monotonic() when the last of them ended */
+	unsigned flags;        /* enum vfs_open */
+	uint32_t users;        /* calls that are under way */
+	uint64_t used;         /* clock_monotonic() when the last of them ended */
+	const uint8_t *window; /* NFS3_WINDOW bytes of the file from window_at on are mapped; or NULL */
+	uint64_t window_at;
 };
 
 /* Entries of a directory, as nfs3_code_entry() wrote them. */
@@ -91,8 +94,9 @@ struct nfs3_request {
 	struct vfs_caller who;
 	struct nfs3_arguments a;
 	struct nfs3_results r;
-	struct buffer *out;    /* where the results will stand */
-	struct buffer entries; /* of a directory; or they are listed->bytes */
+	struct buffer *out;     /* where the results will stand */
+	struct nfs3_tail *tail; /* NULL: all of them */
+	struct buffer entries;  /* of a directory; or they are listed->bytes */
 	const struct nfs3_listed *listed;
 	char target[VFS_PATH_MAX + 1];
 };
@@ -191,6 +195,9 @@ struct nfs3_open *nfs3_open_take(struct nfs3_request *q, const struct nfs3_handl
 	const struct vfs_attributes *a, unsigned flags);
 vfs_handle nfs3_open_handle(const struct nfs3_open *o); /* VFS_NO_HANDLE where it is NULL */
 void nfs3_open_give(struct nfs3_server *s, struct nfs3_open *o);
+/* The bytes in memory, for system calls alone (see vfs_map()); until nfs3_open_give(). NULL: they are not in
+ * the kernel's cache, or others are in use. At most VFS_IO_MAX. */
+const void *nfs3_open_map(struct nfs3_server *s, struct nfs3_open *o, uint64_t offset, size_t size);
 void nfs3_opens_drop(struct nfs3_server *s, uint64_t ino); /* it may be gone */
 bool nfs3_opens_close_idle(struct nfs3_server *s);         /* whether some are left */
 void nfs3_opens_free(struct nfs3_server *s);

@@ -120,7 +120,8 @@ static const struct {
 	[NFS3_COMMIT] = {nfs3_commit, false},
 };
 
-static void answer_nfs(struct nfs3_server *s, const struct rpc_call *call, struct xdr *in, struct buffer *out)
+static void answer_nfs(struct nfs3_server *s, const struct rpc_call *call, struct xdr *in, struct buffer *out,
+	struct nfs3_tail *tail)
 {
 	_cleanup_free_ struct nfs3_request *q = calloc(1, sizeof *q);
 	struct xdr results = xdr_writer(out);
@@ -136,6 +137,7 @@ static void answer_nfs(struct nfs3_server *s, const struct rpc_call *call, struc
 	q->fs = s->fs;
 	q->who = map_caller(&s->options, &call->credential);
 	q->out = out;
+	q->tail = tail;
 	procedures[call->procedure].call(q);
 	nfs3_code_results(&results, call->procedure, &q->r);
 	buffer_free(&q->entries);
@@ -232,8 +234,8 @@ static uint32_t mount(struct nfs3_server *s, const struct rpc_call *call, const 
 	return mount_status(status);
 }
 
-static void answer_mount(
-	struct nfs3_server *s, const struct rpc_call *call, struct xdr *in, struct buffer *out)
+static void answer_mount(struct nfs3_server *s, const struct rpc_call *call, struct xdr *in,
+	struct buffer *out, struct nfs3_tail *tail)
 {
 	bool takes_path = call->procedure == MOUNT3_MNT || call->procedure == MOUNT3_UMNT, none = false;
 	uint32_t status, flavor = RPC_AUTH_SYS;
@@ -241,6 +243,7 @@ static void answer_mount(
 	struct nfs3_handle handle = {0};
 	struct xdr_bytes path = {0};
 
+	(void)tail;
 	if (takes_path)
 		mount3_code_path(in, &path);
 	if (!xdr_done(in)) {
@@ -259,8 +262,8 @@ static void answer_mount(
 
 /* ---- dispatch --------------------------------------------------------------------------------------- */
 
-typedef void answer_call(
-	struct nfs3_server *s, const struct rpc_call *call, struct xdr *in, struct buffer *out);
+typedef void answer_call(struct nfs3_server *s, const struct rpc_call *call, struct xdr *in,
+	struct buffer *out, struct nfs3_tail *tail);
 
 /* NULL: it was rejected. */
 static answer_call *judge(const struct rpc_call *call, struct buffer *out)
@@ -312,12 +315,12 @@ static void answer_once(struct nfs3_server *s, answer_call *answer, const struct
 			out->failed = true;
 		return;
 	}
-	answer(s, call, in, out);
+	answer(s, call, in, out, NULL); /* what is kept of it must be all of it */
 	nfs3_duplicates_end(s->duplicates, slot, out->data + begun, out->failed ? 0 : out->size - begun);
 }
 
-bool nfs3_server_call(
-	struct nfs3_server *s, uint64_t peer, const void *bytes, size_t size, struct buffer *reply)
+bool nfs3_server_call(struct nfs3_server *s, uint64_t peer, const void *bytes, size_t size,
+	struct buffer *reply, struct nfs3_tail *tail)
 {
 	struct xdr in = xdr_reader(bytes, size);
 	struct nfs3_duplicate_key key;
@@ -335,8 +338,8 @@ bool nfs3_server_call(
 	else if (answer && is_once(&call) && make_key(peer, &call, bytes, size, &key))
 		answer_once(s, answer, &call, &in, &key, reply);
 	else if (answer)
-		answer(s, &call, &in, reply);
-	rpc_record_end(reply, begun);
+		answer(s, &call, &in, reply, tail);
+	rpc_record_end(reply, begun, tail ? tail->size : 0);
 	return !reply->failed;
 }
 

@@ -66,11 +66,29 @@ int nfs3_server_new(
 void nfs3_server_free(struct nfs3_server *s); /* no call may be under way */
 CLEANUP_DEFINE(nfs3_server, struct nfs3_server, nfs3_server_free);
 
+/* The end of a reply that stands in a file which is mapped (vfs_map()), and is sent from there. Zeroed: none.
+ * Of one thread at a time. */
+struct nfs3_tail {
+	struct nfs3_server *server;
+	struct nfs3_open *open;
+	const uint8_t *bytes;
+	uint64_t offset; /* of them in the file */
+	size_t size;     /* 0: none are left */
+};
+
+/* What the socket, which does not block, takes of it. -EFAULT: the file has become shorter; another negative
+ * errno: the connection is gone. */
+int nfs3_tail_send(struct nfs3_tail *t, int fd);
+/* Reads what is left, zeroes behind the file's end; false: that failed. */
+bool nfs3_tail_take(struct nfs3_tail *t, void *bytes);
+void nfs3_tail_end(struct nfs3_tail *t); /* lets go of the file; none is fine */
+
 /* Answers the call in `bytes` (one record, without its mark). Appends to reply a record with its mark. From
  * any number of threads; blocks as the file system does. peer: calls of two peers are never taken for one
- * that comes again. False: that was no call, or memory is out, and the connection must end. */
-bool nfs3_server_call(
-	struct nfs3_server *s, uint64_t peer, const void *bytes, size_t size, struct buffer *reply);
+ * that comes again. False: that was no call, or memory is out, and the connection must end. tail: NULL, or
+ * none: what is in it afterwards follows what was appended, and the caller ends it. */
+bool nfs3_server_call(struct nfs3_server *s, uint64_t peer, const void *bytes, size_t size,
+	struct buffer *reply, struct nfs3_tail *tail);
 
 /* Whether the call is one that rarely waits for a disk: it looks, or moves some bytes to or from the kernel's
  * cache. Of what is no call: true. */

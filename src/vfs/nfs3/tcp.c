@@ -359,7 +359,7 @@ static void serve(struct nfs3_tcp *t, struct nfs3_connection *c, int events)
 
 	pthread_mutex_lock(&c->lock);
 	if (events & POLLOUT)
-		nfs3_connection_send(c, NULL, 0);
+		nfs3_connection_send_waiting(c);
 	was_full = c->full && c->calls < t->options.calls;
 	if (c->dead) {
 		events = POLLERR;

@@ -34,9 +34,11 @@ struct nfs3_connection {
 struct nfs3_connection *nfs3_connection_new(int fd, uint64_t peer); /* takes fd where it succeeds */
 void nfs3_connection_free(struct nfs3_connection *c);
 
-/* Sends what it can; the lock is held. What remains is kept, and `bytes`, where not NULL, is then taken.
- * calls: that they answer. */
-void nfs3_connection_send(struct nfs3_connection *c, struct buffer *bytes, unsigned calls);
+/* Sends what it can; the lock is held. What remains is kept, and `bytes` is then taken. calls: that they
+ * answer. */
+void nfs3_connection_send(
+	struct nfs3_connection *c, struct buffer *bytes, struct nfs3_tail *tail, unsigned calls);
+void nfs3_connection_send_waiting(struct nfs3_connection *c); /* nothing new; the lock is held */
 
 struct nfs3_job {
 	struct nfs3_job *next;

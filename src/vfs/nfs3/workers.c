@@ -74,9 +74,15 @@ static bool rest(struct nfs3_tcp *t)
 	return late && t->quick_running && t->batches == t->batches_seen;
 }
 
+/* What a thread puts together. */
+struct replies {
+	struct buffer bytes;
+	struct nfs3_tail tail;
+};
+
 /* The replies go out, or wait. The reading thread is told where it has to do with it. */
 static void finish(
-	struct nfs3_tcp *t, struct nfs3_connection *c, bool answered, struct buffer *replies, unsigned count)
+	struct nfs3_tcp *t, struct nfs3_connection *c, bool answered, struct replies *replies, unsigned count)
 {
 	bool tell;
 
@@ -84,10 +90,11 @@ static void finish(
 	c->running -= count;
 	if (!answered)
 		c->dead = true;
-	nfs3_connection_send(c, replies, count);
+	nfs3_connection_send(c, &replies->bytes, &replies->tail, count);
 	tell = c->dead || c->first || (c->full && c->calls < t->options.calls);
 	/* Behind the lock the connection may be gone. */
 	pthread_mutex_unlock(&c->lock);
+	nfs3_tail_end(&replies->tail);
 	if (tell)
 		nfs3_tcp_wake(t);
 }
@@ -98,18 +105,19 @@ static void job_free(struct nfs3_job *job)
 	free(job);
 }
 
-static void make_calls(struct nfs3_tcp *t, struct nfs3_job *job, unsigned count, struct buffer *replies)
+static void make_calls(struct nfs3_tcp *t, struct nfs3_job *job, unsigned count, struct replies *replies)
 {
 	struct nfs3_connection *c = job->connection;
+	struct nfs3_tail *tail = job->quick ? NULL : &replies->tail; /* then it is alone */
 	bool answered = true;
 
-	buffer_clear(replies);
+	buffer_clear(&replies->bytes);
 	while (job) {
 		struct nfs3_job *next = job->next;
 
 		if (answered)
-			answered = nfs3_server_call(
-				t->server, c->peer, job->record.data, job->record.size, replies);
+			answered = nfs3_server_call(t->server, c->peer, job->record.data, job->record.size,
+				&replies->bytes, tail);
 		job_free(job);
 		job = next;
 	}
@@ -134,7 +142,7 @@ static void read_once(struct nfs3_tcp *t)
 void *nfs3_tcp_work(void *context)
 {
 	struct nfs3_tcp *t = context;
-	_cleanup_buffer_ struct buffer replies = {0};
+	struct replies replies = {0};
 	bool must_read = false;
 
 	pthread_mutex_lock(&t->lock);
@@ -161,6 +169,7 @@ void *nfs3_tcp_work(void *context)
 		must_read = true; /* awake already */
 	}
 	pthread_mutex_unlock(&t->lock);
+	buffer_free(&replies.bytes);
 	return NULL;
 }
 

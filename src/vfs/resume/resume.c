@@ -208,6 +208,12 @@ static int64_t resume_read(
 	return WITH_HANDLE(ino, handle, vfs_read(inner(fs), ino, handle, bytes, size, offset));
 }
 
+static int resume_map(
+	struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t offset, size_t size, const void **bytes)
+{
+	return WITH_HANDLE(ino, handle, vfs_map(inner(fs), ino, handle, offset, size, bytes));
+}
+
 static int64_t resume_write(
 	struct vfs *fs, uint64_t ino, vfs_handle handle, const void *bytes, size_t size, uint64_t offset)
 {
@@ -331,6 +337,7 @@ static const struct vfs_operations operations = {
 	.open = resume_open,
 	.release = resume_release,
 	.read = resume_read,
+	.map = resume_map,
 	.write = resume_write,
 	.fsync = resume_fsync,
 	.allocate = resume_allocate,
