@@ -283,7 +283,7 @@ TEST(a_file_that_was_changed_is_as_one_that_was_written_so)
 	file_init(&f, 3000000);
 	write_file(files, &f, &whole);
 	base = copy_of(&whole);
-	for (unsigned round = 0; round < 250; round++) {
+	for (unsigned round = 0; round < 100; round++) {
 		struct content_reader_at source = {.read = read_at, .context = &f};
 
 		random_edit(&f, &e);
