@@ -21,7 +21,8 @@ struct import {
 	struct known_roots roots;
 	struct buffer path; /* of the directory that the tree is in, for messages */
 	uint64_t reported;
-	struct import_queue *queue;
+	struct work_ring *ring;
+	uint64_t read; /* bytes that workers have read */
 };
 
 static void import_end(struct import *i)
@@ -69,8 +70,8 @@ static int left_out(struct import *i, struct import_event *e, struct error *err)
 	snprintf(path, sizeof path, "%.*s%s%s", (int)i->path.size, i->path.data ? (char *)i->path.data : "",
 		i->path.size ? "/" : "", e->name);
 	if (err)
-		*err = e->err;
-	r = import_left_out(i->o, path, &e->err);
+		*err = e->work.err;
+	r = import_left_out(i->o, path, &e->work.err);
 	if (r < 0)
 		return r;
 	if (e->names)
@@ -84,15 +85,15 @@ static int put(struct import *i, struct import_event *e, struct error *err)
 {
 	int r;
 
-	if (e->code < 0)
+	if (e->work.code < 0)
 		return left_out(i, e, err);
 	if (e->names && e->names->failed) {
-		e->code = error_set(
-			&e->err, ERROR_NOT_FOUND, "%s: it was not read under its first name", e->name);
+		e->work.code = error_set(
+			&e->work.err, ERROR_NOT_FOUND, "%s: it was not read under its first name", e->name);
 		return left_out(i, e, err);
 	}
-	r = import_tree_put(
-		i->tree, e->name, e->entry.data, e->entry.size, e->names ? &e->names->id : NULL, err);
+	r = import_tree_put(i->tree, e->name, e->work.bytes.data, e->work.bytes.size,
+		e->names ? &e->names->id : NULL, err);
 	i->news = true;
 	record(i, e);
 	return r;
@@ -112,13 +113,13 @@ static int leave(struct import *i, struct import_event *e, struct error *err)
 	_cleanup_entry_ struct entry meta = {0};
 	int r = 0;
 
-	if (e->entry.size) {
+	if (e->work.bytes.size) {
 		i->news = true;
-		r = entry_decode(e->entry.data, e->entry.size, &meta, err);
+		r = entry_decode(e->work.bytes.data, e->work.bytes.size, &meta, err);
 	}
 	record(i, e);
 	path_leave(i);
-	return r < 0 ? r : import_tree_leave(i->tree, e->entry.size ? &meta : NULL, &i->roots, err);
+	return r < 0 ? r : import_tree_leave(i->tree, e->work.bytes.size ? &meta : NULL, &i->roots, err);
 }
 
 static void report(struct import *i, bool finished)
@@ -129,13 +130,14 @@ static void report(struct import *i, bool finished)
 	if (!finished && now - i->reported < REPORT_EVERY)
 		return;
 	i->reported = now;
-	e.done = import_queue_read(i->queue);
+	e.done = __atomic_load_n(&i->read, __ATOMIC_RELAXED);
 	progress_report(i->o->progress, &e);
 }
 
-static int take(void *context, struct import_event *e, struct error *err)
+static int take(void *context, struct work_event *event, struct error *err)
 {
 	struct import *i = context;
+	struct import_event *e = (struct import_event *)(void *)event;
 
 	if (i->o->progress)
 		report(i, false);
@@ -212,7 +214,7 @@ static int begin(struct import *i, const struct known_roots *known, struct error
 
 static int finish(struct import *i, struct error *err)
 {
-	int r = import_queue_finish(i->queue, err);
+	int r = work_ring_finish(i->ring, err);
 
 	if (r == 0)
 		r = store_writer_flush(i->entries, err);
@@ -230,24 +232,71 @@ static int finish(struct import *i, struct error *err)
 	return 0;
 }
 
+/* ---- workers ---- */
+
+static int worker_begin(void *context, void **worker, struct error *err)
+{
+	struct import *i = context;
+	struct import_reader *reader = malloc(sizeof *reader);
+	int r = reader ? import_reader_init(reader, i->r, err) : error_no_memory(err, "import a directory");
+
+	if (r < 0) {
+		free(reader);
+		return r;
+	}
+	reader->reading = &i->read;
+	*worker = reader;
+	return 0;
+}
+
+static void worker_work(void *worker, struct work_event *event)
+{
+	struct import_event *e = (struct import_event *)(void *)event;
+	bool whole = true;
+
+	event->code =
+		import_file(worker, event->place->fd, e->name, &e->stat, &event->bytes, &whole, &event->err);
+	if (!whole)
+		e->key.ctime = 0;
+}
+
+static int worker_end(void *worker, struct error *err)
+{
+	return store_writer_flush(((struct import_reader *)worker)->w, err);
+}
+
+static void worker_free(void *worker)
+{
+	import_reader_free(worker);
+	free(worker);
+}
+
 static int run(struct import *i, int root, struct known_reader *known, struct error *err)
 {
-	_cleanup_(cleanup_import_queue) struct import_queue *queue = NULL;
-	struct import_reader reader = {0};
-	struct import_walk walk = {.r = i->r, .o = i->o, .known = known, .result = i->result};
-	int r = import_queue_new(i->r, i->o->workers, take, i, &queue, err);
+	const struct work_ring_options ring = {.event_size = sizeof(struct import_event),
+		.workers = i->o->workers,
+		.begin = worker_begin,
+		.work = worker_work,
+		.end = worker_end,
+		.free = worker_free,
+		.take = take,
+		.context = i};
+	/* For attributes of directories, by the walk. */
+	struct import_reader reader = {.r = i->r, .w = i->entries};
+	struct import_walk walk = {
+		.r = i->r, .o = i->o, .known = known, .reader = &reader, .result = i->result};
+	int r = work_ring_new(&ring, &i->ring, err);
 
 	if (r < 0)
 		return r;
-	i->queue = queue;
-	reader = (struct import_reader){.r = i->r, .w = i->entries};
-	walk.queue = queue;
-	walk.reader = &reader;
+	walk.ring = i->ring;
 	walk.changes = import_tree_takes_changes(i->tree);
 	r = import_walk_run(&walk, root, err);
 	if (r == 0)
 		r = finish(i, err);
+	/* Workers look at events alone, and these lose what the walk has only when all have ended. */
 	import_walk_free(&walk);
+	work_ring_free(i->ring);
 	reader.w = NULL;
 	import_reader_free(&reader);
 	return r;

@@ -15,10 +15,10 @@ struct import_level {
 	struct buffer list; /* names, each with its NUL */
 	char **names;       /* sorted */
 	size_t count, at;
-	struct import_place *place; /* NULL: to be opened anew */
-	bool known;                 /* the next record is of what is in it */
-	size_t path_size;           /* of the one above */
-	struct buffer metadata;     /* its entry; empty: as it is known */
+	struct work_place *place; /* NULL: to be opened anew */
+	bool known;               /* the next record is of what is in it */
+	size_t path_size;         /* of the one above */
+	struct buffer metadata;   /* its entry; empty: as it is known */
 	dev_t device;
 	ino_t inode;
 };
@@ -33,7 +33,7 @@ static void level_free(struct import_walk *w, struct import_level *l)
 	buffer_free(&l->list);
 	buffer_free(&l->metadata);
 	free(l->names);
-	import_place_drop(w->queue, l->place);
+	work_place_drop(w->ring, l->place);
 }
 
 static void names_free(struct import_names *n)
@@ -93,13 +93,15 @@ static int by_bytes(const void *a, const void *b)
 
 static int read_names(struct import_level *l, int fd, const char *path, struct error *err)
 {
-	_cleanup_list_ DIR *list = NULL;
+	int again = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	_cleanup_list_ DIR *list = again < 0 ? NULL : fdopendir(again);
 	const char *name;
-	int r = fs_list_open(fd, ".", &list, err);
 
-	if (r < 0)
-		return error_prefix(err, "%s", path);
-	errno = 0;
+	if (!list) {
+		if (again >= 0)
+			close(again);
+		return error_errno(err, errno, "list %s", path);
+	}
 	while ((name = fs_list_next(list))) {
 		if (!buffer_append(&l->list, name, strlen(name) + 1))
 			return error_no_memory(err, "list a directory");
@@ -135,8 +137,8 @@ static int grow(struct import_walk *w, struct error *err)
 	return 0;
 }
 
-/* The walk goes into a directory that is open, for which there is room (grow()). s: as it is; known: its record, NULL: there is none, which was
- * taken. w->path is its path. The descriptor is the callee's. */
+/* The walk goes into a directory that is open, for which there is room (grow()). s: as it is; known: its
+ * record, NULL: there is none, which was taken. w->path is its path. The descriptor is the callee's. */
 static int enter(struct import_walk *w, int fd, const char *name, size_t above, const struct stat *s,
 	const struct known_key *known, struct error *err)
 {
@@ -147,7 +149,7 @@ static int enter(struct import_walk *w, int fd, const char *name, size_t above, 
 
 	*l = (struct import_level){
 		.known = known != NULL, .path_size = above, .device = s->st_dev, .inode = s->st_ino};
-	l->place = import_place_new(w->queue, fd, err);
+	l->place = work_place_new(w->ring, fd, err);
 	if (!l->place)
 		return -(int)ERROR_NO_MEMORY;
 	w->path_size = strlen(w->path);
@@ -157,13 +159,13 @@ static int enter(struct import_walk *w, int fd, const char *name, size_t above, 
 	if (r < 0)
 		return r;
 	w->result->directories++;
-	r = import_queue_event(w->queue, IMPORT_ENTER, name, &e, err);
+	r = import_event_new(w->ring, IMPORT_ENTER, name, &e, err);
 	if (r < 0)
 		return r;
 	e->known = KNOWN_DIRECTORY;
 	e->key = key;
 	e->changes = known && w->changes;
-	return import_queue_push(w->queue, e, err);
+	return work_ring_push(w->ring, &e->work, err);
 }
 
 /* The directory's descriptor, for the walk; opened anew where it lies too deep to stay so. */
@@ -182,13 +184,13 @@ static int place_of(struct import_walk *w, struct import_level *l, struct error 
 		close(fd);
 		return error_set(err, ERROR_BUSY, "%s: it was replaced while it was imported", w->path);
 	}
-	l->place = import_place_new(w->queue, fd, err);
+	l->place = work_place_new(w->ring, fd, err);
 	return l->place ? 0 : -(int)ERROR_NO_MEMORY;
 }
 
 static void forget_place(struct import_walk *w, struct import_level *l)
 {
-	import_place_drop(w->queue, l->place);
+	work_place_drop(w->ring, l->place);
 	l->place = NULL;
 }
 
@@ -201,8 +203,8 @@ static int push_removed(struct import_walk *w, const char *name, struct error *e
 
 	if (!top(w)->known || !w->changes)
 		return 0;
-	r = import_queue_event(w->queue, IMPORT_REMOVE, name, &e, err);
-	return r < 0 ? r : import_queue_push(w->queue, e, err);
+	r = import_event_new(w->ring, IMPORT_REMOVE, name, &e, err);
+	return r < 0 ? r : work_ring_push(w->ring, &e->work, err);
 }
 
 /* Goes on in what is known up to a name (NULL: to the directory's end); what is before is not there any more.
@@ -281,7 +283,7 @@ static int push_object(struct import_walk *w, const char *name, const char *path
 	if (r < 0)
 		return r;
 	keep = first && known && known->kind == KNOWN_OBJECT && known_key_same(&key, &known->key);
-	r = import_queue_event(w->queue,
+	r = import_event_new(w->ring,
 		keep                           ? IMPORT_KEEP
 		: first && S_ISREG(s->st_mode) ? IMPORT_FILE
 					       : IMPORT_PUT,
@@ -293,13 +295,14 @@ static int push_object(struct import_walk *w, const char *name, const char *path
 	e->names = names;
 	e->stat = *s;
 	if (e->kind == IMPORT_FILE) {
-		e->place = top(w)->place;
-		import_place_use(e->place);
+		e->work.place = top(w)->place;
+		work_place_use(e->work.place);
+		e->work.weight = (uint64_t)s->st_size;
 		w->result->read_files++;
 		w->result->read_bytes += (uint64_t)s->st_size;
 	} else if (e->kind == IMPORT_PUT) {
-		r = first ? import_other(top(w)->place->fd, name, s, &e->entry, err)
-			  : import_link(names->path, &e->entry, err);
+		r = first ? import_other(top(w)->place->fd, name, s, &e->work.bytes, err)
+			  : import_link(names->path, &e->work.bytes, err);
 	}
 	if (r < 0) {
 		if (first && names)
@@ -307,7 +310,7 @@ static int push_object(struct import_walk *w, const char *name, const char *path
 		return r;
 	}
 	count(w, s);
-	return import_queue_push(w->queue, e, err);
+	return work_ring_push(w->ring, &e->work, err);
 }
 
 /* A directory is opened and entered. w->path is its path. *known was not taken yet. */
@@ -317,7 +320,7 @@ static int push_directory(struct import_walk *w, const char *name, const struct 
 	size_t above = w->path_size;
 	struct known_key key;
 	bool same_kind = known && known->kind == KNOWN_DIRECTORY;
-	int fd, r = import_places_full(w->queue) ? import_queue_drain(w->queue, err) : 0;
+	int fd, r = work_places_full(w->ring) ? work_ring_drain(w->ring, err) : 0;
 
 	if (r == 0)
 		r = grow(w, err);
@@ -397,16 +400,16 @@ static int leave(struct import_walk *w, struct error *err)
 		return r;
 	if (l->known)
 		known_next(w->known);
-	r = import_queue_event(w->queue, IMPORT_LEAVE, "", &e, err);
+	r = import_event_new(w->ring, IMPORT_LEAVE, "", &e, err);
 	if (r < 0)
 		return r;
 	e->known = KNOWN_END;
-	buffer_append(&e->entry, l->metadata.data, l->metadata.size);
+	buffer_append(&e->work.bytes, l->metadata.data, l->metadata.size);
 	w->path_size = l->path_size;
 	path_restore(w);
 	level_free(w, l);
 	w->depth--;
-	return import_queue_push(w->queue, e, err);
+	return work_ring_push(w->ring, &e->work, err);
 }
 
 static int enter_root(struct import_walk *w, struct error *err)

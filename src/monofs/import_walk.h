@@ -4,12 +4,12 @@
 
 #include "base/map.h"
 #include "monofs/import.h"
-#include "monofs/import_queue.h"
+#include "monofs/import_event.h"
 
 struct import_walk {
 	struct repository *r;
 	const struct import_options *o;
-	struct import_queue *queue;
+	struct work_ring *ring;
 	struct import_reader *reader; /* for extended attributes of directories */
 	struct known_reader *known;   /* NULL: nothing is known */
 	bool changes;                 /* directories that are known are told by their changes */
