@@ -99,6 +99,8 @@ static int handle_wake(struct agent *a, struct stream *s, const struct frame *f,
 	}
 	message_u64_encode(clock_monotonic(), &payload);
 	port_send_first(&a->port, 0, MESSAGE_READY, &payload);
+	port_release(&a->port);
+	port_flush(&a->port); /* the host need not wait for the processes to move */
 	quiet_end(a);
 	return 0;
 }

@@ -242,11 +242,12 @@ static bool has_default_route(const struct networks *n, uint32_t number)
 	return first == number;
 }
 
-static int apply(int fd, const struct networks *n, uint32_t number)
+/* mtu: 0, where it has it already. */
+static int apply(int fd, const struct networks *n, uint32_t number, uint32_t mtu)
 {
 	const struct message_network *w = &n->list[number];
 	int index = n->index[number];
-	int r = set_link(fd, index, w->up, w->mac, w->mtu);
+	int r = set_link(fd, index, w->up, w->mac, mtu);
 
 	if (r == 0)
 		r = change_address(fd, RTM_NEWADDR, index, w);
@@ -268,7 +269,7 @@ int network_set_up(struct networks *n, const struct message_setup *m, struct err
 	n->count = m->network_count;
 	memcpy(n->list, m->networks, n->count * sizeof *n->list);
 	for (uint32_t i = 0; i < n->count; i++) {
-		int r = n->index[i] ? apply(fd, n, i) : ENODEV;
+		int r = n->index[i] ? apply(fd, n, i, n->list[i].mtu) : ENODEV;
 
 		if (r)
 			return error_errno(err, r, "set up the network interface %u", i);
@@ -279,6 +280,7 @@ int network_set_up(struct networks *n, const struct message_setup *m, struct err
 int network_renew(struct networks *n, const struct message_setup *m, struct error *err)
 {
 	_cleanup_fd_ int fd = open_route();
+	uint32_t mtu[NETWORKS_MAX];
 
 	if (m->network_count != n->count)
 		return error_set(
@@ -286,11 +288,13 @@ int network_renew(struct networks *n, const struct message_setup *m, struct erro
 	if (fd < 0)
 		return error_errno(err, errno, "set up the network interfaces");
 	/* All are taken away first: one network's new address may be another's old one. */
-	for (uint32_t i = 0; i < n->count; i++)
+	for (uint32_t i = 0; i < n->count; i++) {
 		change_address(fd, RTM_DELADDR, n->index[i], &n->list[i]);
+		mtu[i] = n->list[i].mtu == m->networks[i].mtu ? 0 : m->networks[i].mtu;
+	}
 	memcpy(n->list, m->networks, n->count * sizeof *n->list);
 	for (uint32_t i = 0; i < n->count; i++) {
-		int r = apply(fd, n, i);
+		int r = apply(fd, n, i, mtu[i]);
 
 		if (r)
 			return error_errno(err, r, "set up the network interface %u", i);
@@ -306,6 +310,6 @@ int network_switch(struct networks *n, const struct message_network_switch *m, s
 	if (m->number >= n->count)
 		return error_set(err, ERROR_INVALID, "network %u: there are %u", m->number, n->count);
 	n->list[m->number].up = m->up;
-	r = fd < 0 ? errno : apply(fd, n, m->number);
+	r = fd < 0 ? errno : apply(fd, n, m->number, 0);
 	return r ? error_errno(err, r, "switch the network interface %u", m->number) : 0;
 }

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,15 +41,21 @@ static int stir_entropy(const struct boot *b, const struct message_setup *m, str
 	return 0;
 }
 
-/* In place of what a copy of the machine has from the machine that it was copied from. */
-static int write_file(int fd, const char *what, const char *text, const char *tail, struct error *err)
+/* In place of what was in it: a copy of the machine has what the one had that it was copied from. */
+static int write_file(
+	const struct boot *b, enum boot_file file, const char *text, const char *tail, struct error *err)
 {
-	size_t n = strlen(text), more = strlen(tail);
+	static const char *const names[] = {[FILE_HOSTS] = "/etc/hosts",
+		[FILE_RESOLV_CONF] = "/etc/resolv.conf",
+		[FILE_HOSTNAME] = "/etc/hostname",
+		[FILE_MACHINE_ID] = "/etc/machine-id",
+		[FILE_BOOT_ID] = "the boot id"};
+	struct iovec parts[] = {{(char *)text, strlen(text)}, {(char *)tail, strlen(tail)}};
+	size_t n = parts[0].iov_len + parts[1].iov_len;
 
-	if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) < 0)
-		return error_errno(err, errno, "write %s", what);
-	if (write(fd, text, n) != (ssize_t)n || (more && write(fd, tail, more) != (ssize_t)more))
-		return error_errno(err, errno, "write %s", what);
+	if (pwritev(b->files[file], parts, ARRAY_SIZE(parts), 0) != (ssize_t)n ||
+		ftruncate(b->files[file], (off_t)n) < 0)
+		return error_errno(err, errno, "write %s", names[file]);
 	return 0;
 }
 
@@ -58,15 +65,15 @@ static int write_identity(const struct boot *b, const struct message_setup *m, s
 
 	if (sethostname(m->hostname, strlen(m->hostname)) < 0)
 		return error_errno(err, errno, "set the hostname to '%s'", m->hostname);
-	r = write_file(b->files[FILE_HOSTNAME], "/etc/hostname", m->hostname, "\n", err);
+	r = write_file(b, FILE_HOSTNAME, m->hostname, "\n", err);
 	if (r == 0)
-		r = write_file(b->files[FILE_MACHINE_ID], "/etc/machine-id", m->machine_id, "\n", err);
+		r = write_file(b, FILE_MACHINE_ID, m->machine_id, "\n", err);
 	if (r == 0)
-		r = write_file(b->files[FILE_BOOT_ID], "the boot id", m->boot_id, "\n", err);
+		r = write_file(b, FILE_BOOT_ID, m->boot_id, "\n", err);
 	if (r == 0)
-		r = write_file(b->files[FILE_HOSTS], "/etc/hosts", m->hosts, "", err);
+		r = write_file(b, FILE_HOSTS, m->hosts, "", err);
 	if (r == 0)
-		r = write_file(b->files[FILE_RESOLV_CONF], "/etc/resolv.conf", m->resolv_conf, "", err);
+		r = write_file(b, FILE_RESOLV_CONF, m->resolv_conf, "", err);
 	return r;
 }
 

@@ -12,7 +12,6 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "codec/sha256.h"
-#include "disk/ext4.h"
 #include "oci/directory.h"
 #include "oci/pull.h"
 #include "oci/reference.h"
@@ -319,24 +318,4 @@ int image_open(struct store *s, const char *text, const struct image_options *o,
 		return error_prefix(err, "image %s", text);
 	*out = TAKE_PTR(image);
 	return 0;
-}
-
-static int make_ext4(void *context, int fd, int directory, struct error *err)
-{
-	(void)directory;
-	return ext4_from_erofs(*(const int *)context, fd, err);
-}
-
-int image_open_root(struct store *s, const struct image *image, const char *form, int *fd, struct error *err)
-{
-	_cleanup_fd_ int erofs = -1;
-	uint64_t size;
-	int r;
-
-	if (!strcmp(form, "erofs"))
-		return store_find(s, image->root_id, form, fd, &size, err);
-	if (store_find(s, image->root_id, form, fd, &size, NULL) == 0)
-		return 0;
-	r = store_find(s, image->root_id, "erofs", &erofs, &size, err);
-	return r < 0 ? r : store_make(s, image->root_id, form, make_ext4, &erofs, NULL, fd, &size, err);
 }

@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -233,57 +231,4 @@ int fs_space(int fd, uint64_t *free_bytes, uint64_t *total_bytes, struct error *
 	*free_bytes = (uint64_t)s.f_bavail * s.f_frsize;
 	*total_bytes = (uint64_t)s.f_blocks * s.f_frsize;
 	return 0;
-}
-
-static int copy_extent(int from, int to, off_t at, off_t end, const char *name, struct error *err)
-{
-	char bytes[65536];
-
-	while (at < end) {
-		size_t want = (size_t)(end - at) < sizeof bytes ? (size_t)(end - at) : sizeof bytes;
-		ssize_t n = pread(from, bytes, want, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_errno(err, errno, "read %s", name);
-		if (n == 0)
-			return error_set(err, ERROR_CORRUPT, "copy %s: it became shorter", name);
-		for (ssize_t done = 0; done < n;) {
-			ssize_t wrote = pwrite(to, bytes + done, (size_t)(n - done), at + done);
-
-			if (wrote < 0 && errno == EINTR)
-				continue;
-			if (wrote < 0)
-				return error_errno(err, errno, "write %s", name);
-			done += wrote;
-		}
-		at += n;
-	}
-	return 0;
-}
-
-int fs_copy_sparse(int from, int to, const char *name, struct error *err)
-{
-	struct stat s;
-	off_t at = 0;
-	int r;
-
-	if (ioctl(to, FICLONE, from) == 0)
-		return 0;
-	if (fstat(from, &s) < 0 || ftruncate(to, s.st_size) < 0)
-		return error_errno(err, errno, "copy %s", name);
-	for (;;) {
-		off_t data = lseek(from, at, SEEK_DATA), hole;
-
-		if (data < 0)
-			return errno == ENXIO ? 0 : error_errno(err, errno, "copy %s", name);
-		hole = lseek(from, data, SEEK_HOLE);
-		if (hole < 0)
-			return error_errno(err, errno, "copy %s", name);
-		r = copy_extent(from, to, data, hole, name, err);
-		if (r < 0)
-			return r;
-		at = hole;
-	}
 }

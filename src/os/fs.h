@@ -65,6 +65,3 @@ bool fs_is_locked(int dirfd, const char *name);
 
 /* Bytes of the file system behind fd: free for this user, and in all. */
 int fs_space(int fd, uint64_t *free_bytes, uint64_t *total_bytes, struct error *err);
-
-/* Copies all data of `from` into the empty file `to`, holes kept (a reflink where the file system can). */
-int fs_copy_sparse(int from, int to, const char *name, struct error *err);

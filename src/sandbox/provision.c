@@ -14,10 +14,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "codec/volume.h"
-#include "disk/ext4.h"
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "os/fs.h"
+#include "sandbox/disk.h"
 #include "sandbox/event_log.h"
 #include "sandbox/health.h"
 #include "sandbox/image_snapshot.h"
@@ -268,22 +268,6 @@ static int fill_record(struct record *r, const struct provision_options *o, cons
 	return result;
 }
 
-/* What is staged is not thrown away with the sandbox. */
-static bool is_kept(const struct record *r)
-{
-	return !r->discard || record_has_staged(r);
-}
-
-int provision_disk(int directory, const struct record *r, struct error *err)
-{
-	struct ext4_options options = {.size = r->disk, .journal = is_kept(r)};
-	_cleanup_fd_ int fd = fs_open(directory, "disk", O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, err);
-
-	if (fd < 0)
-		return fd;
-	return ext4_create(fd, &options, err) < 0 ? error_prefix(err, "make the sandbox's disk") : 0;
-}
-
 /* Its disk is new, or that of the running state that its image has. */
 static int make_disk(const struct home *home, const struct provision_options *o, const struct directory *d,
 	struct record *r, struct error *err)
@@ -298,7 +282,7 @@ static int make_disk(const struct home *home, const struct provision_options *o,
 		return snapshot_give(saved, r, true, d, err);
 	if (record_has_overlay(r) && mkdirat(d->fd, RECORD_OVERLAY, 0700) < 0)
 		return error_errno(err, errno, "make the sandbox's overlay");
-	return record_has_disk(r) ? provision_disk(d->fd, r, err) : 0;
+	return record_has_disk(r) ? disk_make(d->fd, r, err) : 0;
 }
 
 static int mark_discard(const struct directory *d, struct error *err)
@@ -338,16 +322,16 @@ static int fill_directory(const struct home *home, const struct provision_option
 	if (r == 0 && record.discard)
 		r = mark_discard(d, err);
 	if (r == 0)
-		r = record_write(d->fd, &record, is_kept(&record), err);
+		r = record_write(d->fd, &record, record_is_kept(&record), err);
 	if (r == 0)
-		r = make_network(home, o, d, is_kept(&record), err);
+		r = make_network(home, o, d, record_is_kept(&record), err);
 	if (r < 0) {
 		snprintf(temporary, sizeof temporary, ".new-%s", d->id);
 		fs_remove_tree(home->sandboxes, temporary, NULL);
 		network_release(home, d->id);
 		return r;
 	}
-	r = directory_publish(home, d, record.name, is_kept(&record), err);
+	r = directory_publish(home, d, record.name, record_is_kept(&record), err);
 	if (r < 0) {
 		network_release(home, d->id);
 		return r;

@@ -38,6 +38,3 @@ struct provision_options {
  * supervisor takes the lock over. */
 int provision(const struct home *home, const struct provision_options *options, struct directory *d,
 	char **name, struct error *err);
-
-/* Makes the disk of a sandbox, in its directory: an empty file system in place of what was there. */
-int provision_disk(int directory, const struct record *record, struct error *err);

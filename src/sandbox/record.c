@@ -35,6 +35,11 @@ bool record_has_staged(const struct record *r)
 	return false;
 }
 
+bool record_is_kept(const struct record *r)
+{
+	return !r->discard || record_has_staged(r);
+}
+
 bool record_has_overlay(const struct record *r)
 {
 	return r->rootfs && !strcmp(r->rootfs, RECORD_OVERLAY);

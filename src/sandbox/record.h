@@ -121,6 +121,9 @@ struct status {
 
 bool record_has_staged(const struct record *r);
 
+/* It outlives its end: what is staged is not thrown away with the sandbox. */
+bool record_is_kept(const struct record *r);
+
 /* Its root is an overlay that the host serves. */
 #define RECORD_OVERLAY "overlay"
 bool record_has_overlay(const struct record *r);

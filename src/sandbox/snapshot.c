@@ -19,6 +19,7 @@
 #include "net/control.h"
 #include "net/groups.h"
 #include "os/fs.h"
+#include "os/sparse.h"
 #include "sandbox/json_file.h"
 #include "sandbox/network.h"
 #include "sandbox/snapshot_format.h"
@@ -334,7 +335,7 @@ static int copy_disk(int fd, const struct directory *d, struct error *err)
 	if (from < 0)
 		return from;
 	to = fs_open(d->fd, "disk", O_RDWR | O_CREAT | O_EXCL, 0600, err);
-	return to < 0 ? to : fs_copy_sparse(from, to, "a snapshot's disk", err);
+	return to < 0 ? to : sparse_copy(from, to, "a snapshot's disk", err);
 }
 
 int snapshot_give(

@@ -16,6 +16,7 @@
 #include "os/fs.h"
 #include "os/landlock.h"
 #include "os/process.h"
+#include "os/sparse.h"
 
 struct place {
 	char path[64];
@@ -222,10 +223,40 @@ TEST(a_sparse_copy_keeps_bytes_and_holes)
 	from = openat(p.fd, "from", O_RDWR | O_CREAT, 0600);
 	to = openat(p.fd, "to", O_RDWR | O_CREAT, 0600);
 	CHECK(ftruncate(from, 1LL << 32) == 0 && pwrite(from, "hello", 5, 1LL << 31) == 5);
-	CHECK_OK(fs_copy_sparse(from, to, "from", &err));
+	CHECK_OK(sparse_copy(from, to, "from", &err));
 	CHECK(fstat(to, &s) == 0 && s.st_size == 1LL << 32 && s.st_blocks * 512 < 1 << 20);
 	CHECK(pread(to, bytes, 5, 1LL << 31) == 5 && !strcmp(bytes, "hello"));
 	close(from);
+	close(to);
+	place_close(&p);
+}
+
+TEST(zeroes_become_holes_and_the_digest_does_not_see_it)
+{
+	static char zeroes[1 << 20];
+	char before[SHA256_HEX_SIZE], after[SHA256_HEX_SIZE], bytes[5] = "";
+	struct place p;
+	struct error err;
+	struct stat s;
+	int fd, to;
+
+	place_open(&p);
+	fd = openat(p.fd, "file", O_RDWR | O_CREAT, 0600);
+	to = openat(p.fd, "to", O_RDWR | O_CREAT, 0600);
+	CHECK(pwrite(fd, zeroes, sizeof zeroes, 0) == sizeof zeroes &&
+		pwrite(fd, "tail", 4, sizeof zeroes) == 4);
+	CHECK_OK(sparse_digest(fd, "file", before, &err));
+	CHECK_OK(sparse_copy(fd, to, "file", &err));
+	CHECK_OK(sparse_punch(fd, "file", &err));
+	CHECK(fstat(fd, &s) == 0 && s.st_size == sizeof zeroes + 4 && s.st_blocks * 512 < 1 << 18);
+	CHECK_OK(sparse_digest(fd, "file", after, &err));
+	CHECK_TEXT(after, before);
+	CHECK(fstat(to, &s) == 0 && s.st_size == sizeof zeroes + 4 && s.st_blocks * 512 < 1 << 18);
+	CHECK(pread(to, bytes, 4, sizeof zeroes) == 4 && !strcmp(bytes, "tail"));
+	CHECK(pwrite(fd, "x", 1, 4096) == 1);
+	CHECK_OK(sparse_digest(fd, "file", after, &err));
+	CHECK(strcmp(after, before));
+	close(fd);
 	close(to);
 	place_close(&p);
 }

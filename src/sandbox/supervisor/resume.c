@@ -14,8 +14,8 @@
 
 #include "base/cleanup.h"
 #include "os/fs.h"
+#include "sandbox/disk.h"
 #include "sandbox/json_file.h"
-#include "sandbox/provision.h"
 #include "sandbox/snapshot_format.h"
 #include "sandbox/supervisor/supervisor.h"
 
@@ -130,7 +130,7 @@ int resume_drop(struct supervisor *s, const char *why, struct error *err)
 		close(TAKE_FD(s->disk_fd));
 	r = fs_remove_tree(s->directory.fd, SNAPSHOT_RESUME, err);
 	if (r == 0 && record_has_disk(&s->record))
-		r = provision_disk(s->directory.fd, &s->record, err);
+		r = disk_make(s->directory.fd, &s->record, err);
 	return r;
 }
 

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "os/fs.h"
+#include "os/sparse.h"
 #include "sandbox/json_file.h"
 #include "sandbox/snapshot_format.h"
 #include "sandbox/supervisor/supervisor.h"
@@ -202,7 +203,7 @@ static int save_disk(struct supervisor *s, struct error *err)
 	if (s->disk_fd < 0)
 		return 0;
 	r = make_file(&s->saving, SNAPSHOT_DISK, &fd, err);
-	return r == 0 ? fs_copy_sparse(s->disk_fd, fd, "the sandbox's disk", err) : r;
+	return r == 0 ? sparse_copy(s->disk_fd, fd, "the sandbox's disk", err) : r;
 }
 
 static int save_all(struct supervisor *s, struct error *err)

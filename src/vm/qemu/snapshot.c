@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "os/fs.h"
+#include "os/sparse.h"
 
 #define SAVE_TIME  (60 * NANOSECONDS_PER_SECOND)
 #define STATE_SET  1
@@ -90,7 +91,7 @@ int snapshot_source_open(struct snapshot_source *s, pid_t pid, struct error *err
 
 int snapshot_copy_base(const struct snapshot_source *s, int memory, struct error *err)
 {
-	return fs_copy_sparse(s->base, memory, "the guest's memory", err);
+	return sparse_copy(s->base, memory, "the guest's memory", err);
 }
 
 static int copy_run(const struct snapshot_source *s, int memory, uint64_t page, uint64_t count,

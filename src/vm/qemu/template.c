@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "os/fs.h"
+#include "os/sparse.h"
 
 #define FORMAT_VERSION 1
 #define NEW_PREFIX     ".new-"
@@ -24,7 +25,6 @@
 #define STATE_MAX      (64u << 20)
 #define HELLO_MAX      65536
 #define INFO_MAX       65536
-#define PAGE           4096
 
 enum part { PART_MEMORY, PART_STATE, PART_HELLO, PART_COUNT };
 
@@ -50,45 +50,6 @@ void template_close(struct template *t)
 		close(t->state);
 	free(t->hello);
 	*t = TEMPLATE_NONE;
-}
-
-/* The digest of a sparse file: of every page that is not all zeroes, its number and its bytes, so that it
- * does not depend on where a file system keeps holes. */
-static int digest_sparse(int fd, char out[SHA256_HEX_SIZE], struct error *err)
-{
-	static const uint8_t zeroes[PAGE];
-	_cleanup_sha256_ struct sha256 s = {0};
-	_cleanup_free_ uint8_t *bytes = malloc(PAGE * 64);
-	uint8_t hash[SHA256_SIZE];
-	off_t at = 0, hole = 0;
-	int r = bytes ? sha256_init(&s, err) : error_no_memory(err, "check a template");
-
-	while (r == 0) {
-		ssize_t n;
-
-		if (at >= hole && (at = lseek(fd, at, SEEK_DATA)) >= 0)
-			hole = lseek(fd, at, SEEK_HOLE);
-		if (at < 0 && errno == ENXIO)
-			break;
-		at -= at > 0 ? at % PAGE : 0;
-		n = at < 0 || hole < 0 ? -1 : pread(fd, bytes, PAGE * 64, at);
-		if (n <= 0 || n % PAGE)
-			return error_set(err, ERROR_CORRUPT, "read a template's memory");
-		for (ssize_t i = 0; i < n; i += PAGE) {
-			uint64_t number = (uint64_t)(at + i) / PAGE;
-
-			if (!memcmp(bytes + i, zeroes, PAGE))
-				continue;
-			sha256_update(&s, &number, sizeof number);
-			sha256_update(&s, bytes + i, PAGE);
-		}
-		at += n;
-	}
-	if (r == 0)
-		r = sha256_final(&s, hash, err);
-	if (r == 0)
-		sha256_hex(hash, out);
-	return r;
 }
 
 static int digest_bytes(
@@ -137,7 +98,7 @@ static int check_part(const json_t *info, enum part part, int fd, const char *ke
 	if (bytes)
 		r = digest_bytes(fd, part == PART_STATE ? STATE_MAX : HELLO_MAX, bytes, digest, err);
 	else if (thorough)
-		r = digest_sparse(fd, digest, err);
+		r = sparse_digest(fd, "a template's memory", digest, err);
 	if (r == 0 && *digest && strcmp(digest, wanted))
 		r = corrupt(key, part_names[part], err);
 	return r;
@@ -310,7 +271,10 @@ static int seal_all(struct template_draft *d, int hello, json_t *info, struct er
 {
 	_cleanup_buffer_ struct buffer state = {0}, words = {0};
 	char digest[SHA256_HEX_SIZE];
-	int r = digest_sparse(d->memory, digest, err);
+	int r = sparse_punch(d->memory, "a template's memory", err);
+
+	if (r == 0)
+		r = sparse_digest(d->memory, "a template's memory", digest, err);
 
 	if (r == 0)
 		r = seal(d->memory, PART_MEMORY, digest, info, err);
