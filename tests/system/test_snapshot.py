@@ -345,7 +345,7 @@ sandboxes:
 """
 
 
-@promise('sandboxes of a build whose running state was saved start from it, and those that ask for something else boot', 100)
+@promise('sandboxes of a build whose running state was saved start from it, and those that ask for something else boot', 240)
 def _():
     folder = tempfile.mkdtemp(prefix='mc-built-')
 
