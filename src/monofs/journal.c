@@ -62,7 +62,17 @@ static int write_header(struct journal_segment *s)
 	return pwrite(s->fd, b.data, b.size, 0) == (ssize_t)b.size ? 0 : errno ? -errno : -EIO;
 }
 
-int journal_begin_segment(struct journal *j, uint64_t number, struct error *err)
+static int make_segment(struct journal *j, struct journal_segment *s, const char *name)
+{
+	crypt_salt(j->crypt, s->salt);
+	s->fd = openat(j->directory, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (s->fd < 0 || (!j->crypt->encrypted && getentropy(s->salt, sizeof s->salt) < 0))
+		return -errno;
+	return write_header(s);
+}
+
+/* On disk, with nothing in it; in no list. */
+static int new_segment(struct journal *j, uint64_t number, struct journal_segment **out, struct error *err)
 {
 	struct journal_segment *s = calloc(1, sizeof *s);
 	char name[JOURNAL_NAME_SIZE];
@@ -70,21 +80,28 @@ int journal_begin_segment(struct journal *j, uint64_t number, struct error *err)
 
 	if (!s)
 		return error_no_memory(err, "begin a segment of the journal");
-	*s = (struct journal_segment){.users = 1, .number = number, .end = JOURNAL_HEADER, .dirty = true};
+	*s = (struct journal_segment){.users = 1, .number = number, .fd = -1, .end = JOURNAL_HEADER};
 	journal_segment_name(number, name);
-	crypt_salt(j->crypt, s->salt);
-	s->fd = openat(j->directory, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	errno = s->fd < 0 ? errno : 0;
-	if (s->fd < 0 || (!j->crypt->encrypted && getentropy(s->salt, sizeof s->salt) < 0) ||
-		(r = write_header(s)) < 0 || fdatasync(s->fd) < 0 || fsync(j->directory) < 0)
-		r = error_errno(err, errno ? errno : EIO, "begin the segment %s of the journal", name);
-	else
-		r = journal_add_segment(j, s, err);
-	if (r < 0) {
-		if (s->fd >= 0)
-			unlinkat(j->directory, name, 0);
-		journal_segment_drop(s);
+	r = make_segment(j, s, name);
+	if (r == 0 && (fdatasync(s->fd) < 0 || fsync(j->directory) < 0))
+		r = -errno;
+	if (r == 0) {
+		*out = s;
+		return 0;
 	}
+	if (s->fd >= 0)
+		unlinkat(j->directory, name, 0);
+	journal_segment_drop(s);
+	return error_errno(err, -r, "begin the segment %s of the journal", name);
+}
+
+int journal_begin_segment(struct journal *j, uint64_t number, struct error *err)
+{
+	struct journal_segment *s;
+	int r = new_segment(j, number, &s, err);
+
+	if (r == 0 && (r = journal_add_segment(j, s, err)) < 0)
+		journal_segment_drop(s);
 	return r;
 }
 
@@ -94,6 +111,7 @@ void journal_close(struct journal *j)
 		return;
 	for (size_t i = 0; i < j->count; i++)
 		journal_segment_drop(j->segments[i]);
+	journal_segment_drop(j->spare);
 	free(j->segments);
 	if (j->directory >= 0)
 		close(j->directory);
@@ -283,9 +301,7 @@ int journal_end_segment(struct journal *j, struct journal_segment *s, struct err
 	if (r == 0)
 		r = append_prepared(j, s, &p, JOURNAL_LAST_NUMBER);
 	buffer_free(&p.head);
-	if (r < 0)
-		return error_errno(err, -r, "end a segment of the journal");
-	return fdatasync(s->fd) < 0 ? error_errno(err, errno, "end a segment of the journal") : 0;
+	return r < 0 ? error_errno(err, -r, "end a segment of the journal") : 0;
 }
 
 static int read_all(int fd, void *to, size_t n, uint64_t at)
@@ -421,22 +437,28 @@ uint64_t journal_number(struct journal *j)
 	return number;
 }
 
-/* The new one is there before the old one ends: where that fails, the old one goes on. */
+int journal_prepare(struct journal *j, struct error *err)
+{
+	return j->spare ? 0 : new_segment(j, journal_number(j) + 1, &j->spare, err);
+}
+
+/* The new one is there before the old one ends: where that fails, the old one goes on. Nothing of the new one
+ * is reported durable before the old one is, since they are synced in order. */
 int journal_freeze(struct journal *j, uint64_t *through, struct error *err)
 {
-	struct journal_segment *s, *fresh;
-	char name[JOURNAL_NAME_SIZE];
-	int r;
+	struct journal_segment *s;
+	int r = journal_prepare(j, err);
 
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&j->lock);
 	s = j->segments[j->count - 1];
 	*through = s->number;
-	r = journal_begin_segment(j, s->number + 1, err);
-	if (r == 0 && (r = journal_end_segment(j, s, err)) < 0) {
-		fresh = j->segments[--j->count];
-		unlinkat(j->directory, journal_segment_name(fresh->number, name), 0);
-		journal_segment_drop(fresh);
-	}
+	r = journal_add_segment(j, j->spare, err);
+	if (r == 0 && (r = journal_end_segment(j, s, err)) < 0)
+		j->count--;
+	else if (r == 0)
+		j->spare = NULL;
 	pthread_mutex_unlock(&j->lock);
 	return r;
 }

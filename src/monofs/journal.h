@@ -124,6 +124,9 @@ int journal_sync(struct journal *j);
 uint64_t journal_bytes(struct journal *j);  /* of segments that no revision has */
 uint64_t journal_number(struct journal *j); /* of the segment that is appended to */
 
+/* Makes the next segment ahead, so that journal_freeze() need not wait for the disk. One at a time, with
+ * that. */
+int journal_prepare(struct journal *j, struct error *err);
 /* Ends the segment and begins a new one. *through: the number of the one that ended. No journal_append() may
  * be under way. */
 int journal_freeze(struct journal *j, uint64_t *through, struct error *err);

@@ -20,7 +20,8 @@ struct journal {
 	pthread_mutex_t lock;              /* of appending, and of the list of segments */
 	struct journal_segment **segments; /* by number, the last is appended to */
 	size_t count;
-	uint64_t written, synced; /* bytes, of all segments; synced: by `syncing` */
+	struct journal_segment *spare; /* the next, made ahead */
+	uint64_t written, synced;      /* bytes, of all segments; synced: by `syncing` */
 	pthread_mutex_t syncing;
 	pthread_cond_t was_synced;
 	bool leader; /* somebody waits for the disk */

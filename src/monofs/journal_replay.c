@@ -243,7 +243,8 @@ static int open_segment(struct journal *j, uint64_t number, struct journal_segme
 	s = calloc(1, sizeof *s);
 	if (!s)
 		return error_no_memory(err, "open the journal");
-	*s = (struct journal_segment){.users = 1, .number = number, .fd = TAKE_FD(fd), .end = JOURNAL_HEADER};
+	*s = (struct journal_segment){
+		.users = 1, .number = number, .fd = TAKE_FD(fd), .end = JOURNAL_HEADER, .dirty = true};
 	memcpy(s->salt, header + 16, sizeof s->salt);
 	r = journal_add_segment(j, s, err);
 	if (r < 0)
@@ -294,5 +295,7 @@ int journal_replay(struct journal *j, journal_take *take, void *context, struct 
 		r = cut_off(j, number, err);
 	if (r == 0 && !p.ended)
 		r = end_torn(j, s, err);
+	/* Who died may have synced nothing of it. */
+	j->written++;
 	return r < 0 ? r : journal_begin_segment(j, number, err);
 }

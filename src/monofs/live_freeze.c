@@ -190,10 +190,10 @@ static int freeze(struct live *l, struct live_frozen *f, struct error *err)
 
 int live_freeze(struct live *l, struct live_frozen *f, struct error *err)
 {
-	int r = journal_sync(l->journal); /* so that little is left to do while all wait */
+	int r = journal_prepare(l->journal, err); /* so that little is left to do while all wait */
 
 	if (r < 0)
-		return error_errno(err, -r, "write the journal");
+		return r;
 	r = freeze(l, f, err);
 	if (r < 0)
 		live_thaw(f, NULL);
