@@ -71,14 +71,18 @@ static bool is_live(const struct mfsd_start *start)
 	return !(start->flags & MOUNT_START_COMMIT);
 }
 
+static struct fuse_server *running; /* of the signal's handler */
+
 static void served_close(struct served *s)
 {
+	running = NULL;
 	fuse_server_free(s->server);
 	vfs_destroy(s->fs);
 	if (s->repository)
 		repository_close(s->repository);
 	if (s->claim >= 0)
 		close(s->claim);
+	*s = (struct served){.claim = -1};
 }
 
 static int open_live(struct served *s, const struct mfsd_start *start, struct error *err)
@@ -160,6 +164,7 @@ static int conclude(const struct served *s, const struct mfsd_start *start, stru
 	return is_live(start) ? live_commit(s->fs, start->author, NULL, &id, &made, err) : 0;
 }
 
+/* Whoever asked for the end may have the repository when he hears of it. */
 static int serve(struct served *s, const struct mfsd_start *start, int keeper)
 {
 	const struct control_options o = {
@@ -180,11 +185,11 @@ static int serve(struct served *s, const struct mfsd_start *start, int keeper)
 	fuse_server_run(s->server, &err); /* however that ends, what was written is in the journal */
 	control_stop(control);
 	r = conclude(s, start, &err);
+	mfsd_keeper_unmount(keeper, true, NULL); /* after a signal it is still there */
+	served_close(s);
 	control_end(control, r, &err);
 	return r < 0 ? 1 : 0;
 }
-
-static struct fuse_server *running; /* of the signal's handler */
 
 static void end(int number)
 {
@@ -219,8 +224,6 @@ int mfsd_serve(int keeper, const struct mfsd_start *start)
 		running = s.server;
 		catch_signals();
 		status = serve(&s, start, keeper);
-		running = NULL;
-		mfsd_keeper_unmount(keeper, true, NULL); /* after a signal it is still there */
 	}
 	served_close(&s);
 	return status;
