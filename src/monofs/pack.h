@@ -13,8 +13,8 @@
  *     trailer, 64 bytes, and CRYPT_TAG_SIZE where encrypted; it ends the file
  *
  * A frame is the bytes of its objects, one behind the other, compressed as one zstd frame (RFC 8878; form 1)
- * or as they are (form 0), sealed with its number, 0 for the first. An object of PACK_FRAME_SIZE bytes or
- * more is alone in its frame, and no frame has more than OBJECT_MAX bytes.
+ * or as they are (form 0), sealed with its number, 0 for the first. No frame has more than OBJECT_MAX bytes.
+ * How many objects share one is the writer's choice (store_write.c).
  *
  * The directory, compressed as one zstd frame and sealed with the number 2^64 - 2, is, with F frames and O
  * objects, columns:
@@ -53,10 +53,9 @@
 #include "monofs/crypt.h"
 #include "monofs/object.h"
 
-#define PACK_FRAME_SIZE     (256u << 10) /* bytes of objects from which on a frame ends */
-#define PACK_SIZE           (16u << 20)  /* bytes of a file from which on it ends */
-#define PACK_FILE_MAX       (64u << 20)  /* no file is larger */
-#define PACK_OBJECTS        (1u << 17)   /* from which on it ends, too */
+#define PACK_SIZE           (16u << 20) /* bytes of a file from which on it ends */
+#define PACK_FILE_MAX       (64u << 20) /* no file is larger */
+#define PACK_OBJECTS        (1u << 17)  /* from which on it ends, too */
 #define PACK_OBJECTS_MAX    (1u << 18)
 #define PACK_DIRECTORY_MAX  (16u << 20) /* bytes before compression */
 #define PACK_HEADER_SIZE    32u

@@ -24,9 +24,10 @@ struct repository {
 	_Atomic uint64_t clock; /* the last that was given out or seen */
 };
 
-#define REPOSITORY_MIN     (64u << 10) /* of chunks, where nobody says otherwise */
-#define REPOSITORY_AVERAGE (256u << 10)
-#define REPOSITORY_MAX     (1u << 20)
+/* Bytes of chunks, where nobody says otherwise: measured, docs/formats/monofs.md. */
+#define REPOSITORY_MIN     (16u << 10)
+#define REPOSITORY_AVERAGE (64u << 10)
+#define REPOSITORY_MAX     (256u << 10)
 
 /* The secrets of a repository whose keys (where it is encrypted) are in s->keys. */
 int repository_prepare(const struct format *f, struct repository_secrets *s, struct error *err);

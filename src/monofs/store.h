@@ -3,7 +3,7 @@
  * The objects of a repository on disk: packs, immutable once they have their name, and the index over them,
  * which can be made again from them (docs/formats/monofs.md, "Packs").
  *
- * Objects that are put one after the other by one writer share a frame: about FRAME_SIZE bytes that are
+ * Objects that are put one after the other by one writer share a frame: about 512 KiB that are
  * compressed, and sealed, together. So small ones cost little, and what was put together is read together.
  *
  * Nothing that was put is promised to be there after a power cut before store_sync() has returned. Who dies

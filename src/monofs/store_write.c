@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A writer's side: objects become frames. Frames of file contents and frames of all else are apart, so that
- * who walks a tree reads no contents. */
+/*
+ * A writer's side: objects become frames. Frames of file contents and frames of all else are apart, so that
+ * who walks a tree reads no contents; the latter are smaller, since one node at a time is wanted of them. A
+ * frame ends once it has as many bytes as its kind is to have, and an object that has as many by itself is
+ * alone.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
 #include "monofs/store_parts.h"
 
-#define LEVEL 3 /* of zstd */
+#define LEVEL         3 /* of zstd */
+#define CONTENT_FRAME (512u << 10)
+#define TREE_FRAME    (128u << 10)
 
 struct building {
+	uint32_t enough; /* bytes from which on a frame ends */
 	struct buffer raw;
 	struct pack_object *objects;
 	uint32_t count, room;
@@ -37,6 +44,8 @@ int store_writer_new(struct store *s, struct store_writer **out, struct error *e
 		return error_no_memory(err, "write to the repository");
 	}
 	w->store = s;
+	w->contents.enough = CONTENT_FRAME;
+	w->trees.enough = TREE_FRAME;
 	ZSTD_CCtx_setParameter(w->compressor, ZSTD_c_compressionLevel, LEVEL);
 	*out = w;
 	return 0;
@@ -135,7 +144,7 @@ static int add(struct store_writer *w, struct building *b, const struct pack_obj
 	if (!buffer_append(&b->raw, bytes, o->size))
 		return error_no_memory(err, "store an object");
 	b->objects[b->count++] = *o;
-	return b->raw.size >= PACK_FRAME_SIZE ? end_frame(w, b, err) : 0;
+	return b->raw.size >= b->enough ? end_frame(w, b, err) : 0;
 }
 
 /* ---- objects ---------------------------------------------------------------------------------------- */
@@ -178,8 +187,9 @@ static struct building *building_of(struct store_writer *w, uint8_t type)
 
 static int keep(struct store_writer *w, const struct pack_object *o, const void *bytes, struct error *err)
 {
-	return o->size >= PACK_FRAME_SIZE ? write_frame(w, bytes, o->size, o, 1, err)
-					  : add(w, building_of(w, o->type), o, bytes, err);
+	struct building *b = building_of(w, o->type);
+
+	return o->size >= b->enough ? write_frame(w, bytes, o->size, o, 1, err) : add(w, b, o, bytes, err);
 }
 
 static int put(struct store_writer *w, const struct pack_object *o, const void *bytes, bool *fresh,
