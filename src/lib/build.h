@@ -6,6 +6,7 @@
  *   build.c                               stages in the order of what they need, several at once
  *   build_step.c                          a step: from the cache, or done
  *   build_run.c, build_copy.c             the two kinds of steps that make layers
+ *   build_inputs.c                        whether what a project copies is what it was
  *   build_snapshot.c                      the running state of what was built
  *   build_source.c                        files that are copied: of a directory of the host, of an image
  */
@@ -65,6 +66,7 @@ struct build_stage {
 	size_t need_count;
 	const struct project_build *build; /* of a project */
 	char **volumes;                    /* of a sandbox of what it makes; of a project */
+	char inputs[SHA256_HEX_SIZE];      /* inputs_stamp() of it; of a project */
 	char *image_name;                  /* that it gets; NULL: none */
 	bool wanted, running, done;
 	char digest[OCI_DIGEST_SIZE]; /* of what it has made */

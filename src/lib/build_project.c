@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "codec/json.h"
 #include "lib/build.h"
+#include "lib/build_inputs.h"
 #include "lib/component.h"
 #include "lib/project.h"
 #include "project/guarded.h"
@@ -335,6 +336,22 @@ static int snapshot_named(struct build *b, const char *const *names, struct erro
 	return r;
 }
 
+/* What is copied, before it is read; and, once all is built, that this is what it was. */
+static int note_inputs(struct build *b, const struct project_identity *identity, bool done, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < b->count; i++) {
+		struct build_stage *s = &b->stages[i];
+
+		if (s->wanted && done)
+			r = inputs_end(b->mc, identity, s->build, s->inputs, err);
+		else if (s->wanted)
+			r = inputs_begin(b->mc, identity, s->build, s->inputs, err);
+	}
+	return r;
+}
+
 static int build_all(struct build *b, const struct project *p, const struct project_identity *identity,
 	const char *const *names, char ***digests, struct error *err)
 {
@@ -352,7 +369,11 @@ static int build_all(struct build *b, const struct project *p, const struct proj
 	if (r == 0)
 		r = build_lock(b, err);
 	if (r == 0)
+		r = note_inputs(b, identity, false, err);
+	if (r == 0)
 		r = build_stages(b, err);
+	if (r == 0)
+		r = note_inputs(b, identity, true, err);
 	if (r == 0 && b->options->snapshot)
 		r = snapshot_named(b, names, err);
 	return r < 0 || !digests ? r : list_digests(b, names, digests, err);

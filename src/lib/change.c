@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "lib/build_inputs.h"
 #include "os/fs.h"
 
 #define WORKERS_LEAST 4u
@@ -259,12 +260,19 @@ static enum plan_wish wish_of(const struct monocore_project_change_options *o)
 						   : PLAN_UP;
 }
 
+/* Somebody says so, or files that were copied are others by now. */
+static bool builds_first(const struct change *c)
+{
+	if (c->options->wish == MONOCORE_PROJECT_DOWN)
+		return false;
+	return c->options->build || inputs_have_changed(c->mc, c->project->project, &c->identity);
+}
+
 static int plan(struct change *c, struct error *err)
 {
-	bool builds = c->options->build && c->options->wish != MONOCORE_PROJECT_DOWN;
 	int r = project_who(c->mc, c->project, false, &c->identity, err);
 
-	if (r == 0 && builds) {
+	if (r == 0 && builds_first(c)) {
 		r = make_plan(c, PLAN_BUILDS, err);
 		if (r == 0)
 			tell_all(c);
@@ -307,7 +315,7 @@ static int change(struct change *c, struct error *err)
 		r = project_who(c->mc, c->project, !down, &c->identity, err);
 	if (r == 0 && *c->identity.id)
 		r = lock_project(c, &lock, err);
-	if (r == 0 && c->options->build && !down) {
+	if (r == 0 && builds_first(c)) {
 		r = make_plan(c, PLAN_BUILDS, err);
 		if (r == 0)
 			tell_all(c);

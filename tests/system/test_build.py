@@ -8,6 +8,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import time
 
 from harness import tap
 from harness.program import DEBIAN, Monocore
@@ -198,6 +199,7 @@ builds:
 sandboxes:
   web:
     image: app
+    scripts: {{start: sleep infinity}}
 """
 
 
@@ -218,6 +220,30 @@ def project():
     equal(shell(name, 'cat /usr/local/bin/tool /more/file; ls').split(), ['tool', 'more', 'l', 'made', 'main.sh'])
     again = mc('-C', f'{folder}/shop', 'build', timeout=100).ok()
     true('done' not in again.err and got.out in again.out, again)
+
+
+@promise('apply sees that files which a build copies have changed, and what was only touched makes nothing anew', 240)
+def inputs():
+    def shop(*words):
+        return mc('-C', f'{folder}/shop', *words, timeout=100)
+
+    def plan():
+        return [row['verb'] for row in shop('apply', '--dry-run', '--json').ok().json()]
+
+    shop('apply').ok()
+    time.sleep(2.1)  # what is younger may change within a tick of some file system's clock
+    shop('build', 'app').ok()
+    equal(plan(), [])
+    write('shop/lib/l', 'L')
+    true('build' in plan(), plan())
+    shop('apply').ok()
+    equal(mc('exec', 'shop-web', '--', 'cat', '/app/l').ok().out, 'L')
+    made = mc.row('shop-web')['id']
+    os.utime(f'{folder}/shop/lib/l')
+    time.sleep(2.1)
+    shop('apply').ok()
+    equal((plan(), mc.row('shop-web')['id'], mc.row('shop-web')['state']), ([], made, 'running'))
+    shop('down').ok()
 
 
 @promise('what steps have made is kept as long as it is used, and goes with prune --all')
