@@ -143,7 +143,7 @@ static int enter(struct import_walk *w, int fd, const char *name, size_t above, 
 	const struct known_key *known, struct error *err)
 {
 	struct import_level *l = &w->levels[w->depth++];
-	struct import_event *e;
+	struct import_event *e = NULL;
 	struct known_key key = known_key_of(s, w->started);
 	int r;
 
@@ -198,7 +198,7 @@ static void forget_place(struct import_walk *w, struct import_level *l)
 
 static int push_removed(struct import_walk *w, const char *name, struct error *err)
 {
-	struct import_event *e;
+	struct import_event *e = NULL;
 	int r;
 
 	if (!top(w)->known || !w->changes)
@@ -276,7 +276,7 @@ static int push_object(struct import_walk *w, const char *name, const char *path
 {
 	struct known_key key = known_key_of(s, w->started);
 	struct import_names *names = NULL;
-	struct import_event *e;
+	struct import_event *e = NULL;
 	bool first = true, keep;
 	int r = s->st_nlink > 1 ? names_of(w, s, path, &names, &first, err) : 0;
 
@@ -393,7 +393,7 @@ static int leave(struct import_walk *w, struct error *err)
 {
 	struct import_level *l = top(w);
 	const struct known_record *none;
-	struct import_event *e;
+	struct import_event *e = NULL;
 	int r = known_to(w, NULL, &none, err);
 
 	if (r < 0)

@@ -2,8 +2,13 @@
 #include "os/attributes.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+
+#include "base/cleanup.h"
 
 #define LIST_FIRST 1024  /* bytes that are tried first: most files have no attributes */
 #define SIZE_MOST  65536 /* of a list and of a value, as the kernel has it */
@@ -55,6 +60,20 @@ int fs_xattr_remove(int fd, const char *name, const char *attribute, struct erro
 {
 	if (fremovexattr(fd, attribute) < 0 && errno != ENODATA)
 		return error_errno(err, errno, "remove %s of %s", attribute, name);
+	return 0;
+}
+
+int fs_set_mode(int dirfd, const char *name, mode_t mode, struct error *err)
+{
+	_cleanup_fd_ int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char path[32];
+	struct stat s;
+
+	if (fd < 0 || fstat(fd, &s) < 0)
+		return error_errno(err, errno, "set the mode of %s", name);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (S_ISLNK(s.st_mode) || chmod(path, mode) < 0)
+		return error_errno(err, S_ISLNK(s.st_mode) ? EINVAL : errno, "set the mode of %s", name);
 	return 0;
 }
 

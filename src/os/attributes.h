@@ -18,6 +18,9 @@ int fs_xattr_set(
 	int fd, const char *name, const char *attribute, const void *value, size_t n, struct error *err);
 int fs_xattr_remove(int fd, const char *name, const char *attribute, struct error *err);
 
+/* Of what has the name, no link followed: a symbolic link is EINVAL's error. */
+int fs_set_mode(int dirfd, const char *name, mode_t mode, struct error *err);
+
 uint32_t fs_device_major(dev_t device);
 uint32_t fs_device_minor(dev_t device);
 dev_t fs_device(uint32_t major, uint32_t minor);
