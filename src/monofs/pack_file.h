@@ -59,6 +59,10 @@ int pack_publish(struct pack *p, int packs, bool *made, struct error *err);
 int pack_open(int packs, const uint8_t name[SHA256_SIZE], const struct crypt *crypt, struct pack **out,
 	struct error *err);
 
+/* The same of what is open as fd, which is the pack's from then on. */
+int pack_attach(int fd, const uint8_t name[SHA256_SIZE], const struct crypt *crypt, struct pack **out,
+	struct error *err);
+
 /* A frame's objects, raw bytes of them to out, which has room for frame->raw. */
 int pack_read_frame(const struct pack *p, uint32_t number, const struct pack_frame *frame,
 	const struct crypt *crypt, ZSTD_DCtx *decompressor, struct buffer *scratch, uint8_t *out,

@@ -143,26 +143,34 @@ static int read_directory(struct pack *p, const struct crypt *crypt, struct erro
 	return r;
 }
 
-int pack_open(int packs, const uint8_t name[SHA256_SIZE], const struct crypt *crypt, struct pack **out,
+int pack_attach(int fd, const uint8_t name[SHA256_SIZE], const struct crypt *crypt, struct pack **out,
 	struct error *err)
 {
 	_cleanup_(cleanup_pack) struct pack *p = calloc(1, sizeof *p);
-	char path[PACK_PATH_SIZE];
 	int r;
 
-	if (!p)
+	if (!p) {
+		close(fd);
 		return error_no_memory(err, "open a pack");
+	}
+	p->fd = fd;
 	memcpy(p->name, name, sizeof p->name);
-	p->fd = fs_open(packs, pack_path(name, path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err);
-	if (p->fd < 0)
-		return error_prefix(err, "read a pack");
 	r = read_header(p, crypt, err);
 	if (r == 0)
 		r = read_directory(p, crypt, err);
-	if (r < 0)
-		return error_prefix(err, "read the pack %s", path);
-	*out = TAKE_PTR(p);
-	return 0;
+	if (r == 0)
+		*out = TAKE_PTR(p);
+	return r;
+}
+
+int pack_open(int packs, const uint8_t name[SHA256_SIZE], const struct crypt *crypt, struct pack **out,
+	struct error *err)
+{
+	char path[PACK_PATH_SIZE];
+	int fd = fs_open(packs, pack_path(name, path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err);
+	int r = fd < 0 ? fd : pack_attach(fd, name, crypt, out, err);
+
+	return r < 0 ? error_prefix(err, "read the pack %s", path) : 0;
 }
 
 /* ---- frames ----------------------------------------------------------------------------------------- */
