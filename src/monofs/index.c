@@ -260,6 +260,16 @@ static int next_object(struct db_query *q, struct object_id *id, struct index_pl
 
 int index_objects(struct index *i, index_take *take, void *context, struct error *err)
 {
+	static const struct object_id first;
+	struct object_id last;
+
+	memset(last.bytes, 0xff, sizeof last.bytes);
+	return index_between(i, &first, &last, take, context, err);
+}
+
+int index_between(struct index *i, const struct object_id *first, const struct object_id *last,
+	index_take *take, void *context, struct error *err)
+{
 	struct index_place place;
 	struct object_id id;
 	struct connection *c;
@@ -268,7 +278,12 @@ int index_objects(struct index *i, index_take *take, void *context, struct error
 
 	if (r < 0)
 		return r;
-	r = db_prepare(c->db, "SELECT id, pack, frame FROM object ORDER BY id", &q, err);
+	r = db_prepare(
+		c->db, "SELECT id, pack, frame FROM object WHERE id BETWEEN ? AND ? ORDER BY id", &q, err);
+	if (r == 0) {
+		db_bind_blob(q, 1, first->bytes, sizeof first->bytes);
+		db_bind_blob(q, 2, last->bytes, sizeof last->bytes);
+	}
 	while (r == 0 && (r = next_object(q, &id, &place, err)) > 0)
 		r = take(context, &id, &place, err);
 	db_query_free(q);

@@ -71,6 +71,10 @@ typedef int index_take(
 	void *context, const struct object_id *id, const struct index_place *place, struct error *err);
 int index_objects(struct index *i, index_take *take, void *context, struct error *err);
 
+/* The same for those from `first` to `last`, both included. */
+int index_between(struct index *i, const struct object_id *first, const struct object_id *last,
+	index_take *take, void *context, struct error *err);
+
 /* What SQLite itself finds wrong with the file: CORRUPT. */
 int index_verify(struct index *i, struct error *err);
 

@@ -62,8 +62,6 @@ struct store *repository_store(struct repository *r);
 const struct crypt *repository_crypt(struct repository *r);
 int repository_directory(struct repository *r); /* a descriptor; the repository's */
 const char *repository_path(struct repository *r);
-/* What repository_secret.master takes: CRYPT_KEY_SIZE bytes, the repository's. NULL: it is not encrypted. */
-const uint8_t *repository_master(struct repository *r);
 uint64_t repository_replica(struct repository *r);
 const uint8_t *repository_id(struct repository *r); /* 16 bytes */
 /* What opens the repository without a passphrase, CRYPT_KEY_SIZE bytes, until keys are rotated; for processes

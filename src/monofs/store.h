@@ -73,6 +73,12 @@ void store_release(struct store *s, struct store_bytes *bytes); /* a zeroed one 
 /* 1: there, 0: not. */
 int store_has(struct store *s, const struct object_id *id, struct error *err);
 
+/* Calls take() for each object whose id is from `first` to `last`, in order; other than 0 ends it, and is
+ * returned. */
+typedef int store_take(void *context, const struct object_id *id, struct error *err);
+int store_between(struct store *s, const struct object_id *first, const struct object_id *last,
+	store_take *take, void *context, struct error *err);
+
 /* ---- keeping house ---- */
 
 struct store_statistics {
@@ -113,4 +119,4 @@ struct store_sweep {
 	/* results */
 	uint64_t objects, removed_packs, removed_bytes, condemned_packs, condemned_bytes, rewritten_packs;
 };
-int store_sweep(struct store *s, struct store_sweep *sweep, struct error *err);
+int store_tidy(struct store *s, struct store_sweep *sweep, struct error *err);

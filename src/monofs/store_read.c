@@ -271,3 +271,27 @@ int store_has(struct store *s, const struct object_id *id, struct error *err)
 	pthread_mutex_unlock(&s->lock);
 	return pending ? 1 : store_lookup(s, id, &place, err);
 }
+
+/* ---- all of them ------------------------------------------------------------------------------------- */
+
+struct between {
+	store_take *take;
+	void *context;
+};
+
+static int give_id(
+	void *context, const struct object_id *id, const struct index_place *place, struct error *err)
+{
+	const struct between *b = context;
+
+	(void)place;
+	return b->take(b->context, id, err);
+}
+
+int store_between(struct store *s, const struct object_id *first, const struct object_id *last,
+	store_take *take, void *context, struct error *err)
+{
+	struct between b = {take, context};
+
+	return index_between(s->index, first, last, give_id, &b, err);
+}

@@ -356,7 +356,7 @@ static int sweep_all(struct sweeping *w, struct error *err)
 	return r;
 }
 
-int store_sweep(struct store *s, struct store_sweep *sweep, struct error *err)
+int store_tidy(struct store *s, struct store_sweep *sweep, struct error *err)
 {
 	struct sweeping w = {.store = s, .sweep = sweep, .now = (int64_t)time(NULL)};
 	_cleanup_fd_ int lock = -1;

@@ -258,7 +258,7 @@ int store_check(struct store *s, struct store_check *check, struct error *err)
 	return 0;
 }
 
-int store_sweep(struct store *s, struct store_sweep *sweep, struct error *err)
+int store_tidy(struct store *s, struct store_sweep *sweep, struct error *err)
 {
 	(void)s;
 	return sweep->mark(sweep->context, err);

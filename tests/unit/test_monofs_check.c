@@ -50,7 +50,7 @@ static struct store *open_store(int fd, const struct crypt *c)
 	struct store *s;
 	struct error err;
 
-	CHECK_OK(store_open(fd, c, false, NULL, &s, &err));
+	CHECK_OK(store_open_at(fd, c, false, NULL, &s, &err));
 	return s;
 }
 

@@ -24,7 +24,7 @@ static struct store *open_store(struct world *w)
 	struct store *s;
 	struct error err;
 
-	CHECK_OK(store_open(w->fd, &w->crypt, false, NULL, &s, &err));
+	CHECK_OK(store_open_at(w->fd, &w->crypt, false, NULL, &s, &err));
 	return s;
 }
 
@@ -81,7 +81,7 @@ static struct store_sweep sweep_as(struct world *w, unsigned keep_percent, bool 
 	struct store *s = open_store(w);
 	struct error err;
 
-	CHECK_OK(store_sweep(s, &sweep, &err));
+	CHECK_OK(store_tidy(s, &sweep, &err));
 	store_close(s);
 	return sweep;
 }
@@ -167,7 +167,7 @@ TEST(nothing_goes_before_its_grace_is_over)
 	sweep(&w, 0);
 	s = open_store(&w);
 	grace.context = &w;
-	CHECK_OK(store_sweep(s, &grace, &err));
+	CHECK_OK(store_tidy(s, &grace, &err));
 	CHECK_INT(grace.removed_packs, 0);
 	CHECK_INT(grace.condemned_packs, 0);
 	store_close(s);
@@ -291,7 +291,7 @@ static void sweep_too(struct world *w)
 	struct error err;
 
 	w->while_marking = NULL;
-	CHECK_ERROR(store_sweep(s, &second, &err), ERROR_BUSY);
+	CHECK_ERROR(store_tidy(s, &second, &err), ERROR_BUSY);
 	store_close(s);
 }
 

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 #include "monocore_observe.h"
 
 struct options {

@@ -12,7 +12,7 @@
 #include "bin/monocore/images.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 
 #define CREATED_BY_COLUMNS 60
 #define COMMENT_COLUMNS    30

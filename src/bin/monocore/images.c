@@ -15,7 +15,7 @@
 #include "bin/cli/table.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 
 #define NAME_COLUMNS      48
 #define PLATFORM_COLUMNS  32

@@ -7,7 +7,7 @@
 #include "bin/cli/json.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 
 struct options {
 	bool follow, timestamps, json;

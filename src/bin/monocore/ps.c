@@ -10,7 +10,7 @@
 #include "bin/monocore/nets.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 
 #define IMAGE_COLUMNS   40
 #define COMMAND_COLUMNS 32

@@ -9,7 +9,7 @@
 #include "bin/cli/table.h"
 #include "bin/monocore/output.h"
 #include "bin/monocore/verbs.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 #include "monocore_snapshot.h"
 
 #define IMAGE_COLUMNS 40

@@ -8,7 +8,7 @@
 #include "bin/monocore/output.h"
 #include "bin/monocore/stats.h"
 #include "bin/monocore/usage_words.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 
 #define TIME_SIZE 20 /* "2026-01-31T23:59:59" and a NUL */
 

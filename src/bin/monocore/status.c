@@ -14,7 +14,7 @@
 #include "bin/monocore/output.h"
 #include "bin/monocore/project.h"
 #include "bin/monocore/verbs.h"
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 #include "monocore_observe.h"
 #include "os/terminal.h"
 

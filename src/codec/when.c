@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bin/monocore/when.h"
+#include "codec/when.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -45,9 +46,9 @@ static const char *read_time(const char *p, struct tm *tm, uint64_t *fraction)
 
 	if (!(p = expect(read_digits(p, 2, 23, &tm->tm_hour), ':')))
 		return NULL;
-	if (!(p = expect(read_digits(p, 2, 59, &tm->tm_min), ':')))
-		return NULL;
-	if (!(p = read_digits(p, 2, 60, &tm->tm_sec)))
+	if (!(p = read_digits(p, 2, 59, &tm->tm_min)) || *p != ':')
+		return p;
+	if (!(p = read_digits(p + 1, 2, 60, &tm->tm_sec)))
 		return NULL;
 	if (*p != '.')
 		return p;
@@ -93,15 +94,49 @@ static bool read_rfc3339(const char *text, uint64_t *time)
 	return true;
 }
 
+/* "2 days ago", "yesterday": how long that is. */
+static bool read_ago(const char *text, uint64_t *span)
+{
+	static const struct {
+		const char *name;
+		uint64_t seconds;
+	} units[] = {{"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}, {"week", 7 * 86400},
+		{"month", 30 * 86400}, {"year", 365 * 86400}};
+	size_t digits = strspn(text, "0123456789");
+	char number[8];
+	uint64_t count;
+
+	if (!strcmp(text, "yesterday")) {
+		*span = 86400 * NANOSECONDS_PER_SECOND;
+		return true;
+	}
+	if (!digits || digits >= sizeof number || text[digits] != ' ')
+		return false;
+	memcpy(number, text, digits);
+	number[digits] = 0;
+	text += digits + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		size_t n = strlen(units[i].name);
+
+		if (strncmp(text, units[i].name, n) != 0)
+			continue;
+		text += n + (text[n] == 's');
+		if (strcmp(text, " ago") != 0 || text_parse_u64(number, 9999999, "time", &count, NULL) < 0)
+			return false;
+		return !__builtin_mul_overflow(count, units[i].seconds * NANOSECONDS_PER_SECOND, span);
+	}
+	return false;
+}
+
 int when_parse(const char *text, const char *what, uint64_t now, uint64_t *time, struct error *err)
 {
 	uint64_t back;
 
 	if (read_rfc3339(text, time))
 		return 0;
-	if (text_parse_duration(text, what, &back, NULL) < 0)
+	if (!read_ago(text, &back) && text_parse_duration(text, what, &back, NULL) < 0)
 		return error_set(err, ERROR_USAGE,
-			"%s: '%s' is no time; write 10m (that long ago) or 2026-01-31T23:59:59Z", what, text);
+			"%s: '%s' is no time; write 10m, 2 days ago or 2026-01-31T23:59:59Z", what, text);
 	*time = back < now ? now - back : 1;
 	return 0;
 }
