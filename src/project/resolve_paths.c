@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "codec/monofs_uri.h"
 #include "project/load_parts.h"
 
 static const char *const sections[] = {"sandboxes", "builds", "groups"};
@@ -128,11 +129,36 @@ static bool has_option(const char *options, const char *option)
 	return false;
 }
 
+/* The path in it is the file's as any other is; what stands behind that stays. */
+static void resolve_monofs(
+	struct load *l, struct component *c, const char *text, const char *suffix, struct project_volume *v)
+{
+	const char *query = strchr(text, '?');
+	_cleanup_free_ char *path = NULL, *source = NULL;
+	const char *found;
+
+	text += strlen(MONOFS_URI);
+	path = text_copy_bytes(text, query ? (size_t)(query - text) : strlen(text), l->err);
+	found = path ? load_path_reach(l, c, path, REACH_VOLUME, suffix, v->place) : NULL;
+	source = found ? text_format(l->err, MONOFS_URI "%s%s", found, query ? query : "") : NULL;
+	if (source)
+		v->source = load_keep(l, source);
+	else if (found || !path)
+		load_fail(l, -ERROR_NO_MEMORY, "read the project");
+	if (found && strchr(found, ':'))
+		mistake_add(l->m, v->place, strlen(text),
+			"the path '%s' has a ':' in it, which no volume's can", found);
+}
+
 void resolve_source(
 	struct load *l, struct component *c, const char *text, const char *options, struct project_volume *v)
 {
 	bool harmless = has_option(options, "ro") || has_option(options, "stage");
 
+	if (monofs_uri_is(text)) {
+		resolve_monofs(l, c, text, harmless || strstr(text, "rev=") ? ":ro" : "", v);
+		return;
+	}
 	v->named = !project_is_path(text, strlen(text));
 	if (v->named)
 		v->source = load_keep(l, text);
@@ -156,7 +182,8 @@ static void resolve_volume(struct load *l, struct component *c, const char *text
 {
 	struct project_volume v = {.place = place};
 	_cleanup_free_ char *copy = text_copy(text, l->err);
-	char *target = copy ? strchr(copy, ':') : NULL, *options;
+	char *source = copy && monofs_uri_is(copy) ? copy + strlen(MONOFS_URI) : copy;
+	char *target = source ? strchr(source, ':') : NULL, *options;
 
 	if (!target) {
 		load_fail(l, -ERROR_NO_MEMORY, "read the project");

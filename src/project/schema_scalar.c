@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "codec/monofs_uri.h"
 #include "project/env.h"
 #include "project/scalar.h"
 #include "project/schema.h"
@@ -105,19 +106,32 @@ static int check_target(
 	return path ? checks->target(path, err) : -ERROR_NO_MEMORY;
 }
 
+static int check_monofs(const char *text, size_t n, struct error *err)
+{
+	_cleanup_free_ char *uri = text_copy_bytes(text, n, err);
+	_cleanup_monofs_uri_ struct monofs_uri u = {0};
+	int r = uri ? monofs_uri_parse(uri, &u, err) : -ERROR_NO_MEMORY;
+
+	if (r == 0 && !project_is_path(u.path, strlen(u.path)))
+		r = error_set(
+			err, ERROR_INVALID, "'%.80s' is no path, which begins with './', '/' or '~'", u.path);
+	return r;
+}
+
 static int check_volume(
 	const struct schema *s, const char *text, const struct project_checks *checks, struct error *err)
 {
-	const char *target = strchr(text, ':'), *options;
+	bool monofs = s->scalar != SCHEMA_MOUNT && monofs_uri_is(text);
+	const char *source = monofs ? text + strlen(MONOFS_URI) : text;
+	const char *target = strchr(source, ':'), *options;
 
-	if (text_starts(text, "monofs://"))
-		return error_set(
-			err, ERROR_INVALID, "volumes of monofs are not yet available in this version");
+	if (monofs && check_monofs(text, target ? (size_t)(target - text) : strlen(text), err) < 0)
+		return -ERROR_INVALID;
 	if (s->scalar == SCHEMA_MOUNT)
 		target = text;
-	else if (!target || target == text)
+	else if (!target || target == source)
 		return wrong(s, text, err);
-	else if (!project_is_path(text, (size_t)(target - text)) &&
+	else if (!monofs && !project_is_path(text, (size_t)(target - text)) &&
 		 !project_is_volume_name(text, (size_t)(target - text)))
 		return error_set(err, ERROR_INVALID,
 			"'%.*s' can be neither a path, which begins with './', '/' or '~', nor a volume's "
@@ -134,6 +148,9 @@ static int check_volume(
 		return -(int)err->code;
 	if (options && check_options(options + 1, err) < 0)
 		return -ERROR_INVALID;
+	if (monofs && options && strcmp(options, ":ro") != 0 && strcmp(options, ":rw") != 0)
+		return error_set(
+			err, ERROR_INVALID, "of the options of a volume, a monofs takes 'ro' and 'rw'");
 	if (options && strstr(options, "nocopy") && s->scalar == SCHEMA_VOLUME &&
 		project_is_path(text, strlen(text)))
 		return error_set(err, ERROR_INVALID, "'nocopy' is for volumes that have names");

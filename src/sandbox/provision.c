@@ -24,6 +24,7 @@
 #include "sandbox/restart.h"
 #include "sandbox/snapshot.h"
 #include "sandbox/volume.h"
+#include "sandbox/volume_monofs.h"
 #include "vm/vm.h"
 
 #define MEMORY_DEFAULT (512ULL << 20)
@@ -204,6 +205,10 @@ static int set_mounts(
 		if (result < 0)
 			break;
 		r->mount_count++;
+		if (!strcmp(r->mounts[i].type, VOLUME_MONOFS)) {
+			result = volume_monofs_check(&r->mounts[i], err);
+			continue;
+		}
 		fd = result = volume_open(home, &r->mounts[i], err);
 		result = result < 0 ? result : 0;
 	}

@@ -88,13 +88,17 @@
 
 /* A directory of the host's that the guest has as a volume. */
 #define RECORD_MOUNT_FIELDS(X) \
-	X(type, TEXT) /* "bind": source is a path; "volume": the name of one */ \
+	X(type, TEXT) /* "bind": source is a path; "volume": the name of one; "monofs": that of a repository \
+		       */ \
 	X(source, TEXT) \
 	X(target, TEXT) \
 	X(read_only, FLAG) \
 	X(squash, FLAG) \
-	X(stage, FLAG)  /* what the guest writes stays in the sandbox */ \
-	X(nocopy, FLAG) /* a new one is not filled from the image */
+	X(stage, FLAG)    /* what the guest writes stays in the sandbox */ \
+	X(nocopy, FLAG)   /* a new one is not filled from the image */ \
+	X(revision, TEXT) /* of a monofs: the one that is shown; "": its tree */ \
+	X(mark, FLAG)     /* what a run does there is a revision */ \
+	X(undo, FLAG)     /* and is undone, where it fails */
 
 struct record_mount {
 #define X(name, kind) RECORD_##kind name;

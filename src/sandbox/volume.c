@@ -11,10 +11,12 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "codec/monofs_uri.h"
 #include "os/fs.h"
 #include "sandbox/directory.h"
 #include "sandbox/records.h"
 #include "sandbox/volume_fill.h"
+#include "sandbox/volume_monofs.h"
 #include "sandbox/volume_owner.h"
 
 #define VOLUMES "volumes"
@@ -69,6 +71,8 @@ static int set_source(struct record_mount *m, const char *source, struct error *
 {
 	bool path = is_path(source);
 
+	if (monofs_uri_is(source))
+		return volume_monofs_set(m, source, err);
 	m->type = text_copy(path ? "bind" : "volume", err);
 	if (!m->type)
 		return -ERROR_NO_MEMORY;
@@ -138,7 +142,8 @@ static int set_option(struct record_mount *m, const char *option, size_t n, stru
 
 static int parse(const char *text, struct record_mount *m, struct error *err)
 {
-	const char *colon = strchr(text, ':'), *second = colon ? strchr(colon + 1, ':') : NULL;
+	const char *scheme = monofs_uri_is(text) ? text + strlen(MONOFS_URI) : text;
+	const char *colon = strchr(scheme, ':'), *second = colon ? strchr(colon + 1, ':') : NULL;
 	_cleanup_free_ char *source = NULL, *target = NULL;
 	int r;
 
@@ -340,6 +345,8 @@ int volume_open(const struct home *home, const struct record_mount *m, struct er
 
 	if (!strcmp(m->type, "volume"))
 		return open_named(home, m->source, err);
+	if (!strcmp(m->type, VOLUME_MONOFS))
+		return volume_monofs_open(m, err);
 	if (stat(m->source, &s) < 0 || S_ISDIR(s.st_mode) || *m->source != '/')
 		fd = open_directory(home, m->source, err);
 	else if (m->stage)

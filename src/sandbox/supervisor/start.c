@@ -22,6 +22,7 @@
 #include "sandbox/programs.h"
 #include "sandbox/supervisor/keeper.h"
 #include "sandbox/supervisor/supervisor.h"
+#include "sandbox/volume_monofs.h"
 
 #define ENTROPY_SIZE  256
 #define CLONE_TIME    (30 * NANOSECONDS_PER_SECOND)
@@ -146,6 +147,8 @@ static int start_vm(struct supervisor *s, struct error *err)
 	if (r == 0 && !s->upper_only)
 		r = lock_new_volumes(s, err);
 	if (r == 0 && !s->upper_only)
+		r = volume_trees_hold(&s->home, &s->record, &s->trees, err);
+	if (r == 0 && !s->upper_only)
 		r = volumes_open(&s->home, &s->record, resume_volumes(s->resume), &s->volumes, err);
 	b.config.volumes = s->volumes != NULL;
 	b.config.nfs = volumes_are_nfs(s->volumes);
@@ -171,6 +174,7 @@ static void stop_vm(struct supervisor *s)
 	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
 	vm_free(TAKE_PTR(s->vm));
 	shares_close(TAKE_PTR(s->shares));
+	volume_trees_free(TAKE_PTR(s->trees));
 	volume_fills_close(TAKE_PTR(s->fills));
 	console_close(&s->console);
 }

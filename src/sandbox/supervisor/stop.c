@@ -18,6 +18,7 @@
 #include "sandbox/event_log.h"
 #include "sandbox/supervisor/keeper.h"
 #include "sandbox/supervisor/supervisor.h"
+#include "sandbox/volume_monofs.h"
 
 #define SHUTDOWN_GRACE_MS 1000            /* for the processes that are left when the main one has ended */
 #define SHUTDOWN_LIMIT_MS 20000           /* to sync and unmount */
@@ -280,6 +281,22 @@ static void free_streams(struct supervisor *s)
 	s->main = NULL;
 }
 
+static void note_tree(void *context, const char *text)
+{
+	supervisor_note(context, "%s", text);
+}
+
+/* Its servers have ended: nobody writes there any more. */
+static void release_trees(struct supervisor *s)
+{
+	char how[48];
+
+	snprintf(how, sizeof how, "exited with %u", (unsigned)s->status.exit_status);
+	if (s->phase == PHASE_ENDED)
+		volume_trees_release(s->trees, s->status.exit_status == 0, how, note_tree, s);
+	volume_trees_free(TAKE_PTR(s->trees));
+}
+
 void supervisor_cleanup(struct supervisor *s)
 {
 	struct error err;
@@ -290,6 +307,7 @@ void supervisor_cleanup(struct supervisor *s)
 	vm_free(TAKE_PTR(s->vm));
 	networks_close(TAKE_PTR(s->networks)); /* before its addresses may be another's */
 	shares_close(TAKE_PTR(s->shares));
+	release_trees(s);
 	volume_fills_close(TAKE_PTR(s->fills));
 	resume_close(TAKE_PTR(s->resume));
 	free_streams(s);

@@ -146,6 +146,7 @@ struct supervisor {
 	const struct vm_engine *engine;
 	struct vm *vm;
 	struct volume_fills *fills; /* new volumes, until READY; NULL: none */
+	struct volume_trees *trees; /* of monofs, that are held; NULL: none */
 	struct volumes *volumes;    /* by the port of volumes; NULL: none */
 	struct networks *networks;  /* NULL: none */
 	struct shares *shares;      /* by virtiofs; NULL: none */
