@@ -91,8 +91,7 @@ static int descend(struct repository *r, struct tree_object *at, const char *pat
 	return 0;
 }
 
-/* As tree_find(), without following an ENTRY_LINK. */
-static int find(struct repository *r, const struct object_id *commit, const char *path, size_t path_size,
+int tree_find_name(struct repository *r, const struct object_id *commit, const char *path, size_t path_size,
 	struct tree_object *out, struct error *err)
 {
 	const char *name = path, *end = path + path_size;
@@ -120,10 +119,10 @@ int tree_find(struct repository *r, const struct object_id *commit, const char *
 	int code;
 
 	*out = (struct tree_object){0};
-	code = find(r, commit, path, strlen(path), out, err);
+	code = tree_find_name(r, commit, path, strlen(path), out, err);
 	if (code < 0 || out->entry.kind != ENTRY_LINK)
 		return code;
-	code = find(r, commit, out->entry.target, out->entry.target_size, &first, err);
+	code = tree_find_name(r, commit, out->entry.target, out->entry.target_size, &first, err);
 	if (code == 0 && (first.entry.kind == ENTRY_LINK || first.entry.kind == ENTRY_DIRECTORY)) {
 		tree_object_free(&first);
 		code = -(int)ERROR_NOT_FOUND;

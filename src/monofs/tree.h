@@ -35,6 +35,10 @@ struct mst tree_map(struct repository *r, enum object_type type);
 int tree_find(struct repository *r, const struct object_id *commit, const char *path, struct tree_object *out,
 	struct error *err);
 
+/* The same, of an ENTRY_LINK what it is itself. */
+int tree_find_name(struct repository *r, const struct object_id *commit, const char *path, size_t path_size,
+	struct tree_object *out, struct error *err);
+
 /* The entries of a directory in order, from a position on: as mst_walk(). identity is none where it was not
  * asked for. */
 struct tree_child {
