@@ -80,20 +80,25 @@ static int visit_node(struct mst_cursor *c, const struct mst_visitor *v, struct 
 	return r < 0 ? r : 0;
 }
 
+/* Who visits may visit another map from within: the cursor does not lie on the stack. */
 int mst_visit(
 	const struct mst *t, const struct object_id *root, const struct mst_visitor *v, struct error *err)
 {
-	_cleanup_mst_cursor_ struct mst_cursor c;
+	struct mst_cursor *c = malloc(sizeof *c);
 	int r = 0;
 
-	mst_cursor_begin(&c, t, root);
-	while (r == 0 && c.next != MST_END) {
-		if (c.next == MST_CHILD) {
-			r = visit_node(&c, v, err);
+	if (!c)
+		return error_no_memory(err, "read a map");
+	mst_cursor_begin(c, t, root);
+	while (r == 0 && c->next != MST_END) {
+		if (c->next == MST_CHILD) {
+			r = visit_node(c, v, err);
 			continue;
 		}
-		r = v->take(v->context, 0, &c.item, err);
-		mst_cursor_skip(&c);
+		r = v->take(v->context, 0, &c->item, err);
+		mst_cursor_skip(c);
 	}
+	mst_cursor_end(c);
+	free(c);
 	return r;
 }

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monofs/check.h"
+
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "base/text.h"
+#include "monofs/reach.h"
+
+#define DAMAGED_MOST 100000u /* objects whose paths are looked for; more are told without */
+
+struct check {
+	struct repository *r;
+	const struct check_options *o;
+	struct check_result *result;
+	struct map lost;    /* id: why (struct lost) */
+	struct id_set seen; /* leaves that are known to be there */
+	int code;           /* of a callback that has no way to fail */
+	struct error *err;
+};
+
+struct lost {
+	struct object_id id;
+	bool told;
+	char why[];
+};
+
+static void tell(struct check *c, const char *what, const char *revision, const char *path, const char *why)
+{
+	c->result->damaged++;
+	c->o->damaged(c->o->context, what, revision, path, why);
+}
+
+/* The store has found an object that cannot be had, or a file that is not what it was. */
+static void store_damaged(void *context, const struct object_id *id, const char *file, const char *what)
+{
+	struct check *c = context;
+	char hex[OBJECT_HEX_SIZE];
+	struct lost *lost;
+	void *old = NULL;
+
+	if (!id) {
+		tell(c, file, NULL, NULL, what);
+		return;
+	}
+	if (c->lost.size >= DAMAGED_MOST) {
+		tell(c, object_id_hex(id, hex), NULL, NULL, what);
+		return;
+	}
+	lost = malloc(sizeof *lost + strlen(what) + 1);
+	if (!lost) {
+		c->code = error_no_memory(c->err, "check a repository");
+		return;
+	}
+	lost->id = *id;
+	lost->told = false;
+	memcpy(lost->why, what, strlen(what) + 1);
+	if (map_set(&c->lost, id, sizeof *id, lost, &old, c->err) < 0) {
+		free(lost);
+		c->code = -(int)ERROR_NO_MEMORY;
+	}
+	free(old);
+}
+
+static void tell_object(
+	struct check *c, const struct object_id *id, const struct reach_place *at, const char *why)
+{
+	struct lost *lost = map_get(&c->lost, id, sizeof *id);
+	char hex[OBJECT_HEX_SIZE];
+
+	if (lost)
+		lost->told = true;
+	tell(c, object_id_hex(id, hex), at->revision, at->path, lost ? lost->why : why);
+}
+
+static int leaf(void *context, enum object_type type, const struct object_id *id,
+	const struct reach_place *at, struct error *err)
+{
+	struct check *c = context;
+	char why[64];
+	int r;
+
+	if (map_get(&c->lost, id, sizeof *id)) {
+		tell_object(c, id, at, "");
+		return 0;
+	}
+	if (id_set_has(&c->seen, id))
+		return 0;
+	r = store_has(repository_store(c->r), id, err);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		c->result->objects++;
+		return id_set_add(&c->seen, id, NULL, err);
+	}
+	snprintf(why, sizeof why, "this %s is not there", object_type_name(type));
+	tell_object(c, id, at, why);
+	return 0;
+}
+
+static int broken(void *context, enum object_type type, const struct object_id *id,
+	const struct reach_place *at, struct error *err)
+{
+	struct check *c = context;
+
+	if (object_id_is_none(id))
+		tell(c, object_type_name(type), at->revision, at->path, err->text);
+	else
+		tell_object(c, id, at, err->text);
+	return 0;
+}
+
+/* What no revision needs is damage all the same. */
+static void tell_rest(struct check *c)
+{
+	char hex[OBJECT_HEX_SIZE];
+	struct map_slot *s;
+
+	for (size_t at = 0; (s = map_next(&c->lost, &at));) {
+		struct lost *lost = s->value;
+
+		if (!lost->told)
+			tell(c, object_id_hex(&lost->id, hex), NULL, NULL, lost->why);
+		free(lost);
+	}
+	map_free(&c->lost);
+}
+
+static int check_store(struct check *c, struct error *err)
+{
+	struct store_check s = {.read_data = c->o->read_data,
+		.damaged = store_damaged,
+		.context = c,
+		.progress = c->o->progress};
+	int r = store_check(repository_store(c->r), &s, err);
+
+	c->result->bytes = s.bytes;
+	return r < 0 ? r : c->code;
+}
+
+int check_repository(
+	struct repository *r, const struct check_options *o, struct check_result *out, struct error *err)
+{
+	struct error unused;
+	struct check c = {.r = r, .o = o, .result = out, .seen = {.width = 8}};
+	struct reach reach = {.r = r, .progress = o->progress, .leaf = leaf, .broken = broken, .context = &c};
+	int code;
+
+	*out = (struct check_result){0};
+	c.err = err = err ? err : &unused;
+	code = check_store(&c, err);
+	if (code == 0)
+		code = reach_all(&reach, err);
+	out->commits = reach.commits;
+	out->files = reach.files;
+	out->objects += reach.nodes.size;
+	tell_rest(&c);
+	reach_free(&reach);
+	id_set_free(&c.seen);
+	return code;
+}
