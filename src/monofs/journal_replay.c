@@ -204,7 +204,7 @@ static int replay_records(struct replay *p, struct journal_segment *s, struct er
 {
 	struct journal_record record;
 	uint32_t number;
-	int r;
+	int r = 0;
 
 	p->ended = false;
 	while (!p->ended && (r = read_record(p, s, &number, &record)) > 0) {
