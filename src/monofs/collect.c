@@ -54,7 +54,7 @@ int collect_garbage(
 		.keep_percent = o->keep_percent,
 		.dry_run = o->dry_run,
 		.progress = o->progress};
-	code = store_sweep(repository_store(r), result, err ? err : &unused);
+	code = store_tidy(repository_store(r), result, err ? err : &unused);
 	reach_free(&reach);
 	result->context = NULL;
 	return code;
