@@ -506,6 +506,8 @@ struct monocore_image_prune_options {
 	unsigned version;
 	bool all;     /* names that no sandbox uses, too */
 	bool dry_run; /* removes nothing, tells what would go */
+	bool steps;   /* all steps of builds, also those that were used in the last 30 days; `all` has that in
+			 it */
 };
 #define MONOCORE_IMAGE_PRUNE_OPTIONS_INIT \
 	{ \

@@ -107,9 +107,11 @@ struct monocore_clean_options {
 	unsigned version;
 	bool sandboxes;           /* those that do not run, with their disks and logs */
 	const char *const *names; /* of these only the named, NULL-terminated; NULL: those of no project */
-	bool templates;           /* frozen machines that nothing has used for 30 days */
-	bool images;  /* images that no sandbox is made of; and frozen machines that none that runs
-		       * was made of */
+	/* Frozen machines and steps of builds that nothing has used for 30 days; running states of images
+	 * that are not there any more. */
+	bool templates;
+	bool images; /* images that no sandbox is made of, with their running states; all steps of builds; and
+		      * frozen machines that none that runs was made of */
 	bool dry_run; /* only tell */
 };
 #define MONOCORE_CLEAN_OPTIONS_INIT \
@@ -118,7 +120,8 @@ struct monocore_clean_options {
 	}
 
 struct monocore_cleaned {
-	const char *kind; /* "sandbox", "template", "image", "layers" */
+	const char *kind; /* "sandbox", "template", "snapshot" (of an image: its running state), "cache",
+			   * "image", "layers" */
 	const char *name; /* "layers": what all images that went had for themselves, "" */
 	uint64_t size;    /* bytes on this host's disk; 0 for an image */
 	const char *kept; /* why it was not removed after all; or NULL */

@@ -11,25 +11,17 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "lib/clean.h"
 #include "lib/component.h"
 #include "lib/handle.h"
 #include "lib/labels.h"
-#include "monocore_observe.h"
 #include "os/fs.h"
 #include "vm/vm.h"
 
 #define UNUSED (30 * 24 * 3600) /* seconds */
 #define MARGIN 600              /* seconds between a template's use and the start that it is for */
 
-struct cleaning {
-	struct monocore *mc;
-	const struct monocore_clean_options *options;
-	void (*tell)(void *context, const struct monocore_cleaned *what);
-	void *context;
-};
-
-static void tell(
-	const struct cleaning *c, const char *kind, const char *name, uint64_t size, const char *kept)
+void clean_tell(const struct cleaning *c, const char *kind, const char *name, uint64_t size, const char *kept)
 {
 	c->tell(c->context, &(struct monocore_cleaned){kind, name, size, kept});
 }
@@ -83,7 +75,7 @@ static void clean_sandbox(const struct cleaning *c, const struct monocore_sandbo
 	int r = 0;
 
 	if (may_have_staged(c->mc, s->id)) {
-		tell(c, "sandbox", s->name, size,
+		clean_tell(c, "sandbox", s->name, size,
 			"it has staged volumes: 'monocore volume diff' shows what was not applied, 'monocore "
 			"rm' "
 			"removes it with that");
@@ -92,7 +84,7 @@ static void clean_sandbox(const struct cleaning *c, const struct monocore_sandbo
 	if (!c->options->dry_run)
 		r = monocore_remove(c->mc, s->id, false, &err);
 	if (r != -ERROR_NOT_FOUND)
-		tell(c, "sandbox", s->name, size, r < 0 ? err.text : NULL);
+		clean_tell(c, "sandbox", s->name, size, r < 0 ? err.text : NULL);
 }
 
 /* Those that run keep what they were made of; since when is told by the oldest. */
@@ -115,7 +107,7 @@ static void tell_template(void *context, const char *key, uint64_t size)
 	char name[13];
 
 	snprintf(name, sizeof name, "%.12s", key);
-	tell(context, "template", name, size, NULL);
+	clean_tell(context, "template", name, size, NULL);
 }
 
 static int clean_templates(
@@ -125,7 +117,25 @@ static int clean_templates(
 		tell_template, (void *)(uintptr_t)c, err);
 }
 
-static int clean_images(const struct cleaning *c, struct monocore_error *error)
+/* What steps of builds have made and nothing has used for long, or at all; *bytes: what that frees. */
+static int clean_steps(const struct cleaning *c, uint64_t *bytes, struct monocore_error *error)
+{
+	struct monocore_image_prune_options prune = MONOCORE_IMAGE_PRUNE_OPTIONS_INIT;
+	struct monocore_image_removed *removed;
+
+	prune.dry_run = c->options->dry_run;
+	prune.steps = c->options->images;
+	if (monocore_image_prune(c->mc, &prune, &removed, error) < 0)
+		return -(int)error->code;
+	*bytes = removed->bytes;
+	monocore_image_removed_free(removed);
+	if (*bytes)
+		clean_tell(c, "cache", "steps of builds", *bytes, NULL);
+	return 0;
+}
+
+/* told: bytes that were told already, which are still there if nothing is removed. */
+static int clean_images(const struct cleaning *c, uint64_t told, struct monocore_error *error)
 {
 	struct monocore_image_prune_options prune = MONOCORE_IMAGE_PRUNE_OPTIONS_INIT;
 	struct monocore_image_removed *removed;
@@ -135,9 +145,11 @@ static int clean_images(const struct cleaning *c, struct monocore_error *error)
 	if (monocore_image_prune(c->mc, &prune, &removed, error) < 0)
 		return -(int)error->code;
 	for (char **name = removed->names; name && *name; name++)
-		tell(c, "image", *name, 0, NULL);
-	if (removed->bytes)
-		tell(c, "layers", "", removed->bytes, NULL);
+		clean_tell(c, "image", *name, 0, NULL);
+	if (!c->options->dry_run || removed->bytes < told)
+		told = 0;
+	if (removed->bytes > told)
+		clean_tell(c, "layers", "", removed->bytes - told, NULL);
 	monocore_image_removed_free(removed);
 	return 0;
 }
@@ -149,6 +161,7 @@ int monocore_clean(struct monocore *mc, const struct monocore_clean_options *opt
 	const struct cleaning c = {mc, options, tell_one, context};
 	struct monocore_sandbox_info *list;
 	struct monocore_error mine;
+	uint64_t bytes = 0;
 	struct error err;
 	size_t count;
 	int r = monocore_list(mc, &list, &count, error);
@@ -161,5 +174,9 @@ int monocore_clean(struct monocore *mc, const struct monocore_clean_options *opt
 	if ((options->templates || options->images) && (r = clean_templates(&c, list, count, &err)) < 0)
 		give_error(error, &err);
 	monocore_list_free(list, count);
-	return r == 0 && options->images ? clean_images(&c, error ? error : &mine) : r;
+	if (r == 0 && (options->templates || options->images) && (r = clean_snapshots(&c, &err)) < 0)
+		give_error(error, &err);
+	if (r == 0 && (options->templates || options->images))
+		r = clean_steps(&c, &bytes, error ? error : &mine);
+	return r == 0 && options->images ? clean_images(&c, bytes, error ? error : &mine) : r;
 }

@@ -8,6 +8,7 @@
 #include "lib/events.h"
 #include "lib/handle.h"
 #include "lib/images.h"
+#include "oci/reference.h"
 
 int images_open(struct monocore *mc, const char *platform, struct images *i, struct error *err)
 {
@@ -123,16 +124,28 @@ static int fill_step(struct monocore_image_step *to, struct catalog_step *from, 
 	return to->digest ? 0 : -ERROR_NO_MEMORY;
 }
 
+/* Of an image on disk, or of one that is in the store. */
+static int find_steps(struct monocore *mc, const char *image, const char *platform,
+	struct catalog_step **steps, size_t *n, struct error *err)
+{
+	_cleanup_(reference_free) struct reference ref = {0};
+	_cleanup_images_ struct images i = {0};
+	int r = reference_parse(image, &ref, NULL);
+
+	if (r == 0 &&
+		(ref.kind == REFERENCE_LAYOUT || ref.kind == REFERENCE_ARCHIVE || ref.kind == REFERENCE_FILE))
+		return catalog_history_on_disk(&ref, steps, n, err);
+	r = images_find(mc, image, platform, &i, err);
+	return r == 0 ? catalog_history(i.store, i.match.images[0], steps, n, err) : r;
+}
+
 static int history(struct monocore *mc, const char *image, const char *platform,
 	struct monocore_image_step **list, size_t *count, struct error *err)
 {
-	_cleanup_images_ struct images i = {0};
 	struct catalog_step *steps = NULL;
 	size_t n = 0;
-	int r = images_find(mc, image, platform, &i, err);
+	int r = find_steps(mc, image, platform, &steps, &n, err);
 
-	if (r == 0)
-		r = catalog_history(i.store, i.match.images[0], &steps, &n, err);
 	if (r < 0)
 		return r;
 	*list = calloc(n + 1, sizeof **list);

@@ -239,7 +239,7 @@ static int prune(struct monocore *mc, const struct monocore_image_prune_options 
 	struct store_keep keep = {.list = list_kept,
 		.drop = o->all ? drop : NULL,
 		.context = &p,
-		.steps_since = clock_realtime() - (o->all ? 0 : STEPS_KEPT)};
+		.steps_since = clock_realtime() - (o->all || o->steps ? 0 : STEPS_KEPT)};
 	int r = removed ? 0 : error_no_memory(err, "prune images");
 
 	if (r == 0)

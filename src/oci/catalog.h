@@ -72,6 +72,11 @@ void catalog_steps_free(struct catalog_step *steps, size_t count);
 int catalog_history(const struct store *s, const struct catalog_image *image, struct catalog_step **steps,
 	size_t *count, struct error *err);
 
+/* The same of an image that lies on disk (neither a name, nor a digest, nor a root file system). */
+struct reference;
+int catalog_history_on_disk(
+	const struct reference *ref, struct catalog_step **steps, size_t *count, struct error *err);
+
 /* Has a new name (as a user writes it) lead to what was found; *name is the canonical one, the caller's. */
 int catalog_tag(struct store *s, const struct catalog *c, const struct catalog_match *match, const char *text,
 	char **name, struct error *err);

@@ -10,6 +10,7 @@
 #include "codec/date.h"
 #include "codec/json.h"
 #include "oci/catalog.h"
+#include "oci/image_parts.h"
 
 struct documents {
 	char digest[OCI_DIGEST_SIZE]; /* of the manifest */
@@ -274,22 +275,22 @@ static int fill_step(
 	return step->created_by && step->comment ? 0 : -ERROR_NO_MEMORY;
 }
 
-static int make_steps(const struct documents *d, struct catalog_step **out, size_t *count, struct error *err)
+static int make_steps(const json_t *config, const struct oci_descriptor *layers, size_t layer_count,
+	struct catalog_step **out, size_t *count, struct error *err)
 {
-	const json_t *history = json_object_get(d->config, "history");
+	const json_t *history = json_object_get(config, "history");
 	size_t entries = json_array_size(history), layer = 0, n = 0;
-	struct catalog_step *steps = calloc(entries + d->manifest.count + 1, sizeof *steps);
+	struct catalog_step *steps = calloc(entries + layer_count + 1, sizeof *steps);
 	int r = steps ? 0 : error_no_memory(err, "the history of an image");
 
 	for (size_t i = 0; r == 0 && i < entries; i++) {
 		const json_t *entry = json_array_get(history, i);
-		bool empty =
-			json_is_true(json_object_get(entry, "empty_layer")) || layer == d->manifest.count;
+		bool empty = json_is_true(json_object_get(entry, "empty_layer")) || layer == layer_count;
 
-		r = fill_step(&steps[n++], entry, empty ? NULL : &d->manifest.layers[layer++], err);
+		r = fill_step(&steps[n++], entry, empty ? NULL : &layers[layer++], err);
 	}
-	while (r == 0 && layer < d->manifest.count)
-		r = fill_step(&steps[n++], NULL, &d->manifest.layers[layer++], err);
+	while (r == 0 && layer < layer_count)
+		r = fill_step(&steps[n++], NULL, &layers[layer++], err);
 	if (r < 0) {
 		catalog_steps_free(steps, steps ? n : 0);
 		return r;
@@ -305,5 +306,44 @@ int catalog_history(const struct store *s, const struct catalog_image *image, st
 	_cleanup_(documents_free) struct documents d = {0};
 	int r = read_documents(s, image, image->manifest, &d, err);
 
-	return r < 0 ? r : make_steps(&d, steps, count, err);
+	return r < 0 ? r : make_steps(d.config, d.manifest.layers, d.manifest.count, steps, count, err);
+}
+
+static int read_config(const struct blobs *b, const struct image_plan *p, json_t **config, struct error *err)
+{
+	_cleanup_buffer_ struct buffer json = {0};
+	_cleanup_free_ char *name =
+		p->config_name ? text_copy(p->config_name, err)
+			       : text_format(err, "blobs/sha256/%s", strchr(p->config_digest, ':') + 1);
+	int r = name ? blobs_read(b, name, OCI_JSON_MAX, &json, err) : -ERROR_NO_MEMORY;
+
+	return r < 0 ? r : json_parse(json.data, json.size, OCI_JSON_MAX, false, "config", config, err);
+}
+
+static int history_of(const struct blobs *b, const struct image_plan *p, struct catalog_step **steps,
+	size_t *count, struct error *err)
+{
+	_cleanup_free_ struct oci_descriptor *layers = calloc(p->count + 1, sizeof *layers);
+	_cleanup_json_ json_t *config = NULL;
+	int r = layers ? read_config(b, p, &config, err) : error_no_memory(err, "the history of an image");
+
+	for (size_t i = 0; r == 0 && i < p->count; i++) {
+		const struct plan_layer *l = &p->layers[i];
+
+		memcpy(layers[i].digest, *l->digest ? l->digest : l->diff_id, OCI_DIGEST_SIZE);
+		layers[i].size = l->size;
+	}
+	return r < 0 ? r : make_steps(config, layers, p->count, steps, count, err);
+}
+
+int catalog_history_on_disk(
+	const struct reference *ref, struct catalog_step **steps, size_t *count, struct error *err)
+{
+	_cleanup_(image_plan_free) struct image_plan plan = {0};
+	_cleanup_blobs_ struct blobs b = {.fd = -1};
+	int r = blobs_open(ref->path, &b, err);
+
+	if (r == 0)
+		r = image_make_plan(&b, ref, NULL, &plan, err);
+	return r < 0 ? r : history_of(&b, &plan, steps, count, err);
 }

@@ -72,3 +72,12 @@ int image_is_other(struct store *s, const char *text, const char *manifest, bool
 	/* Gone, or the start of an id: who has been made of it stays. */
 	return r == -ERROR_NO_MEMORY ? r : 0;
 }
+
+int image_is_named(struct store *s, const char *name, const char *manifest, bool *named, struct error *err)
+{
+	bool other = false;
+	int r = ask_store(s, name, manifest, &other, err);
+
+	*named = r == 0 && !other;
+	return r == -ERROR_NOT_FOUND ? 0 : r;
+}

@@ -250,6 +250,8 @@ def inputs():
 def kept():
     mc('image', 'prune').ok()
     true('done' not in build(*GIVEN, whole).ok().err, 'kept')
+    cache, = [row for row in mc('clean', '--all', '--dry-run', '--json').ok().json() if row['kind'] == 'cache']
+    true(cache['bytes'] > 0 and not cache['removed'], cache)
     mc('image', 'prune', '--all').ok()
     equal(mc('images', '-q').ok().out, '')
     equal([n for n in os.listdir(f'{home}/store/blobs/sha256')], [])

@@ -125,10 +125,16 @@ def run(argv):
 
 @promise('bash, zsh and fish complete verbs, options, their values and names')
 def _():
+    schema = mc('self', 'schema').ok().json()['$defs']['sandbox']['properties']
+    reaches, restarts = schema['reach']['anyOf'][0]['enum'], schema['restart']['anyOf'][0]['pattern']
     for shell in ('bash', 'zsh', 'fish'):
         true('inspect' in completed(shell, 'ins'), shell)
         true('--hostname' in completed(shell, 'tmp', '--hostn'), shell)
         true('virtiofs' in completed(shell, 'tmp', '--volume-driver', ''), shell)
+        words = set(completed(shell, 'add', '--reach', ''))
+        true('local' in words <= set(reaches), (shell, words))
+        words = completed(shell, 'add', '--restart', '')
+        true('unless-stopped' in words and all(re.search(restarts, word) for word in words), (shell, words))
         true({'list', 'install'} <= set(completed(shell, 'self', 'kernel', '')), shell)
         true('fish' in completed(shell, 'self', 'completion', ''), shell)
     mc('self', 'completion', 'tcsh').ok(2).says('tcsh')

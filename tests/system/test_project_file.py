@@ -130,6 +130,10 @@ def _():
             equal(len(mc('tree', '--depth', '1', cwd=folder).ok().out.splitlines()), 3)
             contains(mc('tree', cwd=folder).ok().out, '(shared)')
             mc('tree', 'nope', cwd=folder).ok(1).says("'nope'")
+            layers = [(layer['name'], layer['size']) for layer in image['parts']]
+            write(folder, f"sandboxes:\n  disk: {{image: 'oci:{IMAGE}'}}\n")
+            disk, = mc('tree', '--json', cwd=folder).ok().json()
+            equal([(layer['name'], layer['size']) for layer in disk['parts'][0]['parts']], layers, 'of an image by its path')
         finally:
             mc('rmi', 'mc-tree/a:1', 'mc-tree/b:1')
 

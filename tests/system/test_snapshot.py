@@ -391,6 +391,13 @@ def _():
         true(len(snapshots()) == 1 and tag not in snapshots(), snapshots())
         true('what went wrong' in project('build', '--snapshot', 'ends').ok(125).err, 'its words')
         mc('snapshot', 'saved-env', tag).ok(2).says('choose another one')
+        # What is saved goes with the image.
+        kinds = [row['kind'] for row in project('clean', '--dry-run', '--json').ok().json()]
+        true('snapshot' not in kinds and len(snapshots()) == 1, kinds)
+        project('clean').ok()
+        mc('rmi', 'monocore.local/saved/app:latest', 'monocore.local/saved/ends:latest').ok()
+        row, = [row for row in project('clean', '--json').ok().json() if row['kind'] == 'snapshot']
+        true(row['bytes'] > 1 << 20 and row['removed'] and not snapshots(), row)
     finally:
         project('down')
         shutil.rmtree(folder, True)

@@ -27,12 +27,12 @@ struct option_spec {
 	const char *name; /* the long form without its dashes; NULL ends the table */
 	char letter;      /* 0: none */
 	enum option_kind kind;
-	const char *argument; /* how help calls the argument; NULL for flags */
-	size_t offset;        /* of the field in the verb's struct */
-	const char *help;     /* one sentence without its full stop */
-	const char *const *choices;
-	uint64_t most; /* of a NUMBER; 0: no bound */
-	bool hidden;   /* from help and completion: another word for one that is shown */
+	const char *argument;       /* how help calls the argument; NULL for flags */
+	size_t offset;              /* of the field in the verb's struct */
+	const char *help;           /* one sentence without its full stop */
+	const char *const *choices; /* of a CHOICE; else what is offered, NULL: nothing */
+	uint64_t most;              /* of a NUMBER; 0: no bound */
+	bool hidden;                /* from help and completion: another word for one that is shown */
 };
 
 /* One parse. `own` comes first: a row of it hides the row of `shared` with the same name. */

@@ -18,6 +18,10 @@ struct options {
 
 #define FIELD(name) offsetof(struct options, name)
 
+/* As the schema has them, which judges what is given. */
+static const char *const reaches[] = {"none", "local", "public", "any", NULL};
+static const char *const restarts[] = {"no", "on-failure", "always", "unless-stopped", NULL};
+
 static const struct option_spec options[] = {
 	SECTION_ROWS(struct options, section),
 	{"as-group", 'g', OPTION_FLAG, NULL, FIELD(section.group), "groups"},
@@ -40,9 +44,9 @@ static const struct option_spec options[] = {
 	{"export", 0, OPTION_LIST, "NAME=PATH", FIELD(exports),
 		"give a file or directory to others by this name"},
 	{"group", 0, OPTION_LIST, "GROUP", FIELD(groups), "put the sandbox into a group"},
-	{"reach", 0, OPTION_STRING, "REACH", FIELD(reach), "what it may reach: none, local, public or any"},
+	{"reach", 0, OPTION_STRING, "REACH", FIELD(reach), "what it may reach", reaches},
 	{"restart", 0, OPTION_STRING, "POLICY", FIELD(restart),
-		"when it is started again: no, on-failure[:N], always or unless-stopped"},
+		"when it is started again; on-failure:N at most N times", restarts},
 	{"subnet", 0, OPTION_STRING, "RANGE", FIELD(subnet), "of a group: its network, such as 10.0.1.0/24"},
 	{NULL},
 };

@@ -18,7 +18,9 @@ struct options {
 
 static const struct option_spec options[] = {
 	{"all", 'a', OPTION_FLAG, NULL, offsetof(struct options, all),
-		"images that no sandbox is made of, too, and all templates that none that runs was made of"},
+		"images that no sandbox is made of, too, all steps of builds, and templates that none that "
+		"runs was "
+		"made of"},
 	{"dry-run", 0, OPTION_FLAG, NULL, offsetof(struct options, dry_run),
 		"remove nothing, only tell what would go"},
 	{"force", 'f', OPTION_FLAG, NULL, offsetof(struct options, force), "ask nothing"},
@@ -169,11 +171,12 @@ const struct command clean_command = {
 	.summary = "remove what this project left",
 	.help = "That is: sandboxes of the project that do not run, with their disks and logs, also of "
 		"components "
-		"that its file does not have any more; and templates that nothing has used for 30 days. "
-		"Volumes "
-		"stay, and so does a sandbox with staged volumes.\n\n"
-		"With --all, images that no sandbox is made of go, too, of whatever project. Outside of a "
-		"project "
+		"that its file does not have any more; templates and steps of builds that nothing has used "
+		"for 30 days; and what 'build --snapshot' saved of images that are not there any more. "
+		"Volumes stay, and so do a sandbox with staged volumes and what 'monocore snapshot' "
+		"saved.\n\n"
+		"With --all, images that no sandbox is made of go, too, of whatever project, with what was "
+		"saved of them, and all steps of builds. Outside of a project "
 		"--all is needed, and the sandboxes are those that are of no project. On a terminal --all "
 		"asks "
 		"first.",

@@ -14,6 +14,7 @@
 static const char *const engines[] = {"auto", "qemu", "krun", NULL};
 static const char *const volume_drivers[] = {"fuse", "virtiofs", "nfs", NULL};
 static const char *const roots[] = {"disk", "overlay", NULL};
+static const char *const restarts[] = {"no", "on-failure", "always", "unless-stopped", NULL};
 static const char *const reaches[] = {"none", "local", "public", "any", "group", NULL};
 static const char *const pull_choices[] = {"missing", "always", "never", NULL};
 
@@ -54,7 +55,7 @@ const struct option_spec tmp_option_rows[] = {
 	{"stop-signal", 0, OPTION_STRING, "SIGNAL", FIELD(stop_signal),
 		"what 'monocore stop' sends; default: the image's, or TERM"},
 	{"restart", 0, OPTION_STRING, "POLICY", FIELD(restart),
-		"start it again when its command has ended: no, on-failure[:N], always or unless-stopped"},
+		"start it again when its command has ended; on-failure:N at most N times", restarts},
 	{"health-cmd", 0, OPTION_STRING, "LINE", FIELD(health_command),
 		"run this line by /bin/sh -c again and again to see whether it is well; default: the image's "
 		"HEALTHCHECK"},
