@@ -13,6 +13,7 @@ struct checking {
 	size_t whole_count, whole_room;
 	int64_t newest; /* pack of which there was word when this began: later ones are not looked at */
 	bool index_wrong;
+	uint64_t matched, rows; /* objects of these packs that the index has where they are; that it has */
 	struct object_id *lost; /* that the index has in packs that cannot be opened */
 	size_t lost_count, lost_room;
 	uint64_t total; /* bytes of all packs, for the progress */
@@ -105,8 +106,19 @@ static int read_pack(struct checking *c, const struct pack *p, const char *file,
 
 /* ---- the index beside the packs ---------------------------------------------------------------------- */
 
-/* 1: the index has each of its objects, there or elsewhere. */
-static int compare_objects(struct checking *c, const struct pack *p, int64_t number, struct error *err)
+static bool frame_has(const struct pack_directory *d, uint32_t frame, const struct object_id *id)
+{
+	if (frame >= d->frame_count)
+		return false;
+	for (uint32_t i = d->frames[frame].first; i < d->frames[frame].first + d->frames[frame].count; i++)
+		if (object_id_equal(&d->objects[i].id, id))
+			return true;
+	return false;
+}
+
+/* Objects that it does not have at all are left by a sweep, where another pack had them, too: *missing. */
+static int compare_objects(
+	struct checking *c, const struct pack *p, int64_t number, bool *missing, struct error *err)
 {
 	const struct pack_directory *d = &p->directory;
 
@@ -115,33 +127,35 @@ static int compare_objects(struct checking *c, const struct pack *p, int64_t num
 			struct index_place place;
 			int r = index_find(c->store->index, &d->objects[i].id, &place, err);
 
-			if (r <= 0)
+			if (r < 0)
 				return r;
-			if (place.pack == number && place.frame != f)
-				return 0;
+			*missing |= r == 0;
+			if (r > 0 && place.pack == number) {
+				c->matched += place.frame == f;
+				c->index_wrong |= !frame_has(d, place.frame, &d->objects[i].id);
+			}
 		}
-	return 1;
+	return 0;
 }
 
-/* Whether it is in the index as it is; a sweep may condemn it meanwhile. */
-static int check_index(struct checking *c, const struct pack *p, struct error *err)
+/* One that the index does not know at all was just made. */
+static int check_index(struct checking *c, struct pack *p, struct error *err)
 {
 	struct index_pack known;
+	bool missing = false;
 	int r = index_pack_named(c->store->index, p->name, &known, err);
 
-	if (r <= 0)
+	if (r <= 0 || known.number > c->newest)
+		return r < 0 ? r : 0;
+	r = grow((void **)&c->whole, &c->whole_room, c->whole_count, sizeof *c->whole, err);
+	if (r < 0)
 		return r;
-	if (known.number <= c->newest) {
-		r = grow((void **)&c->whole, &c->whole_room, c->whole_count, sizeof *c->whole, err);
-		if (r < 0)
-			return r;
-		c->whole[c->whole_count++] = known.number;
-	}
-	if (known.number > c->newest || known.condemned)
-		return 1;
-	r = compare_objects(c, p, known.number, err);
-	if (r == 0 && index_pack_named(c->store->index, p->name, &known, err) >= 0 && known.condemned)
-		r = 1;
+	c->whole[c->whole_count++] = known.number;
+	if (known.condemned)
+		return 0;
+	r = compare_objects(c, p, known.number, &missing, err);
+	if (r == 0 && missing && !c->store->read_only)
+		r = index_add(c->store->index, &p, 1, known.session, false, err);
 	return r;
 }
 
@@ -168,7 +182,7 @@ static int check_pack(void *context, const uint8_t name[SHA256_SIZE], struct err
 	r = check_index(c, p, err);
 	if (r < 0 && r != -ERROR_CORRUPT)
 		return r;
-	c->index_wrong |= r <= 0;
+	c->index_wrong |= r < 0;
 	return c->check->read_data ? read_pack(c, p, file, err) : 0;
 }
 
@@ -190,12 +204,36 @@ static int look_at_row(
 	struct checking *c = context;
 	int r;
 
-	if (place->pack > c->newest || is_whole(c, place->pack))
+	if (place->pack > c->newest)
 		return 0;
+	if (is_whole(c, place->pack)) {
+		c->rows++;
+		return 0;
+	}
 	r = grow((void **)&c->lost, &c->lost_room, c->lost_count, sizeof *c->lost, err);
 	if (r == 0)
 		c->lost[c->lost_count++] = *id;
 	return r;
+}
+
+/* Looked at where rows are more than matched: whether one is of an object that its pack does not have. */
+static int look_closely(
+	void *context, const struct object_id *id, const struct index_place *place, struct error *err)
+{
+	struct checking *c = context;
+	struct pack *p;
+	int r;
+
+	if (place->pack > c->newest || !is_whole(c, place->pack))
+		return 0;
+	r = store_pack_open(c->store, place->pack, &p, err);
+	if (r < 0)
+		return r == -ERROR_NOT_FOUND ? 0 : r;
+	c->index_wrong |= !frame_has(&p->directory, place->frame, id);
+	pthread_mutex_lock(&c->store->lock);
+	store_pack_release(c->store, p);
+	pthread_mutex_unlock(&c->store->lock);
+	return 0;
 }
 
 /* Calls take() for all packs that the index has. */
@@ -278,6 +316,8 @@ static int check_all(struct checking *c, struct error *err)
 		r = unless_corrupt(c, each_known(c, look_for_missing, err));
 	if (r == 0 && !c->index_wrong)
 		r = unless_corrupt(c, index_objects(c->store->index, look_at_row, c, err));
+	if (r == 0 && !c->index_wrong && c->rows > c->matched)
+		r = unless_corrupt(c, index_objects(c->store->index, look_closely, c, err));
 	return r < 0 ? r : mend(c, err);
 }
 
