@@ -163,11 +163,20 @@ int pack_attach(int fd, const uint8_t name[SHA256_SIZE], const struct crypt *cry
 	return r;
 }
 
+static int open_file(int packs, const char *path, struct error *err)
+{
+	struct stat s;
+
+	if (fstatat(packs, path, &s, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(s.st_mode))
+		return error_set(err, ERROR_CORRUPT, "it is no file");
+	return fs_open(packs, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err);
+}
+
 int pack_open(int packs, const uint8_t name[SHA256_SIZE], const struct crypt *crypt, struct pack **out,
 	struct error *err)
 {
 	char path[PACK_PATH_SIZE];
-	int fd = fs_open(packs, pack_path(name, path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err);
+	int fd = open_file(packs, pack_path(name, path), err);
 	int r = fd < 0 ? fd : pack_attach(fd, name, crypt, out, err);
 
 	return r < 0 ? error_prefix(err, "read the pack %s", path) : 0;
