@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "disk_trace.h"
+#include "monofs/check.h"
 #include "monofs/live.h"
 #include "monofs_place.h"
 #include "monofs_tree.h"
@@ -75,21 +76,21 @@ static void forget(void)
 	trace_free();
 }
 
-static void damaged(void *context, const struct object_id *id, const char *file, const char *what)
+static void damaged(void *context, const char *what, const char *revision, const char *path, const char *why)
 {
-	char hex[OBJECT_HEX_SIZE] = "";
-
 	(void)context;
-	test_fail(__FILE__, __LINE__, "damaged: %s %s: %s", id ? object_id_hex(id, hex) : "",
-		file ? file : "", what);
+	test_fail(__FILE__, __LINE__, "damaged: %s (%s, %s): %s", what, revision ? revision : "",
+		path ? path : "", why);
 }
 
 static void check_clean(struct repository *r)
 {
-	struct store_check check = {.read_data = true, .damaged = damaged};
+	const struct check_options o = {.read_data = true, .damaged = damaged};
+	struct check_result result;
 	struct error err;
 
-	CHECK_OK(store_check(repository_store(r), &check, &err));
+	CHECK_OK(check_repository(r, &o, &result, &err));
+	CHECK_INT(result.damaged, 0);
 }
 
 /* The tree is as after one of the changes from `least` to `most`. */
@@ -140,7 +141,8 @@ static void check_cuts(enum trace_cut cut, uint64_t seed)
 
 	record(seed);
 	for (size_t i = stride > 1 ? (size_t)cut * 7 : 0; i <= trace_steps(); i += stride)
-		check_cut(i, cut, seed + i);
+		for (unsigned luck = 0; luck < (cut == TRACE_TORN ? 3u : 1u); luck++)
+			check_cut(i, cut, seed + i * 3 + luck);
 	check_cut(trace_steps(), cut, seed);
 	forget();
 }
