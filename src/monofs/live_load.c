@@ -129,6 +129,8 @@ int live_load(struct live *l, struct live_node *d)
 	if (r < 0)
 		return live_errno(r);
 	live_lock(l, true);
+	if (live_is_large(l))
+		live_shrink(l);
 	/* Somebody was faster, or a commit came between. */
 	if (d->shed || d->directory.loaded || !object_id_equal(&d->directory.content, &content) ||
 		!object_id_equal(&d->directory.identity, &identity))

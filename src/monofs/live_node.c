@@ -519,9 +519,19 @@ static void shrink_names(struct live *l, struct live_node *d)
 	d->directory.loaded = false;
 }
 
+bool live_is_large(const struct live *l)
+{
+	return l->node_count > l->node_limit || l->name_count > l->name_limit;
+}
+
+static size_t next_limit(size_t count, size_t most)
+{
+	return count + count / 4 > most ? count + count / 4 : most;
+}
+
 void live_shrink(struct live *l)
 {
-	bool nodes = l->node_count > NODES_MOST, names = l->name_count > NAMES_MOST;
+	bool nodes = l->node_count > l->node_limit, names = l->name_count > l->name_limit;
 	struct live_node *next;
 
 	for (size_t i = 0; i < (size_t)1 << l->bucket_bits; i++)
@@ -532,6 +542,9 @@ void live_shrink(struct live *l)
 			if (nodes || names || !n->links)
 				shrink_node(l, n);
 		}
+	/* What all need stays, and is not looked through again and again. */
+	l->node_limit = next_limit(l->node_count, NODES_MOST);
+	l->name_limit = next_limit(l->name_count, NAMES_MOST);
 }
 
 /* ---- attributes ---------------------------------------------------------------------------------------- */

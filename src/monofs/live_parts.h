@@ -127,6 +127,7 @@ struct live {
 	struct live_node **buckets;
 	unsigned bucket_bits;
 	size_t node_count, name_count; /* names: those in loaded directories */
+	size_t node_limit, name_limit; /* beyond which live_shrink() looks for some that can go */
 	struct live_node *multi;       /* objects of several names */
 	bool paths_changed;            /* one of these may have other paths since the last commit */
 	struct object_id base, base_content, base_identity; /* the newest revision, and its roots */
@@ -213,8 +214,10 @@ void live_nodes_free(struct live *l);
 /* All nodes lose what they have, also their names; numbers that were given out are kept, as stale; exclusive.
  */
 void live_shed(struct live *l);
-/* Names and nodes that nobody needs go, where there are too many; exclusive. */
+/* Names and nodes that nobody needs go, where there are too many; exclusive. No node or name is in use but
+ * what is pinned. */
 void live_shrink(struct live *l);
+bool live_is_large(const struct live *l);
 
 /* A pinned node stays, without the tree's lock. */
 static inline void live_pin(struct live_node *n)

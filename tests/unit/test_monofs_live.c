@@ -26,6 +26,7 @@ static const struct live_options by_hand = {.no_automatic = true};
 
 struct tree {
 	char path[256];
+	const struct repository_secret *secret; /* NULL: it is not encrypted */
 	struct repository *r;
 	struct vfs *fs;
 };
@@ -34,7 +35,7 @@ static void tree_open(struct tree *t)
 {
 	struct error err;
 
-	CHECK_OK(repository_open(t->path, NULL, false, NULL, &t->r, &err));
+	CHECK_OK(repository_open(t->path, t->secret, false, NULL, &t->r, &err));
 	CHECK_OK(live_new(t->r, &by_hand, &t->fs, &err));
 }
 
@@ -44,13 +45,20 @@ static void tree_close(struct tree *t)
 	repository_close(t->r);
 }
 
-static void tree_make(struct tree *t)
+static void tree_make_with(struct tree *t, const struct repository_secret *secret)
 {
+	const struct repository_new o = {.secret = secret, .weak = true};
 	struct error err;
 
+	t->secret = secret;
 	monofs_path(monofs_place(), "a.monofs", t->path);
-	CHECK_OK(repository_create(t->path, &(struct repository_new){0}, &err));
+	CHECK_OK(repository_create(t->path, &o, &err));
 	tree_open(t);
+}
+
+static void tree_make(struct tree *t)
+{
+	tree_make_with(t, NULL);
 }
 
 static struct object_id commit(struct tree *t)
@@ -95,7 +103,7 @@ static void interrupt(struct tree *t, uint64_t how)
 	CHECK_TREE(after, before);
 }
 
-static void run_model(uint64_t seed, unsigned steps)
+static void run_model(uint64_t seed, unsigned steps, const struct repository_secret *secret)
 {
 	const struct memory_options options = {.mode = 0755};
 	struct tree_changer c = {.count = 2, .random = seed};
@@ -103,7 +111,7 @@ static void run_model(uint64_t seed, unsigned steps)
 	struct tree t;
 	struct error err;
 
-	tree_make(&t);
+	tree_make_with(&t, secret);
 	CHECK_OK(memory_new(&options, &c.fs[1], &err));
 	for (unsigned i = 0; i < steps; i++) {
 		_cleanup_free_ char *ours = NULL, *model = NULL;
@@ -124,7 +132,15 @@ static void run_model(uint64_t seed, unsigned steps)
 TEST(any_sequence_of_changes_revisions_and_restarts_leaves_what_a_plain_file_system_has)
 {
 	for (uint64_t seed = 1; seed <= 6; seed++)
-		run_model(seed, 300);
+		run_model(seed, 300, NULL);
+}
+
+TEST(the_same_where_the_repository_is_encrypted)
+{
+	const struct repository_secret secret = {.passphrase = "open"};
+
+	for (uint64_t seed = 7; seed <= 8; seed++)
+		run_model(seed, 300, &secret);
 }
 
 /* ---- killed -------------------------------------------------------------------------------------------- */
@@ -147,7 +163,7 @@ struct step {
 static void check_killed_at(const struct tree *t, const struct step *s, uint64_t more)
 {
 	_cleanup_free_ char *text = NULL;
-	struct tree killed;
+	struct tree killed = {.secret = NULL};
 	char segment[300];
 	struct error err;
 
@@ -494,6 +510,34 @@ TEST(a_full_disk_refuses_and_leaves_all_that_was_reported)
 	CHECK_TREE(after, before);
 	id = commit(&t);
 	check_view(&t, &id);
+	tree_close(&t);
+}
+
+TEST(a_directory_of_very_many_names_is_a_revision_and_comes_back)
+{
+	const struct vfs_caller me = {0};
+	const unsigned many = getenv("MC_ALL") ? 1000000 : 20000;
+	_cleanup_listing_ struct vfs_listing listing = {0};
+	struct vfs_attributes a;
+	char name[32];
+	struct tree t;
+
+	tree_make(&t);
+	for (unsigned i = 0; i < many; i++) {
+		snprintf(name, sizeof name, "name-%u", i);
+		CHECK_CALL(vfs_mknod(t.fs, &me, VFS_ROOT, name, S_IFREG | 0644, 0, 0, &a));
+		vfs_forget(t.fs, a.ino, 1);
+	}
+	commit(&t);
+	CHECK_CALL(vfs_unlink(t.fs, VFS_ROOT, "name-7"));
+	commit(&t);
+	tree_close(&t);
+	tree_open(&t);
+	CHECK_INT(vfs_list(t.fs, VFS_ROOT, VFS_NO_HANDLE, 0, false, 0, &listing), 2 + many - 1);
+	for (unsigned i = 0; i < many; i += 101) {
+		snprintf(name, sizeof name, "name-%u", i);
+		CHECK_CALL(vfs_look(t.fs, VFS_ROOT, name));
+	}
 	tree_close(&t);
 }
 
