@@ -123,6 +123,7 @@ static bool verify(struct known_reader *k, uint64_t *last_number)
 		memcmp(header, MAGIC, MAGIC_SIZE) != 0 || sha256_init(&hash, &err) < 0)
 		return false;
 	memcpy(k->salt, header + MAGIC_SIZE, CRYPT_SALT_SIZE);
+	sha256_update(&hash, k->salt, CRYPT_SALT_SIZE);
 	while (offset < (uint64_t)s.st_size && (n = read_block(k, offset)) > 0) {
 		for (unsigned i = 0; i < 4; i++)
 			size_bytes[i] = (uint8_t)(n >> 8 * i);
@@ -305,6 +306,7 @@ int known_create(struct repository *r, const char *path, struct known_writer **o
 	code = k->path ? sha256_init(&k->hash, err) : -(int)ERROR_NO_MEMORY;
 	if (code < 0)
 		return code;
+	sha256_update(&k->hash, k->salt, CRYPT_SALT_SIZE);
 	/* What a killed import left is taken over; while another one writes it, this one does not. */
 	code = fs_lock(repository_directory(r), k->temporary, FS_LOCK_EXCLUSIVE, false, &k->fd, err);
 	if (code < 0)

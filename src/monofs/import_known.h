@@ -4,7 +4,7 @@
  * repository, where the name is of the directory's path. It is no part of the format: who loses it reads all
  * files once more. As bytes:
  *
- *     "MFSKNOW1", salt[16], check[32]     SHA-256 of all that follows, as it is stored
+ *     "MFSKNOW1", salt[16], check[32]     SHA-256 of salt and all that follows, as it is stored
  *     blocks: u32 size, then so many bytes, sealed by CRYPT_KNOWN with their number from 0
  *     The last block: id[32] content root, id[32] identity root, path of the directory
  *     The others, one behind the other: records in the order of a walk

@@ -260,9 +260,10 @@ static int names_of(struct import_walk *w, const struct stat *s, const char *pat
 	return 0;
 }
 
-static void count(struct import_walk *w, const struct stat *s)
+/* Of a file of several names, all but the first are others. */
+static void count(struct import_walk *w, const struct stat *s, bool first)
 {
-	if (!S_ISREG(s->st_mode)) {
+	if (!first || !S_ISREG(s->st_mode)) {
 		w->result->others++;
 		return;
 	}
@@ -309,7 +310,7 @@ static int push_object(struct import_walk *w, const char *name, const char *path
 			names->failed = true;
 		return r;
 	}
-	count(w, s);
+	count(w, s, first);
 	return work_ring_push(w->ring, &e->work, err);
 }
 
