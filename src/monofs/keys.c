@@ -291,10 +291,17 @@ struct attempt {
 static int try_slot(struct attempt *a, const char *name, struct error *err)
 {
 	uint8_t key[CRYPT_KEY_SIZE];
+	struct error why;
 	struct slot s;
-	int r = read_slot(a->repository, a->id, name, &s, &a->damage);
+	int r = read_slot(a->repository, a->id, name, &s, &why);
 	bool ok;
 
+	if (r < 0 && r != -ERROR_CORRUPT && r != -ERROR_UNAVAILABLE && r != -ERROR_NOT_FOUND) {
+		buffer_free(&s.about);
+		return error_set(err, why.code, "%s", why.text);
+	}
+	if (r < 0 && r != -ERROR_NOT_FOUND)
+		a->damage = why;
 	if (r < 0 || s.file != !a->secret->passphrase) {
 		buffer_free(&s.about);
 		return 0;

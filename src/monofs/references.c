@@ -64,20 +64,33 @@ static int encode(const struct references *r, struct buffer *out, struct error *
 	return out->failed ? error_no_memory(err, "write the references") : result;
 }
 
-static bool read_one(struct cursor *c, struct references *r)
+/* A string of at most `most` bytes without a NUL; *out stays NULL where there is none. */
+static int read_text(struct cursor *c, size_t most, char **out, struct error *err)
 {
-	struct reference *at = &r->list[r->count];
-	const uint8_t *id;
+	size_t n;
+	const uint8_t *bytes = cursor_bytes(c, &n);
 
-	at->name = cursor_string(c);
-	id = cursor_take(c, OBJECT_ID_SIZE);
-	at->path = cursor_string(c);
-	r->count++;
-	if (!at->name || !id || !at->path || !*at->name || strlen(at->name) > REFERENCE_NAME_MAX ||
-		strlen(at->path) > ENTRY_PATH_MAX)
-		return false;
+	if (!bytes || n > most || memchr(bytes, 0, n))
+		return error_set(err, ERROR_CORRUPT, "refs has a name that cannot be");
+	*out = text_copy_bytes(bytes, n, err);
+	return *out ? 0 : -ERROR_NO_MEMORY;
+}
+
+static int read_one(struct cursor *c, struct references *r, struct error *err)
+{
+	struct reference *at = &r->list[r->count++];
+	int result = read_text(c, REFERENCE_NAME_MAX, &at->name, err);
+	const uint8_t *id = cursor_take(c, OBJECT_ID_SIZE);
+
+	if (result == 0)
+		result = read_text(c, ENTRY_PATH_MAX, &at->path, err);
+	if (result < 0)
+		return result;
+	if (!id || !*at->name || (r->count > 1 && strcmp(at[-1].name, at->name) >= 0))
+		return error_set(
+			err, ERROR_CORRUPT, "refs has a reference, number %zu, that cannot be", r->count);
 	memcpy(at->commit.bytes, id, OBJECT_ID_SIZE);
-	return r->count == 1 || strcmp(at[-1].name, at->name) < 0;
+	return 0;
 }
 
 int references_decode(const void *bytes, size_t n, struct references *out, struct error *err)
@@ -99,10 +112,10 @@ int references_decode(const void *bytes, size_t n, struct references *out, struc
 	r.list = calloc(count + (size_t)1, sizeof *r.list);
 	if (!r.list)
 		return error_no_memory(err, "read the references");
-	for (uint32_t i = 0; i < count; i++)
-		if (!read_one(&c, &r))
-			return error_set(
-				err, ERROR_CORRUPT, "refs has a reference, number %u, that cannot be", i);
+	for (uint32_t i = 0; result == 0 && i < count; i++)
+		result = read_one(&c, &r, err);
+	if (result < 0)
+		return result;
 	if (!cursor_done(&c))
 		return error_set(err, ERROR_CORRUPT, "refs goes on behind its end");
 	*out = r;
