@@ -231,6 +231,94 @@ TEST(what_a_dead_server_has_appended_is_not_appended_again)
 	}
 }
 
+static struct request create_request(uint64_t number, uint32_t given, const char *name)
+{
+	struct request r = request_of(FUSE_CREATE, sizeof(struct fuse_create_in) + strlen(name) + 1);
+	struct fuse_create_in *c = (struct fuse_create_in *)r.body;
+
+	r.header.nodeid = VFS_ROOT;
+	r.header.unique = number;
+	r.header.pid = given;
+	*c = (struct fuse_create_in){.flags = O_CREAT | O_EXCL | O_WRONLY, .mode = S_IFREG | 0640};
+	memcpy(c + 1, name, strlen(name) + 1);
+	return r;
+}
+
+static struct request write_request(uint64_t number, uint64_t node, const char *text)
+{
+	struct request r = request_of(FUSE_WRITE, sizeof(struct fuse_write_in) + strlen(text));
+	struct fuse_write_in *w = (struct fuse_write_in *)r.body;
+
+	r.header.nodeid = node;
+	r.header.unique = number;
+	*w = (struct fuse_write_in){.size = (uint32_t)strlen(text)};
+	memcpy(w + 1, text, strlen(text));
+	return r;
+}
+
+/* The next answer is to that request; its error. */
+static int next_answer(struct service *s, uint64_t number)
+{
+	struct fuse_out_header h;
+	char rest[512];
+
+	CHECK_INT(recv(s->fd, &h, sizeof h, MSG_WAITALL), sizeof h);
+	CHECK_INT(h.unique, number);
+	if (h.len > sizeof h)
+		CHECK_INT(recv(s->fd, rest, h.len - sizeof h, MSG_WAITALL), h.len - sizeof h);
+	return h.error;
+}
+
+TEST(a_client_goes_on_with_its_own_number_of_what_it_makes)
+{
+	struct vfs_attributes a;
+	struct request r[3];
+	char bytes[1024];
+	size_t size = 0;
+	struct service s;
+
+	start_with(&s, (struct fuse_options){.name = "test", .no_open = true});
+	greet(&s);
+	r[0] = create_request(VOLUME_GIVES | 100, 7, "file");
+	r[1] = write_request(102, VOLUME_GIVEN | 7, "text");
+	r[2] = write_request(104, VOLUME_GIVEN | 8, "text"); /* nothing is called so */
+	for (size_t i = 0; i < ARRAY_SIZE(r); size += r[i++].header.len)
+		memcpy(bytes + size, &r[i], r[i].header.len);
+	CHECK_INT(write(s.fd, bytes, size), size);
+	CHECK_INT(next_answer(&s, VOLUME_GIVES | 100), 0);
+	CHECK_INT(next_answer(&s, 102), 0);
+	CHECK(next_answer(&s, 104) < 0);
+	CHECK_INT(vfs_lookup(s.fs, VFS_ROOT, "file", &a), 0);
+	vfs_check_text(s.fs, a.ino, "text");
+	/* An answer that may wait does so for others alone. */
+	r[0] = create_request(VOLUME_GIVES | 106, 8, "other");
+	CHECK_INT(answer_of(&s, &r[0]), 0);
+	stop(&s);
+}
+
+TEST(what_a_dead_server_has_made_for_a_client_that_counts_on_it_is_taken_as_made)
+{
+	struct vfs_attributes a;
+	struct request r;
+	struct service s;
+	uint64_t ino;
+
+	start_with(&s, (struct fuse_options){.name = "test", .no_open = true});
+	greet(&s);
+	ino = vfs_make_text(s.fs, VFS_ROOT, "file", "");
+	r = create_request(100, 0, "file");
+	CHECK_INT(answer_of(&s, &r), 0 - EEXIST);
+	r = create_request(VOLUME_AGAIN | 102, 0, "file");
+	CHECK_INT(answer_of(&s, &r), 0 - EEXIST);
+	r = create_request(VOLUME_GIVES | 104, 7, "file");
+	CHECK_INT(answer_of(&s, &r), 0 - EEXIST);
+	r = create_request(VOLUME_AGAIN | VOLUME_GIVES | 106, 8, "file");
+	CHECK_INT(answer_of(&s, &r), 0);
+	CHECK_INT(vfs_getattr(s.fs, ino, VFS_NO_HANDLE, &a), 0);
+	CHECK_INT(a.mode, S_IFREG | 0640);
+	stop(&s);
+}
+
 TEST(interruptions_that_come_for_nothing_are_not_kept)
 {
 	struct request getattr = request_of(FUSE_GETATTR, sizeof(struct fuse_getattr_in));

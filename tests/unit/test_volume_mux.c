@@ -687,6 +687,90 @@ TEST(a_copy_of_the_guest_goes_on_with_another_relay_and_other_servers)
 	CHECK(credit(copy, 0, 1) == -ERROR_INVALID);
 }
 
+#define GIVING(n) (VOLUME_GIVES | (n))
+
+/* A request about the object that the guest calls so, or which makes it. */
+static void ask_of(struct volume_mux *mux, uint64_t unique, uint64_t node, uint32_t pid)
+{
+	const struct fuse_in_header h = {.len = sizeof h,
+		.opcode = unique & VOLUME_GIVES ? FUSE_CREATE : FUSE_WRITE,
+		.unique = unique,
+		.nodeid = node,
+		.pid = pid};
+
+	CHECK_OK(guest_frame(mux, 0, VOLUME_DATA, &h, sizeof h));
+}
+
+/* The node of the next request that the server gets. */
+static uint64_t next_node(struct volume_mux *mux)
+{
+	struct fuse_in_header h;
+	size_t n;
+	const uint8_t *bytes = volume_mux_request(mux, 0, &n);
+
+	CHECK(bytes && n == sizeof h);
+	memcpy(&h, bytes, sizeof h);
+	volume_mux_requested(mux, 0, n);
+	return h.nodeid;
+}
+
+static void answer_made(struct volume_mux *mux, uint64_t unique, int error, uint64_t node)
+{
+	struct {
+		struct fuse_out_header h;
+		struct fuse_entry_out e;
+	} m = {{.len = error ? sizeof m.h : sizeof m, .error = error, .unique = unique}, {.nodeid = node}};
+	size_t done;
+
+	CHECK_OK(server_sends(mux, 0, &m, m.h.len, &done));
+	CHECK_INT(done, m.h.len);
+}
+
+TEST(a_server_that_replaces_another_is_told_what_that_has_made_by_its_own_number)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_mux(1), *copy = NULL;
+	_cleanup_got_ struct got g = {0};
+
+	ask_of(mux, GIVING(2), 1, 7);
+	ask_of(mux, 4, VOLUME_GIVEN | 7, 0);
+	CHECK_INT(next_node(mux), 1);
+	CHECK_INT(next_node(mux), VOLUME_GIVEN | 7); /* the server's to know: it makes it */
+	CHECK_OK(volume_mux_resume(mux, 0, &err));
+	CHECK_INT(next_node(mux), 1); /* again */
+	CHECK_INT(next_node(mux), VOLUME_GIVEN | 7);
+	answer_made(mux, GIVING(2), 0, 99);
+	CHECK_OK(volume_mux_resume(mux, 0, &err));
+	CHECK_INT(next_node(mux), 99);
+	ask_of(mux, 6, VOLUME_GIVEN | 7, 0); /* the guest may not have heard yet */
+	CHECK_INT(next_node(mux), 99);
+	reply(mux, 0, 4, 16);
+	reply(mux, 0, 6, 16);
+	guest_reads(mux, &g);
+	copy = copy_of(mux, 1);
+	ask_of(copy, 8, VOLUME_GIVEN | 7, 0);
+	CHECK_INT(next_node(copy), 99);
+}
+
+TEST(what_was_not_made_or_is_long_past_is_no_object)
+{
+	_cleanup_mux_ struct volume_mux *mux = new_mux(1);
+
+	ask_of(mux, 2, VOLUME_GIVEN | 7, 0);
+	CHECK_INT(next_node(mux), 0);
+	ask_of(mux, GIVING(4), 1, 8);
+	CHECK_INT(next_node(mux), 1);
+	answer_made(mux, GIVING(4), -ENOSPC, 0);
+	ask_of(mux, 6, VOLUME_GIVEN | 8, 0);
+	CHECK_INT(next_node(mux), 0);
+	ask_of(mux, GIVING(8), 1, 9);
+	CHECK_INT(next_node(mux), 1);
+	answer_made(mux, GIVING(8), 0, 99);
+	ask_of(mux, GIVING(10), 1, 9 + VOLUME_GIVEN_MAX);
+	CHECK_INT(next_node(mux), 1);
+	ask_of(mux, 12, VOLUME_GIVEN | 9, 0);
+	CHECK_INT(next_node(mux), 0);
+}
+
 TEST(what_makes_no_sense_is_refused)
 {
 	_cleanup_mux_ struct volume_mux *mux = new_mux(2);
