@@ -47,6 +47,32 @@ char *text_copy_bytes(const void *bytes, size_t n, struct error *err)
 	return copy;
 }
 
+char *text_clean_path(const char *path, struct error *err)
+{
+	char *clean = malloc(strlen(path) + 2), *end = clean;
+
+	if (!clean) {
+		error_no_memory(err, "copy a path");
+		return NULL;
+	}
+	for (size_t n; *path; path += n) {
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (n == 2 && !memcmp(path, "..", 2)) {
+			while (end > clean && *--end != '/')
+				;
+		} else if (n && !(n == 1 && *path == '.')) {
+			*end++ = '/';
+			memcpy(end, path, n);
+			end += n;
+		}
+	}
+	if (end == clean)
+		*end++ = '/';
+	*end = 0;
+	return clean;
+}
+
 bool text_starts(const char *text, const char *prefix)
 {
 	return strncmp(text, prefix, strlen(prefix)) == 0;

@@ -15,6 +15,10 @@ char *text_format(struct error *err, const char *format, ...) __attribute__((for
 char *text_copy(const char *text, struct error *err);
 char *text_copy_bytes(const void *bytes, size_t n, struct error *err); /* with a NUL behind them */
 
+/* An absolute path without "." and "..", which are taken for what they say, whatever links there are; the
+ * caller frees it. NULL: out of memory, with *err set. */
+char *text_clean_path(const char *path, struct error *err);
+
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);
 

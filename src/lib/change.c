@@ -233,6 +233,7 @@ static void change_free(struct change *c)
 {
 	plan_free(&c->plan);
 	seen_free(&c->seen);
+	text_list_free(c->names);
 	project_identity_free(&c->identity);
 }
 
@@ -240,13 +241,16 @@ static void change_free(struct change *c)
 static int make_plan(struct change *c, enum plan_wish wish, struct error *err)
 {
 	const struct monocore_project_change_options *o = c->options;
-	struct plan_request q = {
-		.wish = wish, .names = (char *const *)o->names, .wait = o->wait, .prepare = o->prepare};
+	struct plan_request q = {.wish = wish, .wait = o->wait, .prepare = o->prepare};
 	int r;
 
 	plan_free(&c->plan);
 	seen_free(&c->seen);
+	text_list_free(TAKE_PTR(c->names));
 	r = seen_find(c->mc, c->project->project, &c->identity, &c->seen, err);
+	if (r == 0)
+		r = seen_names(&c->seen, c->project->project, &c->identity, o->names, &c->names, err);
+	q.names = c->names;
 	q.project = c->identity.name;
 	q.seen = c->seen.items;
 	q.seen_count = c->seen.count;

@@ -10,6 +10,7 @@ struct change {
 	const struct monocore_project_change_options *options;
 	struct project_identity identity;
 	struct seen_list seen;
+	char **names; /* of components, in place of those in the options */
 	struct plan plan;
 };
 

@@ -72,6 +72,11 @@ int project_own_volumes(struct monocore *mc, const struct project_identity *iden
 /* DENIED: the project reaches out of its directory, and the user has not granted all of that. */
 int project_check_grants(struct monocore *mc, const struct monocore_project *project, struct error *err);
 
+/* What a user calls components, of which the names of their sandboxes ("shop-web") are another way to say it;
+ * a text list, the caller's. What is neither stays as it is. */
+int seen_names(const struct seen_list *seen, const struct project *p, const struct project_identity *identity,
+	const char *const *names, char ***components, struct error *err);
+
 /* Which project it is. One that nothing was ever made of gets its identity, or, where `make` is false, has no
  * id and the name that it would ask for. */
 int project_who(struct monocore *mc, const struct monocore_project *project, bool make,

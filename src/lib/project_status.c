@@ -117,17 +117,17 @@ static int add_removed(struct standing *s, const struct plan_seen *seen, struct 
 	return c->image ? 0 : -ERROR_NO_MEMORY;
 }
 
-static bool is_named(const char *const *names, const char *name)
+static bool is_named(char *const *names, const char *name)
 {
-	for (const char *const *n = names; n && *n; n++)
+	for (char *const *n = names; n && *n; n++)
 		if (!strcmp(*n, name))
 			return true;
 	return !names || !*names;
 }
 
-static int check_names(const struct standing *s, const char *const *names, struct error *err)
+static int check_names(const struct standing *s, char *const *names, struct error *err)
 {
-	for (const char *const *n = names; n && *n; n++) {
+	for (char *const *n = names; n && *n; n++) {
 		bool found = project_sandbox(s->project->project, *n) != NULL;
 
 		for (size_t i = 0; !found && i < s->seen.count; i++)
@@ -138,14 +138,17 @@ static int check_names(const struct standing *s, const char *const *names, struc
 	return 0;
 }
 
-static int find_status(struct monocore *mc, struct standing *s, const char *const *names, struct error *err)
+static int find_status(struct monocore *mc, struct standing *s, const char *const *wanted, struct error *err)
 {
 	const struct project *p = s->project->project;
+	_cleanup_text_list_ char **names = NULL;
 	struct monocore_error error;
 	int r = project_who(mc, s->project, false, &s->identity, err);
 
 	if (r == 0)
 		r = seen_find(mc, p, &s->identity, &s->seen, err);
+	if (r == 0)
+		r = seen_names(&s->seen, p, &s->identity, wanted, &names, err);
 	if (r == 0)
 		r = check_names(s, names, err);
 	if (r == 0 && monocore_list(mc, &s->infos, &s->info_count, &error) < 0)

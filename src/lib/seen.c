@@ -147,6 +147,32 @@ int seen_find(struct monocore *mc, const struct project *p, const struct project
 	return r;
 }
 
+/* ---- what it is called -------------------------------------------------------------------------------- */
+
+static bool is_component(const struct seen_list *seen, const struct project *p, const char *name)
+{
+	for (size_t i = 0; i < seen->count; i++)
+		if (!strcmp(seen->items[i].component, name))
+			return true;
+	return project_sandbox(p, name) != NULL;
+}
+
+int seen_names(const struct seen_list *seen, const struct project *p, const struct project_identity *identity,
+	const char *const *names, char ***components, struct error *err)
+{
+	size_t n = strlen(identity->name);
+	int r = 0;
+
+	for (; r == 0 && names && *names; names++) {
+		bool has_prefix = !strncmp(*names, identity->name, n) && (*names)[n] == '-';
+		bool is_sandbox =
+			has_prefix && !is_component(seen, p, *names) && is_component(seen, p, *names + n + 1);
+
+		r = text_list_add(components, is_sandbox ? *names + n + 1 : *names, err);
+	}
+	return r;
+}
+
 /* ---- who it is ---------------------------------------------------------------------------------------- */
 
 static int is_labelled(void *context, const struct record *record, struct error *err)

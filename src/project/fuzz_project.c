@@ -35,27 +35,9 @@ static int read_file(void *context, const char *path, size_t most, struct buffer
 
 static int resolve(void *context, const char *path, char **resolved, struct error *err)
 {
-	struct buffer out = {0};
-
 	(void)context;
-	while (*path) {
-		size_t n;
-
-		path += strspn(path, "/");
-		n = strcspn(path, "/");
-		if (n == 2 && !strncmp(path, "..", 2)) {
-			while (out.size && out.data[--out.size] != '/')
-				;
-		} else if (n && !(n == 1 && *path == '.')) {
-			buffer_u8(&out, '/');
-			buffer_append(&out, path, n);
-		}
-		path += n;
-	}
-	if (!out.size)
-		buffer_u8(&out, '/');
-	*resolved = buffer_take_text(&out);
-	return *resolved ? 0 : error_no_memory(err, "resolve a path");
+	*resolved = text_clean_path(path, err);
+	return *resolved ? 0 : -ERROR_NO_MEMORY;
 }
 
 /* Judges that take what is not plainly wrong, so that much is tried. */

@@ -56,26 +56,9 @@ static char *follow(const char *head, const char *rest, struct error *err)
 /* `real` and what is not there behind it, with "." and ".." taken as they are written. */
 static char *append_rest(const char *real, const char *rest)
 {
-	struct buffer out = {0};
+	_cleanup_free_ char *whole = text_format(NULL, "%s/%s", real, rest);
 
-	buffer_append_text(&out, strcmp(real, "/") ? real : "");
-	while (*rest) {
-		size_t n;
-
-		rest += strspn(rest, "/");
-		n = strcspn(rest, "/");
-		if (n == 2 && !strncmp(rest, "..", 2)) {
-			while (out.size && out.data[--out.size] != '/')
-				;
-		} else if (n && !(n == 1 && *rest == '.')) {
-			buffer_u8(&out, '/');
-			buffer_append(&out, rest, n);
-		}
-		rest += n;
-	}
-	if (!out.size)
-		buffer_u8(&out, '/');
-	return buffer_take_text(&out);
+	return whole ? text_clean_path(whole, NULL) : NULL;
 }
 
 /* What is there without its links. A link that leads to what is not there is followed, too: it may be there

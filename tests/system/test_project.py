@@ -164,8 +164,10 @@ def _():
 @promise('down stops before what it needs, and leaves the rest of what there is')
 def _():
     equal(steps('down'), ['stop web', 'stop db'])
-    run('down', '--time', '5s', 'web').ok()
+    run('down', '--time', '5s', 'mcshop-web').ok()  # a sandbox's name says its component, too
     equal(stands(), {'web': 'stopped', 'db': 'running'})
+    equal([row['name'] for row in run('status', '--json', 'mcshop-db').ok().json()], ['db'])
+    run('down', 'mcshop-none').ok(1).says("'mcshop-none'")
     run('down').ok()
     equal(stands(), {'web': 'stopped', 'db': 'stopped'})
     equal(run('down').ok().err, '')

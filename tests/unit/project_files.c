@@ -16,28 +16,10 @@ static const struct memory_file *find(const struct memory_project *memory, const
 
 static int resolve(void *context, const char *path, char **resolved, struct error *err)
 {
-	const struct memory_project *memory = context;
-	struct buffer out = {0};
 	const struct memory_file *file;
 
-	while (*path) {
-		size_t n;
-
-		path += strspn(path, "/");
-		n = strcspn(path, "/");
-		if (n == 2 && !strncmp(path, "..", 2)) {
-			while (out.size && out.data[--out.size] != '/')
-				;
-		} else if (n && !(n == 1 && *path == '.')) {
-			buffer_u8(&out, '/');
-			buffer_append(&out, path, n);
-		}
-		path += n;
-	}
-	if (!out.size)
-		buffer_u8(&out, '/');
-	*resolved = buffer_take_text(&out);
-	file = *resolved ? find(memory, *resolved) : NULL;
+	*resolved = text_clean_path(path, err);
+	file = *resolved ? find(context, *resolved) : NULL;
 	if (file && file->link) {
 		free(*resolved);
 		*resolved = text_copy(file->link, err);

@@ -7,6 +7,20 @@
 #include "base/map.h"
 #include "base/text.h"
 
+TEST(a_clean_path_is_what_its_dots_say)
+{
+	static const char *const all[][2] = {{"/", "/"}, {"", "/"}, {"//a//b/", "/a/b"},
+		{"/a/./b/../c", "/a/c"}, {"/../..", "/"}, {"/a/...", "/a/..."}, {"a/../../b", "/b"},
+		{"/.", "/"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		char *clean = text_clean_path(all[i][0], NULL);
+
+		CHECK_TEXT(clean, all[i][1]);
+		free(clean);
+	}
+}
+
 TEST(an_error_keeps_its_code_and_cuts_a_long_text)
 {
 	struct error err;

@@ -50,7 +50,7 @@ enum command_words {
 	WORDS_NONE,
 	WORDS_SANDBOXES,  /* also a project's components, which are turned into their sandboxes */
 	WORDS_SANDBOX,    /* the first word is one; the others are something else */
-	WORDS_COMPONENTS, /* of a project, or sandboxes; the command itself tells them apart */
+	WORDS_COMPONENTS, /* of a project, or their sandboxes, which the library turns into components */
 	WORDS_IMAGES,
 	WORDS_NAMES, /* of both */
 	WORDS_INSTALLED,

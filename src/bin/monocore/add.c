@@ -140,29 +140,33 @@ static int collect(const struct options *o, bool group, struct settings *s, stru
 	return r == 0 && s->failed ? error_no_memory(err, "add a component") : r;
 }
 
+struct adding {
+	char **names;
+	const struct settings *settings;
+};
+
+static int edit(const void *context, const char *file, enum monocore_project_section section,
+	struct monocore_project_mistakes *mistakes, struct monocore_error *err)
+{
+	const struct adding *a = context;
+
+	return monocore_project_add(file, section, (const char *const *)a->names, a->settings->list,
+		a->settings->count, mistakes, err);
+}
+
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
 	const struct options *o = given;
 	_cleanup_(settings_free) struct settings s = {0};
-	struct monocore_project_mistakes mistakes;
+	const struct adding adding = {words, &s};
 	enum monocore_project_section section;
-	struct monocore_error failure;
-	char *file = NULL;
 	struct error err;
-	int status;
 
 	(void)count;
 	if (section_of(&o->section, MONOCORE_SECTION_SANDBOXES, &section, &err) < 0 ||
 		collect(o, section == MONOCORE_SECTION_GROUPS, &s, &err) < 0)
 		return cli_complain(cli, &err);
-	status = cli_find_file(cli, &file);
-	if (status)
-		return status;
-	if (monocore_project_add(
-		    file, section, (const char *const *)words, s.list, s.count, &mistakes, &failure) < 0)
-		status = cli_fail_project(cli, &mistakes, &failure);
-	monocore_free(file);
-	return status;
+	return section_edit(cli, section, edit, &adding);
 }
 
 const struct command add_command = {

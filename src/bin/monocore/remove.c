@@ -17,27 +17,30 @@ static const struct option_spec options[] = {
 	{NULL},
 };
 
+struct removing {
+	char **names;
+	bool force;
+};
+
+static int edit(const void *context, const char *file, enum monocore_project_section section,
+	struct monocore_project_mistakes *mistakes, struct monocore_error *err)
+{
+	const struct removing *r = context;
+
+	return monocore_project_remove(file, section, (const char *const *)r->names, r->force, mistakes, err);
+}
+
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
 	const struct options *o = given;
-	struct monocore_project_mistakes mistakes;
+	const struct removing removing = {words, o->force};
 	enum monocore_project_section section;
-	struct monocore_error failure;
-	char *file = NULL;
 	struct error err;
-	int status;
 
 	(void)count;
 	if (section_of(&o->section, MONOCORE_SECTION_ANY, &section, &err) < 0)
 		return cli_complain(cli, &err);
-	status = cli_find_file(cli, &file);
-	if (status)
-		return status;
-	if (monocore_project_remove(
-		    file, section, (const char *const *)words, o->force, &mistakes, &failure) < 0)
-		status = cli_fail_project(cli, &mistakes, &failure);
-	monocore_free(file);
-	return status;
+	return section_edit(cli, section, edit, &removing);
 }
 
 const struct command remove_command = {

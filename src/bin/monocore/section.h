@@ -19,3 +19,9 @@ struct section_options {
 /* The section that was said, or `otherwise`. USAGE where several were. */
 int section_of(const struct section_options *o, enum monocore_project_section otherwise,
 	enum monocore_project_section *section, struct error *err);
+
+/* Has the project's file edited, and tells what is wrong. */
+typedef int section_edit_call(const void *context, const char *file, enum monocore_project_section section,
+	struct monocore_project_mistakes *mistakes, struct monocore_error *err);
+int section_edit(
+	struct cli *cli, enum monocore_project_section section, section_edit_call *edit, const void *context);
