@@ -70,7 +70,8 @@ typedef int tree_difference_take(void *context, const struct tree_difference *d,
 /* What leads from commit a (none: an empty tree) to b, by path in order; what was added or removed with a
  * directory comes too, each by itself, unless `shallow`. Renames are found by ids: then they are told once,
  * not as removed and added. path: only what is beneath or at it; "". A difference in times alone is told with
- * what == TREE_TIME. */
+ * what == TREE_TIME. A name of a file of several is compared as what it leads to; its contents' change is
+ * told of the first name alone. */
 struct tree_diff_options {
 	const char *path;
 	bool shallow, no_renames;

@@ -133,15 +133,34 @@ static int tell_added(struct diff *d, const struct name_pair *n, struct error *e
 	return r != 0 || d->o->shallow || n->b->kind != ENTRY_DIRECTORY ? r : tell_children(d, &only, err);
 }
 
+/* What a name of several leads to: which of them is the first is no difference. */
+static int follow(struct diff *d, const struct object_id *commit, const char *path, struct entry **e,
+	struct tree_object *found, struct error *err)
+{
+	int r = (*e)->kind == ENTRY_LINK ? tree_find(d->r, commit, path, found, err) : 0;
+
+	if (r == 0 && (*e)->kind == ENTRY_LINK)
+		*e = &found->entry;
+	return r;
+}
+
 /* Both are there, and are the same object, or one that took the other's place. */
 static int tell_changed(struct diff *d, const struct name_pair *n, struct error *err)
 {
-	unsigned what = differences(n->a, n->b);
-	int r = what ? tell(d, TREE_CHANGED, n->path_b, NULL, what, n->a, n->b, err) : 0;
+	_cleanup_tree_object_ struct tree_object found_a = {0}, found_b = {0};
+	struct entry *a = n->a, *b = n->b;
+	int r = follow(d, d->a, n->path_a, &a, &found_a, err);
+	unsigned what;
 
-	if (r != 0 || (n->a->kind != ENTRY_DIRECTORY && n->b->kind != ENTRY_DIRECTORY))
+	if (r == 0)
+		r = follow(d, d->b, n->path_b, &b, &found_b, err);
+	if (r < 0)
 		return r;
-	return n->a->kind != n->b->kind && d->o->shallow ? 0 : tell_children(d, n, err);
+	what = differences(a, b);
+	r = what ? tell(d, TREE_CHANGED, n->path_b, NULL, what, a, b, err) : 0;
+	if (r != 0 || (a->kind != ENTRY_DIRECTORY && b->kind != ENTRY_DIRECTORY))
+		return r;
+	return a->kind != b->kind && d->o->shallow ? 0 : tell_children(d, n, err);
 }
 
 /* It was at old_path. */

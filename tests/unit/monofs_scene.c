@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "codec/sha256.h"
+#include "monofs/import_tree.h"
 #include "os/attributes.h"
 #include "os/fs.h"
 #include "test.h"
@@ -223,4 +224,81 @@ char *scene_list(const char *path)
 
 	list_directory(&out, path, "");
 	return buffer_take_text(&out);
+}
+
+/* ---- trees by hand ---- */
+
+static size_t depth_of(const char *path)
+{
+	size_t n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n + 1;
+}
+
+static void put_item(struct import_tree *t, const struct scene_item *i, const char *name)
+{
+	_cleanup_buffer_ struct buffer bytes = {0};
+	struct import_id id = {.set = i->id != 0, .bytes = {(uint8_t)i->id}};
+	struct entry e = {
+		.kind = i->kind, .mode = i->mode ? i->mode : 0644, .uid = getuid(), .gid = getgid()};
+	struct error err;
+
+	if (i->kind == ENTRY_LINK)
+		e = (struct entry){.kind = ENTRY_LINK};
+	if (i->kind == ENTRY_FILE) {
+		e.content.bytes = (const uint8_t *)i->text;
+		e.content.size = strlen(i->text);
+	} else if (i->text) {
+		e.target = i->text;
+		e.target_size = strlen(i->text);
+	}
+	CHECK_OK(entry_encode(&e, &bytes, &err));
+	CHECK_OK(import_tree_put(t, name, bytes.data, bytes.size, &id, &err));
+}
+
+static void leave(struct import_tree *t, uint32_t mode, struct known_roots *roots)
+{
+	struct entry e = {
+		.kind = ENTRY_DIRECTORY, .mode = mode ? mode : 0755, .uid = getuid(), .gid = getgid()};
+	struct error err;
+
+	CHECK_OK(import_tree_leave(t, &e, roots, &err));
+}
+
+struct object_id scene_tree(struct scene *s, const struct scene_item *items, size_t count)
+{
+	struct store_writer *w, *ids;
+	struct object_id parent = scene_main(s);
+	struct import_tree *t;
+	struct known_roots roots;
+	uint32_t modes[64];
+	size_t depth = 1;
+	struct error err;
+
+	CHECK_OK(store_writer_new(repository_store(s->r), &w, &err));
+	CHECK_OK(store_writer_new(repository_store(s->r), &ids, &err));
+	CHECK_OK(import_tree_new(s->r, &parent, NULL, w, ids, &t, &err));
+	CHECK_OK(import_tree_enter(t, "", false, &err));
+	for (size_t i = 0; i < count; i++) {
+		const char *slash = strrchr(items[i].path, '/'), *name = slash ? slash + 1 : items[i].path;
+
+		for (; depth > depth_of(items[i].path); depth--)
+			leave(t, modes[depth - 1], &roots);
+		if (items[i].kind == ENTRY_DIRECTORY) {
+			CHECK_OK(import_tree_enter(t, name, false, &err));
+			modes[depth++] = items[i].mode;
+		} else {
+			put_item(t, &items[i], name);
+		}
+	}
+	for (; depth > 0; depth--)
+		leave(t, depth > 1 ? modes[depth - 1] : 0, &roots);
+	CHECK_OK(store_writer_flush(w, &err));
+	CHECK_OK(store_writer_flush(ids, &err));
+	import_tree_free(t);
+	store_writer_free(w);
+	store_writer_free(ids);
+	return scene_commit(s, &roots.content, &roots.identity);
 }

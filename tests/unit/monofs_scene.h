@@ -34,3 +34,13 @@ struct object_id scene_commit(
 /* What is in a directory of the host, a line for each name, in order, with all that a restore brings back.
  * The caller frees. */
 char *scene_list(const char *path);
+
+/* A tree made by hand: names in the order of a walk, directories before what is in them. */
+struct scene_item {
+	const char *path;
+	enum entry_kind kind;
+	const char *text; /* what a file holds, or a link's target */
+	unsigned id;      /* of its identity; 0: the name's by path in `parent`, or a new one */
+	uint32_t mode;    /* 0: 0644, or 0755 */
+};
+struct object_id scene_tree(struct scene *s, const struct scene_item *items, size_t count);
