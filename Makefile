@@ -57,6 +57,7 @@ bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman
 	@tests/bench/log.py
 	@tests/bench/projects.py
 	@tests/bench/build.py
+	@tests/bench/monofs.py
 
 soak: setup ## use sandboxes and file systems for MINUTES (default 10), look for leaks and what differs
 	@tests/run --soak $(or $(MINUTES),10)

@@ -71,11 +71,21 @@ static bool answer(int socket, char directory[PATH_MAX])
 	return write(socket, &done, 1) == 1;
 }
 
+/* Whoever reads what the command that mounts says would wait for this process, too. */
+static void be_silent(void)
+{
+	_cleanup_fd_ int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (nowhere >= 0)
+		dup2(nowhere, STDERR_FILENO);
+}
+
 int mfsd_keep(int socket, pid_t child)
 {
 	char directory[PATH_MAX] = "";
 	int status = 1;
 
+	be_silent();
 	signal(SIGTERM, SIG_IGN); /* a group of processes is told to end: the child does so in its order */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

@@ -14,7 +14,7 @@ static const struct option_spec options[] = {
 	{"full", 0, OPTION_FLAG, NULL, offsetof(struct options, full),
 		"copy all contents at once, as is done from a path anyway"},
 	{"no-mount", 0, OPTION_FLAG, NULL, offsetof(struct options, no_mount),
-		"make the repository alone, and leave DIR as it is"},
+		"make the repository alone, and no DIR"},
 	{NULL},
 };
 
@@ -71,7 +71,7 @@ static int make(
 
 	if (!name)
 		return -ERROR_NO_MEMORY;
-	r = tree_directory(name, !no_mount, &directory, &made, err);
+	r = no_mount ? tree_path(name, &directory, err) : tree_directory(name, &directory, &made, err);
 	if (r < 0)
 		return r;
 	to.path = text_format(err, "%s" TREE_SUFFIX, directory);

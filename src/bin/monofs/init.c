@@ -11,7 +11,7 @@ static const struct option_spec options[] = {
 	{"encrypt", 0, OPTION_FLAG, NULL, offsetof(struct options, encrypt),
 		"encrypt everything under a passphrase, or by --key-file"},
 	{"no-mount", 0, OPTION_FLAG, NULL, offsetof(struct options, no_mount),
-		"make the repository alone, and leave DIR as it is"},
+		"make the repository alone, and no DIR"},
 	{NULL},
 };
 
@@ -19,11 +19,13 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 {
 	const struct options *o = given;
 	_cleanup_free_ char *directory = NULL, *path = NULL;
+	const char *typed = count ? words[0] : ".";
 	struct tree_new n = {.encrypt = o->encrypt};
 	struct error err;
 	bool made;
 
-	if (tree_directory(count ? words[0] : ".", !o->no_mount, &directory, &made, &err) < 0)
+	if ((o->no_mount ? tree_path(typed, &directory, &err)
+			 : tree_directory(typed, &directory, &made, &err)) < 0)
 		return cli_complain(cli, &err);
 	if (!(path = text_format(&err, "%s" TREE_SUFFIX, directory)))
 		return cli_complain(cli, &err);

@@ -58,9 +58,9 @@ static int find(const struct options *o, int count, char **words, struct place *
 		_cleanup_free_ char *own = NULL;
 
 		r = directory_of(p->path, &own, err);
-		return r < 0 ? r : tree_directory(own, true, directory, &made, err);
+		return r < 0 ? r : tree_directory(own, directory, &made, err);
 	}
-	return tree_directory(at, true, directory, &made, err);
+	return tree_directory(at, directory, &made, err);
 }
 
 static int run(struct cli *cli, const void *given, int count, char **words)

@@ -54,7 +54,7 @@ static int make(struct cli *cli, const char *around, const char *typed, struct e
 
 	if (!own || !path)
 		return -ERROR_NO_MEMORY;
-	r = tree_directory(typed ? typed : own, true, &directory, &made, err);
+	r = tree_directory(typed ? typed : own, &directory, &made, err);
 	if (r == 0)
 		r = repository_create(path, &n, err);
 	if (r == 0)

@@ -30,18 +30,41 @@ static int check_empty(const char *path, struct error *err)
 		       : 0;
 }
 
-int tree_directory(const char *typed, bool empty, char **path, bool *made, struct error *err)
+int tree_directory(const char *typed, char **path, bool *made, struct error *err)
 {
 	int r;
 
 	*made = mkdir(typed, 0777) == 0;
 	if (!*made && errno != EEXIST)
 		return error_errno(err, errno, "make '%s'", typed);
-	r = empty ? check_empty(typed, err) : 0;
+	r = check_empty(typed, err);
 	if (r < 0)
 		return r;
 	*path = realpath(typed, NULL);
 	return *path ? 0 : error_errno(err, errno, "find '%s'", typed);
+}
+
+int tree_path(const char *typed, char **path, struct error *err)
+{
+	_cleanup_free_ char *copy = text_copy(typed, err), *parent = NULL;
+	size_t n = copy ? strlen(copy) : 0;
+	char *slash;
+
+	if (!copy)
+		return -ERROR_NO_MEMORY;
+	*path = realpath(typed, NULL);
+	if (*path)
+		return 0;
+	while (n > 1 && copy[n - 1] == '/')
+		copy[--n] = 0;
+	slash = strrchr(copy, '/');
+	if (slash)
+		*slash = 0;
+	parent = realpath(!slash ? "." : *copy ? copy : "/", NULL);
+	if (!parent)
+		return error_errno(err, errno, "find '%s'", typed);
+	*path = text_format(err, "%s/%s", strcmp(parent, "/") ? parent : "", slash ? slash + 1 : copy);
+	return *path ? 0 : -ERROR_NO_MEMORY;
 }
 
 int tree_mount(struct place *p, const char *directory, const struct mount_options *o, struct error *err)

@@ -9,8 +9,10 @@
 #define TREE_TMP       "monofs-tmp-"
 
 /* Makes the mount point where it is missing (*made), and gives its absolute path, which the caller frees.
- * EXISTS: it is not empty, and `empty` says that it must be. */
-int tree_directory(const char *typed, bool empty, char **path, bool *made, struct error *err);
+ * EXISTS: it is not empty. */
+int tree_directory(const char *typed, char **path, bool *made, struct error *err);
+/* The absolute path alone; the directory need not be there. */
+int tree_path(const char *typed, char **path, struct error *err);
 
 /* Starts mfsd for p->repository, with the rest of *o as the verb has it. */
 int tree_mount(struct place *p, const char *directory, const struct mount_options *o, struct error *err);
