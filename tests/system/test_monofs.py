@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""monofs without a mount: repositories made, revisions imported, listed, compared, written out, checked, swept."""
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+
+from harness import tap
+from harness.monofs import Monofs, described, sample
+from harness.tap import contains, equal, promise, true
+
+mono = Monofs()
+TREE = mono.path('tree')
+sample(TREE)
+
+
+def revisions(*words):
+    return mono(*words, 'rev', '--json').ok().json()
+
+
+@promise('what is imported comes back the same by restore and by tar, and a tree that did not change makes no revision')
+def _():
+    at = mono.repository('same')
+    answer = mono(*at, 'import', TREE, '--json').ok().json()
+    equal((answer['made'], answer['skipped']), (True, 0))
+    equal((answer['files'], answer['read_files'], answer['others']), (313, 311, 3))  # two names more of one file
+    mono(*at, 'restore', 'main', mono.path('back')).ok()
+    equal(described(mono.path('back')), described(TREE))
+    true(os.stat(mono.path('back/sparse')).st_blocks * 512 < 1 << 20, 'holes are holes')
+    mono(*at, 'export', 'main', mono.path('same.tar')).ok()
+    os.mkdir(mono.path('untarred'))
+    subprocess.run(['tar', '--xattrs', '-xpf', mono.path('same.tar'), '-C', mono.path('untarred')], check=True)
+    equal(described(mono.path('untarred')), described(TREE))
+    contains(mono(*at, 'import', TREE).ok().out, 'has the same already')
+    again = mono(*at, 'import', TREE, '--json').ok().json()
+    equal((again['made'], again['read_files'], again['new_bytes']), (False, 0, 0))
+    equal(mono(*at, 'import', TREE, '--all', '--json').ok().json()['made'], False)
+    # The same content is the same root, whichever way it came.
+    before = revisions(*at)[0]
+    for n, source in enumerate((mono.path('same.tar'), mono.path('back'))):
+        other = mono.repository(f'same-{n}')
+        mono(*other, 'import', source, '--workers', '1').ok()
+        equal(revisions(*other)[0]['content'], before['content'], source)
+    with open(mono.path('same.tar'), 'rb') as f:
+        zipped = subprocess.run(['zstd', '-c'], stdin=f, capture_output=True, check=True).stdout
+    mono(*at, 'import', '-', input=zipped).ok()
+    equal(revisions(*at)[0]['content'], before['content'])
+
+
+@promise('rev, diff, ls and cat tell what changed when, by whom, and what it was')
+def _():
+    at = mono.repository('told')
+    tree = mono.path('told-tree')
+    subprocess.run(['cp', '-a', TREE, tree], check=True)
+    mono(*at, 'import', tree, '-m', 'the first', '--author', 'bob').ok()
+    mono(*at, 'tag', 'main', 'one').ok()
+    os.rename(f'{tree}/many/file-007', f'{tree}/src/moved')
+    with open(f'{tree}/src/text', 'r+', encoding='ascii') as f:
+        text = f.read().replace('line 100\n', 'line one hundred\n')
+        f.seek(0)
+        f.truncate()
+        f.write(text)
+    os.unlink(f'{tree}/none')
+    os.chmod(f'{tree}/edge', 0o600)
+    with open(f'{tree}/new.bin', 'wb') as f:
+        f.write(b'\0\1\2')
+    mono(*at, 'import', tree, '-m', 'the second\n\nwith more to say').ok()
+    rows = revisions(*at)
+    equal([row['message'] for row in rows], ['the second\n\nwith more to say', 'the first', 'The empty tree'])
+    equal([row['author'] for row in rows], ['ann', 'bob', ''])
+    equal([row['names'] for row in rows], [['main'], ['tag/one'], []])
+    plain = mono(*at, 'rev', '-n', '1').ok().out
+    contains(plain, '[main]')
+    contains(plain, 'the second\n')
+    equal(mono(*at, '-q', 'rev', 'one').ok().out.split(), [rows[1]['revision'][:12], rows[2]['revision'][:12]])
+    equal(len(mono(*at, 'rev', '-p', 'new.bin').ok().out.splitlines()), 2)
+    changes = json.loads(mono(*at, 'rev', '-p', 'src', '--json').ok().out)
+    equal(len(changes), 2)
+    equal(sorted(c['path'] for c in changes[0]['changes']), ['src/moved', 'src/text'])
+
+    names = {line[3:]: line[:2].strip() for line in mono(*at, 'diff', 'one').ok().out.splitlines()}
+    equal((names['edge'], names['none'], names['new.bin'], names['src/text']), ('P', 'D', 'A', 'M'))
+    equal(mono(*at, 'diff', 'one', 'main', '--name-only', '-p', 'src').ok().out.split(), ['src/moved', 'src/text'])
+    equal(mono(*at, 'diff', 'main', 'main').ok().out, '')
+    stat = mono(*at, 'diff', 'one', '--stat').ok().out
+    contains(stat, '+1 -1')
+    contains(stat, '0 -> 3 bytes')
+    answer = mono(*at, 'diff', 'one', '--json', '--times', '--no-renames').ok().json()
+    contains([(c['change'], c['path']) for c in answer['changes']], ('removed', 'many/file-007'))
+    mono(*at, 'diff', 'one', '--json', '--stat').ok(2).says('not several')
+
+    listed = {row['path']: row for row in map(json.loads, mono(*at, 'ls', 'one', '-r', '--json').ok().out.splitlines())}
+    equal((listed['src/deep/er/x.bin']['size'], listed['link']['target'], listed['fifo']['kind']), (3 << 20, 'README', 'fifo'))
+    equal((listed['edge']['mode'], listed['aaa-same']['size']), (0o4751, listed['src/zzz-same']['size']))
+    contains(mono(*at, 'ls', 'main', 'src').ok().out, 'dangling -> /nowhere/at/all')
+    equal(mono(*at, '-q', 'ls', 'main', 'empty').ok().out, '')
+    equal(mono(*at, 'cat', 'one', 'README', './none', 'edge').ok().raw, b'# A tree\n\nline 2\n' + bytes(range(256)))
+    mono(*at, 'cat', 'main', 'src').ok(1).says('no file, but a directory')
+    mono(*at, 'cat', 'main', '../x').ok(2).says("has no '..'")
+    mono(*at, 'cat', 'main', 'src/nothing').ok(1).says('src/nothing')
+
+
+@promise('a patch is one that patch takes, and leads from one revision to the other')
+def _():
+    at = mono.repository('patched')
+    tree = mono.path('patched-tree')
+    versions = [{'a': 'one\ntwo\nthree\n', 'b/c': 'x\n' * 50, 'gone': 'bye\n', 'end': 'no newline'},
+                {'a': 'one\n2\nthree\nfour\n', 'b/c': 'x\n' * 25 + 'y\n' + 'x\n' * 24, 'fresh': 'hello\n', 'end': 'no newline at all'}]
+    for files in versions:
+        shutil.rmtree(tree, ignore_errors=True)
+        for name, text in files.items():
+            mono.write(f'patched-tree/{name}', text)
+        mono(*at, 'import', tree).ok()
+    patch = mono(*at, 'diff', 'main~1', 'main', '--patch').ok().raw
+    mono(*at, 'checkout', 'main~1', '--to', mono.path('old')).ok()
+    subprocess.run(['patch', '-p1', '-s', '-E', '-d', mono.path('old')], input=patch, check=True, timeout=20)
+    found = {os.path.relpath(os.path.join(f, n), mono.path('old')): open(os.path.join(f, n), encoding='ascii').read()
+             for f, _, names in os.walk(mono.path('old')) for n in names}
+    equal(found, versions[1])
+    contains(patch.decode(), 'deleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-bye\n')
+    with open(f'{tree}/a', 'wb') as f:
+        f.write(b'\0' * 300)
+    mono(*at, 'import', tree).ok()
+    contains(mono(*at, 'diff', 'main~1', '--patch').ok().out, 'Binary files a/a and b/a differ')
+
+
+@promise('revisions are called by name, id, parent and time; what is none is told')
+def _():
+    at = mono.repository('called')
+    for n in range(3):
+        mono.write('called-tree/x', f'{n}\n')
+        mono(*at, 'import', mono.path('called-tree')).ok()
+    ids = [row['revision'] for row in revisions(*at)]
+    for name, expected in ((ids[1], 1), (ids[1][:8], 1), ('main', 0), ('main~2', 2), ('main^1~1', 2), ('main@{0s}', 0), ('main@{now}', 0)):
+        if name == 'main@{now}':
+            continue
+        equal(mono(*at, '-q', 'rev', name, '-n', '1').ok().out.strip(), ids[expected][:12], name)
+    mono(*at, 'rev', 'main@{2 days ago}').ok(1)
+    mono(*at, 'rev', 'main~9').ok(1)
+    mono(*at, 'rev', 'mian').ok(1).says('mian')
+    equal(mono(*at, 'tag', 'main~1', 'v1.0', '-p', 'x').ok().out.split(), [ids[1][:12], 'v1.0'])
+    mono(*at, 'tag', 'main', 'v1.0').ok(1).says('-f moves it')
+    mono(*at, 'tag', '--force', 'main', 'v1.0').ok()
+    equal(mono(*at, 'tag', '--json').ok().json(), [{'name': 'v1.0', 'revision': ids[0], 'path': ''}])
+    mono(*at, 'tag', 'main', 'a~b').ok(1)
+    mono(*at, 'tag', '--remove', 'v1.0').ok()
+    mono(*at, 'tag', '--remove', 'v1.0').ok(1).says('no tag')
+    equal(mono(*at, 'tag').ok().out, '')
+
+
+@promise('checkout takes a tree that is not mounted back, by a new revision; --to writes one path elsewhere')
+def _():
+    at = mono.repository('taken')
+    mono.write('taken-tree/x', 'old\n')
+    mono(*at, 'import', mono.path('taken-tree')).ok()
+    mono.write('taken-tree/x', 'new\n')
+    mono(*at, 'import', mono.path('taken-tree')).ok()
+    mono(*at, 'checkout', 'main~1').ok()
+    rows = revisions(*at)
+    equal((len(rows), rows[0]['content'] == rows[2]['content']), (4, True))
+    contains(rows[0]['message'], 'checkout of main~1')
+    mono(*at, 'checkout', 'main~1', '-p', 'x').ok(1).says('mount it')
+    mono.write('other/y', 'y\n')
+    mono(*at, 'import', mono.path('other')).ok()
+    mono(*at, 'restore', 'main', mono.path('taken-tree')).ok(1)
+    equal(mono(*at, 'restore', 'main', mono.path('taken-tree'), '--mirror', '--json').ok().json()['removed'], 1)
+    equal(os.listdir(mono.path('taken-tree')), ['y'])
+
+
+@promise('what cannot be read fails an import, or is left out and told')
+def _():
+    at = mono.repository('unread')
+    mono.write('unread-tree/yes', 'y')
+    os.chmod(mono.write('unread-tree/no', 'n'), 0)
+    mono(*at, 'import', mono.path('unread-tree')).ok(1).says('no')
+    answer = mono(*at, 'import', '--keep-going', mono.path('unread-tree'), '--json').ok(1)
+    contains(answer.err, 'is left out')
+    equal((answer.json()['skipped'], answer.json()['files']), (1, 1))
+    mono(*at, 'import', mono.path('nowhere')).ok(1).says('nowhere')
+    mono(*at, 'import', mono.write('broken.tar', b'no tar at all' * 100)).ok(1)
+    mono('-C', '/', 'import', mono.path('unread-tree')).ok(1)
+    with tarfile.open(mono.path('evil.tar'), 'w') as tar:
+        tar.addfile(tarfile.TarInfo('../../outside'), io.BytesIO(b''))
+    mono(*at, 'import', mono.path('evil.tar')).ok(1)
+
+
+@promise('a flipped byte anywhere in the packs is found, and named with the path that needs it')
+def _():
+    at = mono.repository('flipped')
+    tree = mono.path('flipped-tree')
+    os.makedirs(tree)
+    with open(f'{tree}/big', 'wb') as f:
+        f.write(os.urandom(400000))
+    mono(*at, 'import', tree).ok()
+    contains(mono(*at, 'check', '--read-data').ok().out, 'all whole')
+    equal(mono(*at, 'check', '--json').ok().json()['damaged'], [])
+    packs = [os.path.join(f, n) for f, _, names in os.walk(mono.path('flipped.monofs/packs')) for n in names]
+    large = max(packs, key=os.path.getsize)
+    with open(large, 'r+b') as f:
+        f.seek(1000)
+        byte = f.read(1)
+        f.seek(1000)
+        f.write(bytes([byte[0] ^ 1]))
+    answer = mono(*at, 'check', '--read-data').ok(1)
+    contains(answer.out, 'big')
+    contains(answer.out, os.path.basename(large)[:12])
+    found = mono(*at, 'check', '--read-data', '--json').ok(1).json()['damaged']
+    true(any(d['path'] == 'big' for d in found), found)
+    mono(*at, 'cat', 'main', 'big').ok(1)
+    mono(*at, 'clone', mono.path('flipped.monofs'), mono.path('flipped-copy'), '--no-mount').ok(1).says('damaged')
+    true(not os.path.exists(mono.path('flipped-copy.monofs')), 'nothing is left of a clone that failed')
+
+
+@promise('what nobody needs goes by gc and repack, and the rest stays whole')
+def _():
+    at = mono.repository('swept')
+    tree = mono.path('swept-tree')
+    os.makedirs(tree)
+    for name in ('keep', 'drop'):
+        with open(f'{tree}/{name}', 'wb') as f:
+            f.write(os.urandom(1 << 20))
+    mono(*at, 'import', tree).ok()
+    mono(*at, 'tag', 'main', 'both').ok()
+    before = mono(*at, 'stats', '--json').ok().json()
+    equal((before['tags'], before['types']['commit']['objects']), (1, 2))
+    contains(mono(*at, 'stats').ok().out, 'packs')
+    equal(mono(*at, 'gc', '--grace', '0s', '--json').ok().json()['removed_packs'], 0)
+    contains(mono(*at, 'gc', '--dry-run').ok().out, 'it would be')
+    contains(mono(*at, 'repack', '--all', '--grace', '0s').ok().out, 'written anew')
+    mono(*at, 'repack', '--needed', '90', '--grace', '0s', '--json').ok()
+    mono(*at, 'gc', '--grace', '0s').ok()
+    contains(mono(*at, 'check', '--read-data').ok().out, 'all whole')
+    mono(*at, 'restore', 'both', mono.path('swept-back')).ok()
+    equal(described(mono.path('swept-back')), described(tree))
+    after = mono(*at, 'stats', '--json').ok().json()
+    true(after['pack_bytes'] <= before['pack_bytes'] * 1.1, (before, after))
+    os.unlink(mono.path('swept.monofs/index.db'))
+    equal(mono(*at, '-q', 'ls', 'both').ok().out.split(), ['drop', 'keep'])
+
+
+@promise('a clone is a replica of its own with all revisions, and both go on')
+def _():
+    at = mono.repository('first')
+    mono.write('first-tree/x', '1')
+    mono(*at, 'import', mono.path('first-tree')).ok()
+    equal(mono('clone', 'first.monofs', 'second', '--no-mount', '--full').ok().out, f'{mono.path("second.monofs")} is made\n')
+    other = ('-C', mono.path('second.monofs'))
+    equal([r['revision'] for r in revisions(*other)], [r['revision'] for r in revisions(*at)])
+    mono.write('first-tree/x', '2')
+    mono(*other, 'import', mono.path('first-tree')).ok()
+    true(revisions(*other)[0]['replica'] != revisions(*at)[0]['replica'], 'another replica')
+    mono(*other, 'check', '--read-data').ok()
+    mono('clone', 'first.monofs', 'second', '--no-mount').ok(1).says('second.monofs')
+    mono('clone', 's3://bucket/x').ok(1).says('only paths')
+    mono('clone', 'http://x/y').ok(2)
+    mono('sync', 'x').ok(1).says('not yet available')
+
+
+@promise('the repository is found from within, beside and above; where there is none that is told')
+def _():
+    mono.repository('found')
+    os.makedirs(mono.path('found/in/side'))
+    for place in ('found', 'found.monofs', 'found/in/side'):
+        equal(mono('-C', mono.path(place), '-q', 'rev').ok().out.count('\n'), 1, place)
+    mono('rev', cwd='/').ok(1)
+    mono('rev', '-C', mono.path('nothing')).ok(1).says('nothing')
+    mono('init', '--no-mount', 'found').ok(1).says('found.monofs')
+    mono('comit').ok(2).says("did you mean 'commit'?")
+    mono('rev', '--jsn').ok(2).says("did you mean '--json'?")
+    mono('--version').ok()
+    true(mono('version', '--json').ok().json()['version'], 'a version')
+    mono('commit', '-m', 'x', 'found').ok(1).says('not mounted')
+    mono('detach', 'found').ok(1)
+
+
+tap.main(mono.clean)
