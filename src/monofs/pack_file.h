@@ -17,6 +17,7 @@ struct pack {
 	uint64_t size; /* of the file, as far as it is written */
 	/* while it is written */
 	struct sha256 sum;
+	bool ending;                         /* it may be finished, and takes no frame any more */
 	char temporary[PACK_TEMPORARY_SIZE]; /* its name until pack_publish(); "" */
 	uint8_t name[SHA256_SIZE];           /* since pack_finish() */
 	/* the store's */
@@ -40,18 +41,21 @@ bool pack_path_parse(const char *file, uint8_t name[SHA256_SIZE]);
 int pack_create(
 	int packs, const char *temporary, const struct crypt *crypt, struct pack **out, struct error *err);
 
-/* The frame at the end: sealed and written, not yet in the directory. Where this fails the pack is as it was
- * before. */
+/* The frame at the end: sealed and written, not yet in the directory. Where this fails the pack has what it
+ * had before, and is `ending`: a frame of another's place in it would be sealed with the same nonce as this
+ * one, which somebody may have seen. */
 int pack_write_frame(struct pack *p, const struct crypt *crypt, enum pack_form form, const void *bytes,
 	size_t n, struct pack_frame *frame, struct error *err);
 
-/* Directory, padding, trailer; the pack has its name, and nothing is written behind it. Where this fails the
- * pack is as it was before. */
+/* Directory, padding, trailer; the pack has its name, and nothing is written behind it. Where this fails it
+ * may be tried again. */
 int pack_finish(struct pack *p, const struct crypt *crypt, struct error *err);
 
-/* Synced, and renamed to where its name says; the directories are not synced (*made: `packs` is to be, too).
- */
-int pack_publish(struct pack *p, int packs, bool *made, struct error *err);
+/* Its bytes are on disk. Once this has failed nobody knows whether they ever will be. */
+int pack_sync(struct pack *p, struct error *err);
+
+/* Renamed to where its name says; the directories are yet to be synced. */
+int pack_publish(struct pack *p, int packs, struct error *err);
 
 /* ---- reading ---- */
 

@@ -88,6 +88,7 @@ int pack_write_frame(struct pack *p, const struct crypt *crypt, enum pack_form f
 	}
 	if (r == 0)
 		r = append(p, bytes, n, err);
+	p->ending |= r < 0;
 	if (r < 0)
 		return r;
 	*frame = (struct pack_frame){.offset = at, .stored = (uint32_t)n, .form = (uint8_t)form};
@@ -167,6 +168,7 @@ int pack_finish(struct pack *p, const struct crypt *crypt, struct error *err)
 	struct pack_trailer trailer;
 	int r = write_directory(p, crypt, &trailer, err);
 
+	p->ending = true;
 	if (r == 0 && crypt->encrypted)
 		r = write_padding(p, PACK_TRAILER_SIZE + CRYPT_TAG_SIZE, err);
 	if (r == 0)
@@ -182,17 +184,20 @@ int pack_finish(struct pack *p, const struct crypt *crypt, struct error *err)
 	return r;
 }
 
-int pack_publish(struct pack *p, int packs, bool *made, struct error *err)
+int pack_sync(struct pack *p, struct error *err)
+{
+	char path[PACK_PATH_SIZE];
+
+	return fsync(p->fd) < 0 ? error_errno(err, errno, "sync the pack %s", pack_path(p->name, path)) : 0;
+}
+
+int pack_publish(struct pack *p, int packs, struct error *err)
 {
 	char path[PACK_PATH_SIZE], directory[3];
 
 	pack_path(p->name, path);
 	snprintf(directory, sizeof directory, "%.2s", path);
-	if (fsync(p->fd) < 0)
-		return error_errno(err, errno, "sync the pack %s", path);
-	if (mkdirat(packs, directory, 0700) == 0)
-		*made = true;
-	else if (errno != EEXIST)
+	if (mkdirat(packs, directory, 0700) < 0 && errno != EEXIST)
 		return error_errno(err, errno, "make packs/%s", directory);
 	if (renameat(packs, p->temporary, packs, path) < 0)
 		return error_errno(err, errno, "name the pack %s", path);

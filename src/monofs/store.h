@@ -48,7 +48,8 @@ int store_put(struct store_writer *w, enum object_type type, const void *bytes, 
 /* What this writer put can be read (store_get()) from now on. */
 int store_writer_flush(struct store_writer *w, struct error *err);
 
-/* What all writers have flushed is on disk, and in the index. */
+/* What all writers have flushed is on disk, and in the index. On a full disk it may be called again; where
+ * the disk itself fails to sync, nothing more is written until the store is opened anew. */
 int store_sync(struct store *s, struct error *err);
 
 /* Bytes since store_open_at(): what was put, what of it was new, and what that takes in packs. */

@@ -30,8 +30,15 @@ static int begin_pack(struct store *s, struct error *err)
 
 static int end_pack(struct store *s, struct error *err)
 {
-	int r = pack_finish(s->open, s->crypt, err);
+	bool full;
+	int r;
 
+	pthread_mutex_lock(&s->lock);
+	full = s->closed_count == STORE_CLOSED_MAX;
+	pthread_mutex_unlock(&s->lock);
+	if (full)
+		return error_set(err, ERROR_LIMIT, "end a pack: %u wait to be synced", STORE_CLOSED_MAX);
+	r = pack_finish(s->open, s->crypt, err);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&s->lock);
@@ -39,6 +46,27 @@ static int end_pack(struct store *s, struct error *err)
 	s->open = NULL;
 	pthread_mutex_unlock(&s->lock);
 	return 0;
+}
+
+static void drop_pack(struct store *s)
+{
+	unlinkat(s->packs, s->open->temporary, 0);
+	pthread_mutex_lock(&s->lock);
+	store_pack_release(s, s->open);
+	s->open = NULL;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* One that takes a frame. */
+static int ready_pack(struct store *s, struct error *err)
+{
+	int r = 0;
+
+	if (s->open && s->open->ending && s->open->directory.frame_count)
+		r = end_pack(s, err);
+	else if (s->open && s->open->ending)
+		drop_pack(s);
+	return r < 0 || s->open ? r : begin_pack(s, err);
 }
 
 /* Under `lock`. */
@@ -60,7 +88,7 @@ static int append(struct store *s, enum pack_form form, const void *bytes, size_
 	const struct pack_object *objects, uint32_t count, struct error *err)
 {
 	struct pack_frame frame;
-	int r = s->open ? 0 : begin_pack(s, err);
+	int r = ready_pack(s, err);
 
 	if (r < 0)
 		return r;
@@ -114,21 +142,50 @@ static int sync_directory(struct store *s, const char *path, struct error *err)
 	return fsync(fd) < 0 ? error_errno(err, errno, "sync packs/%s", path) : 0;
 }
 
-static int name_packs(struct store *s, struct pack *const *packs, unsigned count, struct error *err)
+/* After a sync that failed the system may call what it has lost written. */
+static int broken(struct store *s, int r, const struct error *why, struct error *err)
 {
-	bool made = false;
-	char path[PACK_PATH_SIZE];
+	pthread_mutex_lock(&s->lock);
+	error_set(&s->broken, (enum error_code) - r,
+		"%s: nothing more is written until the repository is opened anew", why->text);
+	pthread_mutex_unlock(&s->lock);
+	return error_set(err, (enum error_code) - r, "%s", why->text);
+}
+
+static int sync_packs(struct store *s, struct pack *const *packs, unsigned count, struct error *err)
+{
+	struct error why;
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < count; i++)
-		if (*packs[i]->temporary)
-			r = pack_publish(packs[i], s->packs, &made, err);
+		r = pack_sync(packs[i], &why);
+	return r < 0 ? broken(s, r, &why, err) : 0;
+}
+
+static int sync_directories(struct store *s, struct pack *const *packs, unsigned count, struct error *err)
+{
+	char path[PACK_PATH_SIZE];
+	struct error why;
+	int r = 0;
+
 	for (unsigned i = 0; r == 0 && i < count; i++) {
 		pack_path(packs[i]->name, path);
 		path[2] = 0;
-		r = sync_directory(s, path, err);
+		r = sync_directory(s, path, &why);
 	}
-	return r == 0 && made ? sync_directory(s, ".", err) : r;
+	if (r == 0) /* one beneath may be new, and if only to another process that died */
+		r = sync_directory(s, ".", &why);
+	return r < 0 ? broken(s, r, &why, err) : 0;
+}
+
+static int name_packs(struct store *s, struct pack *const *packs, unsigned count, struct error *err)
+{
+	int r = sync_packs(s, packs, count, err);
+
+	for (unsigned i = 0; r == 0 && i < count; i++)
+		if (*packs[i]->temporary)
+			r = pack_publish(packs[i], s->packs, err);
+	return r < 0 ? r : sync_directories(s, packs, count, err);
 }
 
 /* They are in the index: what is pending is no more, and they may be read as all others. Under `lock`. */
@@ -174,13 +231,24 @@ static int publish(struct store *s, struct error *err)
 	return 0;
 }
 
+int store_check_broken(struct store *s, struct error *err)
+{
+	struct error why;
+
+	pthread_mutex_lock(&s->lock);
+	why = s->broken;
+	pthread_mutex_unlock(&s->lock);
+	return why.code ? error_set(err, why.code, "%s", why.text) : 0;
+}
+
 int store_sync(struct store *s, struct error *err)
 {
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&s->syncing);
+	r = store_check_broken(s, err);
 	pthread_mutex_lock(&s->writing);
-	if (s->open && s->open->directory.frame_count)
+	if (r == 0 && s->open && s->open->directory.frame_count)
 		r = end_pack(s, err);
 	pthread_mutex_unlock(&s->writing);
 	if (r == 0)

@@ -112,6 +112,9 @@ static inline uint32_t store_place_frame(const void *place)
 int store_append(struct store *s, enum pack_form form, const void *bytes, size_t n,
 	const struct pack_object *objects, uint32_t count, struct error *err);
 
+/* Why nothing more can be written. */
+int store_check_broken(struct store *s, struct error *err);
+
 /* ---- store_read.c ---- */
 
 /* The pack with this number, referenced. NOT_FOUND where the index or the directory has none. */

@@ -71,14 +71,9 @@ struct store *store_writer_store(struct store_writer *w)
 
 static int check_writer(struct store_writer *w, struct error *err)
 {
-	struct error broken;
-
-	pthread_mutex_lock(&w->store->lock);
-	broken = w->store->broken;
-	pthread_mutex_unlock(&w->store->lock);
-	if (broken.code)
-		w->failure = broken;
-	return w->failure.code ? error_set(err, w->failure.code, "%s", w->failure.text) : 0;
+	if (w->failure.code)
+		return error_set(err, w->failure.code, "%s", w->failure.text);
+	return store_check_broken(w->store, err);
 }
 
 /* Remembers what went wrong. */

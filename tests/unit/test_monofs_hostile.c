@@ -35,7 +35,6 @@ static void write_pack(int fd, const struct crypt *c, const struct lie *lies, un
 	int packs = openat(fd, "packs", O_RDONLY | O_DIRECTORY);
 	struct pack *p;
 	struct error err;
-	bool made;
 
 	CHECK(packs >= 0);
 	CHECK_OK(pack_create(packs, "new.x", c, &p, &err));
@@ -47,7 +46,7 @@ static void write_pack(int fd, const struct crypt *c, const struct lie *lies, un
 		pack_directory_add(&p->directory, &frame, lies[i].objects, lies[i].count);
 	}
 	CHECK_OK(pack_finish(p, c, &err));
-	CHECK_OK(pack_publish(p, packs, &made, &err));
+	CHECK_OK(pack_publish(p, packs, &err));
 	pack_close(p);
 	close(packs);
 }
