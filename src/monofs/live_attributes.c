@@ -9,7 +9,7 @@
 static bool is_handle(struct live *l, const struct live_node *n, vfs_handle handle)
 {
 	return handle == VFS_NO_HANDLE ||
-	       live_handle_is(l, n, handle, S_ISDIR(n->mode) ? LIVE_LISTING : 0, NULL);
+	       live_handle_is(l, n, handle, S_ISDIR(n->type) ? LIVE_LISTING : 0, NULL);
 }
 
 int live_getattr(struct vfs *fs, uint64_t ino, vfs_handle handle, struct vfs_attributes *out)
@@ -38,7 +38,7 @@ static void settle_values(
 		v->atime = *now;
 	if (*what & VFS_SET_MTIME_NOW)
 		v->mtime = *now;
-	if (*what & VFS_CLEAR_PRIVILEGES && !S_ISDIR(n->mode) && !(*what & VFS_SET_MODE)) {
+	if (*what & VFS_CLEAR_PRIVILEGES && !S_ISDIR(n->type) && !(*what & VFS_SET_MODE)) {
 		mode &= ~(uint32_t)S_ISUID;
 		if (mode & S_IXGRP)
 			mode &= ~(uint32_t)S_ISGID;
@@ -84,8 +84,8 @@ static int judge(struct live *l, const struct live_node *n, vfs_handle handle, c
 		return -EBADF;
 	if (!(what & VFS_SET_SIZE))
 		return 0;
-	if (!S_ISREG(n->mode))
-		return S_ISDIR(n->mode) ? -EISDIR : -EINVAL;
+	if (!S_ISREG(n->type))
+		return S_ISDIR(n->type) ? -EISDIR : -EINVAL;
 	if (handle != VFS_NO_HANDLE && !live_handle_is(l, n, handle, VFS_WRITE, &has))
 		return -EBADF;
 	return v->size > ENTRY_SIZE_MAX ? -EFBIG : 0;
@@ -126,7 +126,7 @@ int live_readlink(struct vfs *fs, uint64_t ino, char target[VFS_PATH_MAX + 1])
 
 	if (r < 0)
 		return r;
-	if (!S_ISLNK(n->mode) || !n->target.text || n->target.size > VFS_PATH_MAX)
+	if (!S_ISLNK(n->type) || !n->target.text || n->target.size > VFS_PATH_MAX)
 		return -EINVAL;
 	memcpy(target, n->target.text, n->target.size + 1);
 	return 0;

@@ -159,11 +159,11 @@ static bool beneath(const struct live_node *d, const struct live_node *above)
 
 static int judge_replacing(const struct live_node *n, const struct live_node *other)
 {
-	if (S_ISDIR(n->mode) && !S_ISDIR(other->mode))
+	if (S_ISDIR(n->type) && !S_ISDIR(other->type))
 		return -ENOTDIR;
-	if (!S_ISDIR(n->mode) && S_ISDIR(other->mode))
+	if (!S_ISDIR(n->type) && S_ISDIR(other->type))
 		return -EISDIR;
-	if (!S_ISDIR(other->mode))
+	if (!S_ISDIR(other->type))
 		return 0;
 	return (other->directory.loaded ? other->directory.names.count == 0
 					: object_id_is_none(&other->directory.content))
@@ -178,11 +178,11 @@ static int judge(const struct live_renaming *r, const struct live_node *n, const
 		return -EEXIST;
 	if (!other && r->flags & VFS_EXCHANGE)
 		return -ENOENT;
-	if (r->from != r->to && S_ISDIR(n->mode) && beneath(r->to, n))
+	if (r->from != r->to && S_ISDIR(n->type) && beneath(r->to, n))
 		return -EINVAL;
 	if (!other)
 		return 0;
-	if (r->from != r->to && S_ISDIR(other->mode) && beneath(r->from, other))
+	if (r->from != r->to && S_ISDIR(other->type) && beneath(r->from, other))
 		return r->flags & VFS_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	if (other == n)
 		return 1;
@@ -258,7 +258,7 @@ void live_apply_rename(struct live *l, const struct live_renaming *r, const stru
 {
 	struct live_node *n = r->name->node, *other = r->other ? r->other->node : NULL;
 
-	if (S_ISDIR(n->mode) || n->names->next || (other && (S_ISDIR(other->mode) || other->names->next)))
+	if (S_ISDIR(n->type) || n->names->next || (other && (S_ISDIR(other->type) || other->names->next)))
 		l->paths_changed = true;
 	if (r->flags & VFS_EXCHANGE)
 		exchange(l, r, now);
@@ -290,7 +290,7 @@ void live_apply_size(struct live *l, struct live_node *n, uint64_t size, uint64_
 void live_apply_set(struct live *l, struct live_node *n, const struct vfs_attributes *v, unsigned what,
 	const struct vfs_time *now)
 {
-	if (what & VFS_SET_SIZE && S_ISREG(n->mode))
+	if (what & VFS_SET_SIZE && S_ISREG(n->type))
 		live_apply_size(l, n, v->size, 0);
 	if (what & VFS_SET_MODE)
 		n->mode = (n->mode & S_IFMT) | (v->mode & 07777);

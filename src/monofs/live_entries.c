@@ -281,7 +281,7 @@ int live_link(struct vfs *fs, uint64_t ino, uint64_t parent, const char *name, s
 	}
 	if (r == 0 && live_names_find(&d->directory.names, l->seed, name, strlen(name)))
 		r = -EEXIST;
-	if (r == 0 && S_ISDIR(n->mode))
+	if (r == 0 && S_ISDIR(n->type))
 		r = -EPERM;
 	if (r == 0 && !n->links)
 		r = -ENOENT;
@@ -321,8 +321,8 @@ static int remove_in(struct live *l, struct live_node *d, struct live_name *name
 static int judge_removal(const struct live_node *n, bool directory)
 {
 	if (!directory)
-		return S_ISDIR(n->mode) ? -EISDIR : 0;
-	if (!S_ISDIR(n->mode))
+		return S_ISDIR(n->type) ? -EISDIR : 0;
+	if (!S_ISDIR(n->type))
 		return -ENOTDIR;
 	if (n->directory.loaded)
 		return n->directory.names.count ? -ENOTEMPTY : 0;

@@ -21,9 +21,9 @@ static int get_file(
 		return r;
 	if (handle != VFS_NO_HANDLE && !live_handle_is(l, *n, handle, 0, has))
 		return -EBADF;
-	if (S_ISDIR((*n)->mode))
+	if (S_ISDIR((*n)->type))
 		return -EISDIR;
-	if (!S_ISREG((*n)->mode))
+	if (!S_ISREG((*n)->type))
 		return -EINVAL;
 	return handle != VFS_NO_HANDLE && (*has & flags) != flags ? -EBADF : 0;
 }
@@ -44,8 +44,8 @@ int live_open_node(struct live *l, struct live_node *n, unsigned flags, vfs_hand
 {
 	int r;
 
-	if (!S_ISREG(n->mode))
-		return S_ISDIR(n->mode) ? -EISDIR : S_ISLNK(n->mode) ? -ELOOP : -ENXIO;
+	if (!S_ISREG(n->type))
+		return S_ISDIR(n->type) ? -EISDIR : S_ISLNK(n->type) ? -ELOOP : -ENXIO;
 	r = live_handle_new(l, n, flags & ~LIVE_LISTING, handle);
 	if (r == 0 && flags & VFS_TRUNCATE) {
 		r = truncate_to_nothing(l, n);

@@ -31,11 +31,11 @@ static int copy_attributes(struct live_snap *s, struct live_node *n)
 	s->mtime = n->mtime;
 	memcpy(s->id, n->id, sizeof s->id);
 	s->xattrs = live_xattrs_copy(n->xattrs, &error);
-	if (error == 0 && S_ISREG(n->mode))
+	if (error == 0 && S_ISREG(n->type))
 		error = copy_file(s, n);
-	if (error == 0 && S_ISLNK(n->mode) && !(s->target = strdup(n->target.text)))
+	if (error == 0 && S_ISLNK(n->type) && !(s->target = strdup(n->target.text)))
 		error = -ENOMEM;
-	if (error == 0 && S_ISDIR(n->mode)) {
+	if (error == 0 && S_ISDIR(n->type)) {
 		s->content = n->directory.content;
 		s->identity = n->directory.identity;
 		s->lost = n->directory.lost;
@@ -60,7 +60,7 @@ static struct live_snap *snap_of(struct live_frozen *f, struct live_node *n)
 	*f->last = s;
 	f->last = &s->next;
 	f->count++;
-	if (S_ISDIR(n->mode))
+	if (S_ISDIR(n->type))
 		s->depth = live_depth(n);
 	if (n == f->live->root)
 		f->root = s;
@@ -97,13 +97,13 @@ static int copy_name(struct live_frozen *f, struct live_snap *s, struct live_nam
 	bool too_long = false;
 
 	*to = (struct live_snap_name){.directory = snap_of(f, name->directory), .size = name->size};
-	if (!to->directory)
+	to->name = strdup(name->name);
+	s->name_count++;
+	if (!to->directory || !to->name)
 		return -ENOMEM;
-	memcpy(to->name, name->name, name->size + 1u);
 	if (s->node->links > 1 && !(to->path = path_of(name, &too_long)) && !too_long)
 		return -ENOMEM;
 	name->known = true;
-	s->name_count++;
 	return 0;
 }
 
@@ -227,11 +227,11 @@ static void rebase(struct live_frozen *f, struct live_snap *s)
 
 	if (n->shed)
 		return;
-	if (S_ISDIR(n->mode)) {
+	if (S_ISDIR(n->type)) {
 		n->directory.content = s->content;
 		n->directory.identity = s->identity;
 	}
-	if (S_ISREG(n->mode) && s->new_base) {
+	if (S_ISREG(n->type) && s->new_base) {
 		live_base_drop(n->base);
 		n->base = TAKE_PTR(s->new_base);
 		n->file.base_limit = s->size < n->file.cut ? s->size : n->file.cut;
@@ -267,6 +267,7 @@ static void snap_free(struct live_snap *s)
 	live_lost_free(s->lost);
 	for (size_t i = 0; i < s->name_count; i++) {
 		free(s->names[i].path);
+		free(s->names[i].name);
 		live_blob_drop(s->names[i].blob);
 	}
 	free(s->names);

@@ -45,7 +45,7 @@ int live_fsyncdir(struct vfs *fs, uint64_t ino)
 
 	live_lock(l, false);
 	r = live_get(l, ino, &n);
-	if (r == 0 && !S_ISDIR(n->mode))
+	if (r == 0 && !S_ISDIR(n->type))
 		r = -ENOTDIR;
 	pthread_rwlock_unlock(&l->tree);
 	return r < 0 || !l->journal ? r : journal_sync(l->journal);

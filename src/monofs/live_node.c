@@ -77,7 +77,7 @@ int live_get(const struct live *l, uint64_t ino, struct live_node **out)
 
 	if (!n || n->shed || (!n->links && !held(n)))
 		return -ESTALE;
-	n->used = true;
+	atomic_store_explicit(&n->used, true, memory_order_relaxed);
 	*out = n;
 	return 0;
 }
@@ -105,7 +105,7 @@ int live_enter(struct live *l, uint64_t ino, bool exclusive, struct live_node **
 
 		live_lock(l, exclusive);
 		r = live_get(l, ino, &n);
-		if (r == 0 && !S_ISDIR(n->mode))
+		if (r == 0 && !S_ISDIR(n->type))
 			r = -ENOTDIR;
 		if (r == 0 && !n->links)
 			r = -ENOENT;
@@ -158,6 +158,7 @@ static void put(struct live *l, struct live_node *n)
 static void set_type(struct live_node *n, uint32_t mode, const struct vfs_time *now, uint64_t change)
 {
 	n->mode = mode;
+	n->type = mode & S_IFMT;
 	n->atime = n->mtime = n->ctime = n->btime = *now;
 	n->change = change;
 	n->shed = false;
@@ -282,15 +283,15 @@ static int take_entry(struct live_node *n, struct live_base *base)
 	n->minor = e->minor;
 	n->mtime = (struct vfs_time){e->mtime.seconds, e->mtime.nanoseconds};
 	n->atime = n->ctime = n->btime = n->mtime;
-	if (S_ISREG(n->mode)) {
+	if (S_ISREG(n->type)) {
 		n->base = live_base_hold(base);
 		n->file.size = n->file.base_limit = e->content.size;
-	} else if (S_ISLNK(n->mode)) {
+	} else if (S_ISLNK(n->type)) {
 		n->target.text = strndup(e->target, e->target_size);
 		if (!n->target.text)
 			return -ENOMEM;
 		n->target.size = strlen(n->target.text);
-	} else if (S_ISDIR(n->mode)) {
+	} else if (S_ISDIR(n->type)) {
 		if (identity_decode(
 			    base->blob->bytes + base->blob->size, base->blob->identity_size, &i, NULL) < 0)
 			return -EIO;
@@ -399,13 +400,13 @@ static void free_contents(struct live *l, struct live_node *n)
 	n->xattr_bytes = 0;
 	live_base_drop(n->base);
 	n->base = NULL;
-	if (S_ISREG(n->mode)) {
+	if (S_ISREG(n->type)) {
 		live_extents_free(&n->file.extents);
 		n->file.base_limit = 0;
-	} else if (S_ISLNK(n->mode)) {
+	} else if (S_ISLNK(n->type)) {
 		free(n->target.text);
 		n->target.text = NULL;
-	} else if (S_ISDIR(n->mode)) {
+	} else if (S_ISDIR(n->type)) {
 		l->name_count -= n->directory.names.count;
 		live_names_free(&n->directory.names);
 		live_lost_free(n->directory.lost);
@@ -498,7 +499,7 @@ static void shrink_node(struct live *l, struct live_node *n)
 		live_node_free(l, n);
 		return;
 	}
-	if (n->used || n->names->next || (S_ISDIR(n->mode) && n->directory.loaded)) {
+	if (n->used || n->names->next || (S_ISDIR(n->type) && n->directory.loaded)) {
 		n->used = false;
 		return;
 	}
@@ -508,7 +509,7 @@ static void shrink_node(struct live *l, struct live_node *n)
 
 static void shrink_names(struct live *l, struct live_node *d)
 {
-	if (!S_ISDIR(d->mode) || !d->directory.loaded || !d->links || d->dirty || atomic_load(&d->pins))
+	if (!S_ISDIR(d->type) || !d->directory.loaded || !d->links || d->dirty || atomic_load(&d->pins))
 		return;
 	if (d->used || has_nodes(d)) {
 		d->used = false;
@@ -585,12 +586,12 @@ void live_attributes(struct live_node *n, struct vfs_attributes *out)
 		.btime = n->btime,
 		.change = n->change,
 		.told = true};
-	if (S_ISREG(n->mode)) {
+	if (S_ISREG(n->type)) {
 		out->size = n->file.size;
 		out->blocks = blocks_of(n);
-	} else if (S_ISLNK(n->mode)) {
+	} else if (S_ISLNK(n->type)) {
 		out->size = n->target.size;
-	} else if (S_ISDIR(n->mode)) {
+	} else if (S_ISDIR(n->type)) {
 		out->size = DIRECTORY_SIZE;
 	}
 }

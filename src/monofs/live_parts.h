@@ -59,13 +59,14 @@ struct live_lost {
 struct live_node {
 	struct live_node *next; /* in its bucket */
 	uint64_t ino, generation;
+	uint32_t type; /* S_IFMT of the mode: that stays */
 	uint8_t id[ENTRY_ID_SIZE];
 	atomic_uint_least64_t lookups;
 	atomic_uint opened, pins;
 	bool dirty; /* guard: it is in the list of what is */
 	struct live_node *next_dirty;
 	bool shed;        /* rolled back: this number is stale until the object is found again */
-	bool used;        /* since the last look for what can go */
+	atomic_bool used; /* since the last look for what can go */
 	uint32_t links;   /* tree */
 	uint64_t segment; /* guard: its number in the journal is of this segment */
 	uint64_t number;

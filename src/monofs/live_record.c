@@ -162,7 +162,7 @@ static int find_directory(struct live_replay *p, uint64_t number, struct live_no
 {
 	int r = find_object(p, number, out, err);
 
-	if (r == 0 && !S_ISDIR((*out)->mode))
+	if (r == 0 && !S_ISDIR((*out)->type))
 		return corrupt(p, "an object is no directory", err);
 	if (r == 0 && !(*out)->directory.loaded) {
 		r = live_load(p->live, *out);
@@ -284,7 +284,7 @@ static int replay_link(struct live_replay *p, struct error *err)
 		r = take_name(p, p->record->body, p->record->size, name, err);
 	if (r < 0)
 		return r;
-	if (S_ISDIR(n->mode) || live_prepare_make(p->live, d, name, 0, NULL, &m) < 0)
+	if (S_ISDIR(n->type) || live_prepare_make(p->live, d, name, 0, NULL, &m) < 0)
 		return corrupt(p, "a link cannot be made", err);
 	m.node = n;
 	live_apply_link(p->live, &m, &p->time);
@@ -299,7 +299,7 @@ static int replay_unlink(struct live_replay *p, struct error *err)
 
 	if (r < 0)
 		return r;
-	if (S_ISDIR(name->node->mode) && name->node->directory.loaded && name->node->directory.names.count)
+	if (S_ISDIR(name->node->type) && name->node->directory.loaded && name->node->directory.names.count)
 		return corrupt(p, "a directory that is removed is not empty", err);
 	lost = live_lost_new(name->name, name->size);
 	if (!lost)
@@ -374,7 +374,7 @@ static int replay_extent(struct live_replay *p, struct error *err)
 		x.kind = cursor_u8(&c);
 		grow = cursor_u8(&c);
 	}
-	if (r == 0 && (!S_ISREG(n->mode) || x.size == 0 || x.size > ENTRY_SIZE_MAX ||
+	if (r == 0 && (!S_ISREG(n->type) || x.size == 0 || x.size > ENTRY_SIZE_MAX ||
 			      x.offset > ENTRY_SIZE_MAX - x.size || c.failed || x.kind > LIVE_ZEROES))
 		r = corrupt(p, "a range is none", err);
 	if (r < 0)

@@ -32,7 +32,7 @@ static int rename_in(struct live *l, struct live_renaming *r, const char *name, 
 
 	if (error)
 		return error < 0 ? error : 0;
-	if (S_ISDIR(r->name->node->mode) && live_depth(r->to) >= ENTRY_DEPTH_MAX - 1)
+	if (S_ISDIR(r->name->node->type) && live_depth(r->to) >= ENTRY_DEPTH_MAX - 1)
 		return -ENAMETOOLONG;
 	error = live_prepare_rename(l, r, new_name);
 	if (error < 0)
@@ -67,7 +67,7 @@ static int enter_both(struct live *l, uint64_t from, uint64_t to, struct live_re
 		if (error < 0)
 			return error;
 		error = live_get(l, to, &r->to);
-		if (error < 0 || (S_ISDIR(r->to->mode) && r->to->links && r->to->directory.loaded))
+		if (error < 0 || (S_ISDIR(r->to->type) && r->to->links && r->to->directory.loaded))
 			return error;
 		pthread_rwlock_unlock(&l->tree);
 	}

@@ -48,7 +48,7 @@ static void note_all(struct live *l, struct telling *t)
 			if (!atomic_load(&n->lookups) && n != l->root)
 				continue;
 			note(t, n->ino, NULL);
-			if (S_ISDIR(n->mode) && n->directory.loaded)
+			if (S_ISDIR(n->type) && n->directory.loaded)
 				note_names(t, n);
 		}
 }

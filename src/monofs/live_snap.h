@@ -15,7 +15,7 @@ struct live_snap_name {
 	char *path;             /* of objects with several names: from the root */
 	struct live_blob *blob; /* what the revision has of it */
 	uint16_t size;
-	char name[VFS_NAME_MAX + 1];
+	char *name;
 };
 
 struct live_snap {
