@@ -245,6 +245,8 @@ static int stop(struct control *c, struct client *k, struct cursor *in, struct e
 		r = mfsd_keeper_unmount(c->o.keeper, force, err);
 	c->unmounted |= r == 0;
 	k->ends = r == 0;
+	if (r == 0 && force)
+		c->o.leave(c->o.context, c);
 	return r;
 }
 

@@ -22,6 +22,9 @@ struct control_options {
 	struct repository *repository;
 	struct vfs *fs; /* live, unless the start names a revision */
 	int keeper;
+	/* Ends the process though the mount is in use: it is out of sight already. Never returns. */
+	void (*leave)(void *context, struct control *c);
+	void *context;
 };
 
 /* Listens. All is borrowed. */

@@ -164,11 +164,35 @@ static int conclude(const struct served *s, const struct mfsd_start *start, stru
 	return is_live(start) ? live_commit(s->fs, start->author, NULL, &id, &made, err) : 0;
 }
 
+struct leaving {
+	struct served *served;
+	const struct mfsd_start *start;
+};
+
+/* Those who hold something of the mount would be served for as long as they do: they get errors once this
+ * process has gone. What they may still write behind the revision is in the journal, as after any death. */
+static void leave(void *context, struct control *control)
+{
+	struct leaving *l = context;
+	struct error err = {0};
+	int r = conclude(l->served, l->start, &err);
+
+	if (l->served->claim >= 0)
+		close(TAKE_FD(l->served->claim));
+	control_end(control, r, &err);
+	_exit(r < 0);
+}
+
 /* Whoever asked for the end may have the repository when he hears of it. */
 static int serve(struct served *s, const struct mfsd_start *start, int keeper)
 {
-	const struct control_options o = {
-		.start = start, .repository = s->repository, .fs = s->fs, .keeper = keeper};
+	struct leaving leaving = {.served = s, .start = start};
+	const struct control_options o = {.start = start,
+		.repository = s->repository,
+		.fs = s->fs,
+		.keeper = keeper,
+		.leave = leave,
+		.context = &leaving};
 	_cleanup_(cleanup_control) struct control *control = NULL;
 	struct error err = {0};
 	int r = control_new(&o, &control, &err);

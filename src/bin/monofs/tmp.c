@@ -37,9 +37,9 @@ static int make_around(const struct options *o, char **around, struct error *err
 static int mark(const char *repository, bool made, struct error *err)
 {
 	const char *text = made ? "made\n" : "kept\n";
-	_cleanup_free_ char *path = text_format(err, "%s/" TREE_TEMPORARY, repository);
+	_cleanup_fd_ int fd = fs_open(AT_FDCWD, repository, O_RDONLY | O_DIRECTORY, 0, err);
 
-	return path ? fs_write_atomic(AT_FDCWD, path, text, strlen(text), 0600, err) : -ERROR_NO_MEMORY;
+	return fd < 0 ? fd : fs_write_atomic(fd, TREE_TEMPORARY, text, strlen(text), 0600, err);
 }
 
 static int make(struct cli *cli, const char *around, const char *typed, struct error *err)
