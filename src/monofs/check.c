@@ -126,6 +126,11 @@ static void tell_rest(struct check *c)
 	map_free(&c->lost);
 }
 
+static void file_damaged(void *context, const char *file, const char *what)
+{
+	tell(context, file, NULL, NULL, what);
+}
+
 static int check_store(struct check *c, struct error *err)
 {
 	struct store_check s = {.read_data = c->o->read_data,
@@ -135,6 +140,8 @@ static int check_store(struct check *c, struct error *err)
 	int r = store_check(repository_store(c->r), &s, err);
 
 	c->result->bytes = s.bytes;
+	if (r == 0)
+		r = repository_check_files(c->r, file_damaged, c, err);
 	return r < 0 ? r : c->code;
 }
 
