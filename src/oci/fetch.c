@@ -100,7 +100,7 @@ static void wait_changed(struct fetch *f, uint64_t nanoseconds)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	nanoseconds += (uint64_t)until.tv_nsec;
 	until.tv_sec += (time_t)(nanoseconds / NANOSECONDS_PER_SECOND);
 	until.tv_nsec = (long)(nanoseconds % NANOSECONDS_PER_SECOND);
@@ -544,13 +544,17 @@ static int start_threads(struct fetch *f, struct error *err)
 int fetch_start(const struct fetch_options *options, struct fetch **out, struct error *err)
 {
 	_cleanup_(cleanup_fetch) struct fetch *f = calloc(1, sizeof *f);
+	pthread_condattr_t monotonic;
 	int r;
 
 	if (!f)
 		return error_no_memory(err, "fetch");
 	f->options = *options;
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->changed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	f->items = calloc(options->count ? options->count : 1, sizeof *f->items);
 	if (!f->items)
 		return error_no_memory(err, "fetch");

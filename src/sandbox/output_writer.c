@@ -200,10 +200,12 @@ static int next_segment(struct output_writer *w, uint64_t now, struct error *err
 	return write_record(w, now, OUTPUT_STATE, state, sizeof state, err);
 }
 
+/* A segment that was begun far in the future, by a clock that was wrong, would not become old. */
 static bool is_full(const struct output_writer *w, uint64_t now, size_t more)
 {
-	return w->file < 0 || w->written + OUTPUT_HEADER_SIZE + more > OUTPUT_SEGMENT ||
-	       (now > w->begun && now - w->begun > OUTPUT_AGE);
+	uint64_t age = now > w->begun ? now - w->begun : w->begun - now;
+
+	return w->file < 0 || w->written + OUTPUT_HEADER_SIZE + more > OUTPUT_SEGMENT || age > OUTPUT_AGE;
 }
 
 int output_append(

@@ -6,6 +6,7 @@ import os
 import pwd
 import subprocess
 import sys
+import tempfile
 
 from harness import state, tap
 from harness.nfs import FSINFO, MOUNT, NFS, OK, Server, opaque
@@ -117,6 +118,47 @@ def _():
         true(SECRET not in ' '.join(state.command(pid)), state.describe(pid))
     said = attempt(f'import os\nfound = []\nfor where, _, files in os.walk({OWNER.pw_dir!r}):\n    found += files\nprint(found)')
     equal(said, '[]')
+
+
+@promise("another user's project is nobody else's: it is not seen, entered, changed or held up, though its directory can be read")
+def _():
+    with tempfile.TemporaryDirectory(prefix='mc-users-') as where:
+        os.chmod(where, 0o755)
+        place = f'{where}/mcours'
+        os.mkdir(place)
+        text = f'sandboxes:\n  web: {{image: "{DEBIAN}", envs: [SECRET={SECRET}], scripts: {{start: "exec sleep 1000"}}, volumes: [data:/data]}}\n'
+        with open(f'{place}/monocore.yaml', 'w') as f:
+            f.write(text)
+        for path in (place, f'{place}/monocore.yaml'):
+            os.chown(path, OWNER.pw_uid, OWNER.pw_gid)
+        owner('-C', place, 'up', '--grant', timeout=90).ok()
+        with open(f'{place}/.monocore-id') as f:
+            identity = f.read()
+        row = owner.row('mcours-web')
+        equal(other('-C', place, 'status', '--json').ok().json()[0]['state'], None)
+        for words in (('exec', 'web', 'id'), ('log', 'web'), ('attach', 'web'), ('stop', 'mcours-web'), ('rm', '-f', 'mcours-web'),
+                      ('kill', 'web'), ('inspect', 'mcours-web'), ('snapshot', 'web')):
+            equal((other('-C', place, *words).status, words) != (0, words), True)
+        true(other('-C', place, 'add', 'worse', '--image', 'alpine').status != 0, 'he has changed the file')
+        true(other('-C', place, 'remove', 'web').status != 0, 'he has changed the file')
+        other('-C', place, 'down').ok()
+        # What he makes of it, if anything, is his own, in his own home.
+        other('-C', place, 'up', '--grant', timeout=90)
+        other('-C', place, 'down', timeout=90)
+        other.clean()
+        with open(f'{place}/monocore.yaml') as f:
+            equal(f.read(), text)
+        with open(f'{place}/.monocore-id') as f:
+            equal(f.read(), identity)
+        equal(owner.row('mcours-web'), row)
+        project = f'{owner.home}/projects/{identity.split()[-1]}'
+        true(os.path.isdir(project), project)
+        equal(attempt(f'import fcntl, os\ntry:\n    fcntl.flock(os.open({project + "/lock"!r}, os.O_RDONLY), fcntl.LOCK_EX)\n    print("held")\n'
+                      f'except OSError as e:\n    print(e.errno)'), '13')
+        equal(owner('-C', place, 'up').ok().out, '')
+        owner('-C', place, 'down').ok()
+        owner('rm', 'mcours-web').ok()
+        owner('volume', 'rm', 'mcours_data').ok()
 
 
 @promise('both users run sandboxes of their own at once')

@@ -10,9 +10,9 @@ import tarfile
 import tempfile
 import time
 
-from harness import tap
-from harness.program import DEBIAN, Monocore
-from harness.tap import contains, equal, promise, true
+from harness import state, tap
+from harness.program import DEBIAN, Monocore, send
+from harness.tap import contains, equal, promise, true, until
 
 folder = tempfile.mkdtemp(prefix='mc-build-')
 atexit.register(shutil.rmtree, folder, True)
@@ -255,6 +255,31 @@ def kept():
     mc('image', 'prune', '--all').ok()
     equal(mc('images', '-q').ok().out, '')
     equal([n for n in os.listdir(f'{home}/store/blobs/sha256')], [])
+
+
+def strike(process, all_of_it):
+    """Kills the command line, or with it all that it has started."""
+    bosses = state.supervisors(mc.home)
+    pids = [pid for boss in bosses for pid in [boss] + state.descendants(boss)] if all_of_it else []
+    for pid in [process.pid] + pids:
+        send(pid)
+    process.communicate(timeout=20)
+
+
+@promise('a build that is killed anywhere leaves nothing in the way: the same again builds, and its images are whole', 200)
+def killed():
+    write('killed/big', os.urandom(3 << 20))
+    for turn, delay in enumerate((0.05, 0.6, 1.1)):
+        text = (f'FROM {DEBIAN}\nCOPY big /big\nRUN sleep 0.3; echo {turn} >/made\n'
+                'RUN sleep 0.3; cat /made >/again; head -c 2000000 /dev/urandom >/junk; rm /big\n')
+        write('killed/Dockerfile', text)
+        process = mc.start('build', '-f', f'{folder}/killed/Dockerfile', '-t', 'killed', f'{folder}/killed')
+        time.sleep(delay)
+        strike(process, turn % 2)
+        build('-f', f'{folder}/killed/Dockerfile', '-t', 'killed', f'{folder}/killed').ok()
+    equal(shell('killed', 'cat /made /again; test -e /big || echo removed'), '2\n2\nremoved\n')
+    until(lambda: not mc.names() and not state.supervisors(mc.home), 'no sandbox of a build is left')
+    mc('image', 'check').ok()
 
 
 def finish():

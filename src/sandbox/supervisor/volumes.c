@@ -102,6 +102,7 @@ static void wake(struct volumes *v)
 static struct volumes *new_volumes(struct error *err)
 {
 	struct volumes *v = calloc(1, sizeof *v);
+	pthread_condattr_t monotonic;
 
 	if (!v) {
 		error_no_memory(err, "serve volumes");
@@ -111,7 +112,10 @@ static struct volumes *new_volumes(struct error *err)
 	v->port = v->news[0] = v->news[1] = -1;
 	pthread_mutex_init(&v->mutex, NULL);
 	pthread_mutex_init(&v->turn, NULL);
-	pthread_cond_init(&v->changed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&v->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake < 0 || pipe2(v->news, O_CLOEXEC | O_NONBLOCK) < 0) {
 		error_errno(err, errno, "serve volumes");
@@ -219,7 +223,7 @@ static int await(struct volumes *v, struct error *err)
 	struct timespec until;
 	int r = 0;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += READY_SECONDS;
 	pthread_mutex_lock(&v->mutex);
 	while (!v->failed && v->ready < v->count && r != ETIMEDOUT)
