@@ -88,6 +88,7 @@ struct build {
 	const char *labels[2];
 	char **guarded; /* of a project: what its sandboxes cannot change */
 	int lock;
+	bool left;             /* something of a build that was killed could not be removed yet */
 	pthread_mutex_t mutex; /* the stages' states, and err */
 	pthread_cond_t changed;
 	bool failed;

@@ -38,8 +38,7 @@ static bool is_left(const struct monocore *mc, const struct monocore_sandbox_inf
 	for (char **l = i->labels; l && *l; l++) {
 		char name[64];
 
-		if (!text_starts(*l, LABEL "=") || i->state == MONOCORE_RUNNING ||
-			i->state == MONOCORE_STARTING)
+		if (!text_starts(*l, LABEL "="))
 			continue;
 		if ((size_t)snprintf(name, sizeof name, LOCKS "/%s", *l + strlen(LABEL "=")) < sizeof name &&
 			!strstr(name, "..") && !fs_is_locked(mc->home.fd, name))
@@ -48,17 +47,21 @@ static bool is_left(const struct monocore *mc, const struct monocore_sandbox_inf
 	return false;
 }
 
-static void remove_left(struct monocore *mc)
+/* True: one is left all the same. What has lost its build a moment ago may be about to start, and end by
+ * itself when it finds that nobody waits for it. */
+static bool remove_left(struct monocore *mc)
 {
 	struct monocore_sandbox_info *list;
+	bool left = false;
 	size_t count;
 
 	if (monocore_list(mc, &list, &count, NULL) < 0)
-		return;
+		return false;
 	for (size_t i = 0; i < count; i++)
 		if (is_left(mc, &list[i]))
-			monocore_remove(mc, list[i].id, false, NULL);
+			left |= monocore_remove(mc, list[i].id, true, NULL) < 0;
 	monocore_list_free(list, count);
+	return left;
 }
 
 int build_lock(struct build *b, struct error *err)
@@ -77,7 +80,7 @@ int build_lock(struct build *b, struct error *err)
 	snprintf(name, sizeof name, LOCKS "/%s", b->id);
 	r = fs_lock(b->mc->home.fd, name, FS_LOCK_EXCLUSIVE, false, &b->lock, err);
 	if (r == 0)
-		remove_left(b->mc);
+		b->left = remove_left(b->mc);
 	return r;
 }
 
@@ -87,6 +90,8 @@ void build_unlock(struct build *b)
 
 	if (b->lock < 0)
 		return;
+	if (b->left)
+		remove_left(b->mc);
 	snprintf(name, sizeof name, LOCKS "/%s", b->id);
 	unlinkat(b->mc->home.fd, name, 0);
 	close(TAKE_FD(b->lock));

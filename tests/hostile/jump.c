@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A clock that somebody sets: preloaded into programs, it moves their CLOCK_REALTIME by as many nanoseconds as
- * stand in the file $MC_CLOCK (int64_t), whenever that changes. All other clocks go on as they do when a host's
- * time is set.
+ * A clock that somebody sets: preloaded into programs, it moves their CLOCK_REALTIME by as many nanoseconds
+ * as stand in the file $MC_CLOCK (int64_t), whenever that changes. All other clocks go on as they do when a
+ * host's time is set.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

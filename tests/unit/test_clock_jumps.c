@@ -53,7 +53,8 @@ static int open_folder(void)
 	return fd;
 }
 
-/* ---- the log --------------------------------------------------------------------------------------------- */
+/* ---- the log ---------------------------------------------------------------------------------------------
+ */
 
 static int add_line(void *context, const struct output_line *line)
 {
@@ -136,7 +137,8 @@ TEST(a_segment_of_a_clock_that_was_ahead_by_years_is_not_added_to_for_years)
 	check_log(fd, 100 * DAY, 101 * DAY, 0, "yz");
 }
 
-/* ---- events ---------------------------------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------------------------------------
+ */
 
 static int add_action(void *context, const char *line, size_t size)
 {
