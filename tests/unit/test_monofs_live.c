@@ -541,6 +541,34 @@ TEST(a_directory_of_very_many_names_is_a_revision_and_comes_back)
 	tree_close(&t);
 }
 
+TEST(directories_lie_as_deep_as_a_revision_may_have_them_and_no_deeper)
+{
+	const struct vfs_caller me = {0};
+	uint64_t d = VFS_ROOT;
+	uint8_t bytes[VFS_PERSISTENT_MAX];
+	struct vfs_attributes a;
+	unsigned depth = 0;
+	size_t size;
+	struct tree t;
+	int r;
+
+	tree_make(&t);
+	while ((r = vfs_mkdir(t.fs, &me, d, "d", 0755, &a)) == 0) {
+		d = a.ino;
+		depth++;
+	}
+	CHECK_INT(r, -ENAMETOOLONG);
+	CHECK_INT(depth, ENTRY_DEPTH_MAX - 1);
+	vfs_make_text(t.fs, d, "f", "text");
+	CHECK_CALL(vfs_persist(t.fs, vfs_find(t.fs, d, "f").ino, bytes, &size));
+	commit(&t);
+	tree_close(&t);
+	tree_open(&t);
+	CHECK_CALL(vfs_resolve(t.fs, bytes, size, &a));
+	vfs_check_text(t.fs, a.ino, "text");
+	tree_close(&t);
+}
+
 TEST(changes_become_revisions_by_themselves)
 {
 	const struct live_options o = {.quiet = 20000000, .most = 100000000, .author = "me"};
