@@ -5,93 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "monofs/store_parts.h"
 #include "os/fs.h"
-
-/* ---- the index -------------------------------------------------------------------------------------- */
-
-/* Under the lock it is looked at once more: somebody else may have mended it. */
-static int mend_index(struct store *s, const char *path, struct error *err)
-{
-	_cleanup_fd_ int fd = -1;
-	int r = fs_lock(s->directory, "locks/index", FS_LOCK_EXCLUSIVE, true, &fd, err);
-
-	if (r == 0)
-		r = index_open(path, false, &s->index, err);
-	return r == -ERROR_CORRUPT ? index_open(path, true, &s->index, err) : r;
-}
-
-static int open_index(struct store *s, struct error *err)
-{
-	_cleanup_free_ char *directory = NULL, *path = NULL;
-	int r = fs_path_of(s->directory, &directory, err);
-
-	if (r < 0)
-		return r;
-	path = text_format(err, "%s/index.db", directory);
-	if (!path)
-		return -ERROR_NO_MEMORY;
-	r = index_open(path, false, &s->index, err);
-	return r == -ERROR_CORRUPT ? mend_index(s, path, err) : r;
-}
-
-static int fill_index(struct store *s, bool renew, const struct progress *progress, struct error *err)
-{
-	unsigned added;
-	int r = renew ? index_renew(s->index, err) : 0;
-
-	if (r == 0)
-		r = store_scan(s, progress, &added, err);
-	return r < 0 ? r : index_set_complete(s->index, err);
-}
-
-/* Under a lock, so that of two who find the index missing one makes it. */
-static int complete_index(struct store *s, const struct progress *progress, struct error *err)
-{
-	_cleanup_fd_ int fd = -1;
-	int r = index_complete(s->index, err);
-
-	if (r > 0)
-		return 0;
-	r = fs_lock(s->directory, "locks/index", FS_LOCK_EXCLUSIVE, true, &fd, err);
-	if (r == 0)
-		r = index_complete(s->index, err);
-	if (r == 0 || r == -ERROR_CORRUPT)
-		return fill_index(s, r < 0, progress, err);
-	return r < 0 ? r : 0;
-}
-
-int store_renew_index(struct store *s, const struct progress *progress, struct error *err)
-{
-	_cleanup_fd_ int fd = -1;
-	int r = fs_lock(s->directory, "locks/index", FS_LOCK_EXCLUSIVE, true, &fd, err);
-
-	return r < 0 ? r : fill_index(s, true, progress, err);
-}
-
-/* Of several that find it damaged one makes it anew. */
-static int heal(struct store *s, struct error *err)
-{
-	int r;
-
-	pthread_mutex_lock(&s->syncing);
-	r = index_verify(s->index, err);
-	if (r == -ERROR_CORRUPT)
-		r = store_renew_index(s, NULL, err);
-	pthread_mutex_unlock(&s->syncing);
-	return r;
-}
-
-int store_lookup(struct store *s, const struct object_id *id, struct index_place *place, struct error *err)
-{
-	int r = index_find(s->index, id, place, err);
-
-	if (r != -ERROR_CORRUPT)
-		return r;
-	r = heal(s, err);
-	return r < 0 ? r : index_find(s->index, id, place, err);
-}
 
 /* ---- open and close --------------------------------------------------------------------------------- */
 
@@ -103,10 +18,10 @@ static int open_parts(struct store *s, const struct progress *progress, struct e
 	if (s->packs < 0)
 		return error_prefix(err, "open the repository's packs");
 	r = session_begin(s->directory, &s->session, err);
+	if (r < 0 && s->read_only) /* nobody sweeps where nobody can write */
+		r = 0;
 	if (r == 0)
-		r = open_index(s, err);
-	if (r == 0)
-		r = complete_index(s, progress, err);
+		r = store_index_open(s, progress, err);
 	if (r == 0 && !s->read_only)
 		r = store_clean(s, err);
 	return r;
@@ -152,7 +67,7 @@ void store_close(struct store *s)
 		discard(s, s->closed[i]);
 	store_cache_free(s);
 	map_free(&s->pending);
-	index_close(s->index);
+	store_index_close(s);
 	session_end(&s->session);
 	if (s->packs >= 0)
 		close(s->packs);

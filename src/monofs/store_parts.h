@@ -49,6 +49,7 @@ struct store {
 	bool read_only;
 	struct session session;
 	struct index *index;
+	char *scratch; /* the directory of an index that is this process's alone; NULL */
 	pthread_mutex_t syncing, writing, lock;
 	/* under `writing`, and changed under `lock`, too: */
 	struct pack *open; /* NULL: none is begun */
@@ -82,7 +83,11 @@ void store_pack_release(struct store *s, struct pack *p);
 void store_pack_forget(struct store *s, int64_t number);
 void store_cache_free(struct store *s);
 
-/* ---- store.c ---- */
+/* ---- store_index.c ---- */
+
+/* One that is missing is made; read_only: where the repository cannot be written to, in a place of its own. */
+int store_index_open(struct store *s, const struct progress *progress, struct error *err);
+void store_index_close(struct store *s);
 
 /* As index_find(); an index that is damaged is made anew. Not under a lock. */
 int store_lookup(struct store *s, const struct object_id *id, struct index_place *place, struct error *err);

@@ -2,8 +2,10 @@
 /* Repositories: made, found, opened, claimed; their keys and their references. */
 #include "test.h"
 
+#include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "monofs_place.h"
@@ -140,6 +142,61 @@ TEST(references_move_only_from_where_one_thinks_they_are)
 	CHECK_OK(references_set(fd, c, "tag/a", NULL, NULL, NULL, &err));
 	CHECK_ERROR(references_set(fd, c, "tag/a", NULL, NULL, NULL, &err), ERROR_NOT_FOUND);
 	repository_close(r);
+}
+
+/* ---- where nothing can be written --------------------------------------------------------------------- */
+
+static int forbid(const char *name, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)at;
+	return chmod(name, kind == FTW_F ? 0444 : 0555);
+}
+
+static int permit(const char *name, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)at;
+	return chmod(name, kind == FTW_F ? 0644 : 0755);
+}
+
+static void read_only_opens(const char *path)
+{
+	_cleanup_references_ struct references refs = {0};
+	_cleanup_commit_ struct commit c = {0};
+	struct store_check check = {.read_data = true};
+	struct repository *r;
+	struct error err;
+
+	CHECK(repository_open(path, NULL, false, NULL, &r, &err) < 0);
+	CHECK_OK(repository_open(path, NULL, true, NULL, &r, &err));
+	CHECK_OK(references_read(repository_directory(r), repository_crypt(r), &refs, &err));
+	CHECK_OK(commit_get(repository_store(r), &refs.list[0].commit, &c, &err));
+	CHECK_OK(store_check(repository_store(r), &check, &err));
+	repository_close(r);
+}
+
+/* root may write everywhere: it becomes somebody else. */
+TEST(a_repository_that_cannot_be_written_to_can_be_read)
+{
+	const char *place = monofs_place();
+	char path[256];
+	int status;
+	pid_t pid;
+
+	repository_close(make(monofs_path(place, "a", path), NULL));
+	CHECK(chmod(place, 0755) == 0 && nftw(path, forbid, 8, FTW_PHYS | FTW_DEPTH) == 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+			_exit(2);
+		read_only_opens(path);
+		_exit(0);
+	}
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CHECK(nftw(path, permit, 8, FTW_PHYS) == 0);
+	CHECK_INT(status, 0);
 }
 
 TEST(names_that_mean_something_else_are_no_tags)
