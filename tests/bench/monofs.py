@@ -82,7 +82,7 @@ class Tool:
     """Of each tool the commands for one repository."""
 
     def __init__(self, bench, name):
-        self.bench, self.name, self.path = bench, name, f'{bench.work}/{name.replace(" ", "-")}'
+        self.bench, self.name, self.path = bench, name, f'{bench.work}/' + ''.join(c if c.isalnum() else '-' for c in name)
         self.env = bench.env
 
     def run(self, argv):
@@ -377,7 +377,7 @@ def targets(m, quick):
 
 def main():
     args = arguments(__doc__, 3).parse_args()
-    versions = [run([*words]).strip().split('\n')[0] for words in (['restic', 'version'], ['borg', '--version'], ['zstd', '--version'])]
+    versions = [run([*words]).strip().strip('* ').split('\n')[0] for words in (['restic', 'version'], ['borg', '--version'], ['zstd', '--version'])]
     print(', '.join(versions), file=sys.stderr)
     bench, rounds, results = measured(Bench, args, 3, 1, args.quick)
     print(f'{bench.count} files, {bench.bytes >> 20} MiB; {"; ".join(versions)}')
