@@ -16,6 +16,9 @@ SANITIZER_ENV = {'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1
 # tests/unit/fsx.h and vfs_promises_directories.c: the plain programs try all of it.
 FEWER = {'MC_FEWER': '1'}
 
+# Seconds after which a fuzz target ends, however little of a processor it got.
+FUZZ_LIMIT = 900
+
 # Warnings are errors in the plain build. Here they would be another compiler's, or false ones: sanitizers' checks
 # make the compiler see paths that there are none.
 WARNINGS = ['-Dwerror=false']
@@ -32,9 +35,16 @@ def configure(repository, build, options, env=None):
                        env=dict(os.environ, **(env or {})))
 
 
-def compile_targets(build, targets):
-    subprocess.run(['ninja', '-C', build, '--quiet'] + targets, check=True, stdout=subprocess.PIPE,
-                   stderr=subprocess.STDOUT, text=True)
+def compile_targets(build, targets, register):
+    """With what tests that run meanwhile leave of the processors. register(process, True/False) tells who lives."""
+    argv = ['nice', '-n', '19', 'ninja', '-C', build, '--quiet'] + targets
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True)
+    register(process, True)
+    output = process.communicate()[0]
+    register(process, False)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, argv, output)
 
 
 def meson_jobs(where, build, kind, factor, env, suite='unit', root=False):
@@ -62,23 +72,24 @@ def as_root(where):
     return system(where, True) + meson_jobs(where, f'{where.repository}/build/release', 'root', 1, FEWER, 'root', True)
 
 
-def sanitized(where):
+def sanitized(where, register):
     build = f'{where.repository}/build/sanitize'
-    configure(where.repository, build, ['-Db_sanitize=address,undefined', '-Db_lundef=false'] + WARNINGS)
-    # Everything that a test may start, and the tests.
-    compile_targets(build, [])
+    # -O1 takes half of the time that -O2 takes to compile, and leaves sanitizers more to look at; -g1 has the lines.
+    configure(where.repository, build, ['-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1',
+                                        '-Ddebug=false', '-Dc_args=-g1'] + WARNINGS)
+    compile_targets(build, ['meson-test-prereq'], register)  # the tests, and what they start
     where.copy('build/sanitize', programs_only=True)
     return meson_jobs(where, build, 'sanitized', 4, SANITIZER_ENV | FEWER)
 
 
-def fuzz(where, seconds):
+def fuzz(where, seconds, register):
     build = f'{where.repository}/build/fuzz'
     if not glob.glob(f'{where.repository}/src/**/fuzz_*.c', recursive=True):
         return []
     configure(where.repository, build, ['-Dfuzz=true', '-Db_lundef=false'] + WARNINGS, {'CC': 'clang'})
     programs = {t['name'].removeprefix('fuzz_'): t['filename'][0] for t in introspect(build, 'targets')
                 if t['name'].startswith('fuzz_')}
-    compile_targets(build, [os.path.relpath(path, build) for path in programs.values()])
+    compile_targets(build, [os.path.relpath(path, build) for path in programs.values()], register)
     where.copy('build/fuzz', programs_only=True)
     where.copy('tests/corpus')
     jobs = []
@@ -86,12 +97,12 @@ def fuzz(where, seconds):
         seed = random.randrange(1, 1 << 31)
         # The corpus is read from the copy; what is found stays in the scratch folder and goes with it.
         script = ('scratch=$(mktemp -d) && cd "$scratch" && mkdir found && '
-                  f'exec "$0" -max_total_time={seconds} -timeout=10 -rss_limit_mb=2048 -seed={seed} '
+                  f'exec nice -n 19 "$0" -max_total_time={FUZZ_LIMIT} -timeout=60 -rss_limit_mb=2048 -seed={seed} '
                   f'-print_final_stats=1 found "$@"')
         corpus = f'{where.sources}/tests/corpus/{name}'
         argv = ['/bin/sh', '-c', script, where.map(program)] + ([corpus] if os.path.isdir(
             f'{where.repository}/tests/corpus/{name}') else [])
-        jobs.append(Job(f'fuzz/{name}', argv, seconds + 60, SANITIZER_ENV, 'exit', weight=seconds))
+        jobs.append(Job(f'fuzz/{name}', argv, FUZZ_LIMIT + 60, SANITIZER_ENV, 'exit', weight=seconds, processor=seconds))
     return jobs
 
 
@@ -118,7 +129,7 @@ def left_of_root(where):
 def system(where, root):
     """The system tests: those called root_*.py run as root, with users of the run at hand."""
     for path in ('build/stage', 'build/images', 'build/release/tests/hostile', 'build/release/tests/unit/fsx', 'examples',
-                 'tools/make-release', 'tests'):
+                 'docs', 'tools/make-release', 'tests'):
         where.copy(path)
     env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
            'MC_SOURCES': where.sources}

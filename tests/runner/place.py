@@ -130,11 +130,12 @@ class Place:
 
     def __init__(self, repository):
         sweep()
+        os.umask(0o022)
         self.repository, self.users, self.root = repository, [], os.geteuid() == 0
         self.folder = os.path.join(tempfile.gettempdir(), f'mc-test-{os.getpid()}')
         os.mkdir(self.folder)
         os.chmod(self.folder, 0o755)
-        self.sources = self.folder + '/src'
+        self.sources, self.copied = self.folder + '/src', []
         os.mkdir(self.folder + '/home')
         os.chmod(self.folder + '/home', 0o755)
 
@@ -149,16 +150,19 @@ class Place:
                     or (not os.path.isdir(os.path.join(where, name))
                         and not os.access(os.path.join(where, name), os.X_OK) and '.so' not in name)]
         if os.path.isdir(source):
+            self.copied.append(target)
             shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignore
                             if programs_only else shutil.ignore_patterns('__pycache__'))
         elif os.path.exists(source):
             os.makedirs(os.path.dirname(target), exist_ok=True)
+            self.copied.append(target)
             shutil.copy2(source, target)
 
     def open_to_all(self):
-        """Lets every user read what was copied, whatever the umask of the clone was."""
-        if os.path.isdir(self.sources):
-            subprocess.run(['chmod', '-R', 'u+rwX,go+rX,go-w', self.sources], check=True)
+        """Lets every user read what was copied since the last time, whatever the umask of the clone was."""
+        if self.copied:
+            subprocess.run(['chmod', '-R', 'u+rwX,go+rX,go-w'] + self.copied, check=True)
+        self.copied = []
 
     def map(self, text):
         """A path in the repository as the tests see it."""
