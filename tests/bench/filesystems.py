@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from common import REPOSITORY, arguments, measured, medians, report, run, write
+from common import REPOSITORY, arguments, measured, medians, prefer, report, run, write
 
 MONOCORE = f'{os.environ.get("MC_PREFIX") or REPOSITORY + "/build/stage"}/bin/monocore'
 FILES, FOLDERS = 24000, 1600
@@ -172,6 +172,7 @@ def main():
     parser = arguments(__doc__, 5)
     parser.add_argument('--only', choices=('tree', 'below', 'status', 'reads'), help='only these measures')
     args = parser.parse_args()
+    prefer()
     _, rounds, results = measured(Bench, args, 5, 2, args.only)
     results = {name: r for what in MEASURES for name, r in results.items() if name.startswith(f'{what}: ')}
     standing = report(results, targets(medians(results)), lambda name: False)
