@@ -38,8 +38,8 @@ def configure(repository, build, options, env=None):
 def compile_targets(build, targets, register):
     """With what tests that run meanwhile leave of the processors. register(process, True/False) tells who lives."""
     argv = ['nice', '-n', '19', 'ninja', '-C', build, '--quiet'] + targets
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               start_new_session=True)
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, start_new_session=True)
     register(process, True)
     output = process.communicate()[0]
     register(process, False)
@@ -102,7 +102,8 @@ def fuzz(where, seconds, register):
         corpus = f'{where.sources}/tests/corpus/{name}'
         argv = ['/bin/sh', '-c', script, where.map(program)] + ([corpus] if os.path.isdir(
             f'{where.repository}/tests/corpus/{name}') else [])
-        jobs.append(Job(f'fuzz/{name}', argv, FUZZ_LIMIT + 60, SANITIZER_ENV, 'exit', weight=seconds, processor=seconds))
+        jobs.append(Job(f'fuzz/{name}', argv, FUZZ_LIMIT + 60, SANITIZER_ENV, 'exit', weight=seconds,
+                        processor=seconds))
     return jobs
 
 
