@@ -2,10 +2,12 @@
 /*
  * Builds: what the parts of them share.
  *
- *   build_dockerfile.c, build_project.c   a file → stages, and each instruction → a step
+ *   build_dockerfile.c, build_project.c   a file → stages
+ *   build_instruction.c                   an instruction of a Dockerfile → a step
  *   build.c                               stages in the order of what they need, several at once
  *   build_step.c                          a step: from the cache, or done
- *   build_run.c, build_copy.c             the two kinds of steps that make layers
+ *   build_run.c, build_copy.c,            the two kinds of steps that make layers
+ *   build_copy_write.c
  *   build_inputs.c                        whether what a project copies is what it was
  *   build_snapshot.c                      the running state of what was built
  *   build_source.c                        files that are copied: of a directory of the host, of an image
