@@ -30,7 +30,8 @@
 #define SMALL_MAX     (80u << 20)
 #define GRACE_SECONDS 60 /* as directory.c has it */
 
-/* Of what little is read at every start the bytes are checked, of what is large the size. */
+/* Of what little is read at every start the bytes are checked; what is large has its time, or else its bytes.
+ */
 static const struct {
 	const char *name;
 	bool small, optional;
@@ -71,6 +72,11 @@ static int digest(int fd, const char *name, char out[SHA256_HEX_SIZE], struct er
 	return r;
 }
 
+static json_int_t mtime_of(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * (json_int_t)NANOSECONDS_PER_SECOND + st->st_mtim.tv_nsec;
+}
+
 static int describe_part(int fd, size_t i, bool durable, json_t *list, struct error *err)
 {
 	_cleanup_fd_ int part = openat(fd, parts[i].name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -85,8 +91,11 @@ static int describe_part(int fd, size_t i, bool durable, json_t *list, struct er
 		return error_errno(err, errno, "write a snapshot's %s", parts[i].name);
 	if (parts[i].small)
 		r = digest(fd, parts[i].name, hash, err);
+	else if (durable)
+		r = sparse_digest(part, parts[i].name, hash, err);
 	if (r == 0 && json_object_set_new(list, parts[i].name,
-			      json_pack("{s:I, s:s}", "size", (json_int_t)st.st_size, "sha256", hash)) < 0)
+			      json_pack("{s:I, s:I, s:s}", "size", (json_int_t)st.st_size, "mtime",
+				      mtime_of(&st), "sha256", hash)) < 0)
 		r = error_no_memory(err, "describe a snapshot");
 	return r;
 }
@@ -275,6 +284,19 @@ static int not_whole(const char *part, struct error *err)
 	return error_set(err, ERROR_CORRUPT, "the snapshot is not whole: its %s is damaged or missing", part);
 }
 
+/* A large one that was not written since, or, as in a copy of all, has the same bytes. */
+static bool is_same(int fd, size_t i, const struct stat *st, const json_t *entry)
+{
+	const char *wanted = json_string_value(json_object_get(entry, "sha256"));
+	_cleanup_fd_ int part = -1;
+	char hash[SHA256_HEX_SIZE];
+
+	if (mtime_of(st) == json_integer_value(json_object_get(entry, "mtime")))
+		return true;
+	part = openat(fd, parts[i].name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return part >= 0 && sparse_digest(part, parts[i].name, hash, NULL) == 0 && !strcmp(hash, wanted);
+}
+
 static int check_part(int fd, size_t i, const json_t *files, struct error *err)
 {
 	const json_t *entry = json_object_get(files, parts[i].name);
@@ -287,7 +309,8 @@ static int check_part(int fd, size_t i, const json_t *files, struct error *err)
 		return 0;
 	if (!there || !S_ISREG(st.st_mode) || !wanted ||
 		st.st_size != json_integer_value(json_object_get(entry, "size")) ||
-		(parts[i].small && (digest(fd, parts[i].name, hash, NULL) < 0 || strcmp(hash, wanted))))
+		(parts[i].small && (digest(fd, parts[i].name, hash, NULL) < 0 || strcmp(hash, wanted))) ||
+		(!parts[i].small && !is_same(fd, i, &st, entry)))
 		return not_whole(parts[i].name, err);
 	return 0;
 }
@@ -338,10 +361,39 @@ static int copy_disk(int fd, const struct directory *d, struct error *err)
 	return to < 0 ? to : sparse_copy(from, to, "a snapshot's disk", err);
 }
 
+/* The memory goes with the disk as it is now. */
+static int mark_disk(const struct directory *d, struct error *err)
+{
+	_cleanup_fd_ int resume = fs_open(d->fd, SNAPSHOT_RESUME, O_RDONLY | O_DIRECTORY, 0, err);
+	_cleanup_json_ json_t *mark = NULL;
+	struct stat st;
+
+	if (resume < 0)
+		return resume;
+	if (fstatat(d->fd, "disk", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_errno(err, errno, "look at the sandbox's disk");
+	mark = json_pack("{s:I}", "mtime", mtime_of(&st));
+	return mark ? json_file_write(resume, SNAPSHOT_MARK, mark, false, err)
+		    : error_no_memory(err, "make a sandbox of a snapshot");
+}
+
+bool snapshot_disk_is_same(int sandbox, int resume)
+{
+	_cleanup_json_ json_t *mark = NULL;
+	struct stat st;
+
+	return json_file_read(resume, SNAPSHOT_MARK, &mark, NULL) == 0 &&
+	       fstatat(sandbox, "disk", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       json_integer_value(json_object_get(mark, "mtime")) == mtime_of(&st);
+}
+
 int snapshot_give(
 	int fd, const struct record *record, bool fresh, const struct directory *d, struct error *err)
 {
 	int r = link_parts(fd, d, fresh, err);
 
-	return r == 0 && record_has_disk(record) ? copy_disk(fd, d, err) : r;
+	if (r < 0 || !record_has_disk(record))
+		return r;
+	r = copy_disk(fd, d, err);
+	return r == 0 ? mark_disk(d, err) : r;
 }

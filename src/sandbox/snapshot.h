@@ -63,6 +63,9 @@ int snapshot_check(int fd, const struct record *record, struct error *err);
 int snapshot_give(
 	int fd, const struct record *record, bool fresh, const struct directory *d, struct error *err);
 
+/* Nothing was written to the disk of the sandbox, whose directory these are, since it was given. */
+bool snapshot_disk_is_same(int sandbox, int resume);
+
 struct snapshot_wishes {
 	const char *name;   /* of the sandbox */
 	const char *tag;    /* of the snapshot, for its record; NULL: it has none */

@@ -16,4 +16,5 @@
 #define SNAPSHOT_MACHINE "machine.json"
 
 #define SNAPSHOT_RESUME "resume"
-#define SNAPSHOT_FRESH  "fresh" /* in it, empty: the sandbox is new, and may boot instead */
+#define SNAPSHOT_FRESH  "fresh"     /* in it, empty: the sandbox is new, and may boot instead */
+#define SNAPSHOT_MARK   "disk.json" /* in it: when the disk was last written */

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 
 from harness import tap
@@ -75,6 +76,12 @@ def random_of(name):
 def identity(name):
     return mc.shell(name, 'hostname; cat /etc/machine-id /proc/sys/kernel/random/boot_id; '
                           'tail -n 1 /etc/hosts; cat /sys/class/net/eth0/address').split()
+
+
+def copy(source, target):
+    subprocess.run(['cp', '--sparse=always', source, target], check=True)
+    os.utime(target, (0, 0))
+    os.chmod(target, 0o600)
 
 
 def forget():
@@ -238,6 +245,22 @@ def _():
         os.unlink(path)
         mc('restore', 'broken', 'x').ok(1).says("restore 'broken'")
         mc('snapshots', 'rm', 'broken').ok()
+    shutil.copytree(f'{SNAPSHOTS}/one', f'{SNAPSHOTS}/broken', copy_function=copy)
+    mc('restore', 'broken', 'x').ok()  # a copy is as good
+    mc('rm', '-f', 'x').ok()
+    for part in ('disk', 'memory'):
+        with open(f'{SNAPSHOTS}/broken/{part}', 'r+b') as f:
+            f.seek(8192)
+            kept = f.read(1)
+            f.seek(8192)
+            f.write(bytes([kept[0] ^ 1]))
+        mc('restore', 'broken', 'x').ok(1).says('its ' + part)
+        with open(f'{SNAPSHOTS}/broken/{part}', 'r+b') as f:
+            f.seek(8192)
+            f.write(kept)
+    mc('restore', 'broken', 'x').ok()
+    mc('rm', '-f', 'x').ok()
+    mc('snapshots', 'rm', 'broken').ok()
     with open(f'{SNAPSHOTS}/one/machine.json', encoding='utf-8') as f:
         machine = json.load(f)
     equal(len(machine['machine']), 64)

@@ -16,6 +16,7 @@
 #include "os/fs.h"
 #include "sandbox/disk.h"
 #include "sandbox/json_file.h"
+#include "sandbox/snapshot.h"
 #include "sandbox/snapshot_format.h"
 #include "sandbox/supervisor/supervisor.h"
 
@@ -93,6 +94,11 @@ int resume_open(struct supervisor *s, struct error *err)
 	r->memory = r->state = -1;
 	r->fresh = faccessat(directory, SNAPSHOT_FRESH, F_OK, 0) == 0;
 	result = open_files(r, err);
+	if (result == 0 && record_has_disk(&s->record) && !snapshot_disk_is_same(s->directory.fd, directory))
+		result = error_set(err, ERROR_CORRUPT,
+			"its disk has changed since it was made of the snapshot, so the saved machine does "
+			"not "
+			"go with it any more: remove it, and restore the snapshot again");
 	if (result < 0 && r->fresh)
 		return resume_drop(s, err->text, err);
 	if (result < 0)
