@@ -243,7 +243,7 @@ def inputs():
     time.sleep(2.1)
     shop('apply').ok()
     equal((plan(), mc.row('shop-web')['id'], mc.row('shop-web')['state']), ([], made, 'running'))
-    shop('down').ok()
+    mc('rm', '-f', 'shop-web').ok()
 
 
 @promise('what steps have made is kept as long as it is used, and goes with prune --all')
