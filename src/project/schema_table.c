@@ -230,9 +230,10 @@ static const struct schema steps = {
 	}
 
 #define VOLUMES_HELP \
-	"Directories, files and named volumes in it. The source is a path where it begins with `./`, " \
-	"`../`, " \
-	"`/` or `~`, else a name. Options: `ro`, `rw`, `squash`, `nocopy`, `stage`."
+	"Directories, files, named volumes and trees of a monofs in it. The source is a path where it " \
+	"begins " \
+	"with `./`, `../`, `/` or `~`, `monofs://` and a path, else a name. Options: `ro`, `rw`, `squash`, " \
+	"`nocopy`, `stage`."
 
 static const struct schema_member build_members[] = {
 	COMMON_MEMBERS("The image that it begins with, or another build's name.",

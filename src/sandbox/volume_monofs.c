@@ -41,10 +41,11 @@ int volume_monofs_set(struct record_mount *m, const char *uri, struct error *err
 {
 	_cleanup_monofs_uri_ struct monofs_uri u = {0};
 	_cleanup_free_ char *path = NULL, *found = NULL, *within = NULL;
-	int r = monofs_uri_parse(uri, &u, err);
+	struct error why;
+	int r = monofs_uri_parse(uri, &u, &why);
 
 	if (r < 0)
-		return error_set(err, ERROR_USAGE, "%s", err->text);
+		return error_set(err, ERROR_USAGE, "%s", why.text);
 	if (m->stage || m->squash || m->nocopy)
 		return error_set(err, ERROR_USAGE,
 			"a monofs takes no option but ro: its revisions are what stage is for");
