@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/types.h>
 
 static atomic_uint left;     /* calls until the one that fails; 0: none will */
@@ -156,7 +157,9 @@ static size_t part_of(size_t n)
 
 DISK(ssize_t, write, (int fd, const void *data, size_t n), (fd, data, part_of(n)))
 DISK(ssize_t, pwrite64, (int fd, const void *data, size_t n, off_t at), (fd, data, part_of(n), at))
+DISK(ssize_t, pwritev64, (int fd, const struct iovec *v, int count, off_t at), (fd, v, count, at))
 DISK(int, fsync, (int fd), (fd))
+DISK(int, fdatasync, (int fd), (fd))
 DISK(int, ftruncate64, (int fd, off_t size), (fd, size))
 DISK(int, renameat, (int from, const char *name, int to, const char *other), (from, name, to, other))
 DISK(int, renameat2, (int from, const char *name, int to, const char *other, unsigned flags),
