@@ -282,17 +282,28 @@ int live_append_new(struct live *l, struct journal_record *r, const struct buffe
 int live_record_set(struct live *l, struct live_node *n, const struct vfs_attributes *v, unsigned what,
 	const struct vfs_time *now);
 
+/*
+ * Records in the journal (journal.h). Objects have numbers, of a segment each: 1 is the root, others get the
+ * next one with their first record in it, NAME or MAKE; a name, of 1 to 255 bytes, is without a NUL. The
+ * record's time is the object's ctime, and where contents or names change, its mtime. Bodies, little-endian:
+ */
 enum live_record {
-	LIVE_NAME = 1, /* object: a new number, argument: a directory; name: what it leads to */
-	LIVE_MAKE,     /* object: a new number, argument: a directory; struct live_make, name, target */
-	LIVE_LINK,     /* object, argument: a directory; name */
-	LIVE_UNLINK,   /* argument: a directory; name */
-	LIVE_RENAME,   /* object: from, argument: to; u32 flags, u32 size of the name; name, new name */
-	LIVE_SET,   /* object, argument: bits of enum vfs_set; u32 mode, uid, gid; u64 size; i64, u32 mtime */
-	LIVE_WRITE, /* object, argument: offset; bytes */
-	LIVE_ZERO,  /* object, argument: offset; u64 size, u8 kind (enum live_extent_kind) */
-	LIVE_SETXATTR,   /* object; u32 size of the name; name, value */
-	LIVE_REMOVEXATTR /* object; name */
+	LIVE_NAME = 1, /* object: a new number; argument: a directory; body: the name there that it means */
+	LIVE_MAKE,     /* object: a new number; argument: a directory; body: u32 mode with the type, u32 uid,
+			* u32 gid, u32 major, u32 minor, id[16], u32 size, name; of a symbolic link then
+			* u32 size, target */
+	LIVE_LINK,     /* object; argument: a directory; body: one more name */
+	LIVE_UNLINK,   /* argument: a directory; body: the name, that of an empty directory or of what is none
+			*/
+	LIVE_RENAME,   /* object: the old directory; argument: the new one; body: u32 flags (enum vfs_rename),
+			* u32 size, old name, new name */
+	LIVE_SET,      /* object; argument: bits of enum vfs_set; body: u32 mode, u32 uid, u32 gid, u64 size,
+			* i64 seconds, u32 nanoseconds of mtime */
+	LIVE_WRITE,    /* object, 0: a file without a name; argument: offset; body: the bytes */
+	LIVE_ZERO, /* object; argument: offset; body: u64 size, u8 enum live_extent_kind, u8: the file grows
+		    * to the end of it */
+	LIVE_SETXATTR,   /* object; body: u32 size, name, value */
+	LIVE_REMOVEXATTR /* object; body: u32 size, name */
 };
 
 int live_replay(struct live *l, struct error *err);
