@@ -18,16 +18,20 @@ FREE = ('MONOFS_PASSPHRASE_FILE', 'MONOFS_AUTHOR', 'MONOCORE_LIBEXEC', 'NO_COLOR
 class Monofs:
     """A folder, and the program run in it. What runs for its mounts is found by a runtime directory that is its own."""
 
-    def __init__(self, **env):
+    def __init__(self, before=(), owner=None, **env):
+        """before: words in front of the program, what it is started by; owner: (uid, gid) of the folder then."""
+        self.before = list(before)
         self.folder = os.path.realpath(tempfile.mkdtemp(prefix='mc-monofs-'))
         self.env = {name: value for name, value in os.environ.items() if name not in FREE}
         self.env |= {'XDG_RUNTIME_DIR': f'{self.folder}/run', 'TMPDIR': self.folder, 'MONOFS_AUTHOR': 'ann'} | env
         os.mkdir(f'{self.folder}/run', 0o700)
+        for path in (self.folder, f'{self.folder}/run') if owner else ():
+            os.chown(path, *owner)
 
     def __call__(self, *words, input=None, timeout=60, env=None, cwd=None, stdin=subprocess.DEVNULL):
         started = time.monotonic()
         words = [os.fspath(w) for w in words]
-        done = subprocess.run([PROGRAM, *words], input=input, stdin=None if input is not None else stdin, timeout=timeout,
+        done = subprocess.run([*self.before, PROGRAM, *words], input=input, stdin=None if input is not None else stdin, timeout=timeout,
                               capture_output=True, env=self.env | (env or {}), cwd=cwd or self.folder, start_new_session=True,
                               check=False)
         return Answer(words, done.returncode, done.stdout, done.stderr, time.monotonic() - started)
