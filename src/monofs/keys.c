@@ -160,7 +160,10 @@ static int read_slot(int repository, const uint8_t *id, const char *name, struct
 	if (r < 0)
 		return r;
 	r = parse_slot(&lines, id, s, err);
-	return r < 0 ? error_prefix(err, "%s", path) : 0;
+	if (r == 0)
+		return 0;
+	buffer_free(&s->about);
+	return error_prefix(err, "%s", path);
 }
 
 static int write_slot(int repository, const uint8_t *id, const uint8_t master[CRYPT_KEY_SIZE],
