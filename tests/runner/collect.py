@@ -145,11 +145,15 @@ def system(where, root):
 
 
 def soak(where, minutes):
-    for path in ('build/stage', 'build/images', 'build/release/tests/unit/fsx', 'build/release/tests/unit/soak_vfs', 'tests'):
+    every = ('test_monofs_power', 'test_monofs_live')  # each step of what `make test` takes some of
+    for path in ('build/stage', 'build/images', *(f'build/release/tests/unit/{name}' for name in ('fsx', 'soak_vfs', *every)),
+                 'tests'):
         where.copy(path)
     env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
            'MC_SOURCES': where.sources, 'MC_SOAK_MINUTES': str(minutes)}
     path = f'{where.sources}/tests/system/soak.py'
     files = f'{where.sources}/build/release/tests/unit/soak_vfs'
     return [Job('system/soak', ['python3', '-B', path], minutes * 60 + 300, env, leaves=left_processes),
-            Job('unit/soak_vfs', [files], minutes * 60 + 900, env, leaves=left_processes)]
+            Job('unit/soak_vfs', [files], minutes * 60 + 900, env, leaves=left_processes)] + \
+           [Job(f'unit/{name}', [f'{where.sources}/build/release/tests/unit/{name}'], minutes * 60 + 900, env | {'MC_ALL': '1'},
+                leaves=left_processes) for name in every]
