@@ -185,8 +185,8 @@ static const struct wrong {
 				       "as ./src:/app:ro or data:/var/lib/data, got ':/b'"},
 	{IN_WEB("volumes: [a/b:/c]"), "monocore.yaml:4:15: 'volumes': 'a/b' can be neither a path, which "
 				      "begins with './', '/' or '~', nor a volume's name"},
-	{IN_WEB("volumes: [monofs://./n:/n]"),
-		"monocore.yaml:4:15: 'volumes': volumes of monofs are not yet available in this version"},
+	{IN_WEB("volumes: [monofs://n:/n]"),
+		"monocore.yaml:4:15: 'volumes': 'n' is no path, which begins with './', '/' or '~'"},
 	{IN_WEB("volumes: [./a:/x, b:/x/]"), "monocore.yaml:4:23: '/x' is mounted already, by line 4"},
 	{IN_WEB("volumes: [\"~nobody/x:/x\"]"), "monocore.yaml:4:15: '~nobody/x': another user's home has no "
 						"short form here; write its path"},
