@@ -127,7 +127,8 @@ static void print_plain(
 		return;
 	}
 	printf("%s  %s  ", words_id(&w->id, id), words_time(w->commit.time, w->commit.zone, time));
-	words_name(stdout, w->commit.author, strlen(w->commit.author));
+	words_name(stdout, *w->commit.author ? w->commit.author : "-",
+		*w->commit.author ? strlen(w->commit.author) : 1);
 	printf("  +%llu ~%llu -%llu", (unsigned long long)changes->added,
 		(unsigned long long)changes->changed, (unsigned long long)changes->removed);
 	print_references(h, &w->id);
