@@ -4,13 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "monofs/live_parts.h"
 
-#define NODES_MOST     65536u /* that nobody has looked up, beyond which some go */
-#define NAMES_MOST     524288u
-#define BLOCK          512u
-#define DIRECTORY_SIZE 4096u
+#define NODES_MOST 65536u /* that nobody has looked up, beyond which some go */
+#define NAMES_MOST 524288u
 
 /* ---- locks --------------------------------------------------------------------------------------------- */
 
@@ -546,83 +543,4 @@ void live_shrink(struct live *l)
 	/* What all need stays, and is not looked through again and again. */
 	l->node_limit = next_limit(l->node_count, NODES_MOST);
 	l->name_limit = next_limit(l->name_count, NAMES_MOST);
-}
-
-/* ---- attributes ---------------------------------------------------------------------------------------- */
-
-static uint64_t base_bytes(const struct live_node *n)
-{
-	const struct content *c = &n->base->entry.content;
-	uint64_t bytes = c->size;
-
-	for (size_t i = 0; c->depth == 0 && i < c->ref_count; i++)
-		if (object_id_is_none(&c->refs[i].id))
-			bytes -= c->refs[i].size;
-	return bytes < n->file.base_limit ? bytes : n->file.base_limit;
-}
-
-/* What lies over the base is taken to lie over its data. */
-static uint64_t blocks_of(const struct live_node *n)
-{
-	uint64_t base = n->base && n->file.base_limit ? base_bytes(n) : 0, covered = n->file.extents.covered;
-
-	return (n->file.extents.taken + (base > covered ? base - covered : 0) + BLOCK - 1) / BLOCK;
-}
-
-void live_attributes(struct live_node *n, struct vfs_attributes *out)
-{
-	*out = (struct vfs_attributes){.ino = n->ino,
-		.generation = n->generation,
-		.mode = n->mode,
-		.links = n->links,
-		.uid = n->uid,
-		.gid = n->gid,
-		.major = n->major,
-		.minor = n->minor,
-		.block_size = 4096,
-		.atime = n->atime,
-		.mtime = n->mtime,
-		.ctime = n->ctime,
-		.btime = n->btime,
-		.change = n->change,
-		.told = true};
-	if (S_ISREG(n->type)) {
-		out->size = n->file.size;
-		out->blocks = blocks_of(n);
-	} else if (S_ISLNK(n->type)) {
-		out->size = n->target.size;
-	} else if (S_ISDIR(n->type)) {
-		out->size = DIRECTORY_SIZE;
-	}
-}
-
-void live_look_up(struct live_node *n, struct vfs_attributes *out)
-{
-	_cleanup_node_ struct live_node *locked = live_read_node(n);
-
-	atomic_fetch_add(&n->lookups, 1);
-	live_attributes(n, out);
-}
-
-struct vfs_time live_now(void)
-{
-	uint64_t now = clock_realtime();
-
-	return (struct vfs_time){
-		(int64_t)(now / NANOSECONDS_PER_SECOND), (uint32_t)(now % NANOSECONDS_PER_SECOND)};
-}
-
-void live_touch(struct live *l, struct live_node *n, enum live_touch how, const struct vfs_time *now)
-{
-	n->ctime = *now;
-	if (how == LIVE_MODIFIED)
-		n->mtime = *now;
-	n->change = atomic_fetch_add(&l->version, 1) + 1;
-}
-
-void live_touch_locking(struct live *l, struct live_node *n, enum live_touch how, const struct vfs_time *now)
-{
-	_cleanup_node_ struct live_node *locked = live_write_node(n);
-
-	live_touch(l, n, how, now);
 }

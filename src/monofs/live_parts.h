@@ -230,6 +230,16 @@ static inline void live_unpin(struct live_node *n)
 	atomic_fetch_sub(&n->pins, 1);
 }
 
+/* Which names a node has; exclusive. */
+void live_bind(struct live *l, struct live_name *name, struct live_node *n);
+void live_unbind(struct live *l, struct live_name *name);
+
+struct live_base *live_base_new(struct live_blob *blob, struct error *err); /* decodes; holds the blob */
+struct live_base *live_base_hold(struct live_base *b);
+void live_base_drop(struct live_base *b); /* NULL is fine */
+
+/* ---- live_attributes.c ---- */
+
 void live_attributes(struct live_node *n, struct vfs_attributes *out); /* its lock is held */
 void live_look_up(struct live_node *n, struct vfs_attributes *out);    /* counts; takes its lock */
 struct vfs_time live_now(void);
@@ -238,14 +248,6 @@ enum live_touch { LIVE_CHANGED, LIVE_MODIFIED };
 /* ctime, the change attribute, and mtime where its data or names have changed. The node's lock is held. */
 void live_touch(struct live *l, struct live_node *n, enum live_touch how, const struct vfs_time *now);
 void live_touch_locking(struct live *l, struct live_node *n, enum live_touch how, const struct vfs_time *now);
-
-/* Which names a node has; exclusive. */
-void live_bind(struct live *l, struct live_name *name, struct live_node *n);
-void live_unbind(struct live *l, struct live_name *name);
-
-struct live_base *live_base_new(struct live_blob *blob, struct error *err); /* decodes; holds the blob */
-struct live_base *live_base_hold(struct live_base *b);
-void live_base_drop(struct live_base *b); /* NULL is fine */
 
 /* ---- live_handles.c ---- */
 
