@@ -253,7 +253,7 @@ static struct live_snap_name *first_name(const struct live_snap *s)
 	for (size_t i = 0; i < s->name_count; i++) {
 		struct live_snap_name *n = &s->names[i];
 
-		if (n->path && (!first || mst_compare(n->path, strlen(n->path), first->path,
+		if (n->path && (!first || entry_path_compare(n->path, strlen(n->path), first->path,
 						  strlen(first->path)) < 0))
 			first = n;
 	}

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "monofs/journal.h"
 #include "monofs/live.h"
+#include "monofs/tree.h"
 #include "monofs/view.h"
 #include "monofs_place.h"
 #include "monofs_tree.h"
@@ -369,6 +370,30 @@ TEST(the_same_contents_have_the_same_root_whichever_way_they_came)
 		tree_close(&t);
 	}
 	CHECK(object_id_equal(&roots[0], &roots[1]));
+}
+
+TEST(of_several_names_the_one_that_a_walk_meets_first_has_the_file)
+{
+	struct tree_object below = {0}, beside = {0};
+	struct vfs_attributes a;
+	struct object_id id;
+	struct error err;
+	struct tree t;
+	uint64_t d, f;
+
+	tree_make(&t);
+	d = vfs_make_directory(t.fs, VFS_ROOT, "d");
+	f = vfs_make_text(t.fs, d, "f", "some text");
+	/* Its bytes are before those of "d/f", but "d" is before it. */
+	CHECK_INT(vfs_link(t.fs, f, VFS_ROOT, "d-g", &a), 0);
+	id = commit(&t);
+	CHECK_OK(tree_find_name(t.r, &id, "d/f", 3, &below, &err));
+	CHECK_OK(tree_find_name(t.r, &id, "d-g", 3, &beside, &err));
+	CHECK_INT(below.entry.kind, ENTRY_FILE);
+	CHECK_INT(beside.entry.kind, ENTRY_LINK);
+	tree_object_free(&below);
+	tree_object_free(&beside);
+	tree_close(&t);
 }
 
 /* ---- further promises ---------------------------------------------------------------------------------- */
