@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 static atomic_uint left;     /* calls until the one that fails; 0: none will */
 static atomic_int armed;     /* kind + 1; 0: nothing fails */
