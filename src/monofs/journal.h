@@ -131,6 +131,11 @@ int journal_prepare(struct journal *j, struct error *err);
  * be under way. */
 int journal_freeze(struct journal *j, uint64_t *through, struct error *err);
 
+/* Space that is set aside beside the segments (journal/reserve), so that a revision can be made on a disk
+ * that is full: where there is room again, it is taken. True: some was given back just now. */
+void journal_take_reserve(struct journal *j);
+bool journal_give_reserve(struct journal *j);
+
 /* A revision with these roots is about to be made of all up to `through`. */
 int journal_intend(struct journal *j, uint64_t through, const struct object_id *content,
 	const struct object_id *identity, struct error *err);

@@ -117,3 +117,24 @@ int journal_forget(struct journal *j, uint64_t through, const struct object_id *
 		remove_segments(j, through);
 	return r;
 }
+
+/* ---- the reserve --------------------------------------------------------------------------------------- */
+
+#define RESERVE      "reserve"
+#define RESERVE_SIZE (1u << 20)
+
+void journal_take_reserve(struct journal *j)
+{
+	int fd = openat(j->directory, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return;
+	if (posix_fallocate(fd, 0, RESERVE_SIZE) != 0)
+		unlinkat(j->directory, RESERVE, 0);
+	close(fd);
+}
+
+bool journal_give_reserve(struct journal *j)
+{
+	return unlinkat(j->directory, RESERVE, 0) == 0;
+}

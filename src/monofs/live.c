@@ -22,6 +22,8 @@ static void live_destroy(struct vfs *fs)
 	}
 	live_nodes_free(l);
 	live_index_free(l->index);
+	if (l->journal)
+		journal_give_reserve(l->journal);
 	journal_close(l->journal);
 	free(l->handles);
 	free(l->author);
@@ -176,8 +178,10 @@ static int open_journal(struct live *l, struct error *err)
 
 	if (r == 0)
 		r = live_replay(l, err);
-	if (r == 0)
+	if (r == 0) {
 		l->segment = journal_number(l->journal);
+		journal_take_reserve(l->journal);
+	}
 	return r;
 }
 

@@ -78,6 +78,10 @@ int live_commit_now(struct live *l, const char *author, const char *message, str
 
 	pthread_mutex_lock(&l->committing);
 	r = commit_locked(l, author, message, id, made, err);
+	if (r == -ERROR_NO_SPACE && journal_give_reserve(l->journal))
+		r = commit_locked(l, author, message, id, made, err);
+	if (r == 0)
+		journal_take_reserve(l->journal);
 	pthread_mutex_unlock(&l->committing);
 	note_outcome(l, r);
 	return r;
