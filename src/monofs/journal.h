@@ -91,6 +91,10 @@ struct journal_base {
 /* What the journal of a repository stands on. 1: it has one (maybe without a record in it); 0: none. */
 int journal_base(int repository, struct journal_base *out, struct error *err);
 
+/* Whether it may have changes that no revision has: 1 or 0. Nobody has it open. Until a live tree has
+ * replayed them, nobody else moves main. */
+int journal_pending(int repository, struct error *err);
+
 /* repository: its directory, borrowed, as crypt is. `main` is the commit that main is now, with its roots. A
  * journal that is not there is made on it; from one that is there, what main has already is removed. Errors:
  * INVALID, where it stands on another commit; CORRUPT, SYSTEM. Nothing can be appended before

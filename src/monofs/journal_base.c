@@ -60,6 +60,35 @@ int journal_base(int repository, struct journal_base *out, struct error *err)
 	return decode(&b, out, err);
 }
 
+static bool has_records(int journal, const char *name, uint64_t first)
+{
+	struct stat s;
+	char *end;
+	uint64_t number = strtoull(name, &end, 10);
+
+	return !*end && end != name && number >= first &&
+	       fstatat(journal, name, &s, AT_SYMLINK_NOFOLLOW) == 0 && s.st_size > JOURNAL_HEADER;
+}
+
+int journal_pending(int repository, struct error *err)
+{
+	_cleanup_fd_ int journal = -1;
+	_cleanup_list_ DIR *list = NULL;
+	struct journal_base base = {0};
+	const char *name;
+	bool found = false;
+	int r = journal_base(repository, &base, err);
+
+	if (r <= 0)
+		return r;
+	journal = r = fs_open(repository, "journal", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	if (r >= 0)
+		r = fs_list_open(journal, ".", &list, err);
+	while (r == 0 && !found && (name = fs_list_next(list)))
+		found = has_records(journal, name, base.first);
+	return r < 0 ? r : found;
+}
+
 int journal_base_write(struct journal *j, const struct journal_base *base, struct error *err)
 {
 	_cleanup_buffer_ struct buffer b = {0};

@@ -174,6 +174,8 @@ def _():
             until(lambda: not state.alive(pid), 'it is dead')
             until(lambda: d not in mono.mounts() or mono('detach', '-f', d) and d not in mono.mounts() or
                   not subprocess.run(['fusermount3', '-uz', d], check=False).returncode, 'the dead mount goes')
+            if n == 0:  # nobody moves on before that is a revision
+                contains(mono('-C', f'{d}.monofs', 'checkout', 'main').ok(1).err, 'mount it, and detach it')
             mono('mount', d).ok()
             equal(read(f'{d}/synced'), f'{n}\n' * 10000)
             equal(sorted(os.listdir(d)), [f'file-{i}' for i in range(n + 1)] + ['synced'])

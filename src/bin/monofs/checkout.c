@@ -57,7 +57,7 @@ static int move_main(struct checkout *c, int *status, struct error *err)
 	_cleanup_fd_ int lock = -1;
 	struct object_id id;
 	char text[WORDS_ID];
-	int r = repository_claim(c->place.repository, "a checkout", &lock, err);
+	int r = place_claim(&c->place, "a checkout", &lock, err);
 
 	if (r == 0)
 		r = place_resolve(&c->place, NULL, &new.parents[0], err);

@@ -111,7 +111,7 @@ static int do_import(struct import *i, const char *source, const char *into, str
 	int r = place_open(i->cli, into, 0, &i->place, err);
 
 	if (r == 0)
-		r = repository_claim(i->place.repository, "an import", &lock, err);
+		r = place_claim(&i->place, "an import", &lock, err);
 	if (r == 0)
 		r = place_resolve(&i->place, NULL, &i->parent, err);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bin/cli/output.h"
+#include "monofs/journal.h"
 
 static void report(void *context, const struct progress_event *e)
 {
@@ -94,6 +95,23 @@ int place_open(struct cli *cli, const char *path, unsigned flags, struct place *
 	int r = place_find(path, p, err);
 
 	return r < 0 ? r : place_open_found(cli, flags, p, err);
+}
+
+int place_claim(struct place *p, const char *who, int *fd, struct error *err)
+{
+	_cleanup_fd_ int lock = -1;
+	int r = repository_claim(p->repository, who, &lock, err);
+
+	if (r == 0)
+		r = journal_pending(repository_directory(p->repository), err);
+	if (r > 0)
+		return error_set(err, ERROR_BUSY,
+			"%s was mounted, and what was written there is no revision yet: mount it, and detach "
+			"it",
+			p->path);
+	if (r == 0)
+		*fd = TAKE_FD(lock);
+	return r;
 }
 
 int place_resolve(struct place *p, const char *revision, struct object_id *commit, struct error *err)

@@ -41,6 +41,10 @@ void place_close(struct place *p);
 /* The progress of this command, for the calls of the library. */
 struct progress place_progress(struct cli *cli);
 
+/* "main" is this command's to move until fd is closed: repository_claim(). BUSY, too, where a mount that was
+ * killed has left changes that no revision has. */
+int place_claim(struct place *p, const char *who, int *fd, struct error *err);
+
 /* A revision as it was typed; NULL: main. */
 int place_resolve(struct place *p, const char *revision, struct object_id *commit, struct error *err);
 
