@@ -25,7 +25,7 @@
 #define TAKEN_SAY    (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
 #define READAHEAD    "1024"                       /* KiB */
 #define NOTICES_MAX  (4u << 20)                   /* bytes that wait for the kernel */
-#define WAIT         MILLISECONDS(4)              /* for changes that may go together */
+#define WAIT         MILLISECONDS(10)             /* for changes that may go together */
 #define REQUEST_AT   (VOLUME_HEADER_SIZE + BEHIND_BYTES_MAX) /* where one is read to */
 #define REPLY_UNIQUE 8                                       /* where a reply has the number of its request */
 
