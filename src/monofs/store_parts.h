@@ -85,7 +85,8 @@ void store_cache_free(struct store *s);
 
 /* ---- store_index.c ---- */
 
-/* One that is missing is made; read_only: where the repository cannot be written to, in a place of its own. */
+/* One that is missing is made; read_only: where the repository cannot be written to, in a place of its own.
+ */
 int store_index_open(struct store *s, const struct progress *progress, struct error *err);
 void store_index_close(struct store *s);
 

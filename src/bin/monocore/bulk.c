@@ -117,7 +117,7 @@ static int tell_results(struct cli *cli, const struct work *work)
 		} else {
 			printf("%s\n", work->names[i]);
 		}
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 int bulk_run(struct cli *cli, const struct bulk *bulk, int count, char **names)

@@ -76,7 +76,7 @@ static int print(struct cli *cli, const char *name, bool json)
 			printf("bandwidth %s/s\n", text_human_size(p.bandwidth, size, sizeof size));
 	}
 	monocore_network_policy_free(&p);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 static int fill(struct monocore_network_change *c, const struct options *o, struct error *err)

@@ -56,7 +56,7 @@ int output_described(struct cli *cli, output_describe *describe, const void *opt
 		monocore_free(json);
 	}
 	printf("%s]\n", *before == '[' ? "[" : "");
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 int cli_open(struct cli *cli)

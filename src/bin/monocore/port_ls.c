@@ -41,7 +41,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		for (char **p = list; *p; p++)
 			printf("%s\n", *p);
 	monocore_free_strings(list);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 const struct command port_ls_command = {

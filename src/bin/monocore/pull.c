@@ -79,7 +79,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 			print_text(cli, pulled);
 		monocore_pulled_free(pulled);
 	}
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 const struct command pull_command = {

@@ -85,7 +85,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 			print_text(cli, pushed);
 		monocore_pushed_free(pushed);
 	}
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 const struct command push_command = {

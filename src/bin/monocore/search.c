@@ -180,7 +180,7 @@ static int list_tags(struct cli *cli, const char *name, const struct options *o)
 		printf("%s:%s\n", repository, tags[i]);
 	monocore_free(repository);
 	monocore_free_strings(tags);
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 static int find(struct cli *cli, const char *term, const struct options *o, const struct filter *filter)

@@ -84,7 +84,7 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 			return 1;
 		status |= detach(cli, path ? path : words[i], o->force);
 	}
-	return output_finish() || status;
+	return output_finish() ? 1 : status;
 }
 
 const struct command detach_command = {
