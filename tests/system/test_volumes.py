@@ -140,7 +140,7 @@ def _():
         mc('volume', 'rm', 'keep').ok(1).says('in use', name)
         shown = mc('inspect', name).ok().json()[0]['mounts']
         equal(shown, [{'type': 'volume', 'source': 'keep', 'target': '/data', 'read_only': False, 'squash': False,
-                       'stage': False, 'nocopy': False}])
+                       'stage': False, 'nocopy': False, 'revision': '', 'mark': False, 'undo': False}])
     equal(mc('volume', 'rm', 'keep').ok().out, 'keep\n')
     equal(mc('volume', 'ls', '-q').ok().out, '')
     mc('volume', 'rm', 'keep').ok(1).says("'keep'")
