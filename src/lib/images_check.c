@@ -114,7 +114,7 @@ static int check(struct checking *c, bool repair, struct error *err)
 	int r = images_open(c->mc, NULL, &c->images, err);
 
 	if (r == 0)
-		r = store_check(c->images.store, repair, &c->mc->progress, found, c, err);
+		r = store_check_all(c->images.store, repair, &c->mc->progress, found, c, err);
 	if (r == 0 && c->failed)
 		r = error_no_memory(err, "check images");
 	if (r < 0 || !repair)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The images that the store has under names: what there is to list, to find by what a user writes, and to
- * tell about. What is damaged or missing shows as empty members; store_check() says why.
+ * tell about. What is damaged or missing shows as empty members; store_check_all() says why.
  */
 #pragma once
 

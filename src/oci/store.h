@@ -178,5 +178,5 @@ struct store_problem {
 
 /* Reads every blob and follows every name; calls tell() for each problem. remove: damaged blobs and root
  * file systems are removed, so that they are fetched or made anew. Returns 0 whatever it finds. */
-int store_check(struct store *s, bool remove, const struct progress *progress,
+int store_check_all(struct store *s, bool remove, const struct progress *progress,
 	void (*tell)(void *context, const struct store_problem *problem), void *context, struct error *err);

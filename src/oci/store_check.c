@@ -211,7 +211,7 @@ static int check_names(struct check *c, struct error *err)
 	return r;
 }
 
-int store_check(struct store *s, bool remove, const struct progress *progress,
+int store_check_all(struct store *s, bool remove, const struct progress *progress,
 	void (*tell_call)(void *context, const struct store_problem *problem), void *context,
 	struct error *err)
 {

@@ -135,6 +135,6 @@ unsigned store_make_check(struct store *s, bool remove, char *text)
 
 	if (text)
 		*text = 0;
-	assert(store_check(s, remove, NULL, tell, &t, NULL) == 0);
+	assert(store_check_all(s, remove, NULL, tell, &t, NULL) == 0);
 	return t.problems;
 }
