@@ -185,14 +185,6 @@ static int open_journal(struct live *l, struct error *err)
 	return r;
 }
 
-static int start_thread(struct live *l, struct error *err)
-{
-	int r = l->options.no_automatic ? 0 : pthread_create(&l->thread, NULL, live_thread, l);
-
-	l->thread_runs = !l->options.no_automatic && r == 0;
-	return r ? error_errno(err, r, "start a thread") : 0;
-}
-
 static int find_main(struct repository *r, struct object_id *commit, struct error *err)
 {
 	_cleanup_references_ struct references refs = {0};
@@ -222,8 +214,6 @@ int live_new(struct repository *r, const struct live_options *o, struct vfs **fs
 		l->options = *o;
 	l->author = strdup(o && o->author ? o->author : "");
 	error = l->author ? open_journal(l, err) : error_no_memory(err, "open a tree");
-	if (error == 0)
-		error = start_thread(l, err);
 	if (error < 0) {
 		live_destroy(&l->fs);
 		return error;
@@ -252,4 +242,13 @@ void live_state(struct vfs *fs, struct live_state *out)
 	pthread_mutex_lock(&l->guard);
 	out->dirty = l->dirty_count;
 	pthread_mutex_unlock(&l->guard);
+}
+
+int live_start(struct vfs *fs, struct error *err)
+{
+	struct live *l = live_of(fs);
+	int r = l->options.no_automatic ? 0 : pthread_create(&l->thread, NULL, live_thread, l);
+
+	l->thread_runs = !l->options.no_automatic && r == 0;
+	return r ? error_errno(err, r, "start a thread") : 0;
 }

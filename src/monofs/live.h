@@ -23,6 +23,10 @@ struct live_options {
 /* Goes on from the journal that is there. The repository, whose `main` is claimed, is borrowed. */
 int live_new(struct repository *r, const struct live_options *o, struct vfs **fs, struct error *err);
 
+/* From now on revisions come by themselves, unless the options say otherwise: made by a thread, which has
+ * what its caller has not given up. Once. */
+int live_start(struct vfs *fs, struct error *err);
+
 /* Everything up to now is a revision when this returns: *id, which is the one there was where nothing had
  * changed
  * (*made false). message NULL: an automatic one. From any thread. */

@@ -137,7 +137,8 @@ static int make_start(struct repository *r, const char *directory, const struct 
 	buffer_string(out, o->author);
 	buffer_u32(out, (o->commit ? MOUNT_START_COMMIT : 0u) | (o->manual ? MOUNT_START_MANUAL : 0u) |
 				(o->allow_other ? MOUNT_START_ALLOW_OTHER : 0u) |
-				(master ? MOUNT_START_KEY : 0u) | (o->held ? MOUNT_START_HELD : 0u));
+				(master ? MOUNT_START_KEY : 0u) | (o->held ? MOUNT_START_HELD : 0u) |
+				(o->nfs ? MOUNT_START_NFS : 0u));
 	buffer_u64(out, o->quiet);
 	buffer_u64(out, o->most);
 	buffer_append(out, o->commit ? o->commit->bytes : none, OBJECT_ID_SIZE);
@@ -173,7 +174,13 @@ int mount_start(struct repository *r, const char *directory, const struct mount_
 		return result;
 	close(TAKE_FD(theirs));
 	result = ask(ours, &request, &answer, &in, err);
-	return result < 0 ? error_prefix(err, "mount %s", directory) : 0;
+	if (result < 0)
+		return error_prefix(err, "mount %s", directory);
+	if (!o->nfs)
+		return 0;
+	o->nfs->port = cursor_u16(&in);
+	o->nfs->export = cursor_string(&in);
+	return o->nfs->export ? 0 : malformed(err);
 }
 
 /* ---- finding ------------------------------------------------------------------------------------------- */

@@ -18,6 +18,12 @@
 #include "monofs/object.h"
 #include "monofs/repository.h"
 
+/* Where a tree is served over NFSv3, on 127.0.0.1: for processes of this user, and for root's mount. */
+struct mount_nfs {
+	uint16_t port;
+	char *export; /* the path to mount, with its '/'; the caller's */
+};
+
 struct mount_options {
 	const char *program;            /* the path of mfsd */
 	const struct object_id *commit; /* a revision, read-only; NULL: the live tree, to be written to */
@@ -26,7 +32,8 @@ struct mount_options {
 	bool manual;                    /* none come by themselves */
 	bool allow_other;               /* other users may use the mount */
 	bool held;                      /* it ends when nobody holds it (mount_hold()) any more */
-	uint64_t quiet, most;           /* nanoseconds, as in live_options */
+	struct mount_nfs *nfs; /* NULL: it is mounted, through FUSE; else served, and this filled in */
+	uint64_t quiet, most;  /* nanoseconds, as in live_options */
 };
 
 /* Mounts the tree of a repository on a directory that is there; when this returns, it can be used. The key

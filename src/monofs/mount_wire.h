@@ -39,7 +39,9 @@ enum mount_start_flags {
 	MOUNT_START_MANUAL = 2,
 	MOUNT_START_ALLOW_OTHER = 4,
 	MOUNT_START_KEY = 8,
-	MOUNT_START_HELD = 16 /* it ends when nobody holds it any more */
+	MOUNT_START_HELD = 16, /* it ends when nobody holds it any more */
+	MOUNT_START_NFS =
+		32 /* served over NFS, not mounted; the answer has a u16, the port, and a text, the export */
 };
 
 int mount_send(int fd, const struct buffer *message, struct error *err);

@@ -215,7 +215,8 @@ static _Noreturn void write_until_killed(const char *path, int tell)
 	struct repository *r;
 	struct vfs *fs;
 
-	if (repository_open(path, NULL, false, NULL, &r, NULL) < 0 || live_new(r, &o, &fs, NULL) < 0)
+	if (repository_open(path, NULL, false, NULL, &r, NULL) < 0 || live_new(r, &o, &fs, NULL) < 0 ||
+		live_start(fs, NULL) < 0)
 		_exit(1);
 	for (uint32_t i = 0;; i++) {
 		struct vfs_attributes a;
@@ -606,6 +607,7 @@ TEST(changes_become_revisions_by_themselves)
 	tree_close(&t);
 	CHECK_OK(repository_open(t.path, NULL, false, NULL, &t.r, &err));
 	CHECK_OK(live_new(t.r, &o, &t.fs, &err));
+	CHECK_OK(live_start(t.fs, &err));
 	live_state(t.fs, &state);
 	first = state.base;
 	vfs_make_text(t.fs, VFS_ROOT, "f", "text");
@@ -631,6 +633,7 @@ TEST(a_journal_that_grows_too_large_makes_writers_wait_for_a_revision)
 	tree_close(&t);
 	CHECK_OK(repository_open(t.path, NULL, false, NULL, &t.r, &err));
 	CHECK_OK(live_new(t.r, &o, &t.fs, &err));
+	CHECK_OK(live_start(t.fs, &err));
 	f = vfs_make_file(t.fs, VFS_ROOT, "f");
 	for (uint64_t i = 0; i < 200; i++) {
 		monofs_bytes(bytes, sizeof bytes, i);

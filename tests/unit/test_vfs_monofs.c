@@ -42,6 +42,7 @@ static struct vfs *make(const struct live_options *o)
 	CHECK_OK(repository_create(path, &(struct repository_new){0}, &err));
 	CHECK_OK(repository_open(path, NULL, false, NULL, &repository, &err));
 	CHECK_OK(live_new(repository, o, &fs, &err));
+	CHECK_OK(live_start(fs, &err));
 	return fs;
 }
 

@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "bin/mfsd/keeper.h"
 #include "codec/secret.h"
 #include "monofs/live.h"
 #include "monofs/mount.h"
@@ -61,7 +60,7 @@ static void unmount_unheld(struct control *c)
 {
 	if (!(c->o.start->flags & MOUNT_START_HELD) || !c->was_held || holders(c) || c->unmounted)
 		return;
-	c->unmounted = mfsd_keeper_unmount(c->o.keeper, true, NULL) == 0;
+	c->unmounted = c->o.end(c->o.context, true, NULL) == 0;
 }
 
 /* What a run did becomes a revision, or is undone. */
@@ -242,7 +241,7 @@ static int stop(struct control *c, struct client *k, struct cursor *in, struct e
 	if (!force && holders(c))
 		return error_set(err, ERROR_BUSY, "%s has it as a volume", k->who ? k->who : "a sandbox");
 	if (!c->unmounted)
-		r = mfsd_keeper_unmount(c->o.keeper, force, err);
+		r = c->o.end(c->o.context, force, err);
 	c->unmounted |= r == 0;
 	k->ends = r == 0;
 	if (r == 0 && force)

@@ -21,7 +21,8 @@ struct control_options {
 	const struct mfsd_start *start;
 	struct repository *repository;
 	struct vfs *fs; /* live, unless the start names a revision */
-	int keeper;
+	/* Takes the mount away, or ends what is served. BUSY: it is in use, unless `force`. */
+	int (*end)(void *context, bool force, struct error *err);
 	/* Ends the process though the mount is in use: it is out of sight already. Never returns. */
 	void (*leave)(void *context, struct control *c);
 	void *context;

@@ -15,6 +15,7 @@
 #include "bin/mfsd/confine.h"
 #include "bin/mfsd/control.h"
 #include "bin/mfsd/keeper.h"
+#include "bin/mfsd/nfs.h"
 #include "monofs/live.h"
 #include "monofs/mount_wire.h"
 #include "monofs/repository.h"
@@ -63,7 +64,8 @@ struct served {
 	struct repository *repository;
 	int claim;
 	struct vfs *fs;
-	struct fuse_server *server;
+	struct fuse_server *server; /* one of these */
+	struct mfsd_nfs *nfs;
 };
 
 static bool is_live(const struct mfsd_start *start)
@@ -71,12 +73,13 @@ static bool is_live(const struct mfsd_start *start)
 	return !(start->flags & MOUNT_START_COMMIT);
 }
 
-static struct fuse_server *running; /* of the signal's handler */
+static struct served *running; /* of the signal's handler */
 
 static void served_close(struct served *s)
 {
 	running = NULL;
 	fuse_server_free(s->server);
+	mfsd_nfs_free(s->nfs);
 	vfs_destroy(s->fs);
 	if (s->repository)
 		repository_close(s->repository);
@@ -116,8 +119,11 @@ static int mount_tree(struct served *s, const struct mfsd_start *start, int keep
 		.told_cache = CACHE,
 		.keep_contents = true,
 		.allow_other = start->flags & MOUNT_START_ALLOW_OTHER};
-	int r = mfsd_keeper_tell(keeper, start->directory, err);
+	int r;
 
+	if (start->flags & MOUNT_START_NFS)
+		return mfsd_nfs_open(repository_directory(s->repository), s->fs, &s->nfs, err);
+	r = mfsd_keeper_tell(keeper, start->directory, err);
 	return r < 0 ? r : fuse_server_mount(s->fs, start->directory, &o, &s->server, err);
 }
 
@@ -144,13 +150,17 @@ static void leave_standard_error(void)
 	}
 }
 
-static void greet(int r, const struct error *err)
+static void greet(const struct served *s, int r, const struct error *err)
 {
 	_cleanup_buffer_ struct buffer answer = {0};
 
 	buffer_u32(&answer, r < 0 ? (uint32_t)err->code : 0);
 	if (r < 0)
 		buffer_string(&answer, err->text);
+	if (r == 0 && s->nfs) {
+		buffer_u16(&answer, mfsd_nfs_port(s->nfs));
+		buffer_string(&answer, mfsd_nfs_export(s->nfs));
+	}
 	mount_send(MOUNT_START_FD, &answer, NULL);
 	close(MOUNT_START_FD);
 }
@@ -167,7 +177,19 @@ static int conclude(const struct served *s, const struct mfsd_start *start, stru
 struct leaving {
 	struct served *served;
 	const struct mfsd_start *start;
+	int keeper;
 };
+
+/* Clients of NFS hold nothing that this process could see. */
+static int end_service(void *context, bool force, struct error *err)
+{
+	const struct leaving *l = context;
+
+	if (!l->served->nfs)
+		return mfsd_keeper_unmount(l->keeper, force, err);
+	mfsd_nfs_stop(l->served->nfs);
+	return 0;
+}
 
 /* Those who hold something of the mount would be served for as long as they do: they get errors once this
  * process has gone. What they may still write behind the revision is in the journal, as after any death. */
@@ -186,11 +208,11 @@ static void leave(void *context, struct control *control)
 /* Whoever asked for the end may have the repository when he hears of it. */
 static int serve(struct served *s, const struct mfsd_start *start, int keeper)
 {
-	struct leaving leaving = {.served = s, .start = start};
+	struct leaving leaving = {.served = s, .start = start, .keeper = keeper};
 	const struct control_options o = {.start = start,
 		.repository = s->repository,
 		.fs = s->fs,
-		.keeper = keeper,
+		.end = end_service,
 		.leave = leave,
 		.context = &leaving};
 	_cleanup_(cleanup_control) struct control *control = NULL;
@@ -199,17 +221,24 @@ static int serve(struct served *s, const struct mfsd_start *start, int keeper)
 
 	if (r == 0)
 		r = mfsd_confine(repository_directory(s->repository), &err);
+	if (r == 0 && is_live(start))
+		r = live_start(s->fs, &err);
 	if (r == 0)
 		r = control_run(control, &err);
-	greet(r, &err);
+	greet(s, r, &err);
 	if (r < 0) {
-		mfsd_keeper_unmount(keeper, true, NULL);
+		end_service(&leaving, true, NULL);
 		return 1;
 	}
-	fuse_server_run(s->server, &err); /* however that ends, what was written is in the journal */
+	if (s->nfs)
+		mfsd_nfs_run(s->nfs, &err);
+	else
+		fuse_server_run(s->server, &err);
+	/* However that ends, what was written is in the journal. */
 	control_stop(control);
 	r = conclude(s, start, &err);
-	mfsd_keeper_unmount(keeper, true, NULL); /* after a signal it is still there */
+	if (!s->nfs)
+		mfsd_keeper_unmount(keeper, true, NULL); /* after a signal it is still there */
 	served_close(s);
 	control_end(control, r, &err);
 	return r < 0 ? 1 : 0;
@@ -218,8 +247,10 @@ static int serve(struct served *s, const struct mfsd_start *start, int keeper)
 static void end(int number)
 {
 	(void)number;
-	if (running)
-		fuse_server_stop(running);
+	if (running && running->nfs)
+		mfsd_nfs_stop(running->nfs);
+	else if (running)
+		fuse_server_stop(running->server);
 }
 
 static void catch_signals(void)
@@ -242,10 +273,10 @@ int mfsd_serve(int keeper, const struct mfsd_start *start)
 	if (r == 0)
 		r = mount_tree(&s, start, keeper, &err);
 	if (r < 0) {
-		greet(r, &err);
+		greet(&s, r, &err);
 	} else {
 		leave_standard_error();
-		running = s.server;
+		running = &s;
 		catch_signals();
 		status = serve(&s, start, keeper);
 	}

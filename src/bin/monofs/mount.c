@@ -18,7 +18,7 @@ static const struct option_spec options[] = {
 	{"fuse", 0, OPTION_FLAG, NULL, offsetof(struct options, fuse),
 		"mount it through FUSE, as by default"},
 	{"nfs", 0, OPTION_FLAG, NULL, offsetof(struct options, nfs),
-		"serve it over NFSv3 in place of a mount"},
+		"serve it over NFSv3 on loopback in place of a mount, for this user and for root's mount"},
 	{"manual", 0, OPTION_FLAG, NULL, offsetof(struct options, manual),
 		"only 'monofs commit' and 'monofs detach' make revisions"},
 	{"quiet-time", 0, OPTION_DURATION, "TIME", offsetof(struct options, quiet),
@@ -63,11 +63,24 @@ static int find(const struct options *o, int count, char **words, struct place *
 	return tree_directory(at, directory, &made, err);
 }
 
+/* Mounting what is served is root's; tools that speak NFS themselves need no mount. */
+static int tell_nfs(struct cli *cli, const char *repository, const char *directory, struct mount_nfs *nfs)
+{
+	_cleanup_free_ char *export = nfs->export;
+
+	if (!cli->global.quiet)
+		printf("%s is served at 127.0.0.1, until it is detached; root mounts it by\n", repository);
+	printf("mount -t nfs -o vers=3,tcp,nolock,port=%u,mountport=%u 127.0.0.1:%s %s\n", nfs->port,
+		nfs->port, export, directory);
+	return output_finish();
+}
+
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
 	const struct options *o = given;
 	_cleanup_place_ struct place p = {0};
 	_cleanup_free_ char *directory = NULL;
+	struct mount_nfs nfs = {0};
 	struct object_id commit;
 	struct mount_options how = {.revision = o->revision,
 		.manual = o->manual,
@@ -80,10 +93,6 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		error_set(&err, ERROR_USAGE, "--fuse or --nfs, not both");
 		return cli_complain(cli, &err);
 	}
-	if (o->nfs) {
-		error_set(&err, ERROR_UNAVAILABLE, "--nfs: not yet available in this version");
-		return cli_complain(cli, &err);
-	}
 	if (find(o, count, words, &p, &directory, &err) < 0 || place_open_found(cli, 0, &p, &err) < 0)
 		return cli_complain(cli, &err);
 	if (o->revision) {
@@ -91,9 +100,10 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 			return cli_complain(cli, &err);
 		how.commit = &commit;
 	}
+	how.nfs = o->nfs ? &nfs : NULL;
 	if (tree_mount(&p, directory, &how, &err) < 0)
 		return cli_complain(cli, &err);
-	return tree_tell(cli, p.path, directory);
+	return o->nfs ? tell_nfs(cli, p.path, directory, &nfs) : tree_tell(cli, p.path, directory);
 }
 
 const struct command mount_command = {
