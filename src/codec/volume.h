@@ -39,16 +39,6 @@
  * FUSE_UNIQUE_RESEND). The guest gets its answer without. */
 #define VOLUME_AGAIN (UINT64_C(1) << 63)
 
-/* In fuse_in_header.unique: what this request makes has the number VOLUME_GIVEN | fuse_in_header.pid in those
- * behind it, until the guest has its reply. The last VOLUME_GIVEN_MAX of these are known. */
-#define VOLUME_GIVES     (UINT64_C(1) << 62)
-#define VOLUME_GIVEN     (UINT64_C(3) << 62)
-#define VOLUME_GIVEN_MAX 64u
-static inline bool volume_is_given(uint64_t node)
-{
-	return node >> 62 == VOLUME_GIVEN >> 62;
-}
-
 /* The host's own kinds of notice (fuse_out_header.unique is 0, .error one of these), which the relay keeps
  * from the kernel. Behind the header: u64 node and, of what the kernel is about to ask for, */
 #define VOLUME_AHEAD 1000 /* struct fuse_attr_out: its attributes */

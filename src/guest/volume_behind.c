@@ -2,15 +2,20 @@
 #include "guest/volume_behind.h"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "codec/volume.h"
-#include "guest/volume_behind_parts.h"
 
-#define DISTRUST MILLISECONDS(10000) /* after a failure nothing is acknowledged for so long */
+/* Tables in which a number has one place: who comes later takes it. */
+#define OBJECTS 4096u
+#define ASKED   64u
+
+#define UNSETTLED 64u                 /* changes that wait, are under way, or failed and nobody knows */
+#define DISTRUST  MILLISECONDS(10000) /* after a failure nothing is acknowledged for so long */
 
 /* What may be acknowledged. Not MTIME_NOW: what the time is, is the host's to say, as it is for writes. */
 #define TAKEN \
@@ -19,6 +24,53 @@
 
 _Static_assert(
 	sizeof(struct fuse_in_header) + sizeof(struct fuse_setattr_in) == BEHIND_MESSAGE, "as it says");
+
+/* Made here. Its attributes are as the host has told them, with the changes since that were acknowledged. */
+struct object {
+	uint64_t node, epoch, expires;
+	uint64_t changing; /* the last request under way that changes it otherwise; 0: none */
+	uint64_t behind;   /* the last change that was sent behind and is not answered; 0: none */
+	bool known;        /* mode, owner and size are as they will be when the host has caught up */
+	bool whole;        /* and so are all others: the host has told them */
+	struct fuse_attr attr;
+};
+
+/* A request that has gone to the host, whose reply says something. */
+struct asked {
+	uint64_t unique, node, offset; /* offset: of a WRITE */
+	uint32_t opcode;
+	bool odd; /* a SETATTR of what not every host keeps */
+	uint32_t uid, gid, mode;
+};
+
+struct change {
+	struct {
+		struct fuse_in_header head;
+		struct fuse_setattr_in in;
+	} message;
+	uint64_t node; /* 0: the kernel has forgotten it */
+};
+
+struct sent {
+	uint64_t unique, node;
+};
+
+struct failure {
+	uint64_t node;
+	int32_t error;
+};
+
+struct behind {
+	uint32_t waiting_count, sent_count, failure_count;
+	bool keeps;     /* the host has kept an owner or a special mode */
+	uint64_t epoch; /* of the objects that are good */
+	uint64_t distrust;
+	struct change waiting[BEHIND_WAITING_MAX];
+	struct sent sent[UNSETTLED];
+	struct failure failures[UNSETTLED];
+	struct asked asked[ASKED];
+	struct object objects[OBJECTS];
+};
 
 struct behind *behind_new(void)
 {
@@ -32,16 +84,16 @@ void behind_free(struct behind *b)
 
 /* ---- the tables ---------------------------------------------------------------------------------------- */
 
-struct object *behind_find(struct behind *b, uint64_t node)
+static struct object *find(struct behind *b, uint64_t node)
 {
-	struct object *o = &b->objects[node % BEHIND_OBJECTS];
+	struct object *o = &b->objects[node % OBJECTS];
 
 	return node && o->node == node && o->epoch == b->epoch ? o : NULL;
 }
 
-void behind_drop(struct behind *b, uint64_t node)
+static void drop(struct behind *b, uint64_t node)
 {
-	struct object *o = behind_find(b, node);
+	struct object *o = find(b, node);
 
 	if (o)
 		*o = (struct object){0};
@@ -49,53 +101,33 @@ void behind_drop(struct behind *b, uint64_t node)
 
 static struct asked *asked_at(struct behind *b, uint64_t unique)
 {
-	return &b->asked[unique / REQUEST_UNIQUE_STEP % BEHIND_ASKED];
+	return &b->asked[unique / REQUEST_UNIQUE_STEP % ASKED];
 }
 
-/* What waits to be set of it, from the place `first` on. */
-static struct change *waiting_of(struct behind *b, uint64_t node, uint32_t first)
+static struct change *waiting_of(struct behind *b, uint64_t node)
 {
-	for (uint32_t i = first; i < b->waiting_count; i++)
-		if (b->waiting[i].node == node && !b->waiting[i].parent)
+	for (uint32_t i = 0; i < b->waiting_count; i++)
+		if (b->waiting[i].node == node)
 			return &b->waiting[i];
 	return NULL;
 }
 
-bool behind_is_changing(struct behind *b, uint64_t node)
+static void fail(struct behind *b, uint64_t node, int32_t error)
 {
-	return waiting_of(b, node, 0);
-}
-
-bool behind_has_room(const struct behind *b, uint64_t now)
-{
-	return now >= b->distrust && b->waiting_count < BEHIND_WAITING_MAX &&
-	       b->waiting_count + b->sent_count + b->failure_count < BEHIND_UNSETTLED;
-}
-
-void behind_fail(struct behind *b, const struct failure *failure, uint64_t now)
-{
-	b->distrust = now + DISTRUST;
 	for (uint32_t i = 0; i < b->failure_count; i++)
-		if (b->failures[i].node == failure->node)
+		if (b->failures[i].node == node)
 			return;
-	if (failure->node)
-		b->failures[b->failure_count++] = *failure;
-}
-
-/* Who may hear of what failed: of what could not be made, whoever writes to it as well. */
-static bool tells(uint32_t opcode, const struct failure *f)
-{
-	return opcode == FUSE_GETATTR || opcode == FUSE_SETATTR || opcode == FUSE_FSYNC ||
-	       opcode == FUSE_FSYNCDIR || opcode == FUSE_FLUSH || (opcode == FUSE_WRITE && f->made);
+	if (node)
+		b->failures[b->failure_count++] = (struct failure){node, error};
 }
 
 /* The failure of an earlier change, which is told by that; 0: there is none. */
-static int32_t take_failure(struct behind *b, uint64_t node, uint32_t opcode)
+static int32_t take_failure(struct behind *b, uint64_t node)
 {
 	for (uint32_t i = 0; i < b->failure_count; i++) {
 		int32_t error = b->failures[i].error;
 
-		if (b->failures[i].node != node || !tells(opcode, &b->failures[i]))
+		if (b->failures[i].node != node)
 			continue;
 		b->failures[i] = b->failures[--b->failure_count];
 		return error;
@@ -108,17 +140,17 @@ static int32_t take_failure(struct behind *b, uint64_t node, uint32_t opcode)
 /* What it is afterwards, the host will say. */
 static void change(struct behind *b, const struct request *q, uint64_t node)
 {
-	struct object *o = behind_find(b, node);
+	struct object *o = find(b, node);
 
 	if (!o)
 		return;
 	o->changing = q->head.unique;
-	o->known = o->whole = o->guessed = false;
+	o->known = o->whole = false;
 }
 
 static void note_write(struct behind *b, const struct request *q, struct asked *a)
 {
-	struct object *o = behind_find(b, q->head.nodeid);
+	struct object *o = find(b, q->head.nodeid);
 	struct fuse_write_in in;
 	bool simple;
 
@@ -152,12 +184,12 @@ static void note_setattr(struct behind *b, const struct request *q, struct asked
 static void forget(void *context, uint64_t node)
 {
 	struct behind *b = context;
+	struct change *c = waiting_of(b, node);
 
-	behind_drop(b, node);
-	take_failure(b, node, FUSE_GETATTR);
-	for (uint32_t i = 0; i < b->waiting_count; i++)
-		if (b->waiting[i].node == node)
-			b->waiting[i].node = 0;
+	drop(b, node);
+	take_failure(b, node);
+	if (c)
+		c->node = 0;
 	for (uint32_t i = 0; i < b->sent_count; i++)
 		if (b->sent[i].node == node)
 			b->sent[i].node = 0;
@@ -165,7 +197,7 @@ static void forget(void *context, uint64_t node)
 
 static void note_reading(struct behind *b, uint64_t node)
 {
-	struct object *o = behind_find(b, node);
+	struct object *o = find(b, node);
 
 	if (o)
 		o->whole = false; /* the atime */
@@ -221,7 +253,7 @@ static void note(struct behind *b, const struct request *q)
 	case FUSE_FLUSH:
 		break;
 	default:
-		behind_drop(b, q->head.nodeid);
+		drop(b, q->head.nodeid);
 		return;
 	}
 	*asked_at(b, a.unique) = a;
@@ -237,10 +269,12 @@ static bool is_odd(const struct fuse_attr *a, const struct fuse_setattr_in *in)
 }
 
 static bool may_acknowledge(
-	const struct behind *b, const struct object *o, const struct fuse_setattr_in *in, uint64_t now)
+	struct behind *b, const struct object *o, const struct fuse_setattr_in *in, uint64_t now)
 {
-	return o && o->known && !o->changing && now < o->expires && behind_has_room(b, now) &&
-	       !(in->valid & ~(uint32_t)TAKEN) && (b->keeps || !is_odd(&o->attr, in));
+	return o && o->known && !o->changing && now < o->expires && now >= b->distrust &&
+	       !(in->valid & ~(uint32_t)TAKEN) && (b->keeps || !is_odd(&o->attr, in)) &&
+	       b->waiting_count < BEHIND_WAITING_MAX &&
+	       b->waiting_count + b->sent_count + b->failure_count < UNSETTLED;
 }
 
 /* As the host does it (vfs/native/lookup.c: without_privileges()). */
@@ -273,16 +307,16 @@ static void apply(struct fuse_attr *a, const struct fuse_setattr_in *in)
 static void wait_with(struct behind *b, const struct request *q, const struct fuse_setattr_in *in,
 	const struct fuse_attr *a)
 {
-	struct change *c = waiting_of(b, q->head.nodeid, b->barrier);
+	struct change *c = waiting_of(b, q->head.nodeid);
 	uint32_t valid = in->valid & (uint32_t) ~(FATTR_FH | FATTR_LOCKOWNER | FATTR_ATIME_NOW);
 
 	if (!c) {
 		c = &b->waiting[b->waiting_count++];
 		*c = (struct change){.node = q->head.nodeid};
 	}
-	valid |= c->set.in.valid;
-	c->set.head = q->head;
-	c->set.in = (struct fuse_setattr_in){.valid = valid,
+	valid |= c->message.in.valid;
+	c->message.head = q->head;
+	c->message.in = (struct fuse_setattr_in){.valid = valid,
 		.mode = a->mode,
 		.uid = a->uid,
 		.gid = a->gid,
@@ -292,22 +326,10 @@ static void wait_with(struct behind *b, const struct request *q, const struct fu
 		.mtimensec = a->mtimensec};
 }
 
-/* A directory's ctime, for the kernel's looks at whether it may be gone through. */
-static void guess_change(const struct behind *b, struct object *o, uint64_t now)
-{
-	uint64_t realtime = now + b->realtime;
-
-	o->guessed = b->realtime && S_ISDIR(o->attr.mode);
-	if (!o->guessed)
-		return;
-	o->attr.ctime = realtime / NANOSECONDS_PER_SECOND;
-	o->attr.ctimensec = (uint32_t)(realtime % NANOSECONDS_PER_SECOND);
-}
-
 static bool answer_setattr(struct behind *b, const struct request *q, uint64_t now,
 	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
-	struct object *o = behind_find(b, q->head.nodeid);
+	struct object *o = find(b, q->head.nodeid);
 	struct fuse_attr_out out = {0};
 	struct fuse_setattr_in in;
 
@@ -318,31 +340,28 @@ static bool answer_setattr(struct behind *b, const struct request *q, uint64_t n
 		return false;
 	apply(&o->attr, &in);
 	o->whole = false;
-	guess_change(b, o, now);
 	wait_with(b, q, &in, &o->attr);
 	out.attr = o->attr;
 	return request_answer(q, 0, &out, sizeof out, reply, size);
 }
 
-/* What the kernel asks to see whether a directory may be gone through, or its maker may open a new file, is
- * no more than what is known. */
-static bool may_guess(const struct object *o, const struct request *q)
-{
-	return o->guessed && (S_ISDIR(o->attr.mode) || o->maker == q->head.pid);
-}
-
 static bool answer_getattr(struct behind *b, const struct request *q, uint64_t now,
 	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
-	struct object *o = behind_find(b, q->head.nodeid);
+	const struct object *o = find(b, q->head.nodeid);
 	struct fuse_attr_out out = {0};
 
-	if (!o || now >= o->expires || !(o->whole || may_guess(o, q)))
+	if (!o || !o->whole || now >= o->expires)
 		return false;
-	out.attr_valid = o->whole ? (o->expires - now) / NANOSECONDS_PER_SECOND : 0;
+	out.attr_valid = (o->expires - now) / NANOSECONDS_PER_SECOND;
 	out.attr = o->attr;
-	o->guessed &= S_ISDIR(o->attr.mode);
 	return request_answer(q, 0, &out, sizeof out, reply, size);
+}
+
+static bool tells_failure(uint32_t opcode)
+{
+	return opcode == FUSE_GETATTR || opcode == FUSE_SETATTR || opcode == FUSE_FSYNC ||
+	       opcode == FUSE_FSYNCDIR || opcode == FUSE_FLUSH;
 }
 
 bool behind_answer(struct behind *b, const uint8_t *request, size_t n, uint64_t now,
@@ -353,8 +372,7 @@ bool behind_answer(struct behind *b, const uint8_t *request, size_t n, uint64_t 
 
 	if (!request_read(request, n, &q))
 		return false;
-	error = take_failure(b, q.head.nodeid, q.head.opcode);
-	if (error < 0)
+	if (tells_failure(q.head.opcode) && (error = take_failure(b, q.head.nodeid)) < 0)
 		return request_answer(&q, error, NULL, 0, reply, size);
 	if (q.head.opcode == FUSE_SETATTR && answer_setattr(b, &q, now, reply, size))
 		return true;
@@ -376,49 +394,34 @@ bool behind_is_done(const struct behind *b)
 	return !b->waiting_count && !b->sent_count;
 }
 
-static void send_change(struct behind *b, const struct change *c)
-{
-	struct sent *s = &b->sent[b->sent_count++];
-	struct object *o = behind_find(b, c->node), *directory = behind_find(b, c->parent);
-
-	s->unique = c->set.head.unique & ~VOLUME_GIVES;
-	s->node = c->node;
-	s->parent = c->parent;
-	s->seconds = c->seconds;
-	if (c->parent) /* its end is the message's: behind_create() */
-		memcpy(s->name, c->bytes + BEHIND_NAME_AT, c->set.head.len - BEHIND_NAME_AT);
-	if (o)
-		o->behind = s->unique;
-	if (directory)
-		directory->behind = s->unique;
-}
-
 size_t behind_take(struct behind *b, uint8_t messages[BEHIND_BYTES_MAX])
 {
-	size_t size = 0;
+	size_t n = b->waiting_count;
 
-	for (uint32_t i = 0; i < b->waiting_count; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct change *c = &b->waiting[i];
+		struct object *o = find(b, c->node);
 
-		memcpy(messages + size, c->bytes, c->set.head.len);
-		size += c->set.head.len;
-		send_change(b, c);
+		memcpy(messages + i * BEHIND_MESSAGE, &c->message, BEHIND_MESSAGE);
+		b->sent[b->sent_count++] = (struct sent){c->message.head.unique, c->node};
+		if (o)
+			o->behind = c->message.head.unique;
 	}
-	b->waiting_count = b->barrier = 0;
-	return size;
+	b->waiting_count = 0;
+	return n * BEHIND_MESSAGE;
 }
 
 /* ---- from the host ------------------------------------------------------------------------------------- */
 
-void behind_learn(
+/* All attributes, as they were when it answered. */
+static void learn(
 	struct behind *b, struct object *o, const struct fuse_attr *a, uint64_t seconds, uint64_t now)
 {
 	o->attr = *a;
 	o->expires = request_expiry(now, seconds);
 	o->known = true;
 	o->whole = !o->changing && !o->behind;
-	o->guessed = false;
-	if (behind_is_changing(b, o->node)) /* it has changed since */
+	if (waiting_of(b, o->node)) /* it has changed since */
 		o->known = o->whole = false;
 }
 
@@ -430,11 +433,11 @@ static void hear_made(struct behind *b, const uint8_t *body, size_t n, uint64_t 
 	if (n < sizeof e)
 		return;
 	memcpy(&e, body, sizeof e);
-	if (!e.nodeid || behind_is_changing(b, e.nodeid))
+	if (!e.nodeid || waiting_of(b, e.nodeid))
 		return;
-	o = &b->objects[e.nodeid % BEHIND_OBJECTS];
+	o = &b->objects[e.nodeid % OBJECTS];
 	*o = (struct object){.node = e.nodeid, .epoch = b->epoch};
-	behind_learn(b, o, &e.attr, e.attr_valid, now);
+	learn(b, o, &e.attr, e.attr_valid, now);
 }
 
 static void hear_written(struct object *o, const struct asked *a, const uint8_t *body, size_t n)
@@ -464,20 +467,18 @@ static void hear_attributes(struct behind *b, struct object *o, const struct ask
 		(a->mode == UINT32_MAX || a->mode == (out.attr.mode & 07777)))
 		b->keeps = true;
 	if (o && !o->changing && !o->behind)
-		behind_learn(b, o, &out.attr, out.attr_valid, now);
+		learn(b, o, &out.attr, out.attr_valid, now);
 }
 
 /* The reply to a request that went to the host as it came. */
 static void hear_reply(struct behind *b, const struct asked *a, const struct fuse_out_header *h,
 	const uint8_t *body, size_t n, uint64_t now)
 {
-	struct object *o = behind_find(b, a->node);
+	struct object *o = find(b, a->node);
 	bool last = o && o->changing == a->unique;
 
 	if (last)
 		o->changing = 0;
-	if (o && S_ISDIR(o->attr.mode))
-		behind_hear_changed(b, o, last && !h->error);
 	if (h->error) {
 		if (last)
 			o->known = false;
@@ -494,53 +495,40 @@ static void hear_reply(struct behind *b, const struct asked *a, const struct fus
 static void hear_behind(struct behind *b, const struct sent *s, const struct fuse_out_header *h,
 	const uint8_t *body, size_t n, uint64_t now)
 {
-	struct object *o = behind_find(b, s->node);
+	struct object *o = find(b, s->node);
 	struct fuse_attr_out out;
 
 	if (h->error) {
-		behind_fail(b, &(struct failure){s->node, h->error, false}, now);
-		behind_drop(b, s->node);
+		fail(b, s->node, h->error);
+		drop(b, s->node);
+		b->distrust = now + DISTRUST;
 		return;
 	}
 	if (!o || o->behind != s->unique || n < sizeof out)
 		return;
 	memcpy(&out, body, sizeof out);
 	o->behind = 0;
-	if (o->known && !behind_is_changing(b, s->node))
-		behind_learn(b, o, &out.attr, out.attr_valid, now);
+	if (o->known && !waiting_of(b, s->node))
+		learn(b, o, &out.attr, out.attr_valid, now);
 }
 
-/* Of an object that is made here, which the request just changed of whom this goes ahead. True: more will
- * come for what changes it as well, and nobody else is to take this for the last word. */
-static bool hear_ahead(struct behind *b, const uint8_t *body, size_t n, uint64_t now)
+/* Of an object that is made here, which the request just changed of whom this goes ahead. */
+static void hear_ahead(struct behind *b, const uint8_t *body, size_t n, uint64_t now)
 {
 	struct fuse_attr_out out;
 	struct object *o;
 	uint64_t node;
-	bool more;
 
 	if (n != sizeof node + sizeof out)
-		return false;
+		return;
 	memcpy(&node, body, sizeof node);
 	memcpy(&out, body + sizeof node, sizeof out);
-	o = behind_find(b, node);
-	if (!o)
-		return false;
-	more = o->behind && o->known && !o->changing;
-	if (more) { /* with modes and owners as they were set here meanwhile */
-		out.attr.mode = o->attr.mode;
-		out.attr.uid = o->attr.uid;
-		out.attr.gid = o->attr.gid;
-		o->attr = out.attr;
-		o->expires = request_expiry(now, out.attr_valid);
-	} else {
-		behind_learn(b, o, &out.attr, out.attr_valid, now);
-	}
-	o->fresh = true;
-	return more;
+	o = find(b, node);
+	if (o)
+		learn(b, o, &out.attr, out.attr_valid, now);
 }
 
-static bool hear_notice(
+static void hear_notice(
 	struct behind *b, const struct fuse_out_header *h, const uint8_t *body, size_t n, uint64_t now)
 {
 	struct fuse_notify_inval_entry_out e;
@@ -548,14 +536,13 @@ static bool hear_notice(
 
 	if (h->error == FUSE_NOTIFY_INVAL_ENTRY && n >= sizeof e) {
 		memcpy(&e, body, sizeof e);
-		behind_drop(b, e.parent);
+		drop(b, e.parent);
 	} else if (h->error == FUSE_NOTIFY_INVAL_INODE && n >= sizeof i) {
 		memcpy(&i, body, sizeof i);
-		behind_drop(b, (uint64_t)i.ino);
+		drop(b, (uint64_t)i.ino);
 	} else if (h->error == VOLUME_AHEAD) {
-		return hear_ahead(b, body, n, now);
+		hear_ahead(b, body, n, now);
 	}
-	return false;
 }
 
 /* Answers come in the order of what was sent, as a rule. */
@@ -583,25 +570,25 @@ bool behind_heard(struct behind *b, uint8_t *message, size_t *n, uint64_t now)
 {
 	const uint8_t *body = message + sizeof(struct fuse_out_header);
 	struct fuse_out_header h;
-	struct sent s = {0};
 	struct asked *a;
+	struct sent s;
 	size_t size;
 
 	if (*n < sizeof h)
 		return false;
 	memcpy(&h, message, sizeof h);
 	size = *n - sizeof h;
-	if (!h.unique)
-		return hear_notice(b, &h, body, size, now);
-	if (take_sent(b, h.unique, &s) && s.parent)
-		return behind_hear_created(b, &s, message, n, now);
-	if (s.unique) {
+	if (!h.unique) {
+		hear_notice(b, &h, body, size, now);
+		return false;
+	}
+	if (take_sent(b, h.unique, &s)) {
 		hear_behind(b, &s, &h, body, size, now);
 		return true;
 	}
 	a = asked_at(b, h.unique);
 	if (a->unique == h.unique) {
-		int32_t error = take_failure(b, a->node, a->opcode);
+		int32_t error = tells_failure(a->opcode) ? take_failure(b, a->node) : 0;
 
 		hear_reply(b, a, &h, body, size, now);
 		if (error)

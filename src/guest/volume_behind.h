@@ -24,12 +24,9 @@
 
 #include "guest/volume_request.h"
 
-#define BEHIND_WAITING_MAX 32u                    /* changes that wait */
-#define BEHIND_MESSAGE     128u                   /* bytes of a SETATTR */
-#define BEHIND_NAME_AT     56u                    /* where the name begins in a CREATE */
-#define BEHIND_CREATE_MAX  (BEHIND_NAME_AT + 256) /* bytes of that */
-#define BEHIND_BYTES_MAX   (BEHIND_WAITING_MAX * BEHIND_CREATE_MAX)
-#define BEHIND_NOTICE_MAX  512u /* bytes that behind_heard() makes of a message, if it makes it longer */
+#define BEHIND_WAITING_MAX 32u  /* objects whose changes wait */
+#define BEHIND_MESSAGE     128u /* bytes of a SETATTR */
+#define BEHIND_BYTES_MAX   (BEHIND_WAITING_MAX * BEHIND_MESSAGE)
 
 struct behind;
 
@@ -41,14 +38,6 @@ void behind_free(struct behind *behind);
 bool behind_answer(struct behind *behind, const uint8_t *request, size_t n, uint64_t now,
 	uint8_t reply[REQUEST_REPLY_MAX], size_t *size);
 
-/* Whether the file may be made here that the request would make, whose name is known to be free. */
-bool behind_may_create(const struct behind *behind, const struct request *q, uint64_t now);
-
-/* Makes it, with the number `node` (volume_numbers.h): `reply` is the answer, *size bytes. seconds: for so
- * long the kernel may take the name to be there. realtime: nanoseconds since 1970. */
-void behind_create(struct behind *behind, const struct request *q, uint64_t node, uint64_t seconds,
-	uint64_t now, uint64_t realtime, uint8_t reply[REQUEST_REPLY_MAX], size_t *size);
-
 /* Something waits to be sent. */
 bool behind_waits(const struct behind *behind);
 /* What waits, as messages for the host, who is to get them now; how many bytes. */
@@ -56,6 +45,6 @@ size_t behind_take(struct behind *behind, uint8_t messages[BEHIND_BYTES_MAX]);
 /* Nothing waits, and all that was sent was answered. */
 bool behind_is_done(const struct behind *behind);
 
-/* What comes from the host, whole. Of a reply may be made the error of an earlier one, or the notice that a
- * name is to be asked for: *n bytes, for which there is room. True: nobody else is to see it. */
+/* What comes from the host, whole; of a reply may be made the error of an earlier one: *n bytes. True: it
+ * answers what was sent behind, and nobody else is to see it. */
 bool behind_heard(struct behind *behind, uint8_t *message, size_t *n, uint64_t now);

@@ -10,20 +10,19 @@
 #include "codec/volume.h"
 
 /* Tables in which a number has one place: who comes later takes it. */
-#define DIRECTORIES 2048u
+#define DIRECTORIES 256u
 #define OBJECTS     4096u
 #define AHEADS      64u
 #define PENDING     64u
 
-#define ROOM_MAX     131072u             /* places for names, in all directories of a volume: 1 MiB */
-#define AHEAD_TIME   MILLISECONDS(250)   /* what is told ahead is asked for at once */
-#define ABSENT_VALID 1u                  /* seconds for which the kernel keeps that a name is not there */
-#define YOUNG        MILLISECONDS(10000) /* for so long a directory is its maker's alone */
+#define ROOM_MAX     131072u           /* places for names, in all directories of a volume: 1 MiB */
+#define AHEAD_TIME   MILLISECONDS(250) /* what is told ahead is asked for at once */
+#define ABSENT_VALID 1u                /* seconds for which the kernel keeps that a name is not there */
 
 /* A directory that was made here, and all names that may be in it. */
 struct directory {
-	uint64_t node, expires, young; /* young: until when it is */
-	uint64_t *names;               /* hashes */
+	uint64_t node, expires;
+	uint64_t *names; /* hashes */
 	uint32_t count, room;
 };
 
@@ -303,25 +302,6 @@ static bool answer_lookup(struct known *k, const struct request *q, uint64_t now
 	return name && !may_be_there(d, name, n) && request_answer(q, 0, &absent, sizeof absent, reply, size);
 }
 
-bool known_is_free(const struct known *k, const struct request *q, uint64_t now, uint64_t *seconds)
-{
-	const struct directory *d = &k->directories[q->head.nodeid % DIRECTORIES];
-	size_t n;
-	const char *name = name_in(q, sizeof(struct fuse_create_in), &n);
-
-	if (!name || !n || d->node != q->head.nodeid || now >= d->young || now >= d->expires ||
-		may_be_there(d, name, n))
-		return false;
-	*seconds = (d->expires - now) / NANOSECONDS_PER_SECOND;
-	return true;
-}
-
-void known_created(struct known *k, const struct request *q, uint64_t node, uint64_t seconds, uint64_t now)
-{
-	put(k, q, q->head.nodeid, sizeof(struct fuse_create_in));
-	*object_at(k, node) = (struct object){node, request_expiry(now, seconds)};
-}
-
 static bool answer_getxattr(struct known *k, const struct request *q, uint64_t now,
 	uint8_t reply[REQUEST_REPLY_MAX], size_t *size)
 {
@@ -390,8 +370,7 @@ static void learn(struct known *k, const struct pending *p, const struct fuse_en
 		return;
 	drop_names(k, d);
 	d->node = e->nodeid;
-	d->expires = request_expiry(now, e->entry_valid < e->attr_valid ? e->entry_valid : e->attr_valid);
-	d->young = now + YOUNG;
+	d->expires = request_expiry(now, e->entry_valid);
 }
 
 static void hear_reply(struct known *k, const struct fuse_out_header *h, const uint8_t *body, uint64_t now)

@@ -34,12 +34,5 @@ void known_free(struct known *known);
 bool known_answer(struct known *known, const uint8_t *request, size_t n, uint64_t now,
 	uint8_t reply[REQUEST_REPLY_MAX], size_t *size);
 
-/* Whether the file that a CREATE would make is known not to be there, in a directory that has just been made
- * here; and for how many seconds what is in that is known. */
-bool known_is_free(const struct known *known, const struct request *q, uint64_t now, uint64_t *seconds);
-/* It was made here (volume_behind.h), with that number. */
-void known_created(
-	struct known *known, const struct request *q, uint64_t node, uint64_t seconds, uint64_t now);
-
 /* What comes from the host, whole: a reply, or a notice. True: it is for us alone. */
 bool known_heard(struct known *known, const uint8_t *message, size_t n, uint64_t now);

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -16,7 +16,6 @@
 #include "codec/volume.h"
 #include "guest/volume_behind.h"
 #include "guest/volume_known.h"
-#include "guest/volume_numbers.h"
 #include "guest/volume_tcp.h"
 #include "guest/volume_thread.h"
 
@@ -25,7 +24,7 @@
 #define TAKEN_SAY    (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
 #define READAHEAD    "1024"                       /* KiB */
 #define NOTICES_MAX  (4u << 20)                   /* bytes that wait for the kernel */
-#define WAIT         MILLISECONDS(10)             /* for changes that may go together */
+#define WAIT         MILLISECONDS(2)              /* for changes that may go together */
 #define REQUEST_AT   (VOLUME_HEADER_SIZE + BEHIND_BYTES_MAX) /* where one is read to */
 #define REPLY_UNIQUE 8                                       /* where a reply has the number of its request */
 
@@ -40,18 +39,15 @@ struct volume {
 	struct volume_relay *relay;
 	uint16_t number;
 	int fuse, mount, readahead;
-	pthread_mutex_t sending; /* what goes to the host goes in its order; before `mutex` */
 	pthread_mutex_t mutex;
-	pthread_cond_t more, settled, waits;
+	pthread_cond_t more;
 	uint32_t credit; /* bytes that may be sent */
 	bool over;
-	struct known *known;     /* what the host need not be asked; NULL: nothing */
-	struct behind *behind;   /* what it is told behind; NULL: nothing */
-	struct numbers *numbers; /* of what was made here; NULL: nothing is */
-	uint64_t due;            /* when it is told of what waits; 0: nothing waits */
-	bool idle;               /* who tells it waits for something to do */
-	uint8_t *up;             /* room for a header, what waits, and a message */
-	uint8_t *down;           /* a reply that comes in pieces, `capacity` bytes */
+	struct known *known;   /* what the host need not be asked; NULL: nothing */
+	struct behind *behind; /* what it is told behind; NULL: nothing */
+	uint64_t due;          /* when it is told of what waits; 0: nothing waits */
+	uint8_t *up;           /* room for a header, what waits, and a message */
+	uint8_t *down;         /* a reply that comes in pieces, `capacity` bytes */
 	uint32_t down_size, capacity;
 	uint32_t taken;               /* bytes dealt with that the host has not heard of */
 	struct notice *first, **last; /* for the kernel, by a thread of their own */
@@ -136,123 +132,21 @@ static bool send_bytes(struct volume *v, uint8_t *bytes, uint32_t size)
 	return true;
 }
 
-/* The mutex is held. With numbers as the host has them. */
-static size_t take_waiting(struct volume *v, uint8_t *messages)
-{
-	size_t size = behind_take(v->behind, messages);
-
-	for (size_t at = 0; v->numbers && at < size; at += volume_u32_decode(messages + at))
-		numbers_to_host(v->numbers, messages + at, volume_u32_decode(messages + at));
-	return size;
-}
-
-/* The mutex is held. False: the request is to be sent once all numbers are settled. */
-static bool number_request(struct volume *v, uint32_t size)
-{
-	return !v->numbers || numbers_to_host(v->numbers, v->up + REQUEST_AT, size);
-}
-
-static bool await_numbers(struct volume *v, uint32_t size)
-{
-	bool over;
-
-	pthread_mutex_lock(&v->mutex);
-	while (!v->over && !numbers_are_settled(v->numbers))
-		pthread_cond_wait(&v->settled, &v->mutex);
-	number_request(v, size);
-	over = v->over;
-	pthread_mutex_unlock(&v->mutex);
-	return !over;
-}
-
-/* What waits goes before a request of that size; or alone, where that is 0. `sending` is held. */
+/* What waits goes before a request of that size; or alone, where that is 0. */
 static bool send_request(struct volume *v, uint32_t size)
 {
 	uint8_t *messages = v->up + VOLUME_HEADER_SIZE;
 	uint32_t before = 0;
-	bool ready;
 
-	pthread_mutex_lock(&v->mutex);
-	if (v->due)
-		before = (uint32_t)take_waiting(v, messages);
-	v->due = 0;
-	ready = number_request(v, size);
-	pthread_mutex_unlock(&v->mutex);
-	memmove(v->up + REQUEST_AT - before, messages, before);
-	if (!ready) {
-		if (!send_bytes(v, v->up + REQUEST_AT - before, before) || !await_numbers(v, size))
-			return false;
-		before = 0;
+	if (v->due) {
+		pthread_mutex_lock(&v->mutex);
+		before = (uint32_t)behind_take(v->behind, messages);
+		pthread_mutex_unlock(&v->mutex);
+		memmove(v->up + REQUEST_AT - before, messages, before);
+		fcntl(v->fuse, F_SETFL, O_RDWR);
+		v->due = 0;
 	}
 	return send_bytes(v, v->up + REQUEST_AT - before, before + size);
-}
-
-/* The mutex is held. A file that the host is told of behind. */
-static bool make_here(
-	struct volume *v, uint32_t size, uint64_t now, uint8_t reply[REQUEST_REPLY_MAX], size_t *n)
-{
-	uint64_t node, seconds;
-	struct request q;
-
-	if (!v->numbers || !request_read(v->up + REQUEST_AT, size, &q) ||
-		!behind_may_create(v->behind, &q, now) || !known_is_free(v->known, &q, now, &seconds))
-		return false;
-	node = numbers_give(v->numbers, q.head.unique);
-	if (!node)
-		return false;
-	behind_create(v->behind, &q, node, seconds, now, clock_realtime(), reply, n);
-	known_created(v->known, &q, node, seconds, now);
-	return true;
-}
-
-static void hold_back(struct volume *v, uint64_t now)
-{
-	if (v->due || !behind_waits(v->behind))
-		return;
-	v->due = now + WAIT;
-	if (v->idle)
-		pthread_cond_signal(&v->waits);
-}
-
-/* What was to be sent then, unless it has been. */
-static void send_due(struct volume *v, uint64_t due)
-{
-	const struct timespec until = {.tv_sec = (time_t)(due / NANOSECONDS_PER_SECOND),
-		.tv_nsec = (long)(due % NANOSECONDS_PER_SECOND)};
-	bool waits;
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-		;
-	pthread_mutex_lock(&v->sending);
-	pthread_mutex_lock(&v->mutex);
-	waits = v->due == due;
-	pthread_mutex_unlock(&v->mutex);
-	if (waits)
-		send_request(v, 0); /* where that is over, so is the volume */
-	pthread_mutex_unlock(&v->sending);
-}
-
-/* Sends what waits where no request comes before which it would go. A thread of its own, since to wait for
- * requests with an end costs twice what it costs without, for each of them. */
-static void *serve_waiting(void *context)
-{
-	struct volume *v = context;
-
-	pthread_mutex_lock(&v->mutex);
-	while (!v->over) {
-		uint64_t due = v->due;
-
-		v->idle = !due;
-		if (!due) {
-			pthread_cond_wait(&v->waits, &v->mutex);
-			continue;
-		}
-		pthread_mutex_unlock(&v->mutex);
-		send_due(v, due);
-		pthread_mutex_lock(&v->mutex);
-	}
-	pthread_mutex_unlock(&v->mutex);
-	return NULL;
 }
 
 /* The mutex is held. */
@@ -260,13 +154,14 @@ static bool find_answer(struct volume *v, uint32_t size, uint8_t reply[REQUEST_R
 {
 	uint64_t now = clock_monotonic();
 
-	if (!make_here(v, size, now, reply, n)) {
-		if (v->known && known_answer(v->known, v->up + REQUEST_AT, size, now, reply, n))
-			return true;
-		if (!v->behind || !behind_answer(v->behind, v->up + REQUEST_AT, size, now, reply, n))
-			return false;
+	if (v->known && known_answer(v->known, v->up + REQUEST_AT, size, now, reply, n))
+		return true;
+	if (!v->behind || !behind_answer(v->behind, v->up + REQUEST_AT, size, now, reply, n))
+		return false;
+	if (!v->due && behind_waits(v->behind)) {
+		v->due = now + WAIT;
+		fcntl(v->fuse, F_SETFL, O_RDWR | O_NONBLOCK);
 	}
-	hold_back(v, now);
 	return true;
 }
 
@@ -284,38 +179,41 @@ static bool answer_here(struct volume *v, uint32_t size)
 	return known;
 }
 
-/* As read(2). */
+/* As read(2); 0: what waits is due. */
 static ssize_t read_request(struct volume *v)
 {
-	ssize_t n;
+	while (!v->due || clock_monotonic() < v->due) {
+		ssize_t n = read(v->fuse, v->up + REQUEST_AT, VOLUME_MESSAGE_MAX);
+		struct pollfd p = {.fd = v->fuse, .events = POLLIN};
 
-	do /* ENOENT: whoever asked has gone meanwhile */
-		n = read(v->fuse, v->up + REQUEST_AT, VOLUME_MESSAGE_MAX);
-	while (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT));
-	return n;
+		if (n > 0)
+			return n;
+		/* ENOENT: whoever asked has gone meanwhile. */
+		if (n == 0 || (errno != EINTR && errno != EAGAIN && errno != ENOENT))
+			return -1;
+		if (v->due && errno == EAGAIN)
+			poll(&p, 1, clock_poll_timeout(v->due));
+	}
+	return 0;
 }
 
 static void *serve_kernel(void *context)
 {
 	struct volume *v = context;
-	bool going = true;
 
-	while (going) {
+	for (;;) {
 		ssize_t n = read_request(v);
 
-		going = n > 0;
-		if (going && answer_here(v, (uint32_t)n))
+		if (n > 0 && answer_here(v, (uint32_t)n))
 			continue;
-		pthread_mutex_lock(&v->sending);
-		going = send_request(v, going ? (uint32_t)n : 0) && going;
-		pthread_mutex_unlock(&v->sending);
+		if (!send_request(v, n > 0 ? (uint32_t)n : 0) || n < 0)
+			break;
 	}
 	pthread_mutex_lock(&v->mutex);
 	if (!v->over)
 		say(v, VOLUME_END, 0); /* it was unmounted */
 	v->over = true;
 	pthread_cond_signal(&v->noticed);
-	pthread_cond_signal(&v->waits);
 	close(TAKE_FD(v->fuse));
 	pthread_mutex_unlock(&v->mutex);
 	return NULL;
@@ -362,15 +260,15 @@ static void *serve_notices(void *context)
 }
 
 /* The mutex is held. What is one too many is lost: what the kernel keeps is not good for ever. */
-static void queue_notice(struct volume *v, size_t size)
+static void queue_notice(struct volume *v)
 {
-	struct notice *n = v->notices < NOTICES_MAX ? malloc(sizeof *n + size) : NULL;
+	struct notice *n = v->notices < NOTICES_MAX ? malloc(sizeof *n + v->down_size) : NULL;
 
 	if (!v->notifying)
 		v->notifying = volume_thread_start(serve_notices, v, NULL) == 0;
 	if (!n)
 		return;
-	n->size = (uint32_t)size;
+	n->size = v->down_size;
 	n->next = NULL;
 	memcpy(n->bytes, v->down, n->size);
 	if (!v->first)
@@ -395,17 +293,12 @@ static void give_reply(struct volume *v)
 	size_t n = v->down_size;
 
 	pthread_mutex_lock(&v->mutex);
-	if (v->numbers) {
-		numbers_to_kernel(v->numbers, v->down, n);
-		if (numbers_are_settled(v->numbers))
-			pthread_cond_signal(&v->settled);
-	}
 	/* One for a request that was given up meanwhile is refused, and nobody misses it. */
 	if ((v->behind && behind_heard(v->behind, v->down, &n, now)) ||
 		(v->known && known_heard(v->known, v->down, n, now)))
 		;
 	else if (is_notice(v))
-		queue_notice(v, n);
+		queue_notice(v);
 	else if (v->fuse >= 0 && write(v->fuse, v->down, n) < 0)
 		errno = 0;
 	pthread_mutex_unlock(&v->mutex);
@@ -419,7 +312,6 @@ static bool make_room(struct volume *v, uint32_t size)
 
 	if (size <= v->capacity)
 		return true;
-	size = size < BEHIND_NOTICE_MAX ? BEHIND_NOTICE_MAX : size;
 	more = realloc(v->down, size);
 	if (!more)
 		return false;
@@ -490,8 +382,6 @@ static void end_volume(struct volume *v)
 	pthread_mutex_lock(&v->mutex);
 	v->over = true;
 	pthread_cond_signal(&v->more);
-	pthread_cond_signal(&v->settled);
-	pthread_cond_signal(&v->waits);
 	pthread_cond_signal(&v->noticed);
 	pthread_mutex_unlock(&v->mutex);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", v->mount);
@@ -622,11 +512,8 @@ int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, stru
 			.mount = -1,
 			.readahead = -1,
 			.credit = VOLUME_WINDOW};
-		pthread_mutex_init(&v->sending, NULL);
 		pthread_mutex_init(&v->mutex, NULL);
 		pthread_cond_init(&v->more, NULL);
-		pthread_cond_init(&v->settled, NULL);
-		pthread_cond_init(&v->waits, NULL);
 		pthread_cond_init(&v->noticed, NULL);
 	}
 	*relay = r;
@@ -639,22 +526,19 @@ int volume_relay_start(struct volume_relay *r, struct error *err)
 }
 
 int volume_relay_add(
-	struct volume_relay *relay, uint32_t number, const struct volume_mount *mount, struct error *err)
+	struct volume_relay *r, uint32_t number, const struct volume_mount *mount, struct error *err)
 {
-	struct volume *v = &relay->volumes[number];
-	int r;
+	struct volume *v = &r->volumes[number];
 
 	v->up = malloc(REQUEST_AT + VOLUME_MESSAGE_MAX);
 	if (!v->up)
 		return error_no_memory(err, "serve a volume");
 	v->known = known_new();
 	v->behind = behind_new();
-	v->numbers = v->known && v->behind ? numbers_new() : NULL;
 	v->fuse = mount->fuse;
 	v->mount = mount->mount;
 	v->readahead = mount->readahead;
-	r = v->behind ? volume_thread_start(serve_waiting, v, err) : 0;
-	return r < 0 ? r : volume_thread_start(serve_kernel, v, err);
+	return volume_thread_start(serve_kernel, v, err);
 }
 
 bool volume_relay_is_settled(struct volume_relay *r)

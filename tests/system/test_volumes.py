@@ -473,49 +473,6 @@ def _():
             set_immutable(f'{d}/file', False)
 
 
-BEATEN = r'''
-import os, sys
-os.mkdir("/vol/new")
-print("in", flush=True)
-sys.stdin.readline()
-fd = os.open("/vol/new/file", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-other = os.open("/vol/new/other", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-print("made", flush=True)
-sys.stdin.readline()
-for _ in range(2):
-    try:
-        print(os.write(fd, b"ours"), flush=True)
-    except OSError as e:
-        print(e.strerror, flush=True)
-os.write(other, b"well")
-s = os.fstat(other)
-print(open("/vol/new/file").read(), open("/vol/new/other").read(), os.stat("/vol/new/other") == s, s.st_ino, flush=True)
-'''
-
-
-@promise('a file whose making was acknowledged, and which somebody here made first, is theirs: the next write says so, once')
-def _():
-    d = directory('beaten')
-    with mc.sandbox('-v', f'{d}:/vol') as name:
-        inside = mc.start('exec', name, 'python3', '-c', BEATEN, stdin=subprocess.PIPE)
-        equal(inside.stdout.readline(), b'in\n')
-        server, = servers(mc, name)
-        os.kill(server, signal.SIGSTOP)
-        try:
-            inside.stdin.write(b'go\n')
-            inside.stdin.flush()
-            equal(inside.stdout.readline(), b'made\n')
-            true(not os.path.exists(f'{d}/new/file'), 'it waits for the server')
-            with open(f'{d}/new/file', 'w') as f:
-                f.write('theirs')
-        finally:
-            os.kill(server, signal.SIGCONT)
-        inside.stdin.write(b'on\n')
-        inside.stdin.flush()
-        out = inside.communicate(timeout=30)[0]
-        equal(out, f'File exists\nStale file handle\ntheirs well True {os.stat(f"{d}/new/other").st_ino}\n'.encode())
-
-
 LOAD = r'''
 cd /vol && mkdir t && cd t || exit 1
 exec 9>>open

@@ -143,12 +143,9 @@ struct sent {
 
 static size_t take(struct behind *b, struct sent out[BEHIND_WAITING_MAX])
 {
-	uint8_t messages[BEHIND_BYTES_MAX];
-	size_t n = behind_take(b, messages);
+	size_t n = behind_take(b, (uint8_t *)out);
 
 	CHECK_INT(n % BEHIND_MESSAGE, 0);
-	CHECK(n <= BEHIND_WAITING_MAX * sizeof *out);
-	memcpy(out, messages, n);
 	CHECK(!behind_waits(b));
 	return n / BEHIND_MESSAGE;
 }

@@ -117,53 +117,6 @@ TEST(what_was_not_put_into_a_new_directory_is_not_there)
 	known_free(k);
 }
 
-static bool is_free(struct known *k, uint64_t now, uint64_t node, const char *name, uint64_t *seconds)
-{
-	struct {
-		struct fuse_create_in in;
-		char name[64];
-	} body = {0};
-	struct request q = {.head = {.opcode = FUSE_CREATE, .nodeid = node}, .body = (const uint8_t *)&body};
-
-	q.size = sizeof body.in + (size_t)snprintf(body.name, sizeof body.name, "%s", name) + 1;
-	return known_is_free(k, &q, now, seconds);
-}
-
-TEST(a_file_may_be_made_without_the_host_where_its_directory_is_young_and_its_name_free)
-{
-	struct known *k = with_directory();
-	uint64_t seconds = 0;
-
-	CHECK(is_free(k, NOW, MADE, "x", &seconds));
-	CHECK_INT(seconds, VALID);
-	CHECK(!is_free(k, NOW, PARENT, "x", &seconds));
-	CHECK(!is_free(k, NOW + 11 * SECOND, MADE, "x", &seconds)); /* others may be using it by now */
-	CHECK(!is_free(k, NOW, MADE, "", &seconds));
-	ask(k, NOW, FUSE_SYMLINK, MADE, NULL, 0, "x", "target");
-	CHECK(!is_free(k, NOW, MADE, "x", &seconds));
-	CHECK(is_free(k, NOW, MADE, "y", &seconds));
-	known_free(k);
-}
-
-TEST(what_is_made_without_the_host_is_known_to_be_there_and_bare)
-{
-	const struct {
-		struct fuse_create_in in;
-		char name[2];
-	} body = {.name = "x"};
-	const struct request q = {.head = {.opcode = FUSE_CREATE, .nodeid = MADE},
-		.body = (const uint8_t *)&body,
-		.size = sizeof body.in + 2};
-	struct known *k = with_directory();
-
-	CHECK(look(k, NOW, MADE, "x").here);
-	known_created(k, &q, VOLUME_GIVEN | 1, VALID, NOW);
-	CHECK(!look(k, NOW, MADE, "x").here);
-	CHECK(attribute(k, NOW, VOLUME_GIVEN | 1, "user.x").here);
-	CHECK(!attribute(k, NOW + (VALID + 1) * SECOND, VOLUME_GIVEN | 1, "user.x").here);
-	known_free(k);
-}
-
 TEST(each_way_to_put_a_name_into_a_directory_is_seen)
 {
 	const struct fuse_rename_in here = {.newdir = MADE};

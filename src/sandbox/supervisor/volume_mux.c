@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
-#include "codec/volume_given.h"
+#include "codec/volume.h"
 
 #define PORT_SPACE  (256u * 1024)               /* room for the guest's bytes */
 #define OUTPUT_FULL (2 * VOLUME_PAYLOAD_MAX)    /* bytes for the port that are made ahead */
@@ -40,7 +40,6 @@ struct volume {
 	uint32_t sent;                 /* bytes of it, or of the replay */
 	uint32_t received;             /* bytes of DATA that no credit was given for */
 	uint32_t credit_due;           /* those for which it is to be given */
-	struct volume_given given;
 
 	struct request *init; /* a copy of the first request */
 	bool replaying;       /* the server gets the copy first */
@@ -229,35 +228,6 @@ static struct request *request_copy(const struct request *q)
 	return copy;
 }
 
-static bool gives(const struct request *q)
-{
-	return q->unique & VOLUME_GIVES && !q->silent;
-}
-
-/* The next request goes to the server with the server's number; as long as that is not known, the server is
- * the one that is making it. */
-static void resolve_given(struct volume *v, struct request *q)
-{
-	struct fuse_in_header h;
-	uint64_t node;
-	bool pending;
-
-	memcpy(&h, q->bytes, sizeof h);
-	node = volume_given_node(&v->given, h.nodeid, &pending);
-	h.nodeid = pending ? h.nodeid : node;
-	memcpy(q->bytes, &h, sizeof h);
-}
-
-/* What the request has made: 0, nothing. */
-static void settle_given(struct volume *v, const struct request *q, uint64_t node)
-{
-	struct fuse_in_header h;
-
-	memcpy(&h, q->bytes, sizeof h);
-	if (gives(q))
-		volume_given_settle(&v->given, h.pid, node);
-}
-
 /* The whole header of a request is there: judges it and makes room for the rest. */
 static int begin_request(struct volume *v, struct error *err)
 {
@@ -275,8 +245,6 @@ static int begin_request(struct volume *v, struct error *err)
 		.have = VOLUME_REQUEST_MIN,
 		.silent = is_silent(h.opcode)};
 	memcpy(q->bytes, v->head, sizeof h);
-	if (gives(q))
-		volume_given_begin(&v->given, h.pid);
 	v->coming = q;
 	v->head_size = 0;
 	return 0;
@@ -397,15 +365,13 @@ int volume_mux_filled(struct volume_mux *m, size_t n, struct error *err)
 
 const uint8_t *volume_mux_request(struct volume_mux *m, uint32_t volume, size_t *n)
 {
-	struct volume *v = &m->volumes[volume];
-	struct request *q = v->replaying ? v->init : v->sending;
+	const struct volume *v = &m->volumes[volume];
+	const struct request *q = v->replaying ? v->init : v->sending;
 
 	if (v->stream) {
 		*n = v->stale ? 0 : v->up.size - v->up_at;
 		return *n ? v->up.data + v->up_at : NULL;
 	}
-	if (q && !v->sent)
-		resolve_given(v, q);
 	*n = q ? q->size - v->sent : 0;
 	return q ? q->bytes + v->sent : NULL;
 }
@@ -474,24 +440,13 @@ static void move_replies(struct volume *v)
 
 /* An answered request, found from the front: answers come in the order of the requests as a rule. One that
  * is not there has been answered before, or is a message that the server began with. */
-static void strike_answered(struct volume *v, uint64_t unique, uint64_t node)
+static void strike_answered(struct volume *v, uint64_t unique)
 {
 	for (struct request **link = &v->first; *link && *link != v->sending; link = &(*link)->next)
 		if ((*link)->unique == unique) {
-			settle_given(v, *link, node);
 			strike(v, link);
 			return;
 		}
-}
-
-/* What the reply, of which all is there, has made, if it is one to a request that makes something. */
-static uint64_t made_by(const struct fuse_out_header *h, const uint8_t *reply)
-{
-	uint64_t node = 0;
-
-	if (!h->error && h->len >= sizeof *h + sizeof(struct fuse_entry_out))
-		memcpy(&node, reply + sizeof *h, sizeof node);
-	return node;
 }
 
 static void drop_bytes(struct buffer *b, size_t at, size_t n)
@@ -527,7 +482,7 @@ static int judge_replies(struct volume *v, struct error *err)
 			drop_bytes(&v->in, v->whole, h.len);
 			continue;
 		}
-		strike_answered(v, h.unique, made_by(&h, v->in.data + v->whole));
+		strike_answered(v, h.unique);
 		v->whole += h.len;
 	}
 	return 0;
@@ -573,7 +528,6 @@ static int answer_in_place(struct volume *v, struct error *err)
 	if (!v->first->silent && !buffer_append(&v->in, &h, sizeof h))
 		return error_no_memory(err, "go on with a volume");
 	v->whole = v->in.size;
-	settle_given(v, v->first, 0);
 	strike(v, &v->first);
 	return 0;
 }
@@ -727,10 +681,6 @@ void volume_mux_save(const struct volume_mux *m, struct buffer *out)
 		buffer_u32(out, v->credit_due);
 		buffer_u32(out, v->under_way);
 		buffer_bytes(out, v->init ? v->init->bytes : NULL, v->init ? v->init->size : 0);
-		for (uint32_t j = 0; j < VOLUME_GIVEN_MAX; j++) {
-			buffer_u32(out, v->given.made[j].number);
-			buffer_u64(out, v->given.made[j].node);
-		}
 	}
 }
 
@@ -766,10 +716,6 @@ int volume_mux_load(struct volume_mux *m, struct cursor *in, struct error *err)
 		v->credit_due = cursor_u32(in);
 		v->under_way = cursor_u32(in);
 		init = cursor_bytes(in, &n);
-		for (uint32_t j = 0; j < VOLUME_GIVEN_MAX; j++) {
-			v->given.made[j].number = cursor_u32(in);
-			v->given.made[j].node = cursor_u64(in);
-		}
 		if (in->failed || v->received > VOLUME_WINDOW || v->credit_due > v->received ||
 			v->under_way > VOLUME_WINDOW)
 			return error_set(err, ERROR_CORRUPT, "the saved volumes: a malformed window");

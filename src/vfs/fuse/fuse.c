@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "codec/volume_given.h"
 #include "vfs/fuse/device.h"
 #include "vfs/fuse/message.h"
 #include "vfs/fuse/session.h"
@@ -21,9 +20,6 @@
 #define THREADS_DEFAULT 8u
 #define AHEAD_MAX       512u
 #define VECTORS_MAX     8
-#define READ_SIZE       65536u /* bytes that are read at once, but of a message that is longer */
-#define INPUT_ROOM      (FUSE_MESSAGE_MAX + READ_SIZE)
-#define LATER_MAX       8192u /* bytes of answers that wait for others */
 
 struct fuse_server {
 	struct fuse_session_data data; /* the first member */
@@ -31,13 +27,6 @@ struct fuse_server {
 	pthread_mutex_t sending; /* messages to a connection come one after the other */
 	char ahead[AHEAD_MAX];   /* goes before the next answer */
 	size_t ahead_size;
-	char later[LATER_MAX]; /* answers for which nobody waits: they go with the next, or when there is no
-				* more to serve; guarded by `sending` */
-	size_t later_size;
-	bool may_wait;             /* the answer to the request that is served */
-	struct volume_given given; /* by the relay of volumes */
-	uint64_t gives;            /* the request that is served, if it gives the number `number` */
-	uint32_t number;
 	unsigned threads;
 	bool mounted, watching;
 	int fd; /* of a connection, which is the session's; or -1 */
@@ -45,62 +34,33 @@ struct fuse_server {
 
 /* ---- a client behind a socket: messages begin with their length -------------------------------------- */
 
-/* What has come: as much as is there is read at once. */
-struct input {
-	char *bytes; /* INPUT_ROOM of them: */
-	size_t at, end;
-};
+static ssize_t read_fully(int fd, char *bytes, size_t size)
+{
+	size_t have = 0;
 
-/* The length of the message that comes next; 0: that of one which makes no sense. */
-static size_t next_size(const struct input *in)
+	while (have < size) {
+		ssize_t n = read(fd, bytes + have, size - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		have += (size_t)n;
+	}
+	return (ssize_t)size;
+}
+
+/* The next message; -1: that was all. */
+static ssize_t receive(int fd, char *bytes)
 {
 	uint32_t size;
 
-	memcpy(&size, in->bytes + in->at, sizeof size);
-	return size < sizeof(struct fuse_in_header) || size > FUSE_MESSAGE_MAX ? 0 : size;
-}
-
-static bool has_next(const struct input *in)
-{
-	return in->end - in->at >= sizeof(uint32_t) && in->end - in->at >= next_size(in);
-}
-
-/* Reads some, of a message that has begun no more than it lacks. */
-static bool read_more(int fd, struct input *in)
-{
-	size_t have = in->end - in->at, size = have >= sizeof(uint32_t) ? next_size(in) : 0, room;
-	ssize_t n;
-
-	memmove(in->bytes, in->bytes + in->at, have);
-	in->at = 0;
-	in->end = have;
-	room = size > READ_SIZE ? size - have : READ_SIZE - have;
-	do
-		n = read(fd, in->bytes + have, room);
-	while (n < 0 && errno == EINTR);
-	in->end += n > 0 ? (size_t)n : 0;
-	return n > 0;
-}
-
-/* The next message, where it can be read as what it is; NULL: that was all. */
-static char *receive(int fd, struct input *in, size_t *size)
-{
-	char *message;
-
-	while (!has_next(in))
-		if (!read_more(fd, in))
-			return NULL;
-	*size = next_size(in);
-	if (!*size)
-		return NULL; /* nothing behind this makes sense */
-	if (in->at % sizeof(uint64_t)) {
-		memmove(in->bytes, in->bytes + in->at, in->end - in->at);
-		in->end -= in->at;
-		in->at = 0;
-	}
-	message = in->bytes + in->at;
-	in->at += *size;
-	return message;
+	if (read_fully(fd, bytes, sizeof size) < 0)
+		return -1;
+	memcpy(&size, bytes, sizeof size);
+	if (size < sizeof(struct fuse_in_header) || size > FUSE_MESSAGE_MAX)
+		return -1; /* nothing behind this makes sense */
+	return read_fully(fd, bytes + sizeof size, size - sizeof size) < 0 ? -1 : (ssize_t)size;
 }
 
 static ssize_t write_fully(int fd, struct iovec *vectors, int count)
@@ -128,55 +88,12 @@ static ssize_t write_fully(int fd, struct iovec *vectors, int count)
 	return total;
 }
 
-static size_t size_of(const struct iovec *vectors, int count)
+static ssize_t send_whole(struct fuse_server *s, struct iovec *vectors, int count)
 {
-	size_t size = 0;
-
-	for (int i = 0; i < count; i++)
-		size += vectors[i].iov_len;
-	return size;
-}
-
-/* The lock is held. */
-static ssize_t send_later(struct fuse_server *s)
-{
-	struct iovec vector = {.iov_base = s->later, .iov_len = s->later_size};
-
-	s->later_size = 0;
-	return vector.iov_len ? write_fully(s->fd, &vector, 1) : 0;
-}
-
-/* The same. There is room. */
-static ssize_t keep(struct fuse_server *s, const struct iovec *vectors, int count)
-{
-	size_t size = size_of(vectors, count);
-
-	for (int i = 0; i < count; i++) {
-		memcpy(s->later + s->later_size, vectors[i].iov_base, vectors[i].iov_len);
-		s->later_size += vectors[i].iov_len;
-	}
-	return (ssize_t)size;
-}
-
-static void flush(struct fuse_server *s)
-{
-	pthread_mutex_lock(&s->sending);
-	send_later(s);
-	pthread_mutex_unlock(&s->sending);
-}
-
-static ssize_t send_whole(struct fuse_server *s, struct iovec *vectors, int count, bool later)
-{
-	size_t size = size_of(vectors, count);
-	ssize_t n = 0;
+	ssize_t n;
 
 	pthread_mutex_lock(&s->sending);
-	if (size > sizeof s->later - s->later_size)
-		n = send_later(s);
-	if (n >= 0)
-		n = size <= sizeof s->later ? keep(s, vectors, count) : write_fully(s->fd, vectors, count);
-	if (n >= 0 && !later && send_later(s) < 0)
-		n = -1;
+	n = write_fully(s->fd, vectors, count);
 	pthread_mutex_unlock(&s->sending);
 	return n;
 }
@@ -189,7 +106,7 @@ static ssize_t send_notice(struct fuse_session_data *data, struct iovec *vectors
 
 	/* A device takes each message as a whole. */
 	return s->fd < 0 ? writev(fuse_session_fd(s->session), vectors, count)
-			 : send_whole(s, vectors, count, false);
+			 : send_whole(s, vectors, count);
 }
 
 static void tell_name(void *context, uint64_t parent, const char *name)
@@ -236,33 +153,6 @@ static void keep_ahead(struct fuse_session_data *data, const void *message, size
 	s->ahead_size += size;
 }
 
-/* The request becomes one of the file system's numbers. */
-static void resolve_given(struct fuse_server *s, char *message)
-{
-	struct fuse_in_header h;
-	bool pending;
-
-	memcpy(&h, message, sizeof h);
-	h.nodeid = volume_given_node(&s->given, h.nodeid, &pending);
-	memcpy(message, &h, sizeof h);
-	s->gives = h.unique & VOLUME_GIVES ? h.unique : 0;
-	s->number = h.pid;
-	if (s->gives)
-		volume_given_begin(&s->given, h.pid);
-}
-
-static void note_made(struct fuse_server *s, const struct iovec *vectors, int count)
-{
-	const struct fuse_out_header *h = vectors[0].iov_base;
-	uint64_t node;
-
-	if (!s->gives || h->unique != s->gives || h->error || count < 2 ||
-		vectors[1].iov_len < sizeof(struct fuse_entry_out))
-		return;
-	memcpy(&node, vectors[1].iov_base, sizeof node);
-	volume_given_settle(&s->given, s->number, node);
-}
-
 /* Requests are served by one thread: what was told ahead is this one's. */
 static ssize_t send_answer(struct fuse_call *call, struct iovec *vectors, int count)
 {
@@ -270,44 +160,27 @@ static ssize_t send_answer(struct fuse_call *call, struct iovec *vectors, int co
 	struct iovec all[VECTORS_MAX];
 	ssize_t n;
 
-	note_made(s, vectors, count);
 	if (!s->ahead_size || count >= VECTORS_MAX)
-		return send_whole(s, vectors, count, s->may_wait);
+		return send_whole(s, vectors, count);
 	all[0] = (struct iovec){.iov_base = s->ahead, .iov_len = s->ahead_size};
 	memcpy(all + 1, vectors, (size_t)count * sizeof *vectors);
-	n = send_whole(s, all, count + 1, s->may_wait);
+	n = send_whole(s, all, count + 1);
 	n = n < 0 ? n : n - (ssize_t)s->ahead_size;
 	s->ahead_size = 0;
 	return n;
 }
 
-/* What the relay of volumes tells behind, as a rule: nobody waits for the answer. */
-static bool is_told_behind(const char *message)
-{
-	struct fuse_in_header h;
-
-	memcpy(&h, message, sizeof h);
-	return h.opcode == FUSE_SETATTR || (h.opcode == FUSE_CREATE && h.unique & VOLUME_GIVES);
-}
-
-/* A stream's messages are read by one thread. */
+/* A stream's messages are read by one thread: each read takes a length, then the rest. */
 static int serve_socket(struct fuse_server *s, struct error *err)
 {
 	struct socket_call call = {.call.send = send_answer, .server = s};
-	_cleanup_free_ char *bytes = malloc(INPUT_ROOM);
-	struct input in = {.bytes = bytes};
-	char *message;
-	size_t size;
+	_cleanup_free_ char *bytes = malloc(FUSE_MESSAGE_MAX);
+	ssize_t n;
 
 	if (!bytes)
 		return error_no_memory(err, "FUSE");
-	while (!fuse_session_exited(s->session) && (message = receive(s->fd, &in, &size))) {
-		s->may_wait = is_told_behind(message);
-		resolve_given(s, message);
-		fuse_session_serve(s->session, &call.call, message, size);
-		if (!has_next(&in))
-			flush(s);
-	}
+	while (!fuse_session_exited(s->session) && (n = receive(s->fd, bytes)) > 0)
+		fuse_session_serve(s->session, &call.call, bytes, (size_t)n);
 	return 0;
 }
 

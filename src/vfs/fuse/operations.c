@@ -336,21 +336,6 @@ static unsigned open_flags(int flags)
 	return ours | (flags & O_EXCL ? VFS_EXCLUSIVE : 0);
 }
 
-/* For a client that goes on as if it were made: what the server that died has made of it may be there,
- * without all that it is to be. */
-static int create_again(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, int flags,
-	struct vfs_attributes *a, vfs_handle *handle)
-{
-	const struct vfs_caller who = caller_of(request);
-	const struct vfs_attributes values = {.mode = mode & 07777, .uid = who.uid, .gid = who.gid};
-	struct vfs *fs = fs_of(request);
-	int r = vfs_create(fs, &who, parent, name, mode, open_flags(flags) & ~VFS_EXCLUSIVE, a, handle);
-
-	if (r == 0 && a->size == 0)
-		vfs_setattr(fs, &who, a->ino, *handle, &values, VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID, a);
-	return r;
-}
-
 static void on_create(
 	fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info)
 {
@@ -358,9 +343,7 @@ static void on_create(
 	struct vfs *fs = fs_of(request);
 	struct vfs_attributes a;
 	struct fuse_entry_param e;
-	int r = fuse_call_is_again() && fuse_call_gives()
-			? create_again(request, parent, name, mode, info->flags, &a, &info->fh)
-			: vfs_create(fs, &who, parent, name, mode, open_flags(info->flags), &a, &info->fh);
+	int r = vfs_create(fs, &who, parent, name, mode, open_flags(info->flags), &a, &info->fh);
 
 	if (r < 0) {
 		reply(request, r);

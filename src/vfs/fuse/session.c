@@ -19,11 +19,6 @@ bool fuse_call_is_again(void)
 	return current && current->again;
 }
 
-bool fuse_call_gives(void)
-{
-	return current && current->gives;
-}
-
 bool fuse_call_drops(void)
 {
 	return current && current->drop;
@@ -134,7 +129,6 @@ void fuse_session_serve(struct fuse_session *session, struct fuse_call *call, co
 		return;
 	call->drop = says_drop(h);
 	call->again = h->unique & VOLUME_AGAIN;
-	call->gives = h->unique & VOLUME_GIVES;
 	call->init = offers_privileges(h);
 	current = call;
 	fuse_session_process_buf(session, &buffer);

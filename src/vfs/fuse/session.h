@@ -25,7 +25,6 @@ struct fuse_call {
 	uint64_t unique;
 	bool drop;  /* setuid and setgid bits go with it (fuse_kernel.h: KILL_SUIDGID) */
 	bool init;  /* it is FUSE_INIT and offers to leave privileges to us */
-	bool gives; /* the client has given a number to what it makes (codec/volume.h) */
 	bool again; /* another server had it before and may have carried it out (codec/volume.h) */
 };
 
@@ -45,8 +44,6 @@ void fuse_session_serve(struct fuse_session *session, struct fuse_call *call, co
 
 /* Whether the request that this thread serves says that setuid and setgid bits go. */
 bool fuse_call_drops(void);
-/* Whether the client goes on with what it makes before it has the answer. */
-bool fuse_call_gives(void);
 /* Whether it may have been carried out by another server before. */
 bool fuse_call_is_again(void);
 /* The call's room(); NULL. */
