@@ -47,6 +47,22 @@ def attempt(code):
     return answer.stdout.strip()
 
 
+@promise('what is served over NFS on loopback is of its user alone: a connection of another gets nothing')
+def _():
+    owner('init', '--no-mount', 'served').ok()
+    line = owner('-q', 'mount', '--nfs', owner.path('served')).ok().out
+    port = int(line.split(',port=')[1].split(',')[0])
+    try:
+        code = (f'import socket\ns = socket.create_connection(("127.0.0.1", {port}), 5)\ntry:\n    s.sendall(bytes.fromhex('
+                f'"80000028000000010000000000000002000186a50000000300000000000000000000000000000000"))\n    print(len(s.recv(1)))\n'
+                f'except OSError:\n    print(0)')
+        equal(attempt(code), '0')
+        answer = subprocess.run([*by(OWNER), sys.executable, '-c', code], capture_output=True, text=True, check=False)
+        equal(answer.stdout.strip(), '1')  # MOUNT's NULL is answered
+    finally:
+        owner('detach', owner.path('served')).ok()
+
+
 @promise('another user reaches neither the repository nor the mount nor its socket')
 def _():
     owner('init', 'tree').ok()

@@ -4,10 +4,11 @@
 import contextlib
 import errno
 import os
+import re
 import signal
 import subprocess
 
-from harness import state, tap
+from harness import nfs, state, tap
 from harness.monofs import Monofs, described, sample
 from harness.monofs_reader import Repository
 from harness.tap import contains, equal, promise, true, until
@@ -232,6 +233,38 @@ def _():
         write(f'{copy}/y', 'y')
         mono('detach', copy).ok()
         equal(os.listdir(d), ['x'])
+
+
+def served(name):
+    """What `mount --nfs` says: the port and the export."""
+    line = mono('-q', 'mount', '--nfs', mono.path(name)).ok().out
+    port, export = re.search(r'port=(\d+),mountport=\d+ 127.0.0.1:(/[0-9a-f]{32}) ', line).groups()
+    return int(port), export
+
+
+@promise('a tree is served over NFS as well, with handles that are good after a detach, and becomes a revision')
+def _():
+    mono('init', '--no-mount', 'served').ok()
+    port, export = served('served')
+    client = nfs.Client(port)
+    equal(client.mount('/' + '0' * 32)[0], nfs.ACCES)
+    status, root = client.mount(export)
+    equal(status, nfs.OK)
+    status, file = client.create(root, 'file')
+    equal(status, nfs.OK)
+    equal(client.write(file, b'over the network', stable=2)[0], nfs.OK)
+    client.close()
+    mono('detach', mono.path('served')).ok()
+    equal(mono('-C', mono.path('served.monofs'), 'cat', 'main', 'file').ok().out, 'over the network')
+    port, other = served('served')
+    true(other != export, 'the export has another name')
+    client = nfs.Client(port)
+    equal(client.read(file), (nfs.OK, b'over the network'))
+    equal(client.remove(root, 'file'), nfs.OK)
+    equal(client.read(file)[0], nfs.STALE)
+    client.close()
+    mono('detach', '-f', mono.path('served')).ok()
+    equal(mono('-C', mono.path('served.monofs'), 'ls', 'main').ok().out, '')
 
 
 @promise('a directory that is not empty is not hidden by a mount, and --fuse and --nfs exclude each other')
