@@ -10,6 +10,7 @@
  *     refs        names of commits
  *     replica     who writes here: a number that no other copy has
  *     journal/    what the live tree has taken and no commit has yet
+ *     nfs-key     of handles, where it was served over NFS
  *     known/      what import has seen of directories outside: files that are as they were are not read
  *     locks/      main: who may move "main" by himself (a mount, an import); refs: the file refs
  *     sessions/   who has the objects in use
