@@ -181,7 +181,8 @@ def _():
         os.replace(f'{inside}/now', f'{inside}/monocore')
         equal(upgrade(release('newer', '9.2.0'), '-q').ok().out, '9.2.0\n')
         equal(sorted(os.listdir(f'{OURS}/lib/monocore/releases')), ['.lock', '9.1.0', '9.2.0'])
-        equal(os.readlink(PROGRAM), '../lib/monocore/releases/9.2.0/bin/monocore')
+        for name_of in ('monocore', 'monofs'):
+            equal(os.readlink(f'{OURS}/bin/{name_of}'), f'../lib/monocore/releases/9.2.0/bin/{name_of}')
     finally:
         mc('rm', '-f', name)
 

@@ -114,25 +114,49 @@ static int sync_directory(const char *path, struct error *err)
 	return fsync(fd) < 0 ? error_errno(err, errno, "write %s", path) : 0;
 }
 
-static int switch_program(const struct own_place *place, const char *name, struct error *err)
+/* bin/PROGRAM, which `path` is, leads into the release from now on. */
+static int switch_link(const struct own_place *place, const char *name, const char *program, const char *path,
+	struct error *err)
 {
-	_cleanup_free_ char *target = text_format(err, "../" OWN_RELEASES "/%s/bin/monocore", name),
-			    *link = NULL, *bin = NULL;
+	_cleanup_free_ char *target = text_format(err, "../" OWN_RELEASES "/%s/bin/%s", name, program),
+			    *link = text_format(
+				    err, "%s/bin/.%s-%ld", place->prefix, program, (long)getpid());
 
-	link = text_format(err, "%s/bin/.monocore-%ld", place->prefix, (long)getpid());
-	bin = text_format(err, "%s/bin", place->prefix);
-	if (!target || !link || !bin)
+	if (!target || !link)
 		return -ERROR_NO_MEMORY;
 	unlink(link);
 	if (symlink(target, link) < 0)
 		return error_errno(err, errno, "write %s", link);
-	if (rename(link, place->program) < 0) {
+	if (rename(link, path) < 0) {
 		int errnum = errno;
 
 		unlink(link);
-		return error_errno(err, errnum, "switch %s", place->program);
+		return error_errno(err, errnum, "switch %s", path);
 	}
-	return sync_directory(bin, err);
+	return 0;
+}
+
+static bool has_file(const struct release *release, const char *path)
+{
+	for (size_t i = 0; i < release->count; i++)
+		if (!strcmp(release->files[i].path, path))
+			return true;
+	return false;
+}
+
+/* This program is the last: with it the release is the one that is installed. */
+static int switch_programs(
+	const struct own_place *place, const char *name, const struct release *release, struct error *err)
+{
+	_cleanup_free_ char *bin = text_format(err, "%s/bin", place->prefix),
+			    *monofs = text_format(err, "%s/bin/monofs", place->prefix);
+	int r = bin && monofs ? 0 : -ERROR_NO_MEMORY;
+
+	if (r == 0 && has_file(release, "bin/monofs"))
+		r = switch_link(place, name, "monofs", monofs, err);
+	if (r == 0)
+		r = switch_link(place, name, "monocore", place->program, err);
+	return r < 0 ? r : sync_directory(bin, err);
 }
 
 static int copy_page(const char *from, const char *prefix, const char *path, struct error *err)
@@ -183,7 +207,7 @@ int release_install(
 	if (r == 0)
 		r = sync_directory(releases, err);
 	if (r == 0)
-		r = switch_program(place, name, err);
+		r = switch_programs(place, name, &release, err);
 	if (r < 0) {
 		if (directory)
 			fs_remove_tree(AT_FDCWD, directory, NULL);

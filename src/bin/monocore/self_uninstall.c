@@ -37,10 +37,12 @@ static const struct option_spec options[] = {
 /* What `make install` and upgrades put below a prefix. The program comes last: until then the same again does
  * the rest. */
 static const char *const patterns[] = {"share/man/man1/monocore.1*", "share/man/man1/monocore-*.1*",
-	"share/bash-completion/completions/monocore*", "share/zsh/site-functions/_monocore",
-	"share/fish/vendor_completions.d/monocore.fish", "include/monocore*.h", "lib*/libmonocore.*",
-	"lib*/*/libmonocore.*", "lib*/pkgconfig/monocore.pc", "lib*/*/pkgconfig/monocore.pc", OWN_RELEASES,
-	"libexec/monocore", "bin/monocore"};
+	"share/man/man1/monofs.1*", "share/man/man1/monofs-*.1*",
+	"share/bash-completion/completions/monocore*", "share/bash-completion/completions/monofs*",
+	"share/zsh/site-functions/_monocore", "share/zsh/site-functions/_monofs",
+	"share/fish/vendor_completions.d/monocore.fish", "share/fish/vendor_completions.d/monofs.fish",
+	"include/monocore*.h", "lib*/libmonocore.*", "lib*/*/libmonocore.*", "lib*/pkgconfig/monocore.pc",
+	"lib*/*/pkgconfig/monocore.pc", "bin/monofs", OWN_RELEASES, "libexec/monocore", "bin/monocore"};
 
 /* ---- what there is ---------------------------------------------------------------------------------- */
 
