@@ -35,7 +35,7 @@ def _():
                   ('tmp', '--ram', '1Q', 'x'), ('tmp', '--ulimit', 'nofile', 'x'), ('tmp', '--pids', '0', 'x'),
                   ('tmp', '-e', '=x', 'x'), ('tmp', '--label', '=x', 'x'), ('tmp', '--engine', 'bochs', 'x'),
                   ('tmp', '--stop-signal', 'NOSUCH', 'x'), ('tmp', '--exec', 'id', 'x', 'id'), ('kill', '--signal', '0', 'x'),
-                  ('stop', '-t', 'soon', 'x'), ('log', '--since', 'yesterday', 'x'), ('log', '-n', 'many', 'x'),
+                  ('stop', '-t', 'soon', 'x'), ('log', '--since', 'sometime', 'x'), ('log', '-n', 'many', 'x'),
                   ('ps', 'x'), ('tmp', '--unknown', 'x')):
         mc(*words).ok(2).says('monocore')
     equal(mc.names(), [])

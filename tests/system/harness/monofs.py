@@ -21,7 +21,8 @@ class Monofs:
     def __init__(self, before=(), owner=None, **env):
         """before: words in front of the program, what it is started by; owner: (uid, gid) of the folder then."""
         self.before = list(before)
-        self.folder = os.path.realpath(tempfile.mkdtemp(prefix='mc-monofs-'))
+        # What another user is to reach does not lie in a home of ours.
+        self.folder = os.path.realpath(tempfile.mkdtemp(prefix='mc-monofs-', dir='/tmp' if owner else None))
         self.env = {name: value for name, value in os.environ.items() if name not in FREE}
         self.env |= {'XDG_RUNTIME_DIR': f'{self.folder}/run', 'TMPDIR': self.folder, 'MONOFS_AUTHOR': 'ann'} | env
         os.mkdir(f'{self.folder}/run', 0o700)
