@@ -54,7 +54,7 @@ def _():
     port = int(line.split(',port=')[1].split(',')[0])
     try:
         code = (f'import socket\ns = socket.create_connection(("127.0.0.1", {port}), 5)\ntry:\n    s.sendall(bytes.fromhex('
-                f'"80000028000000010000000000000002000186a50000000300000000000000000000000000000000"))\n    print(len(s.recv(1)))\n'
+                f'"80000028" + "00000001" + "00000000" + "00000002" + "000186a5" + "00000003" + "00000000" * 5))\n    print(len(s.recv(1)))\n'
                 f'except OSError:\n    print(0)')
         equal(attempt(code), '0')
         answer = subprocess.run([*by(OWNER), sys.executable, '-c', code], capture_output=True, text=True, check=False)
