@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "monofs/live_parts.h"
 
 int live_errno(int r)
@@ -249,7 +250,7 @@ static int note_link(struct scan *s, const struct mst_item *item, const struct e
 	buffer_append(&path, s->path.data, s->path.size);
 	buffer_append(&path, item->name, item->name_size);
 	p.path = buffer_take_text(&path);
-	p.target = strndup(e->target, e->target_size);
+	p.target = text_copy_bytes(e->target, e->target_size, NULL);
 	s->pairs[s->count++] = p;
 	return p.path && p.target ? 0 : error_no_memory(err, "look for hard links");
 }

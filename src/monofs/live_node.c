@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "monofs/live_parts.h"
 
 #define NODES_MOST 65536u /* that nobody has looked up, beyond which some go */
@@ -284,7 +285,7 @@ static int take_entry(struct live_node *n, struct live_base *base)
 		n->base = live_base_hold(base);
 		n->file.size = n->file.base_limit = e->content.size;
 	} else if (S_ISLNK(n->type)) {
-		n->target.text = strndup(e->target, e->target_size);
+		n->target.text = text_copy_bytes(e->target, e->target_size, NULL);
 		if (!n->target.text)
 			return -ENOMEM;
 		n->target.size = strlen(n->target.text);

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "monofs/live_parts.h"
 
 #define ROOT_NUMBER 1u
@@ -238,7 +239,7 @@ static int decode_made(struct live_replay *p, struct made *m, struct error *err)
 	bytes = cursor_bytes(&c, &n);
 	if (!bytes || n == 0 || n > VFS_PATH_MAX || memchr(bytes, 0, n))
 		return corrupt(p, "a target is none", err);
-	m->target = strndup((const char *)bytes, n);
+	m->target = text_copy_bytes(bytes, n, NULL);
 	return m->target ? 0 : error_no_memory(err, "replay the journal");
 }
 
