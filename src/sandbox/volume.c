@@ -31,7 +31,7 @@ static bool is_path(const char *source)
 	       text_starts(source, "./") || text_starts(source, "../");
 }
 
-static int expand_home(const char *source, char **path, struct error *err)
+int volume_expand_home(const char *source, char **path, struct error *err)
 {
 	const char *home = getenv("HOME");
 
@@ -57,7 +57,7 @@ static int absolute_source(const char *source, char **path, struct error *err)
 	_cleanup_free_ char *expanded = NULL;
 	struct stat s;
 
-	if (*source == '~' && expand_home(source, &expanded, err) < 0)
+	if (*source == '~' && volume_expand_home(source, &expanded, err) < 0)
 		return -ERROR_USAGE;
 	*path = realpath(expanded ? expanded : source, NULL);
 	if (!*path && errno == ENOENT)

@@ -18,6 +18,9 @@
  * UNAVAILABLE. */
 int volume_parse(const char *text, struct record_mount *m, struct error *err);
 
+/* "~" or "~/..." with $HOME in its place; the caller frees it. USAGE. */
+int volume_expand_home(const char *source, char **path, struct error *err);
+
 /* How volumes come into the sandbox. */
 enum volume_driver {
 	VOLUME_DRIVER_SERIAL, /* FUSE over the port of volumes (codec/volume.h) */

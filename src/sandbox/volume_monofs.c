@@ -16,26 +16,11 @@
 #include "monofs/repository.h"
 #include "os/fs.h"
 #include "sandbox/programs.h"
+#include "sandbox/volume.h"
 
 #define PLACES "monofs"
 
 /* ---- what was typed ------------------------------------------------------------------------------------ */
-
-static int expand(const char *path, char **out, struct error *err)
-{
-	const char *home = getenv("HOME");
-
-	if (*path != '~')
-		*out = text_copy(path, err);
-	else if (path[1] && path[1] != '/')
-		return error_set(
-			err, ERROR_USAGE, "'%s': only '~' and '~/...' are known: write the path", path);
-	else if (!home || *home != '/')
-		return error_set(err, ERROR_USAGE, "'%s': HOME is not set", path);
-	else
-		*out = text_format(err, "%s%s", home, path + 1);
-	return *out ? 0 : -ERROR_NO_MEMORY;
-}
 
 int volume_monofs_set(struct record_mount *m, const char *uri, struct error *err)
 {
@@ -49,9 +34,9 @@ int volume_monofs_set(struct record_mount *m, const char *uri, struct error *err
 	if (m->stage || m->squash || m->nocopy)
 		return error_set(err, ERROR_USAGE,
 			"a monofs takes no option but ro: its revisions are what stage is for");
-	r = expand(u.path, &path, err);
+	r = *u.path == '~' ? volume_expand_home(u.path, &path, err) : 0;
 	if (r == 0)
-		r = repository_find(path, &found, &within, err);
+		r = repository_find(path ? path : u.path, &found, &within, err);
 	if (r == 0 && *within)
 		return error_set(err, ERROR_USAGE, "'%s' lies within a monofs: name the whole, %.*s", u.path,
 			(int)(strlen(found) - strlen(".monofs")), found);
