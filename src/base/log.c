@@ -2,9 +2,14 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+
+#define TIME_MAX 48
 
 static enum log_level log_most = LOG_WARNING;
 static int log_fd = STDERR_FILENO;
@@ -22,6 +27,14 @@ enum log_level log_level(void)
 	return log_most;
 }
 
+/* "SECONDS.MICROSECONDS: ", with the NUL at most TIME_MAX bytes. Returns the length. */
+static int time_text(char out[TIME_MAX])
+{
+	uint64_t now = clock_realtime() / 1000;
+
+	return snprintf(out, TIME_MAX, "%" PRIu64 ".%06" PRIu64 ": ", now / 1000000, now % 1000000);
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
 	static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
@@ -33,6 +46,8 @@ void log_write(enum log_level level, const char *format, ...)
 	if (level > log_most)
 		return;
 	n = snprintf(line, sizeof line - 2, "%s: %s", log_prefix, names[level]);
+	if (level == LOG_DEBUG)
+		n += time_text(line + n);
 	va_start(args, format);
 	more = vsnprintf(line + n, sizeof line - 2 - (size_t)n, format, args);
 	va_end(args);

@@ -152,6 +152,7 @@ struct message_mount {
 /* An interface: that which has the MAC already, or MESSAGE_NETWORK_MAC with the network's number as the last
  * byte. Addresses in host order. */
 #define MESSAGE_NETWORK_MAC 0x52, 0x4d, 0, 0, 0
+#define MESSAGE_NETWORK_MTU 65520 /* of such an interface from its boot on */
 struct message_network {
 	uint8_t mac[6];
 	uint32_t address;

@@ -251,7 +251,7 @@ int boot(struct boot *b, struct error *err)
 	prepare_device_names();
 	prepare_kernel_settings();
 	raise_descriptor_limit();
-	network_boot();
+	network_boot(&b->networks);
 	find_missing_file_systems(b);
 	b->random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	if (b->random < 0)

@@ -48,11 +48,6 @@ static void add(struct request *q, uint16_t type, const void *data, size_t n)
 	q->head->nlmsg_len = NLMSG_ALIGN(q->head->nlmsg_len) + (uint32_t)RTA_ALIGN(a->rta_len);
 }
 
-static int open_route(void)
-{
-	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-}
-
 /* Sends the request and hears whether it was done: 0, or an errno. */
 static int ask(int fd, struct request *q)
 {
@@ -162,19 +157,25 @@ static bool each_link(int fd, void (*see)(void *context, const struct nlmsghdr *
 }
 
 struct search {
-	const struct message_setup *m;
+	const struct message_setup *m; /* NULL: at boot, where no interface has a MAC of its own yet */
 	struct networks *found;
+	int index[NETWORKS_MAX + 1]; /* of all there are, lo too */
+	int count;
 };
 
 static void match(void *context, const struct nlmsghdr *h)
 {
-	const struct search *s = context;
+	int index = ((struct ifinfomsg *)NLMSG_DATA(h))->ifi_index;
+	struct search *s = context;
 
-	for (uint32_t i = 0; i < s->m->network_count; i++) {
+	if (s->count < NETWORKS_MAX + 1)
+		s->index[s->count++] = index;
+	for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
 		const uint8_t made[MAC_SIZE] = {MESSAGE_NETWORK_MAC, (uint8_t)i};
 
-		if (has_mac(h, made) || has_mac(h, s->m->networks[i].mac))
-			s->found->index[i] = ((struct ifinfomsg *)NLMSG_DATA(h))->ifi_index;
+		if (has_mac(h, made) ||
+			(s->m && i < s->m->network_count && has_mac(h, s->m->networks[i].mac)))
+			s->found->index[i] = index;
 	}
 }
 
@@ -204,33 +205,23 @@ static void disable_all_ipv6(void)
 		closedir(list);
 }
 
-struct links {
-	int index[NETWORKS_MAX + 1];
-	int count;
-};
-
-static void note_link(void *context, const struct nlmsghdr *h)
+void network_boot(struct networks *n)
 {
-	struct links *l = context;
-
-	if (l->count < NETWORKS_MAX + 1)
-		l->index[l->count++] = ((struct ifinfomsg *)NLMSG_DATA(h))->ifi_index;
-}
-
-void network_boot(void)
-{
-	_cleanup_fd_ int fd = open_route();
-	struct links all = {0};
+	struct search all = {.found = n};
 
 	disable_all_ipv6();
-	if (fd < 0 || !each_link(fd, note_link, &all))
+	n->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (n->fd < 0 || !each_link(n->fd, match, &all))
 		log_error("list the network interfaces: %s", strerror(errno));
 	for (int i = 0; i < all.count; i++) {
-		int r = set_link(fd, all.index[i], true, NULL, 0);
+		int r = set_link(n->fd, all.index[i], true, NULL, 0);
 
 		if (r)
 			log_error("set a network interface up: %s", strerror(r));
 	}
+	for (uint32_t i = 0; i < NETWORKS_MAX; i++)
+		if (n->index[i] && set_link(n->fd, n->index[i], true, NULL, MESSAGE_NETWORK_MTU) == 0)
+			n->mtu[i] = MESSAGE_NETWORK_MTU;
 }
 
 static bool has_default_route(const struct networks *n, uint32_t number)
@@ -242,34 +233,42 @@ static bool has_default_route(const struct networks *n, uint32_t number)
 	return first == number;
 }
 
-/* mtu: 0, where it has it already. */
-static int apply(int fd, const struct networks *n, uint32_t number, uint32_t mtu)
+static int apply(struct networks *n, uint32_t number)
 {
 	const struct message_network *w = &n->list[number];
 	int index = n->index[number];
-	int r = set_link(fd, index, w->up, w->mac, mtu);
+	int r = set_link(n->fd, index, w->up, w->mac, w->mtu == n->mtu[number] ? 0 : w->mtu);
 
 	if (r == 0)
-		r = change_address(fd, RTM_NEWADDR, index, w);
+		n->mtu[number] = w->mtu;
+	if (r == 0)
+		r = change_address(n->fd, RTM_NEWADDR, index, w);
 	if (r == 0 && w->up && has_default_route(n, number))
-		r = set_default_route(fd, index, w->gateway);
+		r = set_default_route(n->fd, index, w->gateway);
 	return r;
+}
+
+/* Asks the kernel only where the boot did not find them all: a list of links is much to make. */
+static bool find_interfaces(struct networks *n, const struct message_setup *m)
+{
+	struct search search = {.m = m, .found = n};
+	uint32_t known = 0;
+
+	while (known < m->network_count && n->index[known])
+		known++;
+	return known == m->network_count || each_link(n->fd, match, &search);
 }
 
 int network_set_up(struct networks *n, const struct message_setup *m, struct error *err)
 {
-	_cleanup_fd_ int fd = -1;
-	struct search search = {m, n};
-
 	if (!m->network_count)
 		return 0;
-	fd = open_route();
-	if (fd < 0 || !each_link(fd, match, &search))
+	if (n->fd < 0 || !find_interfaces(n, m))
 		return error_errno(err, errno, "list the network interfaces");
 	n->count = m->network_count;
 	memcpy(n->list, m->networks, n->count * sizeof *n->list);
 	for (uint32_t i = 0; i < n->count; i++) {
-		int r = n->index[i] ? apply(fd, n, i, n->list[i].mtu) : ENODEV;
+		int r = n->index[i] ? apply(n, i) : ENODEV;
 
 		if (r)
 			return error_errno(err, r, "set up the network interface %u", i);
@@ -279,22 +278,15 @@ int network_set_up(struct networks *n, const struct message_setup *m, struct err
 
 int network_renew(struct networks *n, const struct message_setup *m, struct error *err)
 {
-	_cleanup_fd_ int fd = open_route();
-	uint32_t mtu[NETWORKS_MAX];
-
 	if (m->network_count != n->count)
 		return error_set(
 			err, ERROR_INVALID, "%u networks: this machine has %u", m->network_count, n->count);
-	if (fd < 0)
-		return error_errno(err, errno, "set up the network interfaces");
 	/* All are taken away first: one network's new address may be another's old one. */
-	for (uint32_t i = 0; i < n->count; i++) {
-		change_address(fd, RTM_DELADDR, n->index[i], &n->list[i]);
-		mtu[i] = n->list[i].mtu == m->networks[i].mtu ? 0 : m->networks[i].mtu;
-	}
+	for (uint32_t i = 0; i < n->count; i++)
+		change_address(n->fd, RTM_DELADDR, n->index[i], &n->list[i]);
 	memcpy(n->list, m->networks, n->count * sizeof *n->list);
 	for (uint32_t i = 0; i < n->count; i++) {
-		int r = apply(fd, n, i, mtu[i]);
+		int r = apply(n, i);
 
 		if (r)
 			return error_errno(err, r, "set up the network interface %u", i);
@@ -304,12 +296,11 @@ int network_renew(struct networks *n, const struct message_setup *m, struct erro
 
 int network_switch(struct networks *n, const struct message_network_switch *m, struct error *err)
 {
-	_cleanup_fd_ int fd = open_route();
 	int r;
 
 	if (m->number >= n->count)
 		return error_set(err, ERROR_INVALID, "network %u: there are %u", m->number, n->count);
 	n->list[m->number].up = m->up;
-	r = fd < 0 ? errno : apply(fd, n, m->number, 0);
+	r = apply(n, m->number);
 	return r ? error_errno(err, r, "switch the network interface %u", m->number) : 0;
 }

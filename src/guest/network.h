@@ -10,13 +10,16 @@
 #include "codec/message.h"
 
 struct networks {
+	int fd; /* socket of rtnetlink, from boot on: to open one takes a clone milliseconds */
 	struct message_network list[NETWORKS_MAX];
-	int index[NETWORKS_MAX]; /* of the interface */
+	int index[NETWORKS_MAX];    /* of the interface; 0: it is not known */
+	uint16_t mtu[NETWORKS_MAX]; /* that the interface has; 0: it is not known */
 	uint32_t count;
 };
 
-/* At boot: lo is up, the others are, without IPv6. What fails is logged. */
-void network_boot(void);
+/* At boot: lo is up, the others are, without IPv6; those that have the MAC of a network by its number are
+ * known, and have the MTU that is usual. What fails is logged. */
+void network_boot(struct networks *n);
 
 /* MAC, MTU, address and the default route of each network of SETUP. UNAVAILABLE: this machine has too few
  * interfaces. */

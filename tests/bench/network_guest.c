@@ -5,7 +5,8 @@
  * kernel's command line are ADDRESS GATEWAY MTU COMMAND…
  *
  * In a sandbox, with NAME PORT: the milliseconds until the name had its address, and until a connection to it
- * was there, as the first thing that happens on this network.
+ * was there, as the first thing that happens on this network. With ADDRESS alone: one datagram to it, and
+ * no end.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "modules.h"
 
@@ -97,13 +99,25 @@ static int first_connection(const char *name, const char *port)
 	return 0;
 }
 
+static int first_packet(const char *address)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	inet_pton(AF_INET, address, &to.sin_addr);
+	if (sendto(fd, "x", 1, 0, (const struct sockaddr *)&to, sizeof to) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	pid_t pid;
 	int status;
 
 	if (getpid() != 1)
-		return argc == 3 ? first_connection(argv[1], argv[2]) : 2;
+		return argc == 3 ? first_connection(argv[1], argv[2]) : argc == 2 ? first_packet(argv[1]) : 2;
 	mkdir("/proc", 0755);
 	mkdir("/dev", 0755);
 	mkdir("/tmp", 01777);

@@ -16,7 +16,6 @@
 #include "sandbox/programs.h"
 #include "sandbox/supervisor/supervisor.h"
 
-#define MTU    65520 /* what a frame of the stream can hold */
 #define EVENTS 16
 
 #define DIAL_TIME (20 * NANOSECONDS_PER_SECOND) /* net_connect() has a limit of its own */
@@ -201,7 +200,7 @@ uint32_t networks_describe(const struct networks *n, struct message_network list
 		list[i] = (struct message_network){.address = g->address,
 			.bits = (uint8_t)(g->subnet.bits - 96),
 			.gateway = i == 0 ? ipam_gateway(&g->subnet) : 0,
-			.mtu = MTU,
+			.mtu = MESSAGE_NETWORK_MTU,
 			.up = n->network.reach != REACH_NONE};
 		ipam_mac(g->address, list[i].mac);
 	}

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "codec/volume.h"
 #include "os/fs.h"
@@ -246,6 +247,7 @@ static int send_setup(struct supervisor *s, uint16_t type, struct error *err)
 	if (getrandom(entropy, sizeof entropy, 0) != sizeof entropy)
 		return error_errno(err, errno, "get random bytes");
 	uuid_text(boot_id);
+	log_debug("the agent of %s is woken", s->record.name);
 	m.realtime = clock_realtime();
 	message_setup_encode(&m, &payload);
 	if (payload.failed || !peer_send(&s->agent, 0, type, 0, payload.data, payload.size))
@@ -350,6 +352,8 @@ static int bring_up(struct supervisor *s, const struct control_attach *how, stru
 		r = send_main(s, how, err);
 	if (r == 0)
 		r = await(s, MESSAGE_READY, 0, ready_time(s), err);
+	if (r == 0)
+		log_debug("%s is set up", s->record.name);
 	if (r == 0)
 		r = volume_fills_done(s->fills, err);
 	if (r == 0)
