@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define RING_SIZE    1024u
+#define RING_REST    (RING_SIZE - RING_SIZE / 4) /* what stays of a full one that was waited for */
 #define WORKERS_MOST 8u
 #define RUN_EVENTS   16u
 #define RUN_WEIGHT   (1u << 20)
@@ -26,8 +27,8 @@ struct work_ring {
 
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
-	bool stop;
-	bool waiting; /* somebody waits for the head */
+	atomic_bool stop;
+	_Atomic(struct work_event *) awaited; /* somebody waits for it; NULL */
 	unsigned idle;
 	struct worker workers[WORKERS_MOST];
 	unsigned worker_count, started;
@@ -46,7 +47,7 @@ static unsigned take_run(struct work_ring *q, struct work_event *run[RUN_EVENTS]
 	uint64_t weight = 0;
 	unsigned n = 0;
 
-	while (!q->stop) {
+	while (!atomic_load(&q->stop)) {
 		while (q->next < q->tail && n < RUN_EVENTS && weight < RUN_WEIGHT) {
 			struct work_event *e = slot(q, q->next++);
 
@@ -64,6 +65,16 @@ static unsigned take_run(struct work_ring *q, struct work_event *run[RUN_EVENTS]
 	return n;
 }
 
+static void finish(struct work_ring *q, struct work_event *e)
+{
+	atomic_store(&e->done, true);
+	if (atomic_load(&q->awaited) != e)
+		return;
+	pthread_mutex_lock(&q->lock);
+	pthread_cond_signal(&q->done);
+	pthread_mutex_unlock(&q->lock);
+}
+
 static void *worker_main(void *context)
 {
 	struct worker *w = context;
@@ -71,18 +82,15 @@ static void *worker_main(void *context)
 	struct work_event *run[RUN_EVENTS];
 	unsigned n;
 
-	pthread_mutex_lock(&q->lock);
-	while ((n = take_run(q, run)) > 0) {
-		for (unsigned i = 0; i < n && !q->stop; i++) {
-			pthread_mutex_unlock(&q->lock);
+	do {
+		pthread_mutex_lock(&q->lock);
+		n = take_run(q, run);
+		pthread_mutex_unlock(&q->lock);
+		for (unsigned i = 0; i < n && !atomic_load(&q->stop); i++) {
 			q->o.work(w->own, run[i]);
-			pthread_mutex_lock(&q->lock);
-			run[i]->done = true;
-			if (q->waiting && run[i] == slot(q, q->head))
-				pthread_cond_signal(&q->done);
+			finish(q, run[i]);
 		}
-	}
-	pthread_mutex_unlock(&q->lock);
+	} while (n > 0);
 	return NULL;
 }
 
@@ -109,7 +117,7 @@ static int start(struct work_ring *q, struct error *err)
 static void stop(struct work_ring *q)
 {
 	pthread_mutex_lock(&q->lock);
-	q->stop = true;
+	atomic_store(&q->stop, true);
 	pthread_cond_broadcast(&q->work);
 	pthread_mutex_unlock(&q->lock);
 	for (unsigned i = 0; i < q->started; i++)
@@ -178,41 +186,52 @@ static int take_head(struct work_ring *q, struct error *err)
 
 	work_place_drop(q, e->place);
 	e->place = NULL;
-	pthread_mutex_lock(&q->lock);
 	q->head++;
-	pthread_mutex_unlock(&q->lock);
 	return r;
 }
 
-/* Takes events until `left` are there; what is done beyond that, too. */
+static bool is_done(struct work_event *e)
+{
+	return !e->work || atomic_load(&e->done);
+}
+
+static void await(struct work_ring *q, struct work_event *e)
+{
+	pthread_mutex_lock(&q->lock);
+	atomic_store(&q->awaited, e);
+	if (q->idle && !is_done(e))
+		pthread_cond_broadcast(&q->work);
+	while (!is_done(e))
+		pthread_cond_wait(&q->done, &q->lock);
+	atomic_store(&q->awaited, NULL);
+	pthread_mutex_unlock(&q->lock);
+}
+
+/* Takes events until `left` are there; what is done beyond that, too. The last one is waited for that has to
+ * be taken: by then most of those before it are done, and nobody is woken for each. */
 static int take_down_to(struct work_ring *q, uint64_t left, struct error *err)
 {
-	while (q->head < q->tail) {
-		struct work_event *e = slot(q, q->head);
-		bool done;
-		int r;
+	int r = 0;
 
-		pthread_mutex_lock(&q->lock);
-		q->waiting = true;
-		if (e->work && !e->done && q->idle)
-			pthread_cond_broadcast(&q->work);
-		while (e->work && !e->done && q->tail - q->head > left)
-			pthread_cond_wait(&q->done, &q->lock);
-		q->waiting = false;
-		done = !e->work || e->done;
-		pthread_mutex_unlock(&q->lock);
-		if (!done)
-			return 0;
-		r = take_head(q, err);
-		if (r < 0)
-			return r;
+	while (r == 0 && q->head < q->tail) {
+		uint64_t at = q->tail - left - 1;
+
+		if (is_done(slot(q, q->head))) {
+			r = take_head(q, err);
+			continue;
+		}
+		if (q->tail - q->head <= left)
+			break;
+		while (is_done(slot(q, at)))
+			at--;
+		await(q, slot(q, at));
 	}
-	return 0;
+	return r;
 }
 
 int work_ring_event(struct work_ring *q, struct work_event **out, struct error *err)
 {
-	int r = q->tail - q->head == RING_SIZE ? take_down_to(q, RING_SIZE - 1, err) : 0;
+	int r = q->tail - q->head == RING_SIZE ? take_down_to(q, RING_REST, err) : 0;
 	struct work_event *e = slot(q, q->tail);
 	struct buffer bytes = e->bytes;
 

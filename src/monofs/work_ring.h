@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,9 +24,9 @@ struct work_place {
 
 /* The beginning of each event. */
 struct work_event {
-	bool work;       /* it is for a worker */
-	bool done;       /* the ring's */
-	uint64_t weight; /* bytes, about: a run ends after some */
+	bool work;        /* it is for a worker */
+	atomic_bool done; /* the ring's */
+	uint64_t weight;  /* bytes, about: a run ends after some */
 	struct buffer bytes;
 	struct work_place *place; /* held until the event was taken; may be NULL */
 	/* of the worker; err is set where the code is negative */
