@@ -78,43 +78,12 @@ static int read_part(
 	return 0;
 }
 
-ssize_t content_read(
-	struct store *s, const struct content *c, void *to, size_t n, uint64_t offset, struct error *err)
-{
-	size_t done = 0;
-
-	if (offset >= c->size)
-		return 0;
-	if (n > c->size - offset)
-		n = (size_t)(c->size - offset);
-	if (c->ref_count == 0) {
-		memcpy(to, c->bytes + offset, n);
-		return (ssize_t)n;
-	}
-	while (done < n) {
-		struct content_ref ref;
-		uint64_t begins, from;
-		size_t part = n - done;
-		int r = content_find(s, c, offset + done, &ref, &begins, err);
-
-		if (r < 0)
-			return r;
-		from = offset + done - begins;
-		if (part > ref.size - from)
-			part = (size_t)(ref.size - from);
-		r = read_part(s, &ref, from, (uint8_t *)to + done, part, err);
-		if (r < 0)
-			return r;
-		done += part;
-	}
-	return (ssize_t)done;
-}
-
 struct walk {
 	struct store *s;
 	content_take *take, *list;
 	void *context;
-	uint64_t offset;
+	uint64_t offset, from,
+		to; /* chunks, holes and lists that lie apart from these bytes are passed over */
 };
 
 static int walk_ref(struct walk *w, const struct content_ref *ref, unsigned depth, struct error *err);
@@ -130,7 +99,7 @@ static int walk_list(struct walk *w, const struct content_ref *list, unsigned de
 		return r == 1 ? 0 : r;
 	}
 	r = content_list_load(w->s, list, depth, &l, err);
-	while (r == 0 && content_list_next(&l, &ref))
+	while (r == 0 && w->offset < w->to && content_list_next(&l, &ref))
 		r = walk_ref(w, &ref, depth, err);
 	content_list_release(w->s, &l);
 	return r;
@@ -138,22 +107,65 @@ static int walk_list(struct walk *w, const struct content_ref *list, unsigned de
 
 static int walk_ref(struct walk *w, const struct content_ref *ref, unsigned depth, struct error *err)
 {
-	int r;
+	int r = 0;
 
-	if (depth > 0)
-		return walk_list(w, ref, depth - 1, err);
-	r = w->take(w->context, w->offset, ref, err);
+	if (w->offset + ref->size > w->from) {
+		if (depth > 0)
+			return walk_list(w, ref, depth - 1, err);
+		r = w->take(w->context, w->offset, ref, err);
+	}
 	w->offset += ref->size;
+	return r;
+}
+
+static int walk(struct walk *w, const struct content *c, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && w->offset < w->to && i < c->ref_count; i++)
+		r = walk_ref(w, &c->refs[i], c->depth, err);
 	return r;
 }
 
 int content_walk(struct store *s, const struct content *c, content_take *take, content_take *list,
 	void *context, struct error *err)
 {
-	struct walk w = {.s = s, .take = take, .list = list, .context = context};
-	int r = 0;
+	struct walk w = {.s = s, .take = take, .list = list, .context = context, .to = UINT64_MAX};
 
-	for (size_t i = 0; r == 0 && i < c->ref_count; i++)
-		r = walk_ref(&w, &c->refs[i], c->depth, err);
-	return r;
+	return walk(&w, c, err);
+}
+
+struct reading {
+	struct store *s;
+	uint8_t *to;
+	uint64_t from, end;
+};
+
+static int read_ref(void *context, uint64_t offset, const struct content_ref *ref, struct error *err)
+{
+	struct reading *r = context;
+	uint64_t from = offset > r->from ? offset : r->from;
+	uint64_t end = offset + ref->size < r->end ? offset + ref->size : r->end;
+
+	return read_part(r->s, ref, from - offset, r->to + (from - r->from), (size_t)(end - from), err);
+}
+
+ssize_t content_read(
+	struct store *s, const struct content *c, void *to, size_t n, uint64_t offset, struct error *err)
+{
+	struct reading reading = {.s = s, .to = to, .from = offset};
+	struct walk w = {.s = s, .take = read_ref, .context = &reading, .from = offset};
+	int r;
+
+	if (offset >= c->size)
+		return 0;
+	if (n > c->size - offset)
+		n = (size_t)(c->size - offset);
+	if (c->ref_count == 0) {
+		memcpy(to, c->bytes + offset, n);
+		return (ssize_t)n;
+	}
+	w.to = reading.end = offset + n;
+	r = walk(&w, c, err);
+	return r < 0 ? r : (ssize_t)n;
 }

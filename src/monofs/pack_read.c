@@ -184,7 +184,7 @@ int pack_open(int packs, const uint8_t name[SHA256_SIZE], const struct crypt *cr
 
 /* ---- frames ----------------------------------------------------------------------------------------- */
 
-int pack_read_frame(const struct pack *p, uint32_t number, const struct pack_frame *frame,
+static int read_through(const struct pack *p, uint32_t number, const struct pack_frame *frame,
 	const struct crypt *crypt, ZSTD_DCtx *decompressor, struct buffer *scratch, uint8_t *out,
 	struct error *err)
 {
@@ -199,18 +199,26 @@ int pack_read_frame(const struct pack *p, uint32_t number, const struct pack_fra
 		r = crypt_open(crypt, CRYPT_PACK, p->salt, number, NULL, 0, scratch->data, n, scratch->data,
 			&n, err);
 	if (r == 0 && frame->form == PACK_ZSTD)
-		r = decompress(decompressor, scratch->data, n, out, frame->raw, "frame", err);
-	else if (r == 0 && n != frame->raw)
-		r = error_set(err, ERROR_CORRUPT, "frame %u has %zu bytes and should have %u", number, n,
+		return decompress(decompressor, scratch->data, n, out, frame->raw, "frame", err);
+	if (r == 0 && n != frame->raw)
+		return error_set(err, ERROR_CORRUPT, "frame %u has %zu bytes and should have %u", number, n,
 			frame->raw);
-	else if (r == 0)
+	if (r == 0)
 		memcpy(out, scratch->data, n);
-	if (r < 0) {
-		char path[PACK_PATH_SIZE];
+	return r;
+}
 
-		return error_prefix(err, "frame %u of the pack %s", number, pack_path(p->name, path));
-	}
-	return 0;
+int pack_read_frame(const struct pack *p, uint32_t number, const struct pack_frame *frame,
+	const struct crypt *crypt, ZSTD_DCtx *decompressor, struct buffer *scratch, uint8_t *out,
+	struct error *err)
+{
+	/* What is there as it is goes to its place at once. */
+	bool plain = frame->form == PACK_RAW && !crypt->encrypted && frame->stored == frame->raw;
+	int r = plain ? read_at(p, out, frame->raw, frame->offset, err)
+		      : read_through(p, number, frame, crypt, decompressor, scratch, out, err);
+	char path[PACK_PATH_SIZE];
+
+	return r < 0 ? error_prefix(err, "frame %u of the pack %s", number, pack_path(p->name, path)) : 0;
 }
 
 int pack_verify(const struct pack *p, struct error *err)

@@ -43,6 +43,7 @@ int store_open_at(int directory, const struct crypt *crypt, bool read_only, cons
 	pthread_mutex_init(&s->syncing, NULL);
 	pthread_mutex_init(&s->writing, NULL);
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->loaded, NULL);
 	r = open_parts(s, progress, err);
 	if (r < 0)
 		return r;
@@ -74,6 +75,7 @@ void store_close(struct store *s)
 	pthread_mutex_destroy(&s->syncing);
 	pthread_mutex_destroy(&s->writing);
 	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->loaded);
 	free(s);
 }
 

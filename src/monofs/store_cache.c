@@ -50,9 +50,47 @@ struct kept_frame *store_frame_find(struct store *s, uint64_t serial, uint32_t f
 	return f;
 }
 
+static bool find_object(
+	const struct kept_frame *f, const struct object_id *id, uint32_t *at, uint32_t *offset)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < f->count; i++) {
+		if (object_id_equal(&f->objects[i].id, id)) {
+			*at = i;
+			*offset = sum;
+			return true;
+		}
+		sum += f->objects[i].size;
+	}
+	return false;
+}
+
+struct kept_frame *store_frame_holding(
+	struct store *s, const struct object_id *id, uint32_t *at, uint32_t *offset)
+{
+	uint32_t left = STORE_RECENT;
+
+	for (struct kept_frame *f = s->frames.newest; f && f->count <= left; f = f->older) {
+		left -= f->count;
+		if (f->loading || !find_object(f, id, at, offset))
+			continue;
+		unlink_frame(s, f);
+		link_newest(s, f);
+		f->references++;
+		return f;
+	}
+	return NULL;
+}
+
+static size_t size_with(uint32_t objects, uint32_t raw)
+{
+	return sizeof(struct kept_frame) + objects * (sizeof(struct pack_object) + 1) + raw;
+}
+
 struct kept_frame *store_frame_new(const struct pack *p, uint32_t number, const struct pack_frame *frame)
 {
-	struct kept_frame *f = malloc(sizeof *f + frame->raw + frame->count);
+	struct kept_frame *f = malloc(size_with(frame->count, frame->raw));
 
 	if (!f)
 		return NULL;
@@ -62,17 +100,19 @@ struct kept_frame *store_frame_new(const struct pack *p, uint32_t number, const 
 		.count = frame->count,
 		.raw = frame->raw,
 		.references = 1};
-	f->verified = (_Atomic uint8_t *)f->bytes + frame->raw;
+	memcpy(f->objects, p->directory.objects + frame->first, frame->count * sizeof *f->objects);
+	f->verified = (_Atomic uint8_t *)(f->objects + frame->count);
 	memset((void *)f->verified, 0, frame->count);
+	f->bytes = (uint8_t *)f->verified + frame->count;
 	return f;
 }
 
 static size_t size_of(const struct kept_frame *f)
 {
-	return sizeof *f + f->raw + f->count;
+	return size_with(f->count, f->raw);
 }
 
-static void drop_frame(struct store *s, struct kept_frame *f)
+void store_frame_forget(struct store *s, struct kept_frame *f)
 {
 	struct kept_frame **at = bucket_of(s, f->serial, f->frame);
 
@@ -96,7 +136,7 @@ void store_frame_keep(struct store *s, struct kept_frame *f)
 	f->kept = true;
 	s->frames.bytes += size_of(f);
 	while (s->frames.bytes > STORE_FRAMES_KEPT && s->frames.oldest != f)
-		drop_frame(s, s->frames.oldest);
+		store_frame_forget(s, s->frames.oldest);
 }
 
 void store_frame_release(struct store *s, struct kept_frame *f)
@@ -168,7 +208,7 @@ void store_pack_keep(struct store *s, struct pack *p)
 void store_cache_free(struct store *s)
 {
 	while (s->frames.oldest)
-		drop_frame(s, s->frames.oldest);
+		store_frame_forget(s, s->frames.oldest);
 	while (s->packs_kept_count)
 		drop_pack(s, s->packs_kept_count - 1);
 	while (s->decompressor_count)

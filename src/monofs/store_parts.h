@@ -21,6 +21,7 @@
 #define STORE_OBJECTS_KEPT  (1u << 19)  /* in these directories together */
 #define STORE_FRAMES_KEPT   (32u << 20) /* bytes of objects in memory that nobody reads just now */
 #define STORE_BUCKETS       1024u
+#define STORE_RECENT        2048u /* objects of the frames used last, among which one is looked for first */
 
 /* A frame's objects in memory. */
 struct kept_frame {
@@ -32,8 +33,10 @@ struct kept_frame {
 	uint32_t count, raw;
 	unsigned references;
 	bool kept;                 /* it is in the cache; where not, the last reference frees it */
+	bool loading;              /* somebody reads it just now */
 	_Atomic uint8_t *verified; /* for each object: its id was right */
-	uint8_t bytes[];
+	uint8_t *bytes;
+	struct pack_object objects[];
 };
 
 struct frame_cache {
@@ -65,6 +68,7 @@ struct store {
 	unsigned packs_kept_count;
 	uint64_t objects_kept, uses;
 	struct frame_cache frames;
+	pthread_cond_t loaded;       /* a frame was, or could not be */
 	ZSTD_DCtx *decompressors[8]; /* idle ones */
 	unsigned decompressor_count;
 };
@@ -72,9 +76,13 @@ struct store {
 /* ---- store_cache.c: all under `lock` ---- */
 
 struct kept_frame *store_frame_find(struct store *s, uint64_t serial, uint32_t frame); /* referenced */
+/* One of those used last that has the object: referenced. *at: which it is in it, *offset: of its bytes. */
+struct kept_frame *store_frame_holding(
+	struct store *s, const struct object_id *id, uint32_t *at, uint32_t *offset);
 struct kept_frame *store_frame_new(const struct pack *p, uint32_t number, const struct pack_frame *frame);
 /* Takes it into the cache, and lets go of old ones; the reference is the caller's as before. */
 void store_frame_keep(struct store *s, struct kept_frame *f);
+void store_frame_forget(struct store *s, struct kept_frame *f); /* out of the cache */
 void store_frame_release(struct store *s, struct kept_frame *f);
 
 struct pack *store_pack_find(struct store *s, int64_t number); /* referenced */

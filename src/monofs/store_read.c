@@ -62,53 +62,63 @@ static void give_decompressor(struct store *s, ZSTD_DCtx *d)
 		ZSTD_freeDCtx(d);
 }
 
-static int read_frame(struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame,
-	struct kept_frame **out, struct error *err)
+static int load(struct store *s, const struct pack *p, const struct pack_frame *frame, struct kept_frame *f,
+	struct error *err)
 {
 	_cleanup_buffer_ struct buffer scratch = {0};
 	ZSTD_DCtx *d = take_decompressor(s);
-	struct kept_frame *f = store_frame_new(p, number, frame);
 	int r;
 
-	if (!d || !f) {
-		ZSTD_freeDCtx(d);
-		free(f);
+	if (!d)
 		return error_no_memory(err, "read objects");
-	}
-	r = pack_read_frame(p, number, frame, s->crypt, d, &scratch, f->bytes, err);
+	r = pack_read_frame(p, f->frame, frame, s->crypt, d, &scratch, f->bytes, err);
 	give_decompressor(s, d);
-	if (r < 0) {
-		free(f);
-		return r;
+	return r;
+}
+
+/* What others read just now is waited for; what is not there is begun. NULL: memory is out. Under `lock`. */
+static struct kept_frame *find_or_begin(
+	struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame, bool *there)
+{
+	struct kept_frame *f;
+
+	while ((f = store_frame_find(s, p->serial, number)) && f->loading) {
+		store_frame_release(s, f);
+		pthread_cond_wait(&s->loaded, &s->lock);
 	}
-	*out = f;
-	return 0;
+	*there = f != NULL;
+	if (f || !(f = store_frame_new(p, number, frame)))
+		return f;
+	f->loading = true;
+	store_frame_keep(s, f);
+	return f;
 }
 
 int store_frame_read(struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame,
 	struct kept_frame **out, struct error *err)
 {
-	struct kept_frame *other;
+	struct kept_frame *f;
+	bool there;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	*out = store_frame_find(s, p->serial, number);
+	f = find_or_begin(s, p, number, frame, &there);
 	pthread_mutex_unlock(&s->lock);
-	if (*out)
-		return 0;
-	r = read_frame(s, p, number, frame, out, err);
-	if (r < 0)
-		return r;
+	*out = f;
+	if (!f || there)
+		return f ? 0 : error_no_memory(err, "read objects");
+	r = load(s, p, frame, f, err);
 	pthread_mutex_lock(&s->lock);
-	other = store_frame_find(s, p->serial, number);
-	if (other) {
-		store_frame_release(s, *out);
-		*out = other;
-	} else {
-		store_frame_keep(s, *out);
+	f->loading = false;
+	if (r < 0 && f->kept)
+		store_frame_forget(s, f);
+	if (r < 0) {
+		store_frame_release(s, f);
+		*out = NULL;
 	}
+	pthread_cond_broadcast(&s->loaded);
 	pthread_mutex_unlock(&s->lock);
-	return 0;
+	return r;
 }
 
 /* ---- objects ---------------------------------------------------------------------------------------- */
@@ -119,7 +129,6 @@ struct found {
 	struct pack *pack;
 	uint32_t number, at, offset; /* of the frame, of the object in it, of its bytes there */
 	struct pack_frame frame;
-	struct pack_object object;
 };
 
 static bool find_in_frame(const struct pack *p, uint32_t number, const struct object_id *id, struct found *f)
@@ -129,13 +138,14 @@ static bool find_in_frame(const struct pack *p, uint32_t number, const struct ob
 	f->number = number;
 	f->frame = p->directory.frames[number];
 	for (uint32_t i = f->frame.first, at = 0; i < f->frame.first + f->frame.count; i++) {
-		f->object = p->directory.objects[i];
-		if (object_id_equal(&f->object.id, id)) {
+		const struct pack_object *o = &p->directory.objects[i];
+
+		if (object_id_equal(&o->id, id)) {
 			f->at = i - f->frame.first;
 			f->offset = at;
 			return true;
 		}
-		at += f->object.size;
+		at += o->size;
 	}
 	return false;
 }
@@ -199,54 +209,84 @@ static int find(struct store *s, const struct object_id *id, struct found *f, st
 	return r <= 0 ? r : find_indexed(s, id, f, err);
 }
 
-static int verify(struct store *s, const struct found *f, const struct kept_frame *frame, struct error *err)
+static int verify(
+	struct store *s, const struct kept_frame *frame, uint32_t at, uint32_t offset, struct error *err)
 {
+	const struct pack_object *o = &frame->objects[at];
 	struct object_id id;
 	int r;
 
-	if (frame->verified[f->at])
+	if (frame->verified[at])
 		return 0;
-	r = crypt_id(s->crypt, f->object.type, frame->bytes + f->offset, f->object.size, &id, err);
-	if (r == 0 && !object_id_equal(&id, &f->object.id))
+	r = crypt_id(s->crypt, o->type, frame->bytes + offset, o->size, &id, err);
+	if (r == 0 && !object_id_equal(&id, &o->id))
 		r = error_set(err, ERROR_CORRUPT, "its bytes are not those that its id is the hash of");
 	if (r == 0)
-		frame->verified[f->at] = 1;
+		frame->verified[at] = 1;
 	return r;
 }
 
-static int read_object(struct store *s, const struct found *f, enum object_type type, struct store_bytes *out,
-	struct error *err)
+/* The reference is the caller's, where this succeeds. */
+static int take_object(struct store *s, struct kept_frame *frame, uint32_t at, uint32_t offset,
+	enum object_type type, struct store_bytes *out, struct error *err)
 {
-	struct kept_frame *frame;
+	const struct pack_object *o = &frame->objects[at];
 	int r;
 
-	if (f->object.type != type)
-		return error_set(
-			err, ERROR_CORRUPT, "it is a %s", object_type_name((enum object_type)f->object.type));
-	r = store_frame_read(s, f->pack, f->number, &f->frame, &frame, err);
-	if (r < 0)
-		return r;
-	*out = (struct store_bytes){.bytes = frame->bytes + f->offset, .size = f->object.size, .held = frame};
-	r = verify(s, f, frame, err);
+	*out = (struct store_bytes){.bytes = frame->bytes + offset, .size = o->size, .held = frame};
+	r = o->type == type ? verify(s, frame, at, offset, err)
+			    : error_set(err, ERROR_CORRUPT, "it is a %s",
+				      object_type_name((enum object_type)o->type));
 	if (r < 0)
 		store_release(s, out);
 	return r;
+}
+
+/* 1: it was in a frame that somebody has read lately. */
+static int get_recent(struct store *s, enum object_type type, const struct object_id *id,
+	struct store_bytes *out, struct error *err)
+{
+	struct kept_frame *frame;
+	uint32_t at, offset;
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	frame = store_frame_holding(s, id, &at, &offset);
+	pthread_mutex_unlock(&s->lock);
+	if (!frame)
+		return 0;
+	r = take_object(s, frame, at, offset, type, out, err);
+	return r < 0 ? r : 1;
+}
+
+/* 0: it is nowhere. */
+static int get_found(struct store *s, enum object_type type, const struct object_id *id,
+	struct store_bytes *out, struct error *err)
+{
+	struct kept_frame *frame;
+	struct found f;
+	int r = find(s, id, &f, err);
+
+	if (r <= 0)
+		return r;
+	r = store_frame_read(s, f.pack, f.number, &f.frame, &frame, err);
+	if (r == 0)
+		r = take_object(s, frame, f.at, f.offset, type, out, err);
+	release_pack(s, f.pack);
+	return r < 0 ? r : 1;
 }
 
 int store_get(struct store *s, enum object_type type, const struct object_id *id, struct store_bytes *out,
 	struct error *err)
 {
 	char hex[OBJECT_HEX_SIZE];
-	struct found f;
-	int r = find(s, id, &f, err);
+	int r = get_recent(s, type, id, out, err);
 
+	if (r == 0)
+		r = get_found(s, type, id, out, err);
 	if (r == 0)
 		return error_set(err, ERROR_NOT_FOUND, "the %s %s is not in the repository",
 			object_type_name(type), object_id_hex(id, hex));
-	if (r > 0) {
-		r = read_object(s, &f, type, out, err);
-		release_pack(s, f.pack);
-	}
 	return r < 0 ? error_prefix(err, "read the %s %s", object_type_name(type), object_id_hex(id, hex))
 		     : 0;
 }
