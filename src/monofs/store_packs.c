@@ -121,7 +121,8 @@ int store_append(struct store *s, enum pack_form form, const void *bytes, size_t
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&s->lock);
-	enough = s->closed_count >= STORE_CLOSED_ENOUGH;
+	enough = s->closed_count >= STORE_CLOSED_ENOUGH ||
+		 (s->closed_count && s->pending.size >= STORE_PENDING_ENOUGH);
 	pthread_mutex_unlock(&s->lock);
 	if (!enough)
 		return 0;
