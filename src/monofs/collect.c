@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is live is what references lead to. The revision that a live tree stands on is one of these: its
- * journal names what `main` led to when it began, and main moves forward only.
+ * What is live is what references lead to, and the draft that a live tree stands on (live.h). Where it stands
+ * on a revision, that is one of these: its journal names what `main` led to when it began, and main moves
+ * forward only.
  */
 #include "monofs/check.h"
 #include "monofs/reach.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "monofs/live_parts.h"
 #include "os/fs.h"
 
@@ -168,6 +169,8 @@ int live_make(struct repository *r, const struct object_id *commit, struct live 
 		live_destroy(&l->fs);
 	else
 		*out = l;
+	if (error == 0)
+		l->main = l->base;
 	return error;
 }
 
@@ -185,31 +188,24 @@ static int open_journal(struct live *l, struct error *err)
 	return r;
 }
 
-static int find_main(struct repository *r, struct object_id *commit, struct error *err)
-{
-	_cleanup_references_ struct references refs = {0};
-	const struct reference *main;
-	int error = references_read(repository_directory(r), repository_crypt(r), &refs, err);
-
-	if (error < 0)
-		return error;
-	main = references_find(&refs, REFERENCE_MAIN);
-	if (!main)
-		return error_set(err, ERROR_CORRUPT, "%s has no main", repository_path(r));
-	*commit = main->commit;
-	return 0;
-}
-
 int live_new(struct repository *r, const struct live_options *o, struct vfs **fs, struct error *err)
 {
-	struct object_id commit;
+	struct object_id main, base;
 	struct live *l = NULL;
-	int error = find_main(r, &commit, err);
+	int error = live_find_main(r, &main, err);
 
+	base = main;
 	if (error == 0)
-		error = live_make(r, &commit, &l, err);
+		error = live_find_draft(r, &main, &base, err);
+	if (error >= 0)
+		error = live_make(r, &base, &l, err);
 	if (error < 0)
 		return error;
+	l->main = main;
+	if (live_is_draft(l)) { /* it becomes a revision as what is replayed does */
+		l->first_change = l->last_change = clock_monotonic();
+		l->drafted = 1;
+	}
 	if (o)
 		l->options = *o;
 	l->author = strdup(o && o->author ? o->author : "");
@@ -235,20 +231,20 @@ void live_state(struct vfs *fs, struct live_state *out)
 {
 	LIVE_SHARED(l, fs);
 
-	*out = (struct live_state){.base = l->base};
+	*out = (struct live_state){.base = l->main, .dirty = l->drafted};
 	if (!l->journal)
 		return;
 	out->journal_bytes = journal_bytes(l->journal);
 	pthread_mutex_lock(&l->guard);
-	out->dirty = l->dirty_count;
+	out->dirty += l->dirty_count;
 	pthread_mutex_unlock(&l->guard);
 }
 
 int live_start(struct vfs *fs, struct error *err)
 {
 	struct live *l = live_of(fs);
-	int r = l->options.no_automatic ? 0 : pthread_create(&l->thread, NULL, live_thread, l);
+	int r = pthread_create(&l->thread, NULL, live_thread, l);
 
-	l->thread_runs = !l->options.no_automatic && r == 0;
+	l->thread_runs = r == 0;
 	return r ? error_errno(err, r, "start a thread") : 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "monofs/live_snap.h"
 
 /* ---- copying ------------------------------------------------------------------------------------------- */
@@ -131,7 +132,8 @@ static int copy_dirty(struct live_frozen *f)
 
 	l->dirty = NULL;
 	l->dirty_count = 0;
-	l->first_change = 0;
+	if (!f->draft)
+		l->first_change = 0;
 	for (; n; n = next) {
 		struct live_snap *s;
 
@@ -171,30 +173,32 @@ static int copy_all(struct live_frozen *f)
 
 /* ---- the first moment ---------------------------------------------------------------------------------- */
 
-static int freeze(struct live *l, struct live_frozen *f, struct error *err)
+static int freeze(struct live *l, bool draft, struct live_frozen *f, struct error *err)
 {
 	LIVE_LOCKED(locked, &l->fs);
 	int r;
 
-	*f = (struct live_frozen){.live = l, .last = &f->first, .parent = l->base};
-	if (!l->dirty)
+	*f = (struct live_frozen){.live = l, .last = &f->first, .draft = draft, .parent = l->main};
+	if (!l->dirty && (draft || !live_is_draft(l)) && journal_bytes(l->journal) <= live_journal_most(l)) {
+		l->first_change = draft ? l->first_change : 0;
 		return 0;
+	}
 	r = journal_freeze(l->journal, &f->through, err);
 	if (r < 0)
 		return r;
 	l->segment = f->through + 1;
 	l->last_number = 1; /* the root's */
 	r = copy_all(f);
-	return r < 0 ? error_no_memory(err, "begin a revision") : f->first != NULL;
+	return r < 0 ? error_no_memory(err, "begin a revision") : f->first || (!draft && live_is_draft(l));
 }
 
-int live_freeze(struct live *l, struct live_frozen *f, struct error *err)
+int live_freeze(struct live *l, bool draft, struct live_frozen *f, struct error *err)
 {
 	int r = journal_prepare(l->journal, err); /* so that little is left to do while all wait */
 
 	if (r < 0)
 		return r;
-	r = freeze(l, f, err);
+	r = freeze(l, draft, f, err);
 	if (r < 0)
 		live_thaw(f, NULL);
 	return r;
@@ -292,10 +296,14 @@ static void settle_all(struct live_frozen *f, const struct object_id *commit)
 	}
 	if (commit) {
 		l->base = *commit;
+		l->main = f->draft ? l->main : *commit;
+		l->drafted = f->draft ? l->drafted + f->count : 0;
 		l->base_content = f->content_root;
 		l->base_identity = f->identity_root;
 	} else {
 		l->paths_changed |= f->paths_changed;
+		if (live_is_draft(l) && !l->first_change)
+			l->first_change = clock_monotonic();
 	}
 	live_shrink(l);
 }

@@ -528,9 +528,8 @@ static size_t next_limit(size_t count, size_t most)
 	return count + count / 4 > most ? count + count / 4 : most;
 }
 
-void live_shrink(struct live *l)
+static void look_through(struct live *l, bool nodes, bool names)
 {
-	bool nodes = l->node_count > l->node_limit, names = l->name_count > l->name_limit;
 	struct live_node *next;
 
 	for (size_t i = 0; i < (size_t)1 << l->bucket_bits; i++)
@@ -541,6 +540,19 @@ void live_shrink(struct live *l)
 			if (nodes || names || !n->links)
 				shrink_node(l, n);
 		}
+}
+
+/* A look takes the mark of use away, the next one the nodes, and the third the names of directories that have
+ * none of them in memory any more: further ones come where those before have not been enough. */
+void live_shrink(struct live *l)
+{
+	for (unsigned looks = 0; looks < 3; looks++) {
+		bool nodes = l->node_count > l->node_limit, names = l->name_count > l->name_limit;
+
+		if (looks && !nodes && !names)
+			break;
+		look_through(l, nodes, names);
+	}
 	/* What all need stays, and is not looked through again and again. */
 	l->node_limit = next_limit(l->node_count, NODES_MOST);
 	l->name_limit = next_limit(l->name_count, NAMES_MOST);

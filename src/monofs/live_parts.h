@@ -131,7 +131,9 @@ struct live {
 	size_t node_limit, name_limit; /* beyond which live_shrink() looks for some that can go */
 	struct live_node *multi;       /* objects of several names */
 	bool paths_changed;            /* one of these may have other paths since the last commit */
-	struct object_id base, base_content, base_identity; /* the newest revision, and its roots */
+	struct object_id main;         /* the newest revision */
+	struct object_id base, base_content, base_identity; /* the same or a draft, and its roots */
+	uint64_t drafted;                                   /* objects that the draft has otherwise */
 	atomic_uint_least64_t version;
 
 	pthread_mutex_t handles_lock;
@@ -144,7 +146,7 @@ struct live {
 	uint64_t segment;        /* number of the one that is written to */
 	uint64_t last_number;    /* that was given to an object in it */
 	struct live_node *dirty;
-	size_t dirty_count;
+	atomic_size_t dirty_count;
 	uint64_t first_change, last_change; /* monotonic; 0: none since the last commit */
 	uint64_t retry_at;                  /* monotonic: a commit has failed, and is tried again then */
 	bool no_space;                      /* the last commit failed for want of space */
@@ -238,6 +240,10 @@ struct live_base *live_base_new(struct live_blob *blob, struct error *err); /* d
 struct live_base *live_base_hold(struct live_base *b);
 void live_base_drop(struct live_base *b); /* NULL is fine */
 
+/* ---- live_draft.c ---- */
+
+int live_find_main(struct repository *r, struct object_id *commit, struct error *err);
+
 /* ---- live_attributes.c ---- */
 
 void live_attributes(struct live_node *n, struct vfs_attributes *out); /* its lock is held */
@@ -265,10 +271,25 @@ bool live_handle_close(struct live *l, struct live_node *n, vfs_handle handle, u
 int live_load(struct live *l, struct live_node *d);
 /* All objects of several names; exclusive, before anything else. */
 int live_load_links(struct live *l, struct error *err);
-/* The root of the newest revision; exclusive. */
+/* The root of what the tree stands on from now on; exclusive. */
 int live_load_root(struct live *l, const struct object_id *commit, struct error *err);
 
 #define LIVE_JOURNAL_MOST (256ull << 20)
+#define LIVE_DIRTY_MOST   32768u
+
+/* Whether it stands on what is no revision yet. */
+static inline bool live_is_draft(const struct live *l)
+{
+	return !object_id_equal(&l->base, &l->main);
+}
+static inline size_t live_dirty_most(const struct live *l)
+{
+	return l->options.dirty_most ? l->options.dirty_most : LIVE_DIRTY_MOST;
+}
+static inline uint64_t live_journal_most(const struct live *l)
+{
+	return l->options.journal_most ? l->options.journal_most : LIVE_JOURNAL_MOST;
+}
 
 /* ---- live_record.c: dirt and the journal ---- */
 

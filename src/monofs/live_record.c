@@ -15,14 +15,16 @@
 
 int live_begin(struct live *l)
 {
-	uint64_t most = l->options.journal_most ? l->options.journal_most : LIVE_JOURNAL_MOST;
+	uint64_t bytes = live_journal_most(l);
+	size_t objects = live_dirty_most(l);
 	int r = 0;
 
-	if (l->options.no_automatic || journal_bytes(l->journal) <= most)
+	if (journal_bytes(l->journal) <= bytes && l->dirty_count <= objects)
 		return 0;
 	pthread_mutex_lock(&l->guard);
 	pthread_cond_broadcast(&l->told);
-	while (l->thread_runs && !l->stop && journal_bytes(l->journal) > 2 * most) {
+	while (l->thread_runs && !l->stop &&
+		(journal_bytes(l->journal) > 2 * bytes || l->dirty_count > 2 * objects)) {
 		if (l->retry_at) {
 			r = -ENOSPC;
 			break;

@@ -75,25 +75,29 @@ static void tell(struct live *l, struct telling *t)
 static int roll_back(struct live *l, struct telling *t, struct error *err)
 {
 	LIVE_LOCKED(locked, &l->fs);
+	_cleanup_commit_ struct commit main = {0};
 	uint64_t through;
 	int r;
 
 	if (l->open_count)
 		return error_set(
 			err, ERROR_BUSY, "%u files or directories of the tree are open", l->open_count);
-	r = journal_freeze(l->journal, &through, err);
+	r = commit_get(l->store, &l->main, &main, err);
+	if (r == 0)
+		r = journal_freeze(l->journal, &through, err);
 	if (r < 0)
 		return r;
 	l->segment = through + 1;
 	l->last_number = 1;
-	r = journal_intend(l->journal, through, &l->base_content, &l->base_identity, err);
+	r = journal_intend(l->journal, through, &main.content, &main.identity, err);
 	if (r == 0)
-		r = journal_forget(l->journal, through, &l->base, err);
+		r = journal_forget(l->journal, through, &l->main, err);
 	if (r < 0)
 		return r;
 	note_all(l, t);
 	live_shed(l);
-	r = live_load_root(l, &l->base, err);
+	l->drafted = 0;
+	r = live_load_root(l, &l->main, err);
 	return r < 0 ? r : live_load_links(l, err);
 }
 

@@ -48,13 +48,16 @@ struct live_frozen {
 	size_t count;
 	uint64_t through; /* the segment that ended */
 	bool paths_changed;
+	bool draft; /* it is to be no revision */
 	struct object_id parent;
 	struct object_id content_root, identity_root; /* of the new revision */
 };
 
-/* Copies what is dirty, and ends the segment; takes the tree's lock. 1: there was something; 0: nothing. */
-int live_freeze(struct live *l, struct live_frozen *f, struct error *err);
-/* It is a revision now, or was not to be: then it is dirty again. Frees f. Takes the tree's lock. */
+/* Copies what is dirty, and ends the segment; takes the tree's lock. 1: there was something; 0: nothing, nor
+ * a draft that is to be a revision. */
+int live_freeze(struct live *l, bool draft, struct live_frozen *f, struct error *err);
+/* It is a revision or a draft now, or was not to be: then it is dirty again. Frees f. Takes the tree's lock.
+ */
 void live_thaw(struct live_frozen *f, const struct object_id *commit);
 
 /* Stores all of it; nothing is synced. */

@@ -398,10 +398,16 @@ static int store_directories(struct storing *g, struct error *err)
 static int store_roots(struct storing *g, struct error *err)
 {
 	struct live_snap *root = g->f->root;
-	const struct identity identity = identity_of(g, root);
+	struct identity identity;
 	struct entry e;
-	int r = fill_entry(g, root, &e, err);
+	int r;
 
+	g->f->content_root = g->f->live->base_content;
+	g->f->identity_root = g->f->live->base_identity;
+	if (!root) /* what the tree stands on as it is */
+		return 0;
+	identity = identity_of(g, root);
+	r = fill_entry(g, root, &e, err);
 	if (r == 0)
 		r = root_put_content(g->w, &e, &g->f->content_root, err);
 	return r < 0 ? r : root_put_identity(g->w, &identity, &g->f->identity_root, err);

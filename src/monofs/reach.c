@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "monofs/content_list.h"
+#include "monofs/live.h"
 
 #define REPORT_EVERY 64u /* revisions */
 
@@ -278,6 +279,20 @@ static int reach_commit(struct reach *r, const struct object_id *id, struct erro
 	return code;
 }
 
+/* The draft that a live tree stands on. */
+static int push_draft(struct reach *r, const struct references *refs, struct error *err)
+{
+	static const struct object_id none;
+	const struct reach_place at = {0};
+	const struct reference *main = references_find(refs, REFERENCE_MAIN);
+	struct object_id draft;
+	int code = main ? live_find_draft(r->r, &main->commit, &draft, err) : 0;
+
+	if (code < 0)
+		return r->broken(r->context, OBJECT_COMMIT, &none, &at, err);
+	return code == 1 ? push(r, &draft, err) : 0;
+}
+
 int reach_all(struct reach *r, struct error *err)
 {
 	_cleanup_references_ struct references refs = {0};
@@ -287,6 +302,8 @@ int reach_all(struct reach *r, struct error *err)
 	r->leaves.width = 8;
 	for (size_t i = 0; code == 0 && i < refs.count; i++)
 		code = push(r, &refs.list[i].commit, err);
+	if (code == 0)
+		code = push_draft(r, &refs, err);
 	while (code == 0 && r->stack_count) {
 		struct object_id id = r->stack[--r->stack_count];
 

@@ -90,6 +90,10 @@ int repository_resolve(
 int repository_commit(struct repository *r, struct store_writer *w, struct commit *c, struct object_id *id,
 	struct error *err);
 
+/* The same, but main stays where it is: a commit that nothing leads to, stored and synced. */
+int repository_draft(struct repository *r, struct store_writer *w, struct commit *c, struct object_id *id,
+	struct error *err);
+
 /* Reads format, replica, refs and keys/ and tells of each that is damaged, by its name; what is in packs and
  * index is store_check()'s, the rest its owners'. Returns 0 though there is damage. */
 int repository_check_files(struct repository *r,

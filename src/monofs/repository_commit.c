@@ -21,11 +21,9 @@ static int follow_parents(struct repository *r, struct commit *c, struct error *
 	return 0;
 }
 
-int repository_commit(struct repository *r, struct store_writer *w, struct commit *c, struct object_id *id,
+int repository_draft(struct repository *r, struct store_writer *w, struct commit *c, struct object_id *id,
 	struct error *err)
 {
-	static const struct object_id none;
-	const struct object_id *expected = c->parent_count ? &c->parents[0] : &none;
 	uint64_t now = clock_realtime();
 	int result = follow_parents(r, c, err);
 
@@ -39,10 +37,17 @@ int repository_commit(struct repository *r, struct store_writer *w, struct commi
 	result = commit_put(w, c, id, err);
 	if (result == 0)
 		result = store_writer_flush(w, err);
-	if (result == 0)
-		result = store_sync(repository_store(r), err);
-	if (result == 0)
-		result = references_set(
-			repository_directory(r), repository_crypt(r), REFERENCE_MAIN, id, "", expected, err);
-	return result;
+	return result < 0 ? result : store_sync(repository_store(r), err);
+}
+
+int repository_commit(struct repository *r, struct store_writer *w, struct commit *c, struct object_id *id,
+	struct error *err)
+{
+	static const struct object_id none;
+	const struct object_id *expected = c->parent_count ? &c->parents[0] : &none;
+	int result = repository_draft(r, w, c, id, err);
+
+	return result < 0 ? result
+			  : references_set(repository_directory(r), repository_crypt(r), REFERENCE_MAIN, id,
+				    "", expected, err);
 }

@@ -91,10 +91,14 @@ static void interrupt(struct tree *t, uint64_t how)
 {
 	_cleanup_free_ char *before = tree_text(t->fs, true), *after = NULL;
 
+	struct error err;
+
 	if (how % 2) {
 		struct object_id id = commit(t);
 
 		check_view(t, &id);
+	} else if (how >= 6) {
+		CHECK_OK(live_draft(t->fs, &err));
 	}
 	if (how % 3 == 0) {
 		tree_close(t);
@@ -121,7 +125,7 @@ static void run_model(uint64_t seed, unsigned steps, const struct repository_sec
 		tree_change(&c);
 		if (monofs_random(&when) % 25)
 			continue;
-		interrupt(&t, monofs_random(&when) % 6);
+		interrupt(&t, monofs_random(&when) % 12);
 		ours = tree_text(t.fs, false);
 		model = tree_text(c.fs[1], false);
 		CHECK_TREE(ours, model);
@@ -208,9 +212,10 @@ TEST(killed_after_any_record_it_has_all_changes_before)
 
 /* What a process has made that is killed at a random moment, while revisions are made: files, each with its
  * number, one after the other. It tells of each that fsync has reported. */
-static _Noreturn void write_until_killed(const char *path, int tell)
+static _Noreturn void write_until_killed(const char *path, bool drafts, int tell)
 {
-	const struct live_options o = {.quiet = 1000000, .most = 3000000};
+	const struct live_options o = {
+		.quiet = 1000000, .most = drafts ? 30000000 : 3000000, .dirty_most = drafts ? 3 : 0};
 	const struct vfs_caller me = {0};
 	struct repository *r;
 	struct vfs *fs;
@@ -262,7 +267,7 @@ TEST(killed_at_any_moment_it_has_all_that_fsync_reported)
 		CHECK_INT(pipe(ends), 0);
 		child = fork();
 		if (child == 0)
-			write_until_killed(t.path, ends[1]);
+			write_until_killed(t.path, round % 2, ends[1]);
 		close(ends[1]);
 		CHECK(read(ends[0], &number, sizeof number) == sizeof number);
 		usleep((useconds_t)(monofs_random(&random) % 150000));

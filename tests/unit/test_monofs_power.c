@@ -61,6 +61,8 @@ static void record(uint64_t seed)
 		}
 		if (i % 17 == 0)
 			CHECK_OK(live_commit(c.fs[0], "", NULL, &id, &made, &err));
+		else if (i % 7 == 0)
+			CHECK_OK(live_draft(c.fs[0], &err));
 	}
 	vfs_destroy(c.fs[0]);
 	repository_close(r);

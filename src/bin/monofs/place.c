@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bin/cli/output.h"
-#include "monofs/journal.h"
+#include "monofs/live.h"
 
 static void report(void *context, const struct progress_event *e)
 {
@@ -103,7 +103,7 @@ int place_claim(struct place *p, const char *who, int *fd, struct error *err)
 	int r = repository_claim(p->repository, who, &lock, err);
 
 	if (r == 0)
-		r = journal_pending(repository_directory(p->repository), err);
+		r = live_pending(p->repository, err);
 	if (r > 0)
 		return error_set(err, ERROR_BUSY,
 			"%s was mounted, and what was written there is no revision yet: mount it, and detach "
