@@ -58,6 +58,25 @@ def _():
     true(not mounted(directory), 'it is unmounted')
 
 
+@promise('what is mounted where another was unmounted a moment ago stays mounted when the other\'s server ends')
+def _():
+    view = f'{folder}/again'
+    os.mkdir(view)
+    for name in ('first', 'second'):
+        os.makedirs(f'{folder}/{name}/{name}')
+    mono('fs', 'mount', f'{folder}/first', view).ok()
+    slow = servers()
+    for pid in slow:
+        os.kill(pid, signal.SIGSTOP)
+    subprocess.run(['fusermount3', '-u', view], check=True)
+    mono('fs', 'mount', f'{folder}/second', view).ok()
+    for pid in slow:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: not set(slow) & set(servers()), 'the first server ends')
+    equal(os.listdir(view), ['second'])
+    unmount(view)
+
+
 @promise('nothing can be written, not even by its owner')
 def _():
     directory = f'{folder}/ro'

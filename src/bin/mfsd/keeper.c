@@ -7,26 +7,18 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "os/fs.h"
 #include "os/process.h"
+#include "vfs/fuse/fuse.h"
 
 /* Requests: a byte, and behind TELL a path with its NUL. Answers: a byte, 0 for done. */
 enum { TELL = 't', UNMOUNT = 'u', FORCE = 'f' };
 
 /* ---- the parent ---------------------------------------------------------------------------------------- */
-
-/* Only a mount whose server has gone answers so. */
-static bool is_dead(const char *directory)
-{
-	struct stat s;
-
-	return stat(directory, &s) < 0 && errno == ENOTCONN;
-}
 
 static int run_fusermount(const char *directory, bool lazy)
 {
@@ -93,7 +85,7 @@ int mfsd_keep(int socket, pid_t child)
 		;
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	if (*directory && is_dead(directory))
+	if (*directory && fuse_mount_is_dead(directory))
 		unmount(directory, true);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -237,8 +237,8 @@ static int serve(struct served *s, const struct mfsd_start *start, int keeper)
 	/* However that ends, what was written is in the journal. */
 	control_stop(control);
 	r = conclude(s, start, &err);
-	if (!s->nfs)
-		mfsd_keeper_unmount(keeper, true, NULL); /* after a signal it is still there */
+	if (!s->nfs && fuse_server_is_mounted(s->server)) /* a signal has ended it */
+		mfsd_keeper_unmount(keeper, true, NULL);
 	served_close(s);
 	control_end(control, r, &err);
 	return r < 0 ? 1 : 0;

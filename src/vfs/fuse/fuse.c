@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,9 @@ struct fuse_server {
 	size_t ahead_size;
 	unsigned threads;
 	bool mounted, watching;
-	int fd; /* of a connection, which is the session's; or -1 */
+	char *directory; /* that it is mounted on, absolute */
+	bool left;       /* another process has the connection */
+	int fd;          /* of a connection, which is the session's; or -1 */
 };
 
 /* ---- a client behind a socket: messages begin with their length -------------------------------------- */
@@ -229,6 +232,9 @@ int fuse_server_mount(struct vfs *fs, const char *directory, const struct fuse_o
 		r = start(fs, options, -1, &s, err);
 	if (r < 0)
 		return r;
+	s->directory = realpath(directory, NULL);
+	if (!s->directory)
+		return error_errno(err, errno, "mount on %s", directory);
 	if (fuse_session_mount(s->session, directory) < 0)
 		return error_set(
 			err, ERROR_DENIED, "mount on %s: FUSE refused (is fusermount3 there?)", directory);
@@ -257,6 +263,13 @@ int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *optio
 
 /* ---- run and end ------------------------------------------------------------------------------------ */
 
+bool fuse_server_is_mounted(const struct fuse_server *s)
+{
+	struct pollfd p = {.fd = fuse_session_fd(s->session)};
+
+	return s->mounted && !(poll(&p, 1, 0) == 1 && p.revents & POLLERR);
+}
+
 int fuse_server_run(struct fuse_server *s, struct error *err)
 {
 	return s->fd >= 0 ? serve_socket(s, err) : fuse_device_serve(s->session, s->threads, err);
@@ -272,10 +285,18 @@ void fuse_server_leave(struct fuse_server *s)
 {
 	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	s->left = true;
 	if (nowhere >= 0) {
 		dup3(nowhere, fuse_session_fd(s->session), O_CLOEXEC);
 		close(nowhere);
 	}
+}
+
+bool fuse_mount_is_dead(const char *directory)
+{
+	struct stat s;
+
+	return stat(directory, &s) < 0 && errno == ENOTCONN;
 }
 
 void fuse_server_free(struct fuse_server *s)
@@ -284,9 +305,10 @@ void fuse_server_free(struct fuse_server *s)
 		return;
 	if (s->watching)
 		vfs_unwatch(s->data.fs);
-	if (s->mounted)
+	if (s->mounted && (!s->left || fuse_mount_is_dead(s->directory)))
 		fuse_session_unmount(s->session);
 	if (s->session)
 		fuse_session_destroy(s->session);
+	free(s->directory);
 	free(s);
 }
