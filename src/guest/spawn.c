@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guest/bare_line.h"
 #include "guest/beneath.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -95,18 +98,18 @@ static const char *find_path(char *const *env)
 
 /* As execvpe(3), but a directory of PATH that denies access does not hide a later one, and the kernel's
  * answer is never replaced by a shell. Returns only on failure, with errno. */
-static void execute(const struct spawn *s)
+static void execute(char *const *argv, char *const *env)
 {
-	const char *command = s->argv[0];
+	const char *command = argv[0];
 	size_t length = strlen(command);
 	int answer = ENOENT;
 	char path[PATH_LONGEST];
 
 	if (strchr(command, '/')) {
-		execve(command, s->argv, s->env);
+		execve(command, argv, env);
 		return;
 	}
-	for (const char *at = find_path(s->env);; at++) {
+	for (const char *at = find_path(env);; at++) {
 		size_t n = strcspn(at, ":");
 
 		if (n + length + 2 <= sizeof path) {
@@ -114,7 +117,7 @@ static void execute(const struct spawn *s)
 			path[n] = '/';
 			/* An empty element is the working directory. */
 			memcpy(path + n + (n ? 1 : 0), command, length + 1);
-			execve(path, s->argv, s->env);
+			execve(path, argv, env);
 			if (errno != ENOENT && errno != ENOTDIR)
 				answer = errno;
 			if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
@@ -125,6 +128,38 @@ static void execute(const struct spawn *s)
 			break;
 	}
 	errno = answer;
+}
+
+/* The environment with another variable; NULL: no memory. What is in it is borrowed. */
+static char **with_variable(char *const *env, char *variable)
+{
+	size_t n = 0, at = 0, name = strcspn(variable, "=") + 1;
+	char **copy;
+
+	while (env[n])
+		n++;
+	copy = calloc(n + 2, sizeof *copy);
+	for (size_t i = 0; copy && i < n; i++)
+		if (strncmp(env[i], variable, name) != 0)
+			copy[at++] = env[i];
+	if (copy)
+		copy[at] = variable;
+	return copy;
+}
+
+/* Without a shell that has nothing to do but to say where it is. What keeps the program from being executed,
+ * it is to tell itself. */
+static void execute_bare(const struct spawn *s)
+{
+	char directory[PATH_MAX + 4] = "PWD=";
+	_cleanup_free_ char **env = NULL;
+	struct bare_line line;
+
+	if (!bare_line(s->argv, s->env, &line) || !getcwd(directory + 4, sizeof directory - 4))
+		return;
+	env = with_variable(s->env, directory);
+	if (env)
+		execute(line.argv, env);
 }
 
 static enum step become_command(const struct spawn *s)
@@ -142,7 +177,8 @@ static enum step become_command(const struct spawn *s)
 		return STEP_WORKDIR;
 	if (!become_user(s->user))
 		return STEP_USER;
-	execute(s);
+	execute_bare(s);
+	execute(s->argv, s->env);
 	return STEP_EXEC;
 }
 
