@@ -20,7 +20,8 @@ int beneath_open(int at, const char *path, int flags, mode_t mode, enum beneath 
 	static const uint64_t rules[] = {[BENEATH_ROOT] = RESOLVE_IN_ROOT,
 		[BENEATH_ONLY] = RESOLVE_BENEATH,
 		[BENEATH_FLAT] = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-		[BENEATH_MOUNT] = RESOLVE_IN_ROOT | RESOLVE_NO_XDEV};
+		[BENEATH_MOUNT] = RESOLVE_IN_ROOT | RESOLVE_NO_XDEV,
+		[BENEATH_KNOWN] = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_CACHED};
 	struct open_how h = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
 		.mode = flags & (O_CREAT | O_TMPFILE) & ~O_DIRECTORY ? mode : 0,
 		.resolve = rules[how] | RESOLVE_NO_MAGICLINKS};

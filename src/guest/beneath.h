@@ -15,6 +15,8 @@ enum beneath {
 	BENEATH_ONLY,  /* whatever leads out of `at` is EXDEV */
 	BENEATH_FLAT,  /* no link at all: ELOOP */
 	BENEATH_MOUNT, /* from the root, and nothing on another mount: EXDEV */
+	BENEATH_KNOWN, /* no link, no other mount, and nothing that the kernel would have to ask for: EAGAIN
+			*/
 };
 
 /* The new descriptor, or -1 with errno. */

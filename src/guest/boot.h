@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "guest/network.h"
+#include "guest/volumes.h"
 
 /* Files that the agent puts into every sandbox: written at SETUP into a tmpfs of its own, bound over the
  * image's. */
@@ -33,7 +34,7 @@ struct boot {
 	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */
 	int memory_mount;         /* the one in memory, which holds the upper where there is no disk */
 	int upper;                /* the overlay's upper directory, from SETUP on; -1: none */
-	pid_t volumes;            /* the process that serves volumes, from SETUP on; 0: none */
+	struct volumes volumes;   /* from SETUP on */
 	uint32_t staged;          /* bit N: the mount N of SETUP is a staged volume */
 	struct networks networks; /* from SETUP on */
 	bool first;               /* SETUP has made the upper: nothing has run in the sandbox yet */

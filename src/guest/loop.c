@@ -78,8 +78,8 @@ static void reap(struct agent *a)
 			return;
 		process_reaped(a, pid, status);
 		transfer_reaped(a, pid);
-		if (pid == a->boot.volumes)
-			a->boot.volumes = 0;
+		if (pid == a->boot.volumes.pid)
+			a->boot.volumes.pid = 0;
 	}
 	a->reap_again = true;
 }

@@ -182,12 +182,15 @@ int setup(struct boot *b, const struct message_setup *m, struct error *err)
 }
 
 /* What volumes held may have changed meanwhile, and who serves them now does not know what was told. */
-static void forget_files(void)
+static void forget_files(const struct boot *b)
 {
 	_cleanup_fd_ int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+	struct error err;
 
 	if (fd < 0 || write(fd, "3", 1) != 1)
 		log_warning("drop what is known of files: %s", strerror(errno));
+	if (volumes_renew(&b->volumes, &err) < 0) /* and of those in use */
+		log_warning("%s", err.text);
 }
 
 int setup_wake(struct boot *b, const struct message_setup *m, struct error *err)
@@ -199,6 +202,6 @@ int setup_wake(struct boot *b, const struct message_setup *m, struct error *err)
 	if (r == 0)
 		r = write_identity(b, m, err);
 	if (r == 0 && m->mount_count)
-		forget_files();
+		forget_files(b);
 	return r == 0 ? network_renew(&b->networks, m, err) : r;
 }

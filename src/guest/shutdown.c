@@ -32,7 +32,7 @@ static bool processes_left(const struct agent *a)
 {
 	siginfo_t info;
 
-	if (a->boot.volumes)
+	if (a->boot.volumes.pid)
 		return others_left(a);
 	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
 }
@@ -40,15 +40,15 @@ static bool processes_left(const struct agent *a)
 /* As they end, what they have changed in mapped files of volumes is written. */
 static void kill_processes(struct agent *a)
 {
-	if (!a->boot.volumes || write(a->boot.cgroup_kill, "1", 1) != 1)
+	if (!a->boot.volumes.pid || write(a->boot.cgroup_kill, "1", 1) != 1)
 		kill(-1, SIGKILL);
 }
 
 static void end_volumes(struct agent *a)
 {
-	if (!a->boot.volumes)
+	if (!a->boot.volumes.pid)
 		return;
-	volumes_end(a->boot.volumes, clock_monotonic() + SYNC_WAIT);
+	volumes_end(a->boot.volumes.pid, clock_monotonic() + SYNC_WAIT);
 	kill(-1, SIGKILL); /* whoever has left the cgroup */
 }
 

@@ -82,6 +82,11 @@ void behind_free(struct behind *b)
 	free(b);
 }
 
+void behind_forget(struct behind *b)
+{
+	b->epoch++;
+}
+
 /* ---- the tables ---------------------------------------------------------------------------------------- */
 
 static struct object *find(struct behind *b, uint64_t node)

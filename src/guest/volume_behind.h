@@ -38,6 +38,9 @@ void behind_free(struct behind *behind);
 bool behind_answer(struct behind *behind, const uint8_t *request, size_t n, uint64_t now,
 	uint8_t reply[REQUEST_REPLY_MAX], size_t *size);
 
+/* Nothing that the host has said of objects is good any more. */
+void behind_forget(struct behind *behind);
+
 /* Something waits to be sent. */
 bool behind_waits(const struct behind *behind);
 /* What waits, as messages for the host, who is to get them now; how many bytes. */

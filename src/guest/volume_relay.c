@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "guest/volume_known.h"
 #include "guest/volume_tcp.h"
 #include "guest/volume_thread.h"
+#include "guest/volume_used.h"
 
 #define PIECE        (32768 - VOLUME_HEADER_SIZE) /* what the port's driver takes in one write, with its header */
 #define READ_SIZE    65536                        /* it gives 4 KiB at a time */
@@ -554,6 +556,65 @@ bool volume_relay_is_settled(struct volume_relay *r)
 	}
 	return settled;
 }
+
+/* ---- in a copy of the machine ------------------------------------------------------------------------- */
+
+struct renewal {
+	int fuse[VOLUMES_MAX]; /* the kernel's connections; -1: of one that is not served here */
+};
+
+/* Attributes and contents. Its names it keeps: they could only be taken from it with all that is mounted
+ * below, and one that leads to what is gone it looks up anew (ESTALE; fs/namei.c: LOOKUP_REVAL). */
+static void renew_object(void *context, uint32_t volume, uint64_t number)
+{
+	const struct renewal *renewal = context;
+	struct {
+		struct fuse_out_header head;
+		struct fuse_notify_inval_inode_out body;
+	} notice = {
+		.head = {.len = sizeof notice, .error = FUSE_NOTIFY_INVAL_INODE}, .body = {.ino = number}};
+
+	if (write(renewal->fuse[volume], &notice, sizeof notice) < 0) /* it keeps nothing of it */
+		errno = 0;
+}
+
+/* Where something was made here it is known what is in it, and what is not: others may have added to that.
+ * The connection, which stays itself and may wait for pages that are being written. */
+static int renew_volume(struct volume *v)
+{
+	int fuse;
+
+	pthread_mutex_lock(&v->mutex);
+	known_free(v->known);
+	v->known = known_new();
+	if (v->behind)
+		behind_forget(v->behind);
+	fuse = v->fuse < 0 ? -1 : dup(v->fuse);
+	pthread_mutex_unlock(&v->mutex);
+	return fuse;
+}
+
+void volume_relay_renew(struct volume_relay *r)
+{
+	struct renewal renewal;
+	int mounts[VOLUMES_MAX];
+
+	for (uint32_t i = 0; i < r->count; i++) {
+		struct volume *v = &r->volumes[i];
+
+		renewal.fuse[i] = v->tcp ? -1 : renew_volume(v);
+		mounts[i] = renewal.fuse[i] < 0 ? -1 : v->mount;
+		if (mounts[i] >= 0)
+			renew_object(&renewal, i, FUSE_ROOT_ID);
+	}
+	volume_used(&(struct volume_users){
+		.mounts = mounts, .count = r->count, .each = renew_object, .context = &renewal});
+	for (uint32_t i = 0; i < r->count; i++)
+		if (renewal.fuse[i] >= 0)
+			close(renewal.fuse[i]);
+}
+
+/* ---- by NFS ------------------------------------------------------------------------------------------- */
 
 static void send_frame(void *context, enum volume_frame_type type, uint8_t *bytes, uint32_t n)
 {

@@ -35,6 +35,10 @@ void volume_relay_nfs_mounted(struct volume_relay *relay, uint32_t number, int m
 /* The host has answered all that was acknowledged before it knew. */
 bool volume_relay_is_settled(struct volume_relay *relay);
 
+/* The machine is a copy, whose host has not told what has changed: nothing that the kernel or the relay knows
+ * of what volumes hold is good any more. To be called while the sandbox's processes stand still. */
+void volume_relay_renew(struct volume_relay *relay);
+
 /* Serves volume `number`. */
 int volume_relay_add(
 	struct volume_relay *relay, uint32_t number, const struct volume_mount *mount, struct error *err);

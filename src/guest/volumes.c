@@ -26,16 +26,18 @@
 #include "guest/volume_fill.h"
 #include "guest/volume_place.h"
 #include "guest/volume_relay.h"
+#include "guest/volume_used.h"
 
 #define MOUNT_TIME \
 	MILLISECONDS(60000) /* a volume may be mounted in another, which a slow host answers for \
 			     */
-#define FILL_TIME       MILLISECONDS(600000)
-#define STATX_DONT_SYNC 0x4000
-#define END             SIGUSR1 /* what tells the volumes' process to end, once the host has taken all */
-#define SETTLE_STEP     1000000 /* nanoseconds between looks */
-#define REPORT          3       /* descriptor of the pipe to the agent */
-#define STORAGE         4       /* of the directory for what is staged */
+#define FILL_TIME   MILLISECONDS(600000)
+#define RENEW_TIME  MILLISECONDS(5000)
+#define END         SIGUSR1 /* what tells the volumes' process to end, once the host has taken all */
+#define RENEW       SIGUSR2 /* what tells it that the machine is a copy */
+#define SETTLE_STEP 1000000 /* nanoseconds between looks */
+#define REPORT      3       /* descriptor of the pipe to the agent */
+#define STORAGE     4       /* of the directory for what is staged */
 
 static int configure(int fs, unsigned command, const char *key, const char *value)
 {
@@ -63,23 +65,15 @@ static int make_mount(int fuse, uint32_t flags)
 	return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, read_only ? MOUNT_ATTR_RDONLY : 0);
 }
 
-/* What statx(2) fills in (Linux, include/uapi/linux/stat.h), which musl 1.2.3 does not have. */
-struct statx_answer {
-	uint8_t before[136];
-	uint32_t device_major, device_minor;
-	uint8_t behind[112];
-};
-_Static_assert(sizeof(struct statx_answer) == 256, "as the kernel has it");
-
 /* The device's number without a question to the host. */
 static int open_readahead(int mount)
 {
-	struct statx_answer s;
+	struct volume_node root;
 	char path[64];
 
-	if (syscall(SYS_statx, mount, "", AT_EMPTY_PATH | STATX_DONT_SYNC, 0, &s) < 0)
+	if (!volume_node(mount, "", &root))
 		return -1;
-	snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", s.device_major, s.device_minor);
+	snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", root.major, root.minor);
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
@@ -240,15 +234,28 @@ static void become_relay(int report, int storage)
 	syscall(SYS_close_range, STORAGE + 1, ~0U, 0);
 }
 
-/* END is sent by the agent, when nobody is left who could change anything. */
-static _Noreturn void end_when_told(struct volume_relay *relay)
+static void tell_agent(const struct error *done)
 {
-	sigset_t end;
+	if (write(REPORT, done, sizeof *done) != sizeof *done)
+		_exit(1);
+}
 
-	sigemptyset(&end);
-	sigaddset(&end, END);
-	while (sigwaitinfo(&end, NULL) != END)
-		;
+/* END is sent by the agent, when nobody is left who could change anything. */
+static _Noreturn void do_what_is_told(struct volume_relay *relay)
+{
+	static const struct error done;
+	sigset_t all;
+	int told;
+
+	sigemptyset(&all);
+	sigaddset(&all, END);
+	sigaddset(&all, RENEW);
+	while ((told = sigwaitinfo(&all, NULL)) != END) {
+		if (told != RENEW)
+			continue;
+		volume_relay_renew(relay);
+		tell_agent(&done);
+	}
 	while (!volume_relay_is_settled(relay))
 		nanosleep(&(struct timespec){.tv_nsec = SETTLE_STEP}, NULL);
 	_exit(0);
@@ -263,16 +270,16 @@ static _Noreturn void run_relay(
 	become_relay(report, storage);
 	if (mount_all(mounts, count, first, &relay, &err) == 0)
 		err.code = ERROR_NONE;
-	if (write(REPORT, &err, sizeof err) != sizeof err || err.code)
+	tell_agent(&err);
+	if (err.code)
 		_exit(1);
-	close(REPORT);
 	close(STORAGE);
 	if (!relay)
 		_exit(0);
-	end_when_told(relay);
+	do_what_is_told(relay);
 }
 
-static int await_report(int report, uint64_t time, struct error *err)
+static int await_report(int report, const char *what, uint64_t time, struct error *err)
 {
 	struct pollfd p = {.fd = report, .events = POLLIN};
 	uint64_t deadline = clock_monotonic() + time;
@@ -282,30 +289,41 @@ static int await_report(int report, uint64_t time, struct error *err)
 	while ((n = poll(&p, 1, clock_poll_timeout(deadline))) < 0 && errno == EINTR)
 		;
 	if (n == 0)
-		return error_set(err, ERROR_TIMEOUT, "mount the volumes: the host does not answer");
+		return error_set(err, ERROR_TIMEOUT, "%s: the host does not answer", what);
 	if (read(report, &said, sizeof said) != sizeof said)
-		return error_set(err, ERROR_CLOSED, "mount the volumes: their process ended");
+		return error_set(err, ERROR_CLOSED, "%s: their process ended", what);
 	if (said.code)
 		*err = said;
 	return -(int)said.code;
 }
 
-int volumes_mount(const struct message_mount *mounts, uint32_t count, int storage, bool first, pid_t *pid,
-	struct error *err)
+int volumes_mount(const struct message_mount *mounts, uint32_t count, int storage, bool first,
+	struct volumes *volumes, struct error *err)
 {
+	_cleanup_fd_ int report = -1;
 	int ends[2], r;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "make a pipe");
-	*pid = fork();
-	if (*pid == 0)
+	report = ends[0];
+	volumes->pid = fork();
+	if (volumes->pid == 0)
 		run_relay(mounts, count, storage, first, ends[1]);
 	close(ends[1]);
-	r = *pid < 0
-		    ? error_errno(err, errno, "start the volumes' process")
-		    : await_report(ends[0], any_has(mounts, count, MOUNT_FILL) ? FILL_TIME : MOUNT_TIME, err);
-	close(ends[0]);
+	if (volumes->pid < 0)
+		return error_errno(err, errno, "start the volumes' process");
+	r = await_report(report, "mount the volumes",
+		any_has(mounts, count, MOUNT_FILL) ? FILL_TIME : MOUNT_TIME, err);
+	volumes->report = r < 0 ? -1 : TAKE_FD(report);
 	return r;
+}
+
+int volumes_renew(const struct volumes *volumes, struct error *err)
+{
+	if (!volumes->pid || volumes->report < 0)
+		return 0;
+	kill(volumes->pid, RENEW);
+	return await_report(volumes->report, "renew what is known of volumes", RENEW_TIME, err);
 }
 
 void volumes_end(pid_t pid, uint64_t deadline)

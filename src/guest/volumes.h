@@ -14,10 +14,19 @@
 #include "base/error.h"
 #include "codec/message.h"
 
+/* Their process. */
+struct volumes {
+	pid_t pid;  /* 0: none */
+	int report; /* what it has done: a struct error for each thing; -1: none */
+};
+
 /* Returns when all are mounted; what is written to staged ones lies below the directory `storage` (staged.h).
- * first: nothing has run in the sandbox yet. pid: of the process. */
-int volumes_mount(const struct message_mount *mounts, uint32_t count, int storage, bool first, pid_t *pid,
-	struct error *err);
+ * first: nothing has run in the sandbox yet. */
+int volumes_mount(const struct message_mount *mounts, uint32_t count, int storage, bool first,
+	struct volumes *volumes, struct error *err);
+
+/* Whatever is known of files in them is not good any more (volume_relay_renew()). */
+int volumes_renew(const struct volumes *volumes, struct error *err);
 
 /* Writes out what processes have changed in mapped files, waiting no longer than until `deadline`
  * (clock_monotonic()), and ends the process: what still waits for the host then fails. */

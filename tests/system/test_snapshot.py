@@ -54,6 +54,35 @@ while True:
 '''
 
 
+# Holds a file and its directory, and has looked at another and at one that is not there: what it sees of them, a line each
+# time that it looks.
+HOLDER = r'''
+import os, time
+os.chdir("/data/deep")
+os.mkdir("made")
+held = os.open("held", os.O_RDONLY)
+other = os.open("other", os.O_RDONLY)
+with open("/looks", "w", buffering=1) as looks:
+    while True:
+        with open("/proc/sys/kernel/random/boot_id") as f:
+            boot = f.read().strip()
+        print(boot, os.fstat(held).st_size, os.stat("/data/deep/held").st_size, os.pread(held, 99, 0).decode(),
+              os.stat("other").st_size, os.path.exists("made/new"), file=looks)
+        time.sleep(0.05)
+'''
+
+
+def write(path, text):
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text)
+
+
+def looks(name):
+    """Of those that began in this very copy."""
+    own = mc.shell(name, 'cat /proc/sys/kernel/random/boot_id')
+    return [line[len(own) + 1:] for line in mc.shell(name, 'cat /looks').splitlines() if line.startswith(own)]
+
+
 def ask(name, whom):
     line = f'import socket; s = socket.create_connection(("{whom}", 80), 3); print(s.recv(9).decode(), end="")'
     return mc('exec', name, '--', 'python3', '-c', line).out
@@ -304,18 +333,29 @@ def _():
 def _():
     folder = tempfile.mkdtemp(prefix='mc-snapshot-')
     try:
-        with open(f'{folder}/seen', 'w') as f:
-            f.write('old')
+        os.mkdir(f'{folder}/deep')
+        write(f'{folder}/seen', 'old')
+        write(f'{folder}/deep/held', 'old')
+        write(f'{folder}/deep/other', 'other')
         mc('tmp', '-d', '--name', 'v', '--ram', '192M', '-v', f'{folder}:/data', '-v', 'kept:/kept', DEBIAN, '--',
            'python3', '-c', APPENDER).ok()
+        mc('exec', '-d', 'v', '--', 'python3', '-c', HOLDER).ok()
         until(lambda: counted('v') > 20, 'it appends')
+        until(lambda: mc('exec', 'v', 'test', '-s', '/looks').status == 0 and looks('v')[-1] == '3 3 old 5 False', 'it looks')
         mc('snapshot', 'v', 'vol').ok()
         equal(mc('fork', 'v').ok().out, 'v-1\n')
         until(lambda: len(lines('v-1')) > 10 and 'ok' in lines('v-1')[-1], 'the copy appends')
         mc('rm', '-f', 'v-1', 'v').ok()
-        with open(f'{folder}/seen', 'w') as f:
-            f.write('newer')
+        write(f'{folder}/seen', 'newer')
+        write(f'{folder}/deep/held', 'newer')  # the same file
+        write(f'{folder}/deep/.other', 'another')
+        os.rename(f'{folder}/deep/.other', f'{folder}/deep/other')  # another one
+        write(f'{folder}/deep/made/new', '')
         mc('restore', 'vol', 'w').ok()
+        until(lambda: len(looks('w')) > 3, 'it looks on')
+        equal(set(looks('w')), {'5 5 newer 7 True'})
+        write(f'{folder}/deep/held', 'newest')
+        until(lambda: looks('w')[-1] == '6 6 newest 7 True', 'what changes from then on is seen')
         until(lambda: ['newer'] == mc.shell('w', 'cat /data/seen').split(), 'what changed is seen')
         mc.shell('w', 'echo one >/data/made; echo two >/kept/made; ls /kept')
         with open(f'{folder}/made') as f:
