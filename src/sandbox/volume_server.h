@@ -36,6 +36,8 @@ enum volume_server_flags {
 
 struct volume_server_request {
 	uint32_t what, number, flags;
+	uint64_t
+		until; /* with RESUME: clock_realtime(), after which nothing was made that the client knows */
 };
 
 /* With two descriptors: mcrun's end of the socket, and a pidfd of the server. */

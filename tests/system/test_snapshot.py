@@ -339,8 +339,8 @@ def _():
         write(f'{folder}/deep/other', 'other')
         mc('tmp', '-d', '--name', 'v', '--ram', '192M', '-v', f'{folder}:/data', '-v', 'kept:/kept', DEBIAN, '--',
            'python3', '-c', APPENDER).ok()
-        mc('exec', '-d', 'v', '--', 'python3', '-c', HOLDER).ok()
         until(lambda: counted('v') > 20, 'it appends')
+        mc('exec', '-d', 'v', '--', 'python3', '-c', HOLDER).ok()
         until(lambda: mc('exec', 'v', 'test', '-s', '/looks').status == 0 and looks('v')[-1] == '3 3 old 5 False', 'it looks')
         mc('snapshot', 'v', 'vol').ok()
         equal(mc('fork', 'v').ok().out, 'v-1\n')

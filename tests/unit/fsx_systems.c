@@ -128,7 +128,7 @@ static bool on_resumed(const struct fsx_options *o, struct fsx_report *report)
 {
 	_cleanup_vfs_ struct vfs *fs = NULL;
 
-	CHECK_OK(resume_new(fsx_new_memory(), &fs, &err));
+	CHECK_OK(resume_new(fsx_new_memory(), UINT64_MAX, &fs, &err));
 	return fsx_vfs_finds_nothing(fs, "file", true, o, report);
 }
 
@@ -246,7 +246,7 @@ static struct vfs *serve_native(const void *context, bool again)
 
 	if (!fs || !again)
 		return fs;
-	return resume_new(fs, &resumed, &err) < 0 ? NULL : resumed;
+	return resume_new(fs, UINT64_MAX, &resumed, &err) < 0 ? NULL : resumed;
 }
 
 static struct vfs *serve_union(const void *context, bool again)

@@ -398,7 +398,7 @@ TEST(a_server_that_goes_on_for_another_guards_the_same)
 	struct scene after = s;
 
 	vfs_destroy(s.fs);
-	CHECK_OK(resume_new(on_host(), &next, &err));
+	CHECK_OK(resume_new(on_host(), UINT64_MAX, &next, &err));
 	after.fs = guarded(next);
 	check_nothing_changes(&after, s.file);
 	check_nothing_changes(&after, s.module);

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "os/fs.h"
 #include "test.h"
 #include "vfs/memory/memory.h"
@@ -40,7 +42,7 @@ static void run(vfs_promise *promise)
 	if (is_given_up(promise))
 		return;
 	CHECK_OK(memory_new(NULL, &memory, &err));
-	CHECK_OK(resume_new(memory, &fs, &err));
+	CHECK_OK(resume_new(memory, UINT64_MAX, &fs, &err));
 	promise(fs, CAN);
 }
 
@@ -96,7 +98,7 @@ static struct vfs *next_process(void)
 {
 	struct vfs *fs;
 
-	CHECK_OK(resume_new(first_process(), &fs, &err));
+	CHECK_OK(resume_new(first_process(), UINT64_MAX, &fs, &err));
 	return fs;
 }
 
@@ -143,6 +145,32 @@ TEST(numbers_of_an_earlier_process_lead_to_the_same_objects)
 	CHECK_INT(s.ino, file);
 	vfs_forget(fs, file, 1000);
 	vfs_forget(fs, directory, 1000);
+}
+
+TEST(what_is_younger_than_the_earlier_process_only_has_the_number_of_what_that_knew)
+{
+	struct vfs *old = (make_tree(), first_process());
+	uint64_t file = number_of(old, "a", "b", "file"), until = clock_realtime(), young;
+	const struct timespec tick = {.tv_nsec = 30000000}; /* of the file system's clock */
+	_cleanup_vfs_ struct vfs *fs = NULL;
+	struct vfs_attributes s;
+
+	nanosleep(&tick, NULL);
+	make_file("young", "young");
+	nanosleep(&tick, NULL);
+	young = number_of(old, "young", NULL, NULL);
+	CHECK_INT(vfs_getattr(old, young, VFS_NO_HANDLE, &s), 0);
+	vfs_destroy(old);
+	CHECK_OK(resume_new(first_process(), until, &fs, &err));
+	CHECK_INT(vfs_getattr(fs, file, VFS_NO_HANDLE, &s), 0);
+	if (s.btime.seconds) /* else nobody can tell */
+		CHECK_INT(vfs_getattr(fs, young, VFS_NO_HANDLE, &s), -ESTALE);
+	CHECK_INT(number_of(fs, "young", NULL, NULL), (long long)young);
+	CHECK_INT(vfs_getattr(fs, young, VFS_NO_HANDLE, &s), 0);
+	vfs_forget(fs, young, 1);
+	vfs_destroy(TAKE_PTR(fs));
+	CHECK_OK(resume_new(first_process(), clock_realtime(), &fs, &err));
+	CHECK_INT(vfs_getattr(fs, young, VFS_NO_HANDLE, &s), 0);
 }
 
 TEST(open_files_of_an_earlier_process_are_read_and_written)

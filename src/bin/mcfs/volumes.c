@@ -64,6 +64,7 @@ struct keeper {
 		int directory;
 		int others[2]; /* an image, or the index of a server of NFS; or -1 */
 		uint32_t flags;
+		uint64_t until;             /* of the request to start its server */
 		uint8_t key[NFS3_KEY_SIZE]; /* of handles */
 		char *names;                /* that stay as they are (guard.h); NULL: none */
 		size_t names_size;
@@ -91,7 +92,7 @@ static int open_index(struct native_index *calls, struct error *err)
 	return r;
 }
 
-static int open_plain(uint32_t flags, struct vfs **fs, struct error *err)
+static int open_plain(uint32_t flags, uint64_t until, struct vfs **fs, struct error *err)
 {
 	struct native_options o = {.directory = DIRECTORY,
 		.owners = flags & VOLUME_SERVER_SQUASH ? NATIVE_SQUASH : NATIVE_OVERRIDE,
@@ -110,12 +111,12 @@ static int open_plain(uint32_t flags, struct vfs **fs, struct error *err)
 		return r == 0 ? native_new(&o, fs, err) : r;
 	}
 	r = native_new(&o, fs, err);
-	return r == 0 && flags & VOLUME_SERVER_RESUME ? resume_new(*fs, fs, err) : r;
+	return r == 0 && flags & VOLUME_SERVER_RESUME ? resume_new(*fs, until, fs, err) : r;
 }
 
 static int open_directory(const struct kept *volume, uint32_t flags, struct vfs **fs, struct error *err)
 {
-	int r = open_plain(flags, fs, err);
+	int r = open_plain(flags, volume->until, fs, err);
 
 	return r == 0 ? guard_new(*fs, volume->names, volume->names_size, fs, err) : r;
 }
@@ -279,6 +280,7 @@ static int start_server(struct keeper *k, const struct volume_server_request *q)
 		return -1;
 	ours = ends[0];
 	theirs = ends[1];
+	k->volumes[q->number].until = q->until;
 	*pid = fork();
 	if (*pid == 0)
 		become_server(&k->volumes[q->number], theirs,

@@ -29,6 +29,7 @@ struct resume {
 	bool has_volumes, fresh;
 	json_t *machine;
 	struct vm_saved saved;
+	struct volumes_saved saved_volumes;
 };
 
 CLEANUP_DEFINE(resume, struct resume, resume_close);
@@ -81,6 +82,7 @@ int resume_open(struct supervisor *s, struct error *err)
 	int directory =
 		fs_open(s->directory.fd, SNAPSHOT_RESUME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
 	const char *machine;
+	json_int_t moment;
 	int result;
 
 	if (directory < 0)
@@ -111,6 +113,9 @@ int resume_open(struct supervisor *s, struct error *err)
 		.hello = r->hello.data,
 		.hello_size = r->hello.size,
 		.machine = machine};
+	moment = json_integer_value(json_object_get(r->machine, "moment"));
+	r->saved_volumes = (struct volumes_saved){
+		.known = &r->volumes, .moment = moment > 0 ? (uint64_t)moment : UINT64_MAX};
 	s->resume = TAKE_PTR(r);
 	return 0;
 }
@@ -145,9 +150,9 @@ const struct vm_saved *resume_machine(const struct resume *r)
 	return r ? &r->saved : NULL;
 }
 
-const struct buffer *resume_volumes(const struct resume *r)
+const struct volumes_saved *resume_volumes(const struct resume *r)
 {
-	return r && r->has_volumes ? &r->volumes : NULL;
+	return r && r->has_volumes ? &r->saved_volumes : NULL;
 }
 
 /* ---- streams ------------------------------------------------------------------------------------------ */

@@ -182,8 +182,9 @@ static json_t *describe_stream(const struct stream *t)
 
 static int save_machine(struct supervisor *s, struct error *err)
 {
-	_cleanup_json_ json_t *machine = json_pack("{s:i, s:s, s:I, s:[]}", "version", SNAPSHOT_VERSION,
-		"machine", vm_machine(s->vm), "next_stream", (json_int_t)s->next_stream, "streams");
+	_cleanup_json_ json_t *machine = json_pack("{s:i, s:s, s:I, s:I, s:[]}", "version", SNAPSHOT_VERSION,
+		"machine", vm_machine(s->vm), "moment", (json_int_t)clock_realtime(), "next_stream",
+		(json_int_t)s->next_stream, "streams");
 	struct map_slot *slot;
 	size_t at = 0;
 

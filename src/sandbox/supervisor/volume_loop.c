@@ -108,8 +108,10 @@ static void replace_server(struct server *s)
 void volume_loop_ask(struct volumes *v, uint32_t number)
 {
 	struct server *s = &v->servers[number];
-	const struct volume_server_request q = {
-		VOLUME_SERVER_START, number, s->replaces ? VOLUME_SERVER_RESUME : 0};
+	const struct volume_server_request q = {.what = VOLUME_SERVER_START,
+		.number = number,
+		.flags = s->replaces ? VOLUME_SERVER_RESUME : 0,
+		.until = s->until ? s->until : clock_realtime()};
 
 	if (send(v->keeper.fd, &q, sizeof q, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof q)
 		s->state = SERVER_ASKED;
@@ -167,6 +169,7 @@ static void begin_serving(struct volumes *v, uint32_t number)
 		pthread_mutex_unlock(&v->mutex);
 	}
 	s->replaces = s->counted = true;
+	s->until = 0;
 }
 
 static void read_greeting(struct volumes *v, uint32_t number)

@@ -26,8 +26,9 @@ struct server {
 	int fd, pid_fd;
 	uint64_t next, begun; /* clock_monotonic() */
 	unsigned failures;    /* in a row */
-	bool replaces;        /* there was one before */
-	bool counted;         /* one was ready */
+	bool replaces;        /* there was one before, */
+	uint64_t until; /* who gave out nothing that was made later (clock_realtime()); 0: who just ended */
+	bool counted;   /* one was ready */
 	struct volume_server_greeting greeting;
 	size_t greeted; /* bytes of it that have come */
 };
@@ -52,7 +53,8 @@ struct volumes {
 	struct error failure; /* of one that has not */
 
 	ino_t roots[VOLUMES_MAX]; /* inodes of the directories */
-	bool resumed;             /* the guest is a copy of one that had servers */
+	uint64_t saved; /* when the guest was, of which this one's is a copy (clock_realtime()); 0: it is none
+			 */
 
 	/* the loop's own, while it holds `turn`: it gives that away where it waits, and who holds still has
 	 * it */

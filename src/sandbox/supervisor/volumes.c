@@ -52,8 +52,8 @@ static int give_source(struct volumes *v, const struct home *home, const struct 
 		return r;
 	v->flags[v->count] = v->nfs ? MOUNT_NFS : S_ISREG(s.st_mode) ? MOUNT_FILE : 0;
 	v->roots[v->count] = s.st_ino;
-	v->servers[v->count] =
-		(struct server){.state = SERVER_NONE, .fd = -1, .pid_fd = -1, .replaces = v->resumed};
+	v->servers[v->count] = (struct server){
+		.state = SERVER_NONE, .fd = -1, .pid_fd = -1, .replaces = v->saved, .until = v->saved};
 	volume_loop_ask(v, v->count);
 	v->count++;
 	return text_list_add(&v->targets, m->target, err);
@@ -188,7 +188,7 @@ static int load(struct volumes *v, const struct buffer *saved, struct error *err
 	return volume_mux_load(v->mux, &in, err);
 }
 
-int volumes_open(const struct home *home, const struct record *r, const struct buffer *saved,
+int volumes_open(const struct home *home, const struct record *r, const struct volumes_saved *saved,
 	struct volumes **out, struct error *err)
 {
 	_cleanup_(cleanup_volumes) struct volumes *v = NULL;
@@ -203,14 +203,14 @@ int volumes_open(const struct home *home, const struct record *r, const struct b
 	if (!v)
 		return -ERROR_SYSTEM;
 	v->nfs = driver == VOLUME_DRIVER_NFS;
-	v->resumed = saved != NULL;
+	v->saved = saved ? saved->moment : 0;
 	result = keeper_start(&v->keeper, err);
 	for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
 		result = give_source(v, home, r, &r->mounts[i], err);
 	if (result == 0)
 		result = volume_mux_new(v->count, &v->mux, err);
 	if (result == 0 && saved)
-		result = load(v, saved, err);
+		result = load(v, saved->known, err);
 	for (uint32_t i = 0; result == 0 && v->nfs && i < v->count; i++)
 		volume_mux_set_stream(v->mux, i);
 	if (result == 0)

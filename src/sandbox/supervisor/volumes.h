@@ -22,10 +22,16 @@
 
 struct volumes;
 
+/* What volumes_save() has kept of the guest that this one's is a copy of. */
+struct volumes_saved {
+	const struct buffer *known;
+	uint64_t moment; /* when: clock_realtime(); UINT64_MAX: nobody knows */
+};
+
 /* Opens the directories of the record's mounts and starts their servers. *volumes: NULL where it has none, or
- * they come another way. `saved` (of volumes_save(); NULL: none): they go on with a copy of their guest.
+ * they come another way. `saved` (NULL: none): they go on with a copy of their guest.
  * UNAVAILABLE: a directory is not the one that it was. */
-int volumes_open(const struct home *home, const struct record *r, const struct buffer *saved,
+int volumes_open(const struct home *home, const struct record *r, const struct volumes_saved *saved,
 	struct volumes **volumes, struct error *err);
 
 /* Before a machine that is to be copied is paused: waits until nothing is on its way between guest and

@@ -20,6 +20,7 @@ struct resume {
 	struct vfs *fs;
 	pthread_mutex_t lock;
 	struct resume_tree *tree;
+	uint64_t until;  /* clock_realtime(): what is younger no earlier process has given out */
 	uint64_t walked; /* clock_monotonic() when; 0: never */
 };
 
@@ -40,12 +41,12 @@ static bool recover(struct vfs *vfs, uint64_t ino)
 	bool found;
 
 	pthread_mutex_lock(&r->lock);
-	found = r->tree && resume_tree_find(r->tree, r->fs, ino);
+	found = r->tree && resume_tree_find(r->tree, r->fs, ino, r->until);
 	if (!found && (!r->walked || clock_monotonic() - r->walked > TREE_AGAIN)) {
 		resume_tree_free(r->tree);
 		r->tree = resume_tree_new(r->fs);
 		r->walked = clock_monotonic();
-		found = r->tree && resume_tree_find(r->tree, r->fs, ino);
+		found = r->tree && resume_tree_find(r->tree, r->fs, ino, r->until);
 	}
 	pthread_mutex_unlock(&r->lock);
 	return found;
@@ -358,7 +359,7 @@ static const struct vfs_operations operations = {
 	.resolve = resume_resolve,
 };
 
-int resume_new(struct vfs *fs, struct vfs **out, struct error *err)
+int resume_new(struct vfs *fs, uint64_t until, struct vfs **out, struct error *err)
 {
 	struct resume *r = calloc(1, sizeof *r);
 
@@ -368,6 +369,7 @@ int resume_new(struct vfs *fs, struct vfs **out, struct error *err)
 	}
 	r->vfs = (struct vfs){.operations = &operations, .read_only = fs->read_only};
 	r->fs = fs;
+	r->until = until;
 	pthread_mutex_init(&r->lock, NULL);
 	*out = &r->vfs;
 	return 0;

@@ -14,5 +14,6 @@
 #include "base/error.h"
 #include "vfs/vfs.h"
 
-/* fs is the new one's from now on, also where this fails. */
-int resume_new(struct vfs *fs, struct vfs **out, struct error *err);
+/* until: nothing that the clients know by an earlier process was made later (clock_realtime()). fs is the new
+ * one's from now on, also where this fails. */
+int resume_new(struct vfs *fs, uint64_t until, struct vfs **out, struct error *err);

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define DEPTH_MAX 2048 /* of a path */
 #define NO_PARENT UINT32_MAX
@@ -156,8 +157,21 @@ static uint32_t search(const struct resume_tree *t, uint64_t ino)
 	return low < t->count && t->names[t->by_number[low]].ino == ino ? low : t->count;
 }
 
-static bool look_up_path(const struct resume_tree *t, struct vfs *fs, uint32_t place, uint64_t ino)
+/* Numbers are given again once their files are gone. A time that is still to come says nothing: a clock was
+ * set. */
+static bool is_younger(const struct vfs_time *born, uint64_t until)
 {
+	uint64_t at =
+		born->seconds > 0 ? (uint64_t)born->seconds * NANOSECONDS_PER_SECOND + born->nanoseconds : 0;
+
+	return at > until && at <= clock_realtime();
+}
+
+static bool look_up_path(
+	const struct resume_tree *t, struct vfs *fs, uint32_t place, uint64_t ino, uint64_t until)
+{
+	bool same = true;
+
 	uint32_t path[DEPTH_MAX], depth = 0;
 	uint64_t at = VFS_ROOT;
 
@@ -175,17 +189,19 @@ static bool look_up_path(const struct resume_tree *t, struct vfs *fs, uint32_t p
 		if (r < 0)
 			return false;
 		at = a.ino;
+		same = !is_younger(&a.btime, until);
 	}
-	if (at != ino)
+	same &= at == ino;
+	if (!same)
 		vfs_forget(fs, at, 1);
-	return at == ino;
+	return same;
 }
 
-bool resume_tree_find(struct resume_tree *t, struct vfs *fs, uint64_t ino)
+bool resume_tree_find(struct resume_tree *t, struct vfs *fs, uint64_t ino, uint64_t until)
 {
 	/* One of several names of a file may have gone. */
 	for (uint32_t i = search(t, ino); i < t->count && t->names[t->by_number[i]].ino == ino; i++)
-		if (look_up_path(t, fs, t->by_number[i], ino))
+		if (look_up_path(t, fs, t->by_number[i], ino, until))
 			return true;
 	return false;
 }

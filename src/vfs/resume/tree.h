@@ -13,8 +13,9 @@ void resume_tree_free(struct resume_tree *t);
 #define RESUME_ENTRIES_MAX (1u << 21)
 
 /* Looks it up by its path, so that the file system knows it: once, which nobody forgets. False: it is not in
- * the tree, or not where it was. */
-bool resume_tree_find(struct resume_tree *t, struct vfs *fs, uint64_t ino);
+ * the tree, or not where it was, or was born later than `until` (resume.h), so that only its number is the
+ * same. */
+bool resume_tree_find(struct resume_tree *t, struct vfs *fs, uint64_t ino, uint64_t until);
 
 /* It is called `name` in the directory `to` now. False: the tree cannot tell that, and is to be made anew. */
 bool resume_tree_move(struct resume_tree *t, uint64_t ino, uint64_t to, const char *name);
