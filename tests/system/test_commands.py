@@ -114,7 +114,7 @@ def _():
     equal(untried, [])
 
 
-def completed(program, shell, *words):
+def completed(program, shell, *words, cwd=None):
     """What the shell offers for the last word."""
     script, name = program.script(shell), program.name
     line = {'bash': '. /usr/share/bash-completion/bash_completion; eval "$0"; complete_it() { COMP_WORDS=("$@"); '
@@ -128,16 +128,16 @@ def completed(program, shell, *words):
             with open(f'{folder}/{name}.fish', 'w') as f:
                 f.write(script)
             argv = ['fish', '--no-config', '-c', f'source {folder}/{name}.fish; complete -C "{name} {" ".join(words)}"']
-            answer = run(argv, program)
+            answer = run(argv, program, cwd)
         return [line.split('\t')[0] for line in answer.stdout.splitlines()]
-    answer = run([shell] + (['-f'] if shell == 'zsh' else []) + ['-c', line, script, *words], program)
+    answer = run([shell] + (['-f'] if shell == 'zsh' else []) + ['-c', line, script, *words], program, cwd)
     return answer.stdout.split()
 
 
-def run(argv, program):
+def run(argv, program, cwd=None):
     answer = subprocess.run(argv, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
                             env=program.call.env | {'PATH': f'{PREFIX}/bin:/usr/bin:/bin'},
-                            cwd=mono.folder if program.name == 'monofs' else None)
+                            cwd=mono.folder if program.name == 'monofs' else cwd)
     equal(answer.stderr, '', argv[0])
     return answer
 
@@ -176,8 +176,19 @@ def _():
 def _():
     with scratch() as folder:
         with open(f'{folder}/monocore.yaml', 'w') as f:
-            f.write('sandboxes:\n  frontend:\n    image: oci:/nowhere\n')
+            f.write('builds: {base: {image: oci:/nowhere}}\nsandboxes:\n  frontend:\n    image: oci:/nowhere\n')
         equal(mc('self', 'complete-names', 'sandboxes', cwd=folder).ok().out.split(), ['frontend'])
+        for shell in ('bash', 'zsh', 'fish'):
+            monocore = PROGRAMS[0]
+            true('base' in completed(monocore, shell, 'build', '', cwd=folder), shell)
+            true({'base', 'frontend'} <= set(completed(monocore, shell, 'tree', '', cwd=folder)), shell)
+            # Where there are no builds, or a path has been begun, it is files.
+            os.mkdir(f'{folder}/{shell}')
+            words = completed(monocore, shell, 'build', '', cwd=f'{folder}/{shell}')
+            true('base' in words, (shell, words))  # of the project above
+            words = completed(monocore, shell, 'build', './', cwd=folder)
+            true('base' not in words and any(word in ('files', './bash', './bash/') for word in words), (shell, words))
+        equal(mc('self', 'complete-names', 'parts', cwd=folder).ok().out.split(), ['frontend', 'base'])
         with open(f'{folder}/monocore.yaml', 'a') as f:
             f.write('  oops\n')
         equal(mc('self', 'complete-names', 'sandboxes', cwd=folder).ok().out, '')

@@ -379,6 +379,7 @@ def _():
     equal((row['tag'], row['sandbox'], row['image'], row['memory']), ('one', 'src', DEBIAN, 192 << 20))
     true(0 < row['size'] < 192 << 20, row)
     equal(mc('snapshots', 'ls', '-q').ok().out, 'one\n')
+    equal(mc('self', 'complete-names', 'snapshots').ok().out, 'one\n')
     mc('rm', '-f', 'src').ok()
     mc('image', 'prune', '--all', '--force').ok()
     mc('restore', 'one', 'last').ok()

@@ -56,7 +56,11 @@ enum command_words {
 	WORDS_INSTALLED,
 	WORDS_REVISIONS,
 	WORDS_KEYS,
-	WORDS_NAMED_LAST = WORDS_KEYS, /* those up to here are asked for, by complete_names */
+	WORDS_SNAPSHOT, /* the first word is one */
+	WORDS_SNAPSHOTS,
+	WORDS_PARTS,                     /* of a project: components and builds */
+	WORDS_BUILDS,                    /* of a project, or files where there are none */
+	WORDS_NAMED_LAST = WORDS_BUILDS, /* those up to here are asked for, by complete_names */
 	WORDS_FILES,
 	WORDS_COMMANDS,
 	WORDS_SHELLS

@@ -67,6 +67,10 @@ static const char *words_name(enum command_words words)
 		[WORDS_INSTALLED] = "installed",
 		[WORDS_REVISIONS] = "revisions",
 		[WORDS_KEYS] = "keys",
+		[WORDS_SNAPSHOT] = "snapshots",
+		[WORDS_SNAPSHOTS] = "snapshots",
+		[WORDS_PARTS] = "parts",
+		[WORDS_BUILDS] = "builds",
 		[WORDS_FILES] = "files",
 		[WORDS_COMMANDS] = "commands",
 		[WORDS_SHELLS] = "shells"};
@@ -173,7 +177,9 @@ static void write_bash(struct script *script)
 		"\t\tcommands) _%p_table ''; list=$mc_commands ;;\n"
 		"\t\tshells) list='bash zsh fish' ;;\n"
 		"\t\t''|files) ;;\n"
-		"\t\t*) list=$(%p %n $mc_kind 2>/dev/null) ;;\n"
+		"\t\t*) list=$(%p %n $mc_kind 2>/dev/null)\n"
+		"\t\t\tcase \"$mc_kind:$current:$list\" in builds:*/*:*|builds:.*:*|builds:*:) list= "
+		"mc_kind=files ;; esac ;;\n"
 		"\t\tesac\n"
 		"\tfi\n"
 		"\tif [ -n \"$list\" ]; then\n"
@@ -193,27 +199,30 @@ static void write_zsh(struct script *script)
 	write_text(script, "#compdef %p\n"
 			   "# zsh completion for %p: save as _%p in a directory of $fpath\n\n");
 	write_common(script);
-	write_text(script, "_%p() {\n"
-			   "\tlocal mc_commands mc_options mc_valued mc_kind mc_waiting mc_choices\n"
-			   "\t_%p_follow \"${(@)words[2,CURRENT-1]}\"\n"
-			   "\tif [[ -n $mc_waiting ]]; then\n"
-			   "\t\t_%p_choices \"$mc_waiting\"\n"
-			   "\t\tif [[ -n $mc_choices ]]; then compadd -- ${=mc_choices}; else _files; fi\n"
-			   "\telif [[ ${words[CURRENT]} == -* ]]; then\n"
-			   "\t\tcompadd -- ${=mc_options}\n"
-			   "\telif [[ -n ${mc_commands// /} ]]; then\n"
-			   "\t\tcompadd -- ${=mc_commands}\n"
-			   "\telse\n"
-			   "\t\tcase $mc_kind in\n"
-			   "\t\tcommands) _%p_table ''; compadd -- ${=mc_commands} ;;\n"
-			   "\t\tshells) compadd -- bash zsh fish ;;\n"
-			   "\t\tfiles) _files ;;\n"
-			   "\t\t?*) compadd -- ${(f)\"$(%p %n $mc_kind 2>/dev/null)\"} ;;\n"
-			   "\t\tesac\n"
-			   "\tfi\n"
-			   "}\n\n"
-			   "if [[ $funcstack[1] == _%p ]]; then _%p \"$@\"; else compdef _%p %p; "
-			   "fi\n");
+	write_text(script,
+		"_%p() {\n"
+		"\tlocal mc_commands mc_options mc_valued mc_kind mc_waiting mc_choices\n"
+		"\t_%p_follow \"${(@)words[2,CURRENT-1]}\"\n"
+		"\tif [[ -n $mc_waiting ]]; then\n"
+		"\t\t_%p_choices \"$mc_waiting\"\n"
+		"\t\tif [[ -n $mc_choices ]]; then compadd -- ${=mc_choices}; else _files; fi\n"
+		"\telif [[ ${words[CURRENT]} == -* ]]; then\n"
+		"\t\tcompadd -- ${=mc_options}\n"
+		"\telif [[ -n ${mc_commands// /} ]]; then\n"
+		"\t\tcompadd -- ${=mc_commands}\n"
+		"\telse\n"
+		"\t\tif [[ $mc_kind == builds && ${words[CURRENT]} == (*/*|.*) ]]; then mc_kind=files; fi\n"
+		"\t\tcase $mc_kind in\n"
+		"\t\tcommands) _%p_table ''; compadd -- ${=mc_commands} ;;\n"
+		"\t\tshells) compadd -- bash zsh fish ;;\n"
+		"\t\tfiles) _files ;;\n"
+		"\t\t?*) compadd -- ${(f)\"$(%p %n $mc_kind 2>/dev/null)\"}\n"
+		"\t\t\tif [[ $mc_kind == builds ]]; then _files; fi ;;\n"
+		"\t\tesac\n"
+		"\tfi\n"
+		"}\n\n"
+		"if [[ $funcstack[1] == _%p ]]; then _%p \"$@\"; else compdef _%p %p; "
+		"fi\n");
 }
 
 static void write_fish_options(
@@ -263,7 +272,7 @@ static int write_fish_command(void *context, const struct command *command, cons
 	if (command->words >= WORDS_SANDBOXES && command->words <= WORDS_NAMED_LAST)
 		fprintf(out, "complete -c %s -n %s -a '(%s %s %s 2>/dev/null)'\n", program, condition,
 			program, script->program->complete_names, words_name(command->words));
-	if (command->words == WORDS_FILES)
+	if (command->words == WORDS_FILES || command->words == WORDS_BUILDS)
 		fprintf(out, "complete -c %s -n %s -F\n", program, condition);
 	if (command->words == WORDS_SHELLS)
 		fprintf(out, "complete -c %s -n %s -a 'bash zsh fish'\n", program, condition);

@@ -297,5 +297,5 @@ const struct command build_command = {
 	.most = WORDS_ANY,
 	.run = run,
 	.group = GROUP_IMAGES,
-	.words = WORDS_FILES,
+	.words = WORDS_BUILDS,
 };

@@ -60,5 +60,5 @@ const struct command remove_command = {
 	.least = 1,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_COMPONENTS,
+	.words = WORDS_PARTS,
 };

@@ -37,4 +37,5 @@ const struct command restore_command = {
 	.least = 2,
 	.most = 2,
 	.run = run,
+	.words = WORDS_SNAPSHOT,
 };

@@ -126,6 +126,7 @@ static const struct command snapshot_rm_command = {
 	.least = 1,
 	.most = WORDS_ANY,
 	.run = remove_run,
+	.words = WORDS_SNAPSHOTS,
 };
 
 static const struct command *const children[] = {&snapshot_ls_command, &snapshot_rm_command, NULL};

@@ -236,5 +236,5 @@ const struct command tree_command = {
 	.defaults = &defaults,
 	.most = WORDS_ANY,
 	.run = run,
-	.words = WORDS_COMPONENTS,
+	.words = WORDS_PARTS,
 };
