@@ -144,7 +144,8 @@ struct monocore_sandbox_options {
 	const char *const *volumes;
 	/* Files of this host that the sandbox cannot change, whatever volume they lie in, nor make where they
 	 * are not there: absolute paths, without links on the way to the last name. NULL-terminated; NULL:
-	 * none. */
+	 * none. The configuration of each project that a volume reaches is among them by itself: of those in
+	 * whose directory, or below which, it lies, and of those in it that something was made of. */
 	const char *const *guarded;
 	/* How they come into the sandbox: "fuse" (NULL), or "virtiofs": faster, but the machine boots where
 	 * others are cloned, and only the engine qemu has it. */

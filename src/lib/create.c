@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "codec/message.h"
+#include "lib/guard.h"
 #include "lib/handle.h"
 #include "lib/process.h"
 #include "lib/supervisor.h"
@@ -47,6 +48,7 @@ static int create(
 	struct monocore *mc, const struct monocore_sandbox_options *o, char **name, struct error *err)
 {
 	struct message_rlimit rlimits[RECORD_RLIMITS_MAX];
+	_cleanup_text_list_ char **guarded = NULL;
 	struct directory d = DIRECTORY_NONE;
 	struct provision_options p = {.image = o->image,
 		.platform = o->platform,
@@ -63,7 +65,6 @@ static int create(
 		.env = o->env,
 		.labels = o->labels,
 		.volumes = o->volumes,
-		.guarded = o->guarded,
 		.volume_driver = o->volume_driver,
 		.rootfs = o->rootfs,
 		.restart = o->restart,
@@ -105,6 +106,9 @@ static int create(
 	if (!o->image)
 		return error_set(err, ERROR_INVALID, "no image was named");
 	r = convert_rlimits(o, rlimits, err);
+	if (r == 0)
+		r = guard_projects(mc, o->volumes, o->guarded, &guarded, err);
+	p.guarded = (const char *const *)guarded;
 	if (r == 0)
 		r = provision(&mc->home, &p, &d, name, err);
 	if (r == 0 && (r = hold_sandbox(mc, &d, err)) < 0) {

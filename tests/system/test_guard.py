@@ -136,6 +136,24 @@ def _():
     equal(mc('up', 'web', '--dry-run', '--json', cwd=place).ok().json(), [])
 
 
+@promise('a sandbox of no project is held to the same, whether anything was ever made of the project or not')
+def _():
+    write(f'{where}/fresh/monocore.yaml', 'oops: [')  # which a guest could mend
+    write(f'{where}/fresh/sub/x', 'x')
+    os.mkdir(f'{where}/none')
+    volumes = {'above': f'{where}/up', 'app': place, 'sub': f'{where}/fresh/sub', 'fresh': f'{where}/fresh', 'none': f'{where}/none',
+               'staged': f'{place}:/staged:stage'}
+    mc('tmp', '-d', '--name', 'mcguard-tmp', *[word for name, path in volumes.items() for word in
+                                               ('-v', path if ':' in path else f'{path}:/{name}')], DEBIAN, '--', 'sleep', '1000').ok()
+    attack('mcguard-tmp', '/app')
+    attack('mcguard-tmp', '/above/mcguard', ABOVE)
+    line = '(echo x >>/fresh/monocore.yaml; echo A=b >/fresh/.env; echo x >>/staged/monocore.yaml; cd /fresh; mv sub other) 2>/dev/null'
+    equal(mc.shell('mcguard-tmp', f'{line}; ls -A /fresh; echo y >/none/monocore.yaml; cat /none/monocore.yaml'), 'monocore.yaml\nother\ny')
+    equal(os.listdir(f'{where}/none'), ['monocore.yaml'])  # there is no project whose it would be
+    mc('volume', 'apply', 'mcguard-tmp').ok(1).says('--configuration')
+    mc('rm', '-f', 'mcguard-tmp').ok()
+
+
 @promise('a server of the volume that is killed is followed by one that keeps the same')
 def _():
     for pid in servers():
