@@ -97,4 +97,15 @@ int tar_reader_finish(struct tar_reader *r, struct error *err);
  * other entries is not used. Errors: INVALID (no name, no target, size or time out of range), NO_MEMORY. */
 int tar_write_entry(struct buffer *out, const struct tar_entry *e, struct error *err);
 size_t tar_padding(uint64_t size);
+
+/* A part of a sparse file that the archive has. */
+struct tar_part {
+	uint64_t offset, size;
+};
+
+/* The same for a TAR_FILE with holes, as GNU tar has it in its format 1.0: parts are in order, apart, and
+ * within e->size; a file that ends with a hole has an empty one at its end. Behind it the caller writes the
+ * parts' bytes, one behind the other, and tar_padding() of their sum. */
+int tar_write_sparse(struct buffer *out, const struct tar_entry *e, const struct tar_part *parts,
+	size_t count, struct error *err);
 bool tar_write_end(struct buffer *out); /* the two zero blocks */

@@ -10,11 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-
-struct tar_part {
-	uint64_t offset, size;
-};
+#include "codec/tar.h"
 
 struct tar_map {
 	struct tar_part *parts; /* none is empty */

@@ -194,12 +194,29 @@ static void put_number(
 		add_number(records, key, value);
 }
 
-static void put_numbers(uint8_t *block, struct buffer *records, const struct tar_entry *e)
+/* Who does not know of sparse files gets the map and the parts under another name. */
+static void put_sparse_names(uint8_t *block, struct buffer *records, const struct tar_entry *e)
+{
+	const char *slash = strrchr(e->path, '/');
+	char name[101];
+
+	snprintf(name, sizeof name, "GNUSparseFile.0/%s", slash ? slash + 1 : e->path);
+	put_text(block, TAR_FIELD_NAME, name, strlen(name));
+	if (!is_utf8(e->path))
+		add_record(records, "hdrcharset", "BINARY", 6);
+	add_record(records, "GNU.sparse.major", "1", 1);
+	add_record(records, "GNU.sparse.minor", "0", 1);
+	add_record(records, "GNU.sparse.name", e->path, strlen(e->path));
+	add_number(records, "GNU.sparse.realsize", e->size);
+}
+
+/* size: bytes behind the header. */
+static void put_numbers(uint8_t *block, struct buffer *records, const struct tar_entry *e, uint64_t size)
 {
 	bool late = e->mtime < 0 || (uint64_t)e->mtime > LARGEST(11);
 
 	put_octal(block, TAR_FIELD_MODE, e->mode & 07777);
-	put_number(block, records, TAR_FIELD_SIZE, "size", e->type == TAR_FILE ? e->size : 0);
+	put_number(block, records, TAR_FIELD_SIZE, "size", e->type == TAR_FILE ? size : 0);
 	put_number(block, records, TAR_FIELD_UID, "uid", e->uid);
 	put_number(block, records, TAR_FIELD_GID, "gid", e->gid);
 	put_octal(block, TAR_FIELD_MTIME, late ? 0 : (uint64_t)e->mtime);
@@ -251,7 +268,9 @@ static int check_entry(const struct tar_entry *e, struct error *err)
 	return 0;
 }
 
-int tar_write_entry(struct buffer *out, const struct tar_entry *e, struct error *err)
+/* sparse: its map, and stored bytes of its parts; NULL: it is none. */
+static int write_entry(struct buffer *out, const struct tar_entry *e, const struct buffer *sparse,
+	uint64_t stored, struct error *err)
 {
 	static const char types[] = {[TAR_FILE] = '0',
 		[TAR_HARD_LINK] = '1',
@@ -262,17 +281,17 @@ int tar_write_entry(struct buffer *out, const struct tar_entry *e, struct error 
 		[TAR_FIFO] = '6'};
 	_cleanup_buffer_ struct buffer path = {0}, records = {0};
 	uint8_t block[TAR_BLOCK] = {0};
-	int r = check_entry(e, err);
 
-	if (r < 0)
-		return r;
 	buffer_append_text(&path, e->path);
 	if (e->type == TAR_DIRECTORY && e->path[strlen(e->path) - 1] != '/')
 		buffer_u8(&path, '/');
 	if (!buffer_u8(&path, 0))
 		return error_no_memory(err, "write a tar archive");
-	put_names(block, &records, e, (const char *)path.data);
-	put_numbers(block, &records, e);
+	if (sparse)
+		put_sparse_names(block, &records, e);
+	else
+		put_names(block, &records, e, (const char *)path.data);
+	put_numbers(block, &records, e, sparse ? sparse->size + stored : e->size);
 	for (size_t i = 0; i < e->xattr_count; i++)
 		add_xattr(&records, &e->xattrs[i]);
 	put_magic(block, types[e->type]);
@@ -280,9 +299,52 @@ int tar_write_entry(struct buffer *out, const struct tar_entry *e, struct error 
 	if (records.size && !records.failed)
 		write_records(out, &records);
 	buffer_append(out, block, sizeof block);
+	if (sparse)
+		buffer_append(out, sparse->data, sparse->size);
 	if (records.failed || out->failed)
 		return error_no_memory(err, "write a tar archive");
 	return 0;
+}
+
+int tar_write_entry(struct buffer *out, const struct tar_entry *e, struct error *err)
+{
+	int r = check_entry(e, err);
+
+	return r < 0 ? r : write_entry(out, e, NULL, 0, err);
+}
+
+static void add_line(struct buffer *map, uint64_t number)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof digits, "%" PRIu64 "\n", number);
+	buffer_append_text(map, digits);
+}
+
+int tar_write_sparse(struct buffer *out, const struct tar_entry *e, const struct tar_part *parts,
+	size_t count, struct error *err)
+{
+	static const uint8_t zeroes[TAR_BLOCK];
+	_cleanup_buffer_ struct buffer map = {0};
+	uint64_t end = 0, stored = 0;
+	int r = check_entry(e, err);
+
+	if (r < 0)
+		return r;
+	add_line(&map, count);
+	for (size_t i = 0; i < count; i++) {
+		if (parts[i].offset < end || parts[i].offset > e->size ||
+			parts[i].size > e->size - parts[i].offset)
+			return error_set(err, ERROR_INVALID,
+				"write a tar archive: the parts of '%s' are out of order", e->path);
+		end = parts[i].offset + parts[i].size;
+		stored += parts[i].size;
+		add_line(&map, parts[i].offset);
+		add_line(&map, parts[i].size);
+	}
+	buffer_append(&map, zeroes, tar_padding(map.size));
+	return map.failed ? error_no_memory(err, "write a tar archive")
+			  : write_entry(out, e, &map, stored, err);
 }
 
 bool tar_write_end(struct buffer *out)

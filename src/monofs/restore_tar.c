@@ -12,6 +12,7 @@
 #include "os/fs.h"
 
 #define BUFFER_SIZE (1u << 20)
+#define PARTS_MOST  65536u /* of one file; its holes are zeroes where it has more */
 
 struct tar_restore {
 	struct repository *r;
@@ -23,6 +24,8 @@ struct tar_restore {
 	const char *within;
 	struct map outside; /* first names that lie outside of that: the path that they have in the archive */
 	unsigned depth;
+	struct tar_part *parts; /* of the file that is written, and room; none: it has no holes */
+	size_t part_count, part_room;
 };
 
 static int flush(struct tar_restore *t, size_t least, struct error *err)
@@ -36,6 +39,56 @@ static int flush(struct tar_restore *t, size_t least, struct error *err)
 	r = fs_write_all(t->fd, t->out.data, t->out.size, "the archive", err);
 	buffer_clear(&t->out);
 	return r;
+}
+
+/* ---- holes ---- */
+
+static int add_part(struct tar_restore *t, uint64_t offset, uint64_t size, struct error *err)
+{
+	if (t->part_count == t->part_room) {
+		size_t room = t->part_room ? 2 * t->part_room : 64;
+		struct tar_part *parts = reallocarray(t->parts, room, sizeof *parts);
+
+		if (!parts)
+			return error_no_memory(err, "write an archive");
+		t->parts = parts;
+		t->part_room = room;
+	}
+	t->parts[t->part_count++] = (struct tar_part){offset, size};
+	return 0;
+}
+
+/* 1: they are more than are told. */
+static int find_part(void *context, uint64_t offset, const struct content_ref *ref, struct error *err)
+{
+	struct tar_restore *t = context;
+	struct tar_part *last = t->part_count ? &t->parts[t->part_count - 1] : NULL;
+
+	if (object_id_is_none(&ref->id))
+		return 0;
+	if (last && last->offset + last->size == offset) {
+		last->size += ref->size;
+		return 0;
+	}
+	return t->part_count == PARTS_MOST ? 1 : add_part(t, offset, ref->size, err);
+}
+
+/* What of a file the archive is to have, where that is not all. */
+static int find_parts(struct tar_restore *t, const struct content *c, struct error *err)
+{
+	const struct tar_part *last;
+	int r;
+
+	t->part_count = 0;
+	r = c->ref_count ? content_walk(repository_store(t->r), c, find_part, NULL, t, err) : 1;
+	if (r < 0)
+		return r;
+	last = t->part_count ? &t->parts[t->part_count - 1] : NULL;
+	if (r == 1 || (last && last->offset == 0 && last->size == c->size)) {
+		t->part_count = 0;
+		return 0;
+	}
+	return last && last->offset + last->size == c->size ? 0 : add_part(t, c->size, 0, err);
 }
 
 /* ---- contents ---- */
@@ -65,7 +118,7 @@ static int put_chunk(void *context, uint64_t offset, const struct content_ref *r
 
 	(void)offset;
 	if (object_id_is_none(&ref->id))
-		return put_zeroes(t, ref->size, err);
+		return t->part_count ? 0 : put_zeroes(t, ref->size, err);
 	r = content_chunk(repository_store(t->r), ref, &chunk, err);
 	if (r < 0)
 		return r;
@@ -76,13 +129,17 @@ static int put_chunk(void *context, uint64_t offset, const struct content_ref *r
 
 static int put_content(struct tar_restore *t, const struct content *c, struct error *err)
 {
+	uint64_t stored = t->part_count ? 0 : c->size;
 	int r = 0;
+
+	for (size_t i = 0; i < t->part_count; i++)
+		stored += t->parts[i].size;
 
 	if (c->ref_count)
 		r = content_walk(repository_store(t->r), c, put_chunk, NULL, t, err);
 	else if (c->size)
 		buffer_append(&t->out, c->bytes, (size_t)c->size);
-	return r < 0 ? r : put_zeroes(t, tar_padding(c->size), err);
+	return r < 0 ? r : put_zeroes(t, tar_padding(stored), err);
 }
 
 /* ---- headers ---- */
@@ -155,8 +212,12 @@ static int put_entry(
 		.device_minor = e->minor};
 	int r = take_xattrs(t, e, &out, err);
 
+	t->part_count = 0;
+	if (r == 0 && e->kind == ENTRY_FILE)
+		r = find_parts(t, &e->content, err);
 	if (r == 0)
-		r = tar_write_entry(&t->out, &out, err);
+		r = t->part_count ? tar_write_sparse(&t->out, &out, t->parts, t->part_count, err)
+				  : tar_write_entry(&t->out, &out, err);
 	for (size_t i = 0; i < out.xattr_count; i++)
 		free(out.xattrs[i].value);
 	free(out.xattrs);
@@ -293,6 +354,7 @@ int restore_tar(struct repository *r, const struct object_id *commit, int fd, co
 	for (size_t at = 0; (s = map_next(&t.outside, &at));)
 		free(s->value);
 	map_free(&t.outside);
+	free(t.parts);
 	buffer_free(&t.out);
 	e.done = out->bytes;
 	progress_report(o->progress, &e);

@@ -34,6 +34,7 @@ def _():
     os.mkdir(mono.path('untarred'))
     subprocess.run(['tar', '--xattrs', '-xpf', mono.path('same.tar'), '-C', mono.path('untarred')], check=True)
     equal(described(mono.path('untarred')), described(TREE))
+    true(os.stat(mono.path('untarred/sparse')).st_blocks * 512 < 1 << 20, 'and so they are from an archive')
     contains(mono(*at, 'import', TREE).ok().out, 'has the same already')
     again = mono(*at, 'import', TREE, '--json').ok().json()
     equal((again['made'], again['read_files'], again['new_bytes']), (False, 0, 0))

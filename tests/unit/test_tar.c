@@ -391,6 +391,35 @@ TEST(sparse_files_of_every_kind_give_their_parts)
 	}
 }
 
+TEST(sparse_files_come_back_as_they_were_written)
+{
+	static const char name[] =
+		"d/a-name-that-is-so-long-that-it-does-not-fit-into-the-header-of-an-entry,-"
+		"whose-hundred-bytes-it-has-\xff";
+	const struct tar_part parts[] = {{0, 5}, {4096, 5}, {8192, 0}}, last[] = {{8187, 5}};
+	const struct tar_part bad[][2] = {
+		{{0, 5}, {4, 1}}, {{5, 1}, {0, 1}}, {{0, 1}, {8192, 1}}, {{0, 1}, {UINT64_MAX, 2}}};
+	_cleanup_buffer_ struct buffer a = {0};
+	struct tar_entry e = {.type = TAR_FILE, .path = "d/s", .mode = 0644, .size = 8192, .mtime = 1};
+	struct error err;
+
+	CHECK_OK(tar_write_sparse(&a, &e, parts, ARRAY_SIZE(parts), &err));
+	tar_make_data(&a, "helloworld", 10);
+	e.path = (char *)name;
+	CHECK_OK(tar_write_sparse(&a, &e, last, ARRAY_SIZE(last), &err));
+	tar_make_data(&a, "world", 5);
+	e.path = "all";
+	CHECK_OK(tar_write_sparse(&a, &e, &(struct tar_part){8192, 0}, 1, &err));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		CHECK_ERROR(tar_write_sparse(&a, &e, bad[i], 2, &err), ERROR_INVALID);
+	put_end(&a);
+	must_read(&a, "file d/s 0644 0:0 1.000000000 8192 0:hello 4096:world\n"
+		      "file d/a-name-that-is-so-long-that-it-does-not-fit-into-the-header-of-an-entry,-"
+		      "whose-hundred-bytes-it-has-\\xff 0644 0:0 1.000000000 8192 8187:world\n"
+		      "file all 0644 0:0 1.000000000 8192\n"
+		      "end\n");
+}
+
 TEST(maps_of_sparse_files_that_cannot_be_are_errors)
 {
 	static const char *const maps[] = {"3\n0\n5\n4096\n5\n", "2\n0\n5\n4\n5\n", "2\n4096\n5\n0\n5\n",
