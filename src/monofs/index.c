@@ -210,6 +210,21 @@ int index_add(struct index *i, struct pack *const *packs, size_t count, const ch
 	return r < 0 ? error_prefix(err, "write the index") : 0;
 }
 
+int index_move(struct index *i, const struct object_id *id, const struct index_place *to, struct error *err)
+{
+	const struct row row = {.id = id, .pack = to->pack, .frame = to->frame};
+	struct connection *c;
+	int r = index_begin(i, &c, err);
+
+	if (r < 0)
+		return r;
+	r = add_rows(c->db, &row, 1, true, err);
+	if (r == 0)
+		r = db_commit(c->db, err);
+	index_end(i, c);
+	return r;
+}
+
 /* ---- state ------------------------------------------------------------------------------------------ */
 
 int index_complete(struct index *i, struct error *err)

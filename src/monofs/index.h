@@ -60,6 +60,9 @@ int index_packs(struct index *i, int64_t above, struct index_pack *out, size_t r
 int index_add(struct index *i, struct pack *const *packs, size_t count, const char *session, bool replace,
 	struct error *err);
 
+/* One object is there from now on. */
+int index_move(struct index *i, const struct object_id *id, const struct index_place *to, struct error *err);
+
 int index_complete(struct index *i, struct error *err); /* 1 or 0 */
 int index_set_complete(struct index *i, struct error *err);
 

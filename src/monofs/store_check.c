@@ -19,6 +19,7 @@ struct checking {
 	uint64_t total; /* bytes of all packs, for the progress */
 	ZSTD_DCtx *decompressor;
 	struct buffer scratch, frame;
+	unsigned copies; /* objects that are damaged in a pack, and whole in another */
 };
 
 static void tell(struct checking *c, const struct object_id *id, const char *file, const char *what)
@@ -52,6 +53,21 @@ static int grow(void **list, size_t *room, size_t count, size_t each, struct err
 
 /* ---- the bytes of a pack ----------------------------------------------------------------------------- */
 
+/* One that cannot be had from this pack. */
+static int tell_object(struct checking *c, const struct pack *p, const struct object_id *id, const char *file,
+	const char *what, struct error *err)
+{
+	struct index_place place;
+	int r = store_find_copy(c->store, id, p->name, &place, err);
+
+	if (r < 0)
+		return r;
+	c->copies += r == 1;
+	if (r == 0)
+		tell(c, id, file, what);
+	return 0;
+}
+
 /* How many of the frame's objects are bad. */
 static int read_frame(
 	struct checking *c, const struct pack *p, uint32_t number, const char *file, struct error *err)
@@ -59,7 +75,7 @@ static int read_frame(
 	const struct pack_frame *f = &p->directory.frames[number];
 	struct error damage = {.code = ERROR_NONE};
 	uint32_t at = 0;
-	int bad = 0, r;
+	int bad = 0, told, r;
 
 	buffer_clear(&c->frame);
 	if (!buffer_reserve(&c->frame, f->raw + (size_t)1))
@@ -77,8 +93,10 @@ static int read_frame(
 		at += o->size;
 		if (r == 0 && object_id_equal(&id, &o->id))
 			continue;
-		tell(c, &o->id, file,
-			r < 0 ? damage.text : "its bytes are not those that its id is the hash of");
+		told = tell_object(c, p, &o->id, file,
+			r < 0 ? damage.text : "its bytes are not those that its id is the hash of", err);
+		if (told < 0)
+			return told;
 		bad++;
 	}
 	return bad;
@@ -88,7 +106,9 @@ static int read_pack(struct checking *c, const struct pack *p, const char *file,
 {
 	struct error damage;
 	int sum = pack_verify(p, &damage), bad = 0, r = 0;
+	char copies[128];
 
+	c->copies = 0;
 	if (sum < 0 && sum != -ERROR_CORRUPT)
 		return error_set(err, damage.code, "%s", damage.text);
 	for (uint32_t i = 0; r >= 0 && i < p->directory.frame_count; i++) {
@@ -101,6 +121,12 @@ static int read_pack(struct checking *c, const struct pack *p, const char *file,
 		tell(c, NULL, file, bad ? damage.text : "bytes of it were changed, none of them an object's");
 	else if (bad)
 		tell(c, NULL, file, "it was written with objects that are damaged");
+	if (c->copies) {
+		snprintf(copies, sizeof copies,
+			"%u of its damaged objects are whole in other packs, and repack mends that",
+			c->copies);
+		tell(c, NULL, file, copies);
+	}
 	return 0;
 }
 

@@ -139,6 +139,14 @@ int store_pack_open(struct store *s, int64_t number, struct pack **out, struct e
 int store_frame_read(struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame,
 	struct kept_frame **out, struct error *err);
 
+/* ---- store_copies.c ---- */
+
+bool store_is_whole(const struct store *s, const struct pack_object *o, const void *bytes);
+/* Another pack than the one called `damaged` that has the object, and whole: 1, and the index has it there
+ * from now on; 0: there is none. All packs are looked through. Not under a lock. */
+int store_find_copy(struct store *s, const struct object_id *id, const uint8_t damaged[SHA256_SIZE],
+	struct index_place *out, struct error *err);
+
 /* ---- store_scan.c ---- */
 
 /* Calls take() for the name of each file in packs/ that is one of a pack's. Other than 0 ends it. */

@@ -183,20 +183,25 @@ static void release_pack(struct store *s, struct pack *p)
 }
 
 /* 1: found, 0: not. */
+static int find_at(struct store *s, const struct object_id *id, const struct index_place *place,
+	struct found *f, struct error *err)
+{
+	int r = store_pack_open(s, place->pack, &f->pack, err);
+
+	if (r < 0)
+		return r;
+	if (find_in_frame(f->pack, place->frame, id, f))
+		return 1;
+	release_pack(s, f->pack);
+	return 0;
+}
+
 static int find_indexed(struct store *s, const struct object_id *id, struct found *f, struct error *err)
 {
 	struct index_place place;
 	int r = store_lookup(s, id, &place, err);
 
-	if (r <= 0)
-		return r;
-	r = store_pack_open(s, place.pack, &f->pack, err);
-	if (r < 0)
-		return r;
-	if (find_in_frame(f->pack, place.frame, id, f))
-		return 1;
-	release_pack(s, f->pack);
-	return 0;
+	return r <= 0 ? r : find_at(s, id, &place, f, err);
 }
 
 static int find(struct store *s, const struct object_id *id, struct found *f, struct error *err)
@@ -259,19 +264,32 @@ static int get_recent(struct store *s, enum object_type type, const struct objec
 	return r < 0 ? r : 1;
 }
 
+static int take_found(struct store *s, const struct found *f, enum object_type type, struct store_bytes *out,
+	struct error *err)
+{
+	struct kept_frame *frame;
+	int r = store_frame_read(s, f->pack, f->number, &f->frame, &frame, err);
+
+	return r < 0 ? r : take_object(s, frame, f->at, f->offset, type, out, err);
+}
+
 /* 0: it is nowhere. */
 static int get_found(struct store *s, enum object_type type, const struct object_id *id,
 	struct store_bytes *out, struct error *err)
 {
-	struct kept_frame *frame;
-	struct found f;
+	struct error unused;
+	struct found f, copy;
+	struct index_place place;
 	int r = find(s, id, &f, err);
 
 	if (r <= 0)
 		return r;
-	r = store_frame_read(s, f.pack, f.number, &f.frame, &frame, err);
-	if (r == 0)
-		r = take_object(s, frame, f.at, f.offset, type, out, err);
+	r = take_found(s, &f, type, out, err);
+	if (r == -ERROR_CORRUPT && store_find_copy(s, id, f.pack->name, &place, &unused) == 1 &&
+		find_at(s, id, &place, &copy, &unused) == 1) {
+		r = take_found(s, &copy, type, out, err);
+		release_pack(s, copy.pack);
+	}
 	release_pack(s, f.pack);
 	return r < 0 ? r : 1;
 }
@@ -282,7 +300,7 @@ int store_get(struct store *s, enum object_type type, const struct object_id *id
 	char hex[OBJECT_HEX_SIZE];
 	int r = get_recent(s, type, id, out, err);
 
-	if (r == 0)
+	if (r == 0 || r == -ERROR_CORRUPT)
 		r = get_found(s, type, id, out, err);
 	if (r == 0)
 		return error_set(err, ERROR_NOT_FOUND, "the %s %s is not in the repository",

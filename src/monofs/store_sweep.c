@@ -113,33 +113,40 @@ static int newest_pack(struct store *s, int64_t *newest, struct error *err)
 
 /* ---- what is needed of a pack ------------------------------------------------------------------------ */
 
-/* Whether the object is needed, and no other pack's copy of it is the one that counts. */
-static int is_needed(struct sweeping *w, const struct pack *p, const struct pack_object *o, struct error *err)
+enum need { NEEDED_NOT, NEEDED, NEEDED_ELSEWHERE /* another pack's copy of it is the one that counts */ };
+
+static int need_of(struct sweeping *w, const struct pack *p, const struct pack_object *o, struct error *err)
 {
 	struct index_place place;
 	int r;
 
 	if (!w->sweep->live(w->sweep->context, &o->id))
-		return 0;
+		return NEEDED_NOT;
 	r = index_find(w->store->index, &o->id, &place, err);
 	if (r < 0)
 		return r;
-	return r == 0 || place.pack == p->number;
+	return r == 0 || place.pack == p->number ? NEEDED : NEEDED_ELSEWHERE;
 }
 
-static int count_needed(struct sweeping *w, const struct pack *p, uint64_t *needed, uint64_t *total,
-	uint64_t *unneeded, struct error *err)
+/* Of a pack: bytes that are needed and all, objects that are not, and that are and need not be there twice.
+ */
+struct needs {
+	uint64_t needed, total, unneeded, twice;
+};
+
+static int count_needed(struct sweeping *w, const struct pack *p, struct needs *n, struct error *err)
 {
-	*needed = *total = *unneeded = 0;
+	*n = (struct needs){0};
 	for (uint32_t i = 0; i < p->directory.object_count; i++) {
 		const struct pack_object *o = &p->directory.objects[i];
-		int r = is_needed(w, p, o, err);
+		int r = need_of(w, p, o, err);
 
 		if (r < 0)
 			return r;
-		*total += o->size;
-		*needed += r ? o->size : 0;
-		*unneeded += r == 0;
+		n->total += o->size;
+		n->needed += r == NEEDED ? o->size : 0;
+		n->unneeded += r != NEEDED;
+		n->twice += r == NEEDED_ELSEWHERE;
 	}
 	return 0;
 }
@@ -167,12 +174,12 @@ static int remove_pack(struct sweeping *w, const struct index_pack *known, struc
 static int judge_condemned(
 	struct sweeping *w, const struct index_pack *known, struct pack *p, struct error *err)
 {
-	uint64_t needed, total, unneeded;
-	int r = count_needed(w, p, &needed, &total, &unneeded, err);
+	struct needs n;
+	int r = count_needed(w, p, &n, err);
 
 	if (r < 0)
 		return r;
-	if (needed)
+	if (n.needed)
 		return w->sweep->dry_run ? 0 : index_add(w->store->index, &p, 1, known->session, false, err);
 	if (has(&w->may_go, known->number))
 		return remove_pack(w, known, err);
@@ -192,22 +199,41 @@ static int condemn(struct sweeping *w, struct pack *p, uint64_t size, struct err
 	return note(&w->condemned, p->number, err);
 }
 
+/* bytes: as its frame has it; NULL: that is damaged. */
+static int copy_object(
+	struct sweeping *w, const struct pack_object *o, const uint8_t *bytes, struct error *err)
+{
+	struct store_bytes other;
+	int r;
+
+	if (bytes && store_is_whole(w->store, o, bytes))
+		return store_copy(w->writer, o, bytes, err);
+	r = store_get(w->store, (enum object_type)o->type, &o->id, &other, err);
+	if (r < 0)
+		return r;
+	r = store_copy(w->writer, o, other.bytes, err);
+	store_release(w->store, &other);
+	return r;
+}
+
 static int copy_frame(struct sweeping *w, const struct pack *p, uint32_t number, struct error *err)
 {
 	const struct pack_frame *f = &p->directory.frames[number];
 	struct kept_frame *kept = NULL;
+	bool damaged = false;
 	uint32_t at = 0;
 	int r = 0;
 
 	for (uint32_t i = f->first; r >= 0 && i < f->first + f->count; i++) {
 		const struct pack_object *o = &p->directory.objects[i];
+		bool needed = (r = need_of(w, p, o, err)) == NEEDED;
 
-		bool needed = (r = is_needed(w, p, o, err)) > 0;
-
-		if (needed && !kept)
+		if (needed && !kept && !damaged) {
 			r = store_frame_read(w->store, p, number, f, &kept, err);
-		if (needed && r >= 0)
-			r = store_copy(w->writer, o, kept->bytes + at, err);
+			damaged = r == -ERROR_CORRUPT;
+		}
+		if (needed && (r >= 0 || damaged))
+			r = copy_object(w, o, kept ? kept->bytes + at : NULL, err);
 		at += o->size;
 	}
 	if (kept) {
@@ -234,29 +260,30 @@ static int rewrite(struct sweeping *w, const struct pack *p, struct error *err)
 }
 
 static bool is_to_be_rewritten(
-	const struct sweeping *w, const struct index_pack *known, uint64_t needed, uint64_t total)
+	const struct sweeping *w, const struct index_pack *known, const struct needs *n)
 {
 	if (w->sweep->keep_percent == 0)
 		return false;
 	if (w->small > SMALL_COUNT && known->size < SMALL)
 		return true;
-	return needed * 100 < total * w->sweep->keep_percent;
+	/* What is there twice may be so because here it is damaged. */
+	return n->twice || n->needed * 100 < n->total * w->sweep->keep_percent;
 }
 
 static int judge(struct sweeping *w, const struct index_pack *known, struct pack *p, struct error *err)
 {
-	uint64_t needed, total, unneeded;
+	struct needs n;
 	int r;
 
 	if (*known->session && session_lives(&w->store->session, known->session))
 		return 0;
-	r = count_needed(w, p, &needed, &total, &unneeded, err);
+	r = count_needed(w, p, &n, err);
 	if (r < 0)
 		return r;
-	if (needed && !is_to_be_rewritten(w, known, needed, total))
+	if (n.needed && !is_to_be_rewritten(w, known, &n))
 		return 0;
-	w->sweep->objects += unneeded;
-	return needed ? rewrite(w, p, err) : condemn(w, p, known->size, err);
+	w->sweep->objects += n.unneeded;
+	return n.needed ? rewrite(w, p, err) : condemn(w, p, known->size, err);
 }
 
 /* A damaged pack stays: check tells of it. */

@@ -352,3 +352,116 @@ TEST(a_damaged_replica_is_another)
 	CHECK(repository_replica(r) != before);
 	repository_close(r);
 }
+
+/* ---- copies ---------------------------------------------------------------------------------------------
+ */
+
+/* The same objects by two who write at once, which neither finds with the other: two packs, that differ in
+ * one. */
+static void fill_twice(int fd, const struct crypt *c, struct object_id ids[20])
+{
+	struct store *s[2] = {open_store(fd, c), open_store(fd, c)};
+	struct store_writer *w[2];
+	struct error err;
+
+	for (unsigned k = 0; k < 2; k++) {
+		CHECK_OK(store_writer_new(s[k], &w[k], &err));
+		for (unsigned i = 0; i < 20; i++) {
+			unsigned text = i == 19 ? i + k : i;
+
+			/* In a frame of its own. */
+			CHECK_OK(store_put(w[k], i == 19 ? OBJECT_LIST : OBJECT_CHUNK, &text, sizeof text,
+				&ids[i], NULL, &err));
+		}
+		CHECK_OK(store_writer_flush(w[k], &err));
+	}
+	for (unsigned k = 0; k < 2; k++) {
+		store_writer_free(w[k]);
+		CHECK_OK(store_sync(s[k], &err));
+		store_close(s[k]);
+	}
+}
+
+static void flip_second(int fd, const char *path, void *context)
+{
+	unsigned *which = context;
+
+	if ((*which)-- == 0)
+		flip(fd, path, 32);
+}
+
+static bool is_live(void *context, const struct object_id *id)
+{
+	(void)context;
+	(void)id;
+	return true;
+}
+
+static int mark_nothing(void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	return 0;
+}
+
+static void tidy(struct store *s, unsigned keep_percent)
+{
+	struct store_sweep sweep = {.mark = mark_nothing, .live = is_live, .keep_percent = keep_percent};
+	struct error err;
+
+	CHECK_OK(store_tidy(s, &sweep, &err));
+}
+
+static void check_all_there(struct store *s, const struct object_id ids[20])
+{
+	for (unsigned i = 0; i < 19; i++) {
+		struct store_bytes bytes;
+		struct error err;
+
+		CHECK_OK(store_get(s, OBJECT_CHUNK, &ids[i], &bytes, &err));
+		CHECK(bytes.size == sizeof i && memcmp(bytes.bytes, &i, sizeof i) == 0);
+		store_release(s, &bytes);
+	}
+}
+
+static void damage_one_copy(uint8_t key, unsigned which, bool checked)
+{
+	char name[32];
+	struct object_id ids[20];
+	struct crypt c;
+	struct store *s;
+	struct told t;
+	int fd;
+
+	snprintf(name, sizeof name, "s%u%u%u", key, which, checked);
+	fd = monofs_store_make(monofs_place(), name);
+	monofs_crypt(&c, key);
+	fill_twice(fd, &c, ids);
+	each_pack(fd, flip_second, &which);
+	s = open_store(fd, &c);
+	if (checked) {
+		t = check(s, true);
+		CHECK_INT(t.objects, 0);
+		CHECK_INT(t.files, 2);
+	}
+	check_all_there(s, ids);
+	store_close(s);
+	s = open_store(fd, &c);
+	tidy(s, 50);
+	store_close(s);
+	s = open_store(fd, &c);
+	tidy(s, 0);
+	t = check(s, true);
+	CHECK(t.objects == 0 && t.files == 0);
+	check_all_there(s, ids);
+	store_close(s);
+	close(fd);
+}
+
+TEST(a_damaged_object_of_which_there_is_a_whole_copy_is_read_told_and_mended)
+{
+	for (unsigned key = 0; key < 2; key++)
+		for (unsigned which = 0; which < 2; which++)
+			for (unsigned checked = 0; checked < 2; checked++)
+				damage_one_copy((uint8_t)key, which, checked);
+}
