@@ -14,6 +14,13 @@
 
 #include "base/error.h"
 
+/* What any sandbox can be given; of memory and disk bytes. */
+#define PROJECT_MEMORY_MIN (128ULL << 20)
+#define PROJECT_MEMORY_MAX (1ULL << 40)
+#define PROJECT_DISK_MIN   (16ULL << 20)
+#define PROJECT_DISK_MAX   (16ULL << 40)
+#define PROJECT_CPUS_MAX   64
+
 /* Files are numbered in the order in which they were opened; 0 is the project's own. */
 struct project_place {
 	uint32_t file, line, column; /* line and column from 1; line 0: nowhere (a default) */

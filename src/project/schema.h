@@ -71,7 +71,7 @@ struct schema {
 	unsigned shapes;
 	enum schema_scalar scalar;           /* SCALAR */
 	const char *const *choices;          /* of a CHOICE */
-	uint64_t least, most;                /* of a NUMBER */
+	uint64_t least, most;                /* of a NUMBER or, in bytes, a SIZE; most 0: no bound */
 	const struct schema *item;           /* of LIST */
 	const struct schema *value;          /* of MAPPING with names of one's own */
 	enum schema_keys keys;               /* these names */

@@ -50,9 +50,15 @@ static int check_size(const struct schema *s, const char *text, struct error *er
 		return error_set(err, ERROR_INVALID, "'%.80s' is too large", text);
 	if (r < 0)
 		return wrong(s, text, err);
-	return bytes ? 0
-		     : error_set(err, ERROR_INVALID, "expected %s, and more than 0",
-			       schema_expected[s->scalar]);
+	if (!bytes)
+		return error_set(
+			err, ERROR_INVALID, "expected %s, and more than 0", schema_expected[s->scalar]);
+	if (bytes < s->least)
+		return error_set(err, ERROR_INVALID, "expected at least %lluM, got '%.80s'",
+			(unsigned long long)s->least >> 20, text);
+	if (s->most && bytes > s->most)
+		return error_set(err, ERROR_INVALID, "'%.80s' is too large", text);
+	return 0;
 }
 
 /* "ro,stage": words that volumes have, each once. */

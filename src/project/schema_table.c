@@ -19,7 +19,9 @@ const char *const schema_patterns[] = {
 
 static const struct schema text = {SCALAR_OF(TEXT)};
 static const struct schema flag = {SCALAR_OF(BOOL)};
-static const struct schema size = {SCALAR_OF(SIZE)};
+static const struct schema memory = {
+	SCALAR_OF(SIZE), .least = PROJECT_MEMORY_MIN, .most = PROJECT_MEMORY_MAX};
+static const struct schema disk = {SCALAR_OF(SIZE), .least = PROJECT_DISK_MIN, .most = PROJECT_DISK_MAX};
 static const struct schema rate = {SCALAR_OF(RATE)};
 static const struct schema duration = {SCALAR_OF(DURATION)};
 static const struct schema image = {SCALAR_OF(IMAGE)};
@@ -39,7 +41,7 @@ static const struct schema variable = {SCALAR_OF(VARIABLE)};
 static const struct schema label = {SCALAR_OF(LABEL)};
 static const struct schema command = {SCALAR_OF(COMMAND)};
 static const struct schema restart = {SCALAR_OF(RESTART)};
-static const struct schema cpus = {SCALAR_OF(NUMBER), .least = 1, .most = 255};
+static const struct schema cpus = {SCALAR_OF(NUMBER), .least = 1, .most = PROJECT_CPUS_MAX};
 static const struct schema retries = {SCALAR_OF(NUMBER), .least = 1, .most = 1000};
 
 static const char *const reaches[] = {
@@ -196,7 +198,7 @@ static const struct schema steps = {
 
 #define COMMON_MEMBERS(image_help, depends_help, volumes_help) \
 	{"image", &image, image_help, .example = "docker.io/library/python:3.12-slim", .required = true}, \
-		{"ram", &size, "Its memory; a number alone counts MiB.", "512M", "1GiB"}, \
+		{"ram", &memory, "Its memory; a number alone counts MiB.", "512M", "1GiB"}, \
 		{"cpus", &cpus, "How many processors it has.", "1", "2"}, \
 		{"volumes", &volumes, volumes_help, .example = "[./src:/app:ro, data:/var/lib/data]"}, \
 		{"envs", &variables, \
@@ -226,7 +228,7 @@ static const struct schema steps = {
 			"public", "local", .alias = "scope"}, \
 		{"network", &network, "Rules beside `reach`."}, \
 	{ \
-		"disk", &size, "The size of its writable disk; a number alone counts MiB.", "10G", "20G" \
+		"disk", &disk, "The size of its writable disk; a number alone counts MiB.", "10G", "20G" \
 	}
 
 #define VOLUMES_HELP \

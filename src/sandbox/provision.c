@@ -17,6 +17,7 @@
 #include "oci/image.h"
 #include "oci/limits.h"
 #include "os/fs.h"
+#include "project/project.h"
 #include "sandbox/disk.h"
 #include "sandbox/event_log.h"
 #include "sandbox/health.h"
@@ -28,12 +29,7 @@
 #include "vm/vm.h"
 
 #define MEMORY_DEFAULT (512ULL << 20)
-#define MEMORY_MIN     (128ULL << 20)
-#define MEMORY_MAX     (1ULL << 40)
 #define DISK_DEFAULT   (10ULL << 30)
-#define DISK_MIN       (16ULL << 20)
-#define DISK_MAX       (16ULL << 40)
-#define CPUS_MAX       64
 #define PIDS_DEFAULT   4096
 
 CLEANUP_DEFINE(image, struct image, image_free);
@@ -97,13 +93,14 @@ static int set_names(struct record *r, const struct provision_options *o, const 
 
 static int set_limits(struct record *r, const struct provision_options *o, struct error *err)
 {
-	int result = set_number(&r->cpus, o->cpus, 1, 1, CPUS_MAX, "cpus", err);
+	int result = set_number(&r->cpus, o->cpus, 1, 1, PROJECT_CPUS_MAX, "cpus", err);
 
 	if (result == 0)
-		result = set_number(
-			&r->memory, o->memory, MEMORY_DEFAULT, MEMORY_MIN, MEMORY_MAX, "memory", err);
+		result = set_number(&r->memory, o->memory, MEMORY_DEFAULT, PROJECT_MEMORY_MIN,
+			PROJECT_MEMORY_MAX, "memory", err);
 	if (result == 0)
-		result = set_number(&r->disk, o->disk, DISK_DEFAULT, DISK_MIN, DISK_MAX, "disk", err);
+		result = set_number(
+			&r->disk, o->disk, DISK_DEFAULT, PROJECT_DISK_MIN, PROJECT_DISK_MAX, "disk", err);
 	if (result == 0)
 		result = set_number(&r->pids, o->pids, PIDS_DEFAULT, 1, UINT32_MAX, "pids", err);
 	if (o->rlimit_count > RECORD_RLIMITS_MAX)

@@ -157,8 +157,8 @@ TEST(an_empty_file_is_an_empty_project)
 
 TEST(merges_add_what_a_mapping_lacks)
 {
-	struct project *p = load("x-a: &a {ram: 100, cpus: 2}\n"
-				 "x-b: &b {ram: 200, disk: 1G}\n"
+	struct project *p = load("x-a: &a {ram: 200, cpus: 2}\n"
+				 "x-b: &b {ram: 250, disk: 1G}\n"
 				 "sandboxes:\n"
 				 "  one: {<<: *a, image: x, ram: 300}\n"
 				 "  two: {image: x, <<: [*b, *a]}\n"
@@ -166,9 +166,9 @@ TEST(merges_add_what_a_mapping_lacks)
 				 "  four: {<<: *t, cpus: 3}\n");
 
 	CHECK(p->sandboxes[0].common.memory == 300ull << 20 && p->sandboxes[0].common.cpus == 2);
-	CHECK(p->sandboxes[1].common.memory == 200ull << 20 && p->sandboxes[1].common.cpus == 2);
+	CHECK(p->sandboxes[1].common.memory == 250ull << 20 && p->sandboxes[1].common.cpus == 2);
 	CHECK(p->sandboxes[1].common.disk == 1ull << 30);
-	CHECK(p->sandboxes[3].common.memory == 100ull << 20 && p->sandboxes[3].common.cpus == 3);
+	CHECK(p->sandboxes[3].common.memory == 200ull << 20 && p->sandboxes[3].common.cpus == 3);
 	project_free(p);
 }
 

@@ -32,7 +32,7 @@ static const char *const reaches[] = {"none", "local", "public", "any", NULL};
 static const struct option_spec options[] = {
 	{"mount-cwd", 0, OPTION_FLAG, NULL, WISH(mount_cwd),
 		"the command finds the directory that it is called in, and works there"},
-	{"cpus", 0, OPTION_NUMBER, "N", WISH(cpus), "processors; default: 1", .most = 255},
+	{"cpus", 0, OPTION_NUMBER, "N", WISH(cpus), "processors; default: 1", .most = 64},
 	{"ram", 0, OPTION_SIZE, "SIZE", WISH(memory), "memory, such as 512M or 1G; default: 512M"},
 	{"env", 'e', OPTION_LIST, "KEY=VALUE", WISH(env),
 		"set a variable; KEY alone: with the value it has where the command is called"},

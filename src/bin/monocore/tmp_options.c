@@ -25,7 +25,7 @@ const struct option_spec tmp_option_rows[] = {
 	{"detach", 'd', OPTION_FLAG, NULL, FIELD(detach), "let it run in the background and print its name"},
 	{"rm", 0, OPTION_FLAG, NULL, FIELD(remove),
 		"remove it when it stops, with --detach too; the default in the foreground"},
-	{"cpus", 0, OPTION_NUMBER, "N", FIELD(cpus), "processors; default: 1", .most = 255},
+	{"cpus", 0, OPTION_NUMBER, "N", FIELD(cpus), "processors; default: 1", .most = 64},
 	{"ram", 0, OPTION_SIZE, "SIZE", FIELD(memory),
 		"memory, such as 512M or 1G; a bare number counts MiB; default: 512M"},
 	{"disk", 0, OPTION_SIZE, "SIZE", FIELD(disk),
