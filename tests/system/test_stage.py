@@ -85,6 +85,7 @@ def _():
         mc.shell(name, CHANGE)
         equal(mc.shell(name, 'cat /app/README; ls /app/src/lib; stat -c %a /app/src/main.c'), 'read me\nmore\nc.c\n600')
         equal(changes(name), CHANGED)
+        mc('snapshot', name).ok(1).says('staged volumes cannot be saved')
         mc('stop', '-t', '0', name).ok()
         equal(changes(name), CHANGED)
         mc('restart', name).ok()

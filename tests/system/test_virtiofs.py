@@ -69,6 +69,7 @@ def _():
     name = shared()
     supervisor, seen = supervisor_of(mc, name), servers(mc, name)
     equal(len(seen), 4 + len(NAMED))
+    mc('fork', name).ok(1).says('by virtiofs cannot be saved')
     waiting = mc.start('exec', name, 'sh', '-c', 'while :; do echo x >/a/x; done')
     send(vol.server(vol.path('a')))
     until(lambda: not state.alive(supervisor), 'the sandbox ends', 10)

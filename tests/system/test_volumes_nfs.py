@@ -74,6 +74,11 @@ except ConnectionError:
 '''
 
 
+@promise('a sandbox with such volumes is not saved while it runs, and says why')
+def _():
+    mc('fork', shared()).ok(1).says('volumes by nfs', 'was booted')
+
+
 @promise('no user of the sandbox but root can speak with the server and say who he is', limit=180)
 def _():
     run = mc.start('exec', shared(), 'python3', '-c', FORGED)

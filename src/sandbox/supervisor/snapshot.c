@@ -39,6 +39,11 @@ static int check(const struct supervisor *s, struct error *err)
 	if (record_has_staged(&s->record))
 		return error_set(err, ERROR_UNAVAILABLE,
 			"a sandbox with staged volumes cannot be saved: what lies below them may change");
+	if (volumes_are_nfs(s->volumes) || s->record.no_template)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"a sandbox %s cannot be saved: its machine was booted, and only what a clone of a "
+			"template has of its own is told from what it began with",
+			s->record.no_template ? "that was made with --no-template" : "with volumes by nfs");
 	return vm_snapshot_prepare(s->vm, err);
 }
 
