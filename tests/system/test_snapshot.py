@@ -155,6 +155,30 @@ def _():
     mc('stop', '-t', '0', 'again').ok()
     equal(mc('restart', 'again').ok().out, 'again\n')  # its disk mounts, and what was written is there
     until(lambda: mc.shell('again', 'cat /count') > '0', 'the count')
+
+
+@promise('one whose start failed is started again from its snapshot, but on no other machine, and not once its disk was written to')
+def _():
+    mc('stop', '-t', '0', 'again').ok()
+    place = f'{mc.home}/sandboxes/{mc.row("again")["id"]}'
+    os.mkdir(f'{place}/resume')  # what restore leaves before the start
+    for part in ('memory', 'state', 'hello', 'waiting', 'machine.json'):
+        os.link(f'{SNAPSHOTS}/one/{part}', f'{place}/resume/{part}')
+    copy(f'{SNAPSHOTS}/one/disk', f'{place}/disk')
+    write(f'{place}/resume/disk.json', '{"mtime": 0}')
+    os.utime(f'{place}/disk', (1, 1))
+    mc('restart', 'again').ok(1).says('its disk has changed', 'restore the snapshot again')
+    equal(mc.row('again')['state'], 'stopped', 'and it does not boot either')
+    os.utime(f'{place}/disk', (0, 0))
+    with open(f'{place}/resume/machine.json', encoding='utf-8') as f:
+        machine = json.load(f)
+    os.unlink(f'{place}/resume/machine.json')
+    write(f'{place}/resume/machine.json', json.dumps(machine | {'machine': '0' * 64}))
+    mc('restart', 'again').ok(1).says('saved on another machine')
+    write(f'{place}/resume/machine.json', json.dumps(machine))
+    mc('restart', 'again').ok()
+    equal(mc('inspect', 'again').ok().json()[0]['status']['origin'], 'snapshot')
+    true(not os.path.exists(f'{place}/resume'), 'it is used once')
     mc('rm', '-f', 'again').ok()
 
 
@@ -231,7 +255,7 @@ def _():
     mc('snapshot', 'src').ok(1).says('monocore resume src')
     mc('resume', 'src').ok()
     with mc.sandbox('--no-template') as booted:
-        mc('fork', booted).ok(1).says('was booted')
+        mc('fork', booted).ok(1).says('--no-template', 'was booted')
     equal((mc.names(), sorted(os.listdir(SNAPSHOTS))), (['src'], ['one']))
 
 
@@ -416,7 +440,7 @@ def _():
     def project(*words, **how):
         return mc('-C', f'{folder}/saved', *words, **how)
 
-    def write(what):
+    def write_project(what):
         with open(f'{folder}/saved/monocore.yaml', 'w', encoding='utf-8') as f:
             f.write(BUILT % (DEBIAN, what))
 
@@ -425,7 +449,8 @@ def _():
 
     try:
         os.makedirs(f'{folder}/saved/data')
-        write('one')
+        os.mkdir(f'{folder}/file')
+        write_project('one')
         project('build', '--snapshot').ok(2).says('which builds')
         true('SNAPSHOT  done' in project('build', '--snapshot', 'app', timeout=90).ok().err, 'it was saved')
         true('SNAPSHOT  CACHED' in project('build', '--snapshot', 'app').ok().err, 'once')
@@ -450,11 +475,21 @@ def _():
         true('it does not start from the saved state of its image' in mc('log', '--stream', 'system', 'saved-moved').ok().out, 'why')
         project('down').ok()
         # Another image, another state; one that ends has none, and says why.
-        write('two')
+        write_project('two')
         true('SNAPSHOT  done' in project('build', '--snapshot', 'app', timeout=90).ok().err, 'it was saved anew')
         true(len(snapshots()) == 1 and tag not in snapshots(), snapshots())
         true('what went wrong' in project('build', '--snapshot', 'ends').ok(125).err, 'its words')
         mc('snapshot', 'saved-env', tag).ok(2).says('choose another one')
+        # Of a Dockerfile as well, which needs a name for that.
+        write(f'{folder}/file/Dockerfile', 'FROM monocore.local/saved/app:latest\nENV WHAT=file\n')
+        mc('build', '--snapshot', f'{folder}/file').ok(2).says('-t NAME')
+        said = mc('build', '-t', 'saved/file', '--snapshot', '--ram', '192M', f'{folder}/file', timeout=90).ok().err
+        true('SNAPSHOT  done' in said and len(snapshots()) == 2, said)
+        mc('tmp', '-d', '--name', 'filed', '--ram', '192M', 'saved/file').ok()
+        equal(mc('inspect', 'filed').ok().json()[0]['status']['origin'], 'snapshot')
+        true(int(mc.shell('filed', 'cat /count; test "$WHAT" = file || echo no')) > 2, 'it went on')
+        mc('rm', '-f', 'filed').ok()
+        mc('rmi', 'saved/file').ok()
         # What is saved goes with the image.
         kinds = [row['kind'] for row in project('clean', '--dry-run', '--json').ok().json()]
         true('snapshot' not in kinds and len(snapshots()) == 1, kinds)
