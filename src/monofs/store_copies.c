@@ -5,7 +5,7 @@
 
 #include "monofs/store_parts.h"
 
-bool store_is_whole(const struct store *s, const struct pack_object *o, const void *bytes)
+bool store_matches(const struct store *s, const struct pack_object *o, const void *bytes)
 {
 	struct object_id id;
 
@@ -28,7 +28,7 @@ static int look_into(
 			r = store_frame_read(s, p, number, f, &kept, err);
 			if (r < 0)
 				return r == -ERROR_CORRUPT ? 0 : r;
-			found = store_is_whole(s, o, kept->bytes + offset);
+			found = store_matches(s, o, kept->bytes + offset);
 			pthread_mutex_lock(&s->lock);
 			store_frame_release(s, kept);
 			pthread_mutex_unlock(&s->lock);

@@ -141,7 +141,7 @@ int store_frame_read(struct store *s, const struct pack *p, uint32_t number, con
 
 /* ---- store_copies.c ---- */
 
-bool store_is_whole(const struct store *s, const struct pack_object *o, const void *bytes);
+bool store_matches(const struct store *s, const struct pack_object *o, const void *bytes);
 /* Another pack than the one called `damaged` that has the object, and whole: 1, and the index has it there
  * from now on; 0: there is none. All packs are looked through. Not under a lock. */
 int store_find_copy(struct store *s, const struct object_id *id, const uint8_t damaged[SHA256_SIZE],

@@ -206,7 +206,7 @@ static int copy_object(
 	struct store_bytes other;
 	int r;
 
-	if (bytes && store_is_whole(w->store, o, bytes))
+	if (bytes && store_matches(w->store, o, bytes))
 		return store_copy(w->writer, o, bytes, err);
 	r = store_get(w->store, (enum object_type)o->type, &o->id, &other, err);
 	if (r < 0)
