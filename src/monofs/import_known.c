@@ -112,7 +112,7 @@ static size_t read_block(struct known_reader *k, uint64_t offset)
 /* Goes over all blocks: whether they are what was written, where the last one is, and its number. */
 static bool verify(struct known_reader *k, uint64_t *last_number)
 {
-	_cleanup_sha256_ struct sha256 hash;
+	_cleanup_sha256_ struct sha256 hash = {0};
 	uint8_t header[HEADER_SIZE], sum[SHA256_SIZE], size_bytes[4];
 	uint64_t offset = HEADER_SIZE, number = 0;
 	struct error err;

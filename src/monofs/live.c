@@ -141,7 +141,8 @@ static void make_locks(struct live *l)
 	pthread_condattr_destroy(&monotonic);
 }
 
-int live_make(struct repository *r, const struct object_id *commit, struct live **out, struct error *err)
+int live_make(
+	struct repository *r, const struct object_id *commit, bool keep, struct live **out, struct error *err)
 {
 	struct live *l = calloc(1, sizeof *l);
 	struct vfs_time now = live_now();
@@ -164,7 +165,7 @@ int live_make(struct repository *r, const struct object_id *commit, struct live 
 	l->buckets = calloc(1, sizeof(struct live_node *));
 	error = l->buckets ? live_load_root(l, commit, err) : error_no_memory(err, "open a tree");
 	if (error == 0)
-		error = live_load_links(l, err);
+		error = live_load_links(l, keep, err);
 	if (error < 0)
 		live_destroy(&l->fs);
 	else
@@ -198,7 +199,7 @@ int live_new(struct repository *r, const struct live_options *o, struct vfs **fs
 	if (error == 0)
 		error = live_find_draft(r, &main, &base, err);
 	if (error >= 0)
-		error = live_make(r, &base, &l, err);
+		error = live_make(r, &base, true, &l, err);
 	if (error < 0)
 		return error;
 	l->main = main;

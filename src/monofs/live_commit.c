@@ -58,8 +58,10 @@ static int commit_locked(struct live *l, bool draft, const char *author, const c
 	struct object_id *id, bool *made, struct error *err)
 {
 	struct live_frozen f;
-	int r = live_freeze(l, draft, &f, err), forgotten;
+	int r, forgotten;
 
+	store_recover(l->store);
+	r = live_freeze(l, draft, &f, err);
 	*made = r > 0;
 	if (r == 0 && f.through) /* of files that have no name any more */
 		r = journal_forget(l->journal, f.through, &l->base, err);

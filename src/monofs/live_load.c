@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the newest revision has comes into memory: a directory's names, all of them when it is first looked
- * into; and before anything else all objects that have several names, since a revision says only which name
- * stands for which other.
- */
+/* What the newest revision has comes into memory: a directory's names, all of them when it is first looked
+ * into. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,71 +216,6 @@ int live_load_root(struct live *l, const struct object_id *commit, struct error 
 
 /* ---- objects of several names -------------------------------------------------------------------------- */
 
-struct pair {
-	char *path, *target;
-};
-
-struct scan {
-	struct live *live;
-	struct buffer path; /* of the directory that is walked, with a '/' unless it is the root */
-	unsigned depth;
-	struct pair *pairs;
-	size_t count, room;
-};
-
-static int scan_directory(struct scan *s, const struct object_id *root, struct error *err);
-
-static int note_link(struct scan *s, const struct mst_item *item, const struct entry *e, struct error *err)
-{
-	_cleanup_buffer_ struct buffer path = {0};
-	struct pair p;
-
-	if (s->count == s->room) {
-		size_t room = s->room ? s->room * 2 : 16;
-		struct pair *pairs = reallocarray(s->pairs, room, sizeof *pairs);
-
-		if (!pairs)
-			return error_no_memory(err, "look for hard links");
-		s->pairs = pairs;
-		s->room = room;
-	}
-	buffer_append(&path, s->path.data, s->path.size);
-	buffer_append(&path, item->name, item->name_size);
-	p.path = buffer_take_text(&path);
-	p.target = text_copy_bytes(e->target, e->target_size, NULL);
-	s->pairs[s->count++] = p;
-	return p.path && p.target ? 0 : error_no_memory(err, "look for hard links");
-}
-
-static int scan_item(void *context, uint64_t position, const struct mst_item *item, struct error *err)
-{
-	struct scan *s = context;
-	_cleanup_entry_ struct entry e = {0};
-	size_t before = s->path.size;
-	int r = entry_decode(item->value, item->value_size, &e, err);
-
-	(void)position;
-	if (r < 0 || e.kind == ENTRY_LINK)
-		return r < 0 ? r : note_link(s, item, &e, err);
-	if (e.kind != ENTRY_DIRECTORY)
-		return 0;
-	if (s->depth >= ENTRY_DEPTH_MAX)
-		return error_set(err, ERROR_LIMIT, "directories lie more than %u deep", ENTRY_DEPTH_MAX);
-	buffer_append(&s->path, item->name, item->name_size);
-	if (!buffer_append(&s->path, "/", 1))
-		return error_no_memory(err, "look for hard links");
-	s->depth++;
-	r = scan_directory(s, &e.children, err);
-	s->depth--;
-	s->path.size = before;
-	return r;
-}
-
-static int scan_directory(struct scan *s, const struct object_id *root, struct error *err)
-{
-	return object_id_is_none(root) ? 0 : mst_walk(&s->live->content_map, root, 0, scan_item, s, err);
-}
-
 /* Exclusive: nobody else is there yet, so the lock need not be let go of to load. */
 static int enter_directory(struct live *l, struct live_node *d, struct error *err)
 {
@@ -315,37 +247,21 @@ static int find_name(struct live *l, const char *path, struct live_name **out, s
 	}
 }
 
-static int bind_pair(struct live *l, const struct pair *p, struct error *err)
+int live_bind_link(struct live *l, const char *path, const char *target, struct error *err)
 {
 	struct live_name *link, *first;
 	struct live_node *n;
-	int r = find_name(l, p->path, &link, err);
+	int r = find_name(l, path, &link, err);
 
 	if (r == 0)
-		r = find_name(l, p->target, &first, err);
+		r = find_name(l, target, &first, err);
 	if (r < 0)
 		return r;
 	if (link->node || first->kind == ENTRY_LINK || first->kind == ENTRY_DIRECTORY)
-		return error_set(err, ERROR_CORRUPT, "the hard link %s leads nowhere", p->path);
+		return error_set(err, ERROR_CORRUPT, "the hard link %s leads nowhere", path);
 	r = live_node_of(l, first, &n);
 	if (r < 0)
-		return error_errno(err, -r, "read %s", p->target);
+		return error_errno(err, -r, "read %s", target);
 	live_bind(l, link, n);
 	return 0;
-}
-
-int live_load_links(struct live *l, struct error *err)
-{
-	struct scan s = {.live = l};
-	int r = scan_directory(&s, &l->root->directory.content, err);
-
-	for (size_t i = 0; i < s.count; i++) {
-		if (r == 0)
-			r = bind_pair(l, &s.pairs[i], err);
-		free(s.pairs[i].path);
-		free(s.pairs[i].target);
-	}
-	free(s.pairs);
-	buffer_free(&s.path);
-	return r;
 }

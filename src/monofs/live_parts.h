@@ -240,6 +240,11 @@ struct live_base *live_base_new(struct live_blob *blob, struct error *err); /* d
 struct live_base *live_base_hold(struct live_base *b);
 void live_base_drop(struct live_base *b); /* NULL is fine */
 
+/* ---- live_links.c ---- */
+
+/* All objects of several names; exclusive, before anything else. keep: what is found is written down. */
+int live_load_links(struct live *l, bool keep, struct error *err);
+
 /* ---- live_draft.c ---- */
 
 int live_find_main(struct repository *r, struct object_id *commit, struct error *err);
@@ -269,8 +274,8 @@ bool live_handle_close(struct live *l, struct live_node *n, vfs_handle handle, u
 
 /* The names of a directory come into memory. The node is pinned, the tree not locked. */
 int live_load(struct live *l, struct live_node *d);
-/* All objects of several names; exclusive, before anything else. */
-int live_load_links(struct live *l, struct error *err);
+/* Two paths of one object, whose names come into memory and stay; exclusive. */
+int live_bind_link(struct live *l, const char *path, const char *target, struct error *err);
 /* The root of what the tree stands on from now on; exclusive. */
 int live_load_root(struct live *l, const struct object_id *commit, struct error *err);
 
@@ -399,8 +404,9 @@ void *live_thread(void *live); /* makes revisions until l->stop */
 struct live_index;
 void live_index_free(struct live_index *index);
 
-/* A tree of that revision, without a journal, read-only. */
-int live_make(struct repository *r, const struct object_id *commit, struct live **out, struct error *err);
+/* A tree of that revision, without a journal, read-only. keep: as live_load_links(). */
+int live_make(struct repository *r, const struct object_id *commit, bool keep, struct live **out,
+	struct error *err);
 
 int live_errno(int r); /* of an enum error_code, as the store gives it */
 

@@ -98,7 +98,7 @@ static int roll_back(struct live *l, struct telling *t, struct error *err)
 	live_shed(l);
 	l->drafted = 0;
 	r = live_load_root(l, &l->main, err);
-	return r < 0 ? r : live_load_links(l, err);
+	return r < 0 ? r : live_load_links(l, false, err);
 }
 
 int live_roll_back(struct vfs *fs, struct error *err)

@@ -49,8 +49,12 @@ int store_put(struct store_writer *w, enum object_type type, const void *bytes, 
 int store_writer_flush(struct store_writer *w, struct error *err);
 
 /* What all writers have flushed is on disk, and in the index. On a full disk it may be called again; where
- * the disk itself fails to sync, nothing more is written until the store is opened anew. */
+ * the disk itself fails to sync, nothing more is written until store_recover() or until the store is opened
+ * anew. */
 int store_sync(struct store *s, struct error *err);
+
+/* After a sync that failed: all that was not synced is lost, and may be put again. There is no writer. */
+void store_recover(struct store *s);
 
 /* Bytes since store_open_at(): what was put, what of it was new, and what that takes in packs. */
 struct store_written {

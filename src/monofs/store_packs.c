@@ -242,6 +242,32 @@ int store_check_broken(struct store *s, struct error *err)
 	return why.code ? error_set(err, why.code, "%s", why.text) : 0;
 }
 
+/* One that has its name already is whole, and may be another's, too: it stays. */
+void store_recover(struct store *s)
+{
+	struct error unused;
+
+	if (store_check_broken(s, &unused) == 0)
+		return;
+	pthread_mutex_lock(&s->syncing);
+	pthread_mutex_lock(&s->writing);
+	if (s->open)
+		drop_pack(s);
+	pthread_mutex_lock(&s->lock);
+	while (s->closed_count) {
+		struct pack *p = s->closed[--s->closed_count];
+
+		if (*p->temporary)
+			unlinkat(s->packs, p->temporary, 0);
+		store_pack_release(s, p);
+	}
+	map_free(&s->pending);
+	s->broken = (struct error){0};
+	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->writing);
+	pthread_mutex_unlock(&s->syncing);
+}
+
 int store_sync(struct store *s, struct error *err)
 {
 	int r;

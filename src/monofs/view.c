@@ -7,7 +7,7 @@
 int view_new(struct repository *r, const struct object_id *commit, struct vfs **fs, struct error *err)
 {
 	struct live *l = NULL;
-	int error = live_make(r, commit, &l, err);
+	int error = live_make(r, commit, false, &l, err);
 
 	if (error == 0)
 		*fs = &l->fs;

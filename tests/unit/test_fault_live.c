@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "fault.h"
+#include "monofs/check.h"
 #include "monofs/live.h"
 #include "monofs_place.h"
 #include "monofs_tree.h"
@@ -159,6 +160,52 @@ static void check_all(enum fault_kind kind)
 		if (i == 0)
 			vfs_make_file(fs, VFS_ROOT, "further");
 		CHECK_INT(commit(), 0);
+	}
+	close_tree();
+}
+
+static void damaged(void *context, const char *what, const char *revision, const char *name, const char *why)
+{
+	(void)context;
+	(void)revision;
+	test_fail(__FILE__, __LINE__, "damaged: %s (%s): %s", what, name ? name : "", why);
+}
+
+static void check_clean(void)
+{
+	const struct check_options o = {.read_data = true, .damaged = damaged};
+	struct check_result result;
+	struct error err;
+
+	CHECK_OK(check_repository(repository, &o, &result, &err));
+}
+
+/* Also where it was a sync that failed, after which nobody knows what is on disk. */
+TEST(a_revision_that_the_disk_refuses_is_made_by_the_next_try)
+{
+	bool happened = true;
+
+	make_tree();
+	CHECK_INT(commit(), 0);
+	for (unsigned n = 1; happened; n += 3) {
+		_cleanup_free_ char *before = NULL, *after = NULL;
+		char text[16];
+		int r;
+
+		CHECK(n < 10000);
+		snprintf(text, sizeof text, "text %u", n);
+		vfs_put(fs, file(), 0, text);
+		before = tree_text(fs, true);
+		fault_arm(FAULT_DISK, n);
+		r = commit();
+		happened = fault_happened();
+		fault_disarm();
+		CHECK_INT(r < 0 ? commit() : 0, 0);
+		close_tree();
+		open_tree();
+		after = tree_text(fs, true);
+		CHECK_TREE(after, before);
+		check_clean();
 	}
 	close_tree();
 }
