@@ -9,12 +9,23 @@ else
 	printf '%s\n' "$output" | grep error: | head -n 40 | sed 's/^/# /'
 	echo "not ok 1 - clang-format agrees with every source"
 fi
-status=ok
-while IFS= read -r -d '' file; do
-	case $(head -n 1 "$file" | tr -d '\0') in
-	'#!/bin/bash' | '#!/bin/sh') output=$(bash -n "$file" 2>&1) ;;
-	*python3) output=$(python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file" 2>&1) ;;
-	*) continue ;;
-	esac || { status='not ok' && printf '%s\n' "$output" | sed 's/^/# /'; }
-done < <(find tools tests .ci examples -type f -print0 2>/dev/null)
-echo "$status 2 - every script can be parsed"
+python='import ast, sys
+for name in sys.argv[1:]:
+    with open(name) as f:
+        ast.parse(f.read(), name)'
+# The files whose first line is like that; the corpus of fuzz targets has hundreds, and none of them is a script.
+scripts() {
+	find tools tests .ci examples -path tests/corpus -prune -o -type f -exec \
+		awk -v first="$1" 'FNR == 1 && $0 ~ first { print FILENAME } { nextfile }' {} +
+}
+parse() {
+	scripts '^#!/bin/(ba)?sh$' | xargs -n 1 bash -n
+	scripts 'python3$' | xargs python3 -c "$python"
+}
+output=$(parse 2>&1)
+if [ -z "$output" ]; then
+	echo 'ok 2 - every script can be parsed'
+else
+	printf '%s\n' "$output" | sed 's/^/# /'
+	echo 'not ok 2 - every script can be parsed'
+fi
