@@ -56,7 +56,7 @@ def meson_jobs(where, build, kind, factor, env, suite='unit', root=False):
         protocol = 'tap' if test['protocol'] == 'tap' else 'exit'
         merged = {name: where.map(value) for name, value in test['env'].items()} | env
         jobs.append(Job(f'{kind}/{test["name"]}', [where.map(word) for word in test['cmd']], limit, merged, protocol,
-                        root=root, leaves=left_of_root(where) if root else left_processes))
+                        root=root, weight=limit / factor / 120, leaves=left_of_root(where) if root else left_processes))
     return jobs
 
 
@@ -141,7 +141,8 @@ def system(where, root):
     for path in sorted(glob.glob(f'{where.repository}/tests/system/{pattern}')):
         name = os.path.basename(path).removesuffix('.py').removeprefix('test_')
         python = shutil.which('python3', path='/usr/bin:/bin') or 'python3'
-        jobs.append(Job(f'system/{name}', [python, '-B', where.map(path)], 420, env, root=root, weight=60,
+        jobs.append(Job(f'system/{name}', [python, '-B', where.map(path)], 420, env, root=root,
+                        weight=60 + os.path.getsize(path) / 1000, machines=True,
                         leaves=left_of_root(where) if root else left_processes))
     return jobs
 
@@ -155,7 +156,8 @@ def soak(where, minutes):
            'MC_SOURCES': where.sources, 'MC_SOAK_MINUTES': str(minutes)}
     path = f'{where.sources}/tests/system/soak.py'
     files = f'{where.sources}/build/release/tests/unit/soak_vfs'
-    return [Job('system/soak', ['python3', '-B', path], minutes * 60 + 300, env, leaves=left_processes),
+    return [Job('system/soak', ['python3', '-B', path], minutes * 60 + 300, env, machines=True,
+                leaves=left_processes),
             Job('unit/soak_vfs', [files], minutes * 60 + 900, env, leaves=left_processes)] + \
            [Job(f'unit/{name}', [f'{where.sources}/build/release/tests/unit/{name}'], minutes * 60 + 900, env | {'MC_ALL': '1'},
                 leaves=left_processes) for name in every]

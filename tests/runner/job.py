@@ -12,12 +12,13 @@ from .tap import Reader
 
 class Job:
     def __init__(self, name, argv, limit=120, env=None, protocol='tap', root=False, weight=1.0, leaves=None,
-                 processor=None):
+                 processor=None, machines=False):
         self.name, self.argv, self.limit, self.env = name, argv, limit, env or {}
         self.protocol, self.root, self.weight = protocol, root, weight
         # Seconds of a processor after which it is told to end (SIGUSR1), however long that takes: it may run beside
         # others, with what they leave of the processors.
         self.processor, self.patient = processor, processor is not None
+        self.machines = machines  # it starts virtual machines: two of these at a time are enough
         self.leaves = leaves  # called with the user after the run: lines that tell what was left
         self.results, self.seconds, self.output = [], 0.0, []
 
