@@ -7,7 +7,7 @@
 #include "vfs_make.h"
 #include "vfs_promises.h"
 
-#define MANY  20000
+#define MANY  10000
 #define FEWER 4000 /* under sanitizers, and as root once more */
 
 void promise_a_directory_lists_what_is_in_it(struct vfs *fs, unsigned can)
