@@ -135,12 +135,15 @@ class Place:
         self.folder = os.path.join(tempfile.gettempdir(), f'mc-test-{os.getpid()}')
         os.mkdir(self.folder)
         os.chmod(self.folder, 0o755)
-        self.sources, self.copied = self.folder + '/src', []
+        self.sources, self.copied, self.all_copied = self.folder + '/src', [], set()
         os.mkdir(self.folder + '/home')
         os.chmod(self.folder + '/home', 0o755)
 
     def copy(self, path, programs_only=False):
-        """Copies a file or folder of the repository; programs_only: of a build folder only what runs."""
+        """Copies a file or folder of the repository, once; programs_only: of a build folder only what runs."""
+        if (path, programs_only) in self.all_copied:
+            return
+        self.all_copied.add((path, programs_only))
         source, target = os.path.join(self.repository, path), os.path.join(self.sources, path)
 
         def ignore(where, names):
