@@ -370,6 +370,27 @@ TEST(numbers_outlive_copying_renaming_forgetting_and_the_process)
 	CHECK_INT(vfs_find(l.fs, look_up(l.fs, VFS_ROOT, "e"), "g").ino, file);
 }
 
+/* An upper that nothing was copied into so far is not asked where its files come from, and then it is. */
+TEST(numbers_outlive_the_first_copy_of_a_later_process)
+{
+	_cleanup_layers_ struct layers l = {0};
+	uint64_t file, made;
+
+	make_layers(&l, 1);
+	vfs_make_text(l.lower[0], VFS_ROOT, "f", "text");
+	mount_layers(&l);
+	made = vfs_make_text(l.fs, VFS_ROOT, "made", "text");
+	mount_layers(&l);
+	CHECK_INT(vfs_find(l.fs, VFS_ROOT, "made").ino, made);
+	file = look_up(l.fs, VFS_ROOT, "f");
+	vfs_put(l.fs, file, 0, "T");
+	mount_layers(&l);
+	CHECK_INT(vfs_find(l.fs, VFS_ROOT, "f").ino, file);
+	CHECK_INT(vfs_find(l.fs, VFS_ROOT, "made").ino, made);
+	mount_layers(&l);
+	CHECK_INT(vfs_find(l.fs, VFS_ROOT, "f").ino, file);
+}
+
 TEST(the_change_attribute_grows_over_a_copy)
 {
 	_cleanup_layers_ struct layers l = {0};

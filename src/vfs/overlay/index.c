@@ -18,6 +18,7 @@
 
 static const char *const origin_xattrs[] = {
 	"trusted.overlay.monocore.origin", "user.overlay.monocore.origin"};
+static const char *const pure_xattrs[] = {"trusted.overlay.monocore.pure", "user.overlay.monocore.pure"};
 
 /* ---- keys ------------------------------------------------------------------------------------------- */
 
@@ -112,6 +113,34 @@ static int write_first(
 int overlay_write_origin(struct overlay *fs, uint64_t upper, const uint8_t *key, size_t size)
 {
 	return write_first(fs, upper, origin_xattrs, key, size);
+}
+
+/* ---- an upper without copies ------------------------------------------------------------------------------
+ */
+
+int overlay_set_pure(struct overlay *fs)
+{
+	int r = write_first(fs, fs->index, pure_xattrs, "y", 1);
+
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
+bool overlay_is_pure(struct overlay *fs)
+{
+	char value[2];
+
+	return read_first(fs, fs->index, pure_xattrs, value, sizeof value) == 1;
+}
+
+int overlay_unset_pure(struct overlay *fs)
+{
+	int r = vfs_removexattr(overlay_upper(fs), fs->index, pure_xattrs[1]);
+
+	if (r < 0)
+		r = vfs_removexattr(overlay_upper(fs), fs->index, pure_xattrs[0]);
+	if (r < 0 && overlay_is_pure(fs))
+		return r;
+	return fs->unsynced ? 0 : vfs_fsyncdir(overlay_upper(fs), fs->index);
 }
 
 /* ---- counts of names -------------------------------------------------------------------------------- */

@@ -23,7 +23,8 @@
  * the work directory, named after the layer and the lower file's persistent handle), by which all its names
  * lead to it, in later processes too, as long as the lowers stay the same and have persistent handles that
  * tell of nothing but the object (a native one: without kernel_handles). A name by which a copy is changed
- * gets a link in the upper. The index also counts how many of a file's names the union hides.
+ * gets a link in the upper. The index also counts how many of a file's names the union hides, and says
+ * whether anything was ever copied: files of an upper without copies are not asked where they come from.
  *
  * Directories that exist in a lower are not renamed (-EXDEV), nor exchanged. Files that are renamed are
  * copied. Two steps are not atomic for a crash, where the form is the kernel's: a rename over something from

@@ -243,6 +243,12 @@ int overlay_key_resolve(struct overlay *fs, const uint8_t *key, size_t size, str
 /* Notes in the upper file where it comes from. -EOPNOTSUPP where the upper cannot. */
 int overlay_write_origin(struct overlay *fs, uint64_t upper, const uint8_t *key, size_t size);
 int overlay_write_covered(struct overlay *fs, const uint8_t *key, size_t size, uint32_t covered);
+/* An upper that nothing was ever copied into needs not be asked where its files come from. The index says so
+ * until the first copy is about to get its name, and no longer after a power cut then. */
+int overlay_set_pure(struct overlay *fs); /* 0 also where the upper cannot keep it */
+bool overlay_is_pure(struct overlay *fs);
+int overlay_unset_pure(struct overlay *fs);
+
 /* What a node of an upper file is to know of its origin; before anybody sees it. */
 int overlay_load_origin(struct overlay_node *node);
 /* A lower file's copy: the node gets the upper object, where the index has one. */

@@ -316,6 +316,16 @@ static bool is_raised(struct overlay_node *node)
 	return is;
 }
 
+/* The tree is held for writing. */
+static int expect_copies(struct overlay *fs)
+{
+	int r = atomic_load(&fs->copies) ? 0 : overlay_unset_pure(fs);
+
+	if (r == 0)
+		atomic_store(&fs->copies, true);
+	return r;
+}
+
 /* The copy is made without holding up anybody else; only this file's copying is held. */
 static int raise_file(struct overlay_node *node, uint64_t keep)
 {
@@ -332,8 +342,9 @@ static int raise_file(struct overlay_node *node, uint64_t keep)
 	}
 	held = overlay_tree_write(node->fs);
 	if (r.ino) {
-		atomic_store(&node->fs->copies, true);
-		e = name_copy(&r, node->parent);
+		e = expect_copies(node->fs);
+		if (e == 0)
+			e = name_copy(&r, node->parent);
 		if (e < 0) {
 			overlay_unexpect_upper(node, r.ino);
 			return e;

@@ -85,16 +85,21 @@ int overlay_work_open(struct overlay *fs, uint64_t work)
 	struct vfs *upper = overlay_upper(fs);
 	struct vfs_attributes a;
 	int r = vfs_lookup(upper, work, INDEX, &a);
+	bool is_new = r == -ENOENT;
 
 	fs->work = work;
-	atomic_store(&fs->copies, r == 0);
-	if (r == -ENOENT)
+	if (is_new)
 		r = vfs_mkdir(upper, &fs->own, work, INDEX, 0700, &a);
 	if (r < 0)
 		return r;
 	fs->index = a.ino;
 	if (!S_ISDIR(a.mode))
 		return -ENOTDIR;
+	if (is_new)
+		r = overlay_set_pure(fs);
+	if (r < 0)
+		return r;
+	atomic_store(&fs->copies, !is_new && !overlay_is_pure(fs));
 	r = empty(fs, work, INDEX, DEPTH_MAX);
 	return r < 0 ? r : overlay_sweep_index(fs);
 }
