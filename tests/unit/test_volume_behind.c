@@ -459,3 +459,19 @@ TEST(messages_that_are_cut_off_are_for_the_host)
 		}
 	behind_free(b);
 }
+
+TEST(what_was_forgotten_is_asked_for_and_what_waits_goes_to_the_host_all_the_same)
+{
+	struct sent out[BEHIND_WAITING_MAX];
+	struct behind *b = with_file();
+
+	CHECK(set_mode(b, FILE_, 0644).here);
+	behind_forget(b);
+	CHECK(!set_mtime(b, FILE_, 1234).here);
+	CHECK(!look(b, FILE_).here);
+	CHECK_INT(take(b, out), 1);
+	CHECK_INT(out[0].in.mode & 07777, 0644);
+	settle(b, &out[0], -EACCES, 0);
+	CHECK_INT(look(b, FILE_).error, -EACCES); /* a failure is told as ever */
+	behind_free(b);
+}
