@@ -24,6 +24,7 @@
 struct device_call {
 	struct fuse_call call; /* the first member */
 	int fd;
+	void *room;        /* for the body of an answer, since the first; a thread's for all that it serves */
 	_Atomic bool busy; /* it is being served by a thread that keeps its turn */
 };
 
@@ -54,6 +55,15 @@ struct device {
 static ssize_t send_answer(struct fuse_call *call, struct iovec *vectors, int count)
 {
 	return writev(((struct device_call *)call)->fd, vectors, count);
+}
+
+static void *find_room(struct fuse_call *call, size_t size)
+{
+	struct device_call *c = (struct device_call *)call;
+
+	if (!c->room && size <= VFS_IO_MAX)
+		c->room = malloc(VFS_IO_MAX);
+	return size <= VFS_IO_MAX ? c->room : NULL;
 }
 
 static void *work(void *context);
@@ -207,26 +217,26 @@ static void serve(struct device *d, struct device_call *call, const void *bytes,
 static void *work(void *context)
 {
 	struct device *d = context;
-	struct device_call call = {.call.send = send_answer, .fd = d->fd};
+	struct device_call call = {.call.send = send_answer, .call.room = find_room, .fd = d->fd};
 	_cleanup_free_ void *bytes = malloc(FUSE_MESSAGE_MAX);
 
-	if (!bytes)
-		return NULL;
-	for (;;) {
+	while (bytes) {
 		ssize_t n;
 
 		if (atomic_load(&d->holder) != &call && !take_turn(d, &call))
-			return NULL;
+			break;
 		n = read_request(d, bytes);
 		if (n <= 0) {
 			end(d, (int)-n);
-			return NULL;
+			break;
 		}
 		if (!is_worth_it(d) || !more_waits(d) || !pass_turn(d))
 			keep_turn(d, &call);
 		serve(d, &call, bytes, (size_t)n);
 		atomic_store(&call.busy, false);
 	}
+	free(call.room);
+	return NULL;
 }
 
 static unsigned processors(void)
