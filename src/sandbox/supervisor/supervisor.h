@@ -203,7 +203,7 @@ bool resume_may_boot(const struct resume *r);             /* where it cannot go 
 int resume_drop(struct supervisor *s, const char *why, struct error *err);
 const struct vm_saved *resume_machine(const struct resume *r);
 const struct volumes_saved *resume_volumes(const struct resume *r); /* NULL: none, or nothing goes on */
-int resume_streams(struct supervisor *s, struct error *err); /* what its agent's are */
+int resume_streams(struct supervisor *s, struct error *err);        /* what its agent's are */
 void resume_done(struct supervisor *s); /* it goes on: nothing of it is needed any more */
 void resume_close(struct resume *r);
 

@@ -45,11 +45,12 @@ int fuse_server_connect(struct vfs *fs, int fd, const struct fuse_options *optio
 int fuse_server_run(struct fuse_server *server, struct error *err);
 void fuse_server_stop(struct fuse_server *server); /* from another thread or a signal handler */
 
-/* False: it was unmounted, or its connection was broken off. What is mounted on its directory now is not it. */
+/* False: it was unmounted, or its connection was broken off. What is mounted on its directory now is not it.
+ */
 bool fuse_server_is_mounted(const struct fuse_server *server);
 
-/* After a fork: lets go of the connection in the process that does not serve, whose fuse_server_free() unmounts
- * what the one that does has left dead. */
+/* After a fork: lets go of the connection in the process that does not serve, whose fuse_server_free()
+ * unmounts what the one that does has left dead. */
 void fuse_server_leave(struct fuse_server *server);
 
 /* Whether what is mounted there is a mount of FUSE whose server has gone. */
