@@ -54,6 +54,9 @@ int content_update(struct content_writer *w, const struct content *base, const s
 ssize_t content_read(
 	struct store *s, const struct content *c, void *to, size_t n, uint64_t offset, struct error *err);
 
+/* What is in this range is likely to be read soon: so the store has it in memory, if it can. */
+void content_prefetch(struct store *s, const struct content *c, uint64_t offset, uint64_t end);
+
 /* The chunk or hole that holds `offset`: the ref, and where in the file it begins. NOT_FOUND behind the end.
  */
 int content_find(struct store *s, const struct content *c, uint64_t offset, struct content_ref *ref,

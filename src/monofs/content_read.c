@@ -169,3 +169,19 @@ ssize_t content_read(
 	r = walk(&w, c, err);
 	return r < 0 ? r : (ssize_t)n;
 }
+
+static int prefetch_ref(void *context, uint64_t offset, const struct content_ref *ref, struct error *err)
+{
+	(void)offset;
+	(void)err;
+	if (!object_id_is_none(&ref->id))
+		store_prefetch(context, OBJECT_CHUNK, &ref->id);
+	return 0;
+}
+
+void content_prefetch(struct store *s, const struct content *c, uint64_t offset, uint64_t end)
+{
+	struct walk w = {.s = s, .take = prefetch_ref, .context = s, .from = offset, .to = end};
+
+	walk(&w, c, NULL);
+}

@@ -21,6 +21,7 @@ static void live_destroy(struct vfs *fs)
 		pthread_mutex_unlock(&l->guard);
 		pthread_join(l->thread, NULL);
 	}
+	live_ahead_end(l);
 	live_nodes_free(l);
 	live_index_free(l->index);
 	if (l->journal)
@@ -151,6 +152,7 @@ int live_make(
 	if (!l)
 		return error_no_memory(err, "open a tree");
 	make_locks(l);
+	live_ahead_init(l);
 	l->fs.operations = &operations;
 	l->fs.read_only = true;
 	l->repository = r;

@@ -17,7 +17,8 @@
 struct live_options {
 	uint64_t quiet, most;  /* nanoseconds without a change after which, and with changes before which, it
 				* becomes a revision;  0: 2 s and 30 s */
-	uint64_t journal_most; /* bytes of the journal that make it one at once, or a draft; 0: 256 MiB */
+	uint64_t journal_most; /* bytes of the journal that make it one at once, or a draft; 0: 1 GiB, or 256
+				* MiB where less than 4 GiB of the disk are free */
 	uint32_t dirty_most;   /* objects that differ, which make a draft at once; 0: 32,768 */
 	bool no_automatic;     /* only live_commit() makes revisions */
 	const char *author;    /* of automatic ones */

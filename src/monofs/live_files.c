@@ -125,6 +125,7 @@ static int64_t read_pinned(struct live *l, struct live_node *n, void *bytes, siz
 		return 0;
 	if (size > c.size - offset)
 		size = (size_t)(c.size - offset);
+	live_ahead_note(l, n, offset, size);
 	r = live_contents_read(&c, bytes, size, offset);
 	return r < 0 ? r : (int64_t)size;
 }

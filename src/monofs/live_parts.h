@@ -30,6 +30,7 @@
 #include "monofs/entry.h"
 #include "monofs/journal.h"
 #include "monofs/live.h"
+#include "monofs/live_ahead.h"
 #include "monofs/live_extents.h"
 #include "monofs/live_names.h"
 #include "monofs/mst.h"
@@ -87,6 +88,7 @@ struct live_node {
 			uint64_t size;
 			uint64_t base_limit; /* so much of the base's contents is still there */
 			uint64_t cut;        /* the least size since the commit that is under way began */
+			atomic_uint_least64_t ahead; /* so far was read, or is read ahead */
 			struct live_extents extents;
 		} file;
 		struct {
@@ -156,6 +158,8 @@ struct live {
 
 	pthread_mutex_t index_lock; /* live_index.c */
 	struct live_index *index;
+
+	struct live_ahead ahead;
 
 	struct vfs_watcher watcher; /* tree: who hears of a tree that was rolled back */
 };
@@ -279,8 +283,12 @@ int live_bind_link(struct live *l, const char *path, const char *target, struct 
 /* The root of what the tree stands on from now on; exclusive. */
 int live_load_root(struct live *l, const struct object_id *commit, struct error *err);
 
-#define LIVE_JOURNAL_MOST (256ull << 20)
-#define LIVE_DIRTY_MOST   32768u
+/* Bytes of the journal that make it a revision at once; where little is free on the disk, which has to take
+ * the revision beside it, the less. */
+#define LIVE_JOURNAL_MOST  (1024ull << 20)
+#define LIVE_JOURNAL_LESS  (256ull << 20)
+#define LIVE_JOURNAL_SPACE (4096ull << 20)
+#define LIVE_DIRTY_MOST    32768u
 
 /* Whether it stands on what is no revision yet. */
 static inline bool live_is_draft(const struct live *l)
@@ -291,13 +299,10 @@ static inline size_t live_dirty_most(const struct live *l)
 {
 	return l->options.dirty_most ? l->options.dirty_most : LIVE_DIRTY_MOST;
 }
-static inline uint64_t live_journal_most(const struct live *l)
-{
-	return l->options.journal_most ? l->options.journal_most : LIVE_JOURNAL_MOST;
-}
 
 /* ---- live_record.c: dirt and the journal ---- */
 
+uint64_t live_journal_most(struct live *l);
 /* Waits until the journal has room. To be called without a lock. 0 or -ENOSPC. */
 int live_begin(struct live *l);
 void live_dirty(struct live *l, struct live_node *n);

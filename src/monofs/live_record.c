@@ -8,10 +8,24 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "monofs/live_parts.h"
+#include "os/fs.h"
 
 #define ROOT_NUMBER 1u
 
 /* ---- dirt ---------------------------------------------------------------------------------------------- */
+
+uint64_t live_journal_most(struct live *l)
+{
+	uint64_t available, total;
+
+	if (l->options.journal_most)
+		return l->options.journal_most;
+	if (journal_bytes(l->journal) > LIVE_JOURNAL_LESS &&
+		fs_space(repository_directory(l->repository), &available, &total, NULL) == 0 &&
+		available >= LIVE_JOURNAL_SPACE)
+		return LIVE_JOURNAL_MOST;
+	return LIVE_JOURNAL_LESS;
+}
 
 int live_begin(struct live *l)
 {

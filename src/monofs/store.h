@@ -75,6 +75,9 @@ int store_get(struct store *s, enum object_type type, const struct object_id *id
 	struct error *err);
 void store_release(struct store *s, struct store_bytes *bytes); /* a zeroed one is fine */
 
+/* Who gets this object next has it at once, if that can be done. */
+void store_prefetch(struct store *s, enum object_type type, const struct object_id *id);
+
 /* 1: there, 0: not. */
 int store_has(struct store *s, const struct object_id *id, struct error *err);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,80 +215,103 @@ static int find(struct store *s, const struct object_id *id, struct found *f, st
 	return r <= 0 ? r : find_indexed(s, id, f, err);
 }
 
-static int verify(
+enum verified { VERIFIED_NOT, VERIFIED_SOON, VERIFIED }; /* SOON: somebody is at it */
+
+static int compute(
 	struct store *s, const struct kept_frame *frame, uint32_t at, uint32_t offset, struct error *err)
 {
 	const struct pack_object *o = &frame->objects[at];
 	struct object_id id;
-	int r;
+	int r = crypt_id(s->crypt, o->type, frame->bytes + offset, o->size, &id, err);
 
-	if (frame->verified[at])
-		return 0;
-	r = crypt_id(s->crypt, o->type, frame->bytes + offset, o->size, &id, err);
 	if (r == 0 && !object_id_equal(&id, &o->id))
 		r = error_set(err, ERROR_CORRUPT, "its bytes are not those that its id is the hash of");
-	if (r == 0)
-		frame->verified[at] = 1;
+	pthread_mutex_lock(&s->lock);
+	frame->verified[at] = r == 0 ? VERIFIED : VERIFIED_NOT;
+	pthread_cond_broadcast(&s->loaded);
+	pthread_mutex_unlock(&s->lock);
 	return r;
 }
 
+/* ahead: what somebody else is at is left to him. */
+static int verify(struct store *s, const struct kept_frame *frame, uint32_t at, uint32_t offset, bool ahead,
+	struct error *err)
+{
+	uint8_t state = VERIFIED_NOT;
+
+	while (!atomic_compare_exchange_strong(&frame->verified[at], &state, VERIFIED_SOON)) {
+		if (state == VERIFIED || ahead)
+			return 0;
+		pthread_mutex_lock(&s->lock);
+		while (frame->verified[at] == VERIFIED_SOON)
+			pthread_cond_wait(&s->loaded, &s->lock);
+		pthread_mutex_unlock(&s->lock);
+		state = VERIFIED_NOT;
+	}
+	return compute(s, frame, at, offset, err);
+}
+
+struct wanted {
+	enum object_type type;
+	const struct object_id *id;
+	bool ahead;
+};
+
 /* The reference is the caller's, where this succeeds. */
-static int take_object(struct store *s, struct kept_frame *frame, uint32_t at, uint32_t offset,
-	enum object_type type, struct store_bytes *out, struct error *err)
+static int take_object(struct store *s, const struct wanted *w, struct kept_frame *frame, uint32_t at,
+	uint32_t offset, struct store_bytes *out, struct error *err)
 {
 	const struct pack_object *o = &frame->objects[at];
 	int r;
 
 	*out = (struct store_bytes){.bytes = frame->bytes + offset, .size = o->size, .held = frame};
-	r = o->type == type ? verify(s, frame, at, offset, err)
-			    : error_set(err, ERROR_CORRUPT, "it is a %s",
-				      object_type_name((enum object_type)o->type));
+	r = o->type == w->type ? verify(s, frame, at, offset, w->ahead, err)
+			       : error_set(err, ERROR_CORRUPT, "it is a %s",
+					 object_type_name((enum object_type)o->type));
 	if (r < 0)
 		store_release(s, out);
 	return r;
 }
 
 /* 1: it was in a frame that somebody has read lately. */
-static int get_recent(struct store *s, enum object_type type, const struct object_id *id,
-	struct store_bytes *out, struct error *err)
+static int get_recent(struct store *s, const struct wanted *w, struct store_bytes *out, struct error *err)
 {
 	struct kept_frame *frame;
 	uint32_t at, offset;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	frame = store_frame_holding(s, id, &at, &offset);
+	frame = store_frame_holding(s, w->id, &at, &offset);
 	pthread_mutex_unlock(&s->lock);
 	if (!frame)
 		return 0;
-	r = take_object(s, frame, at, offset, type, out, err);
+	r = take_object(s, w, frame, at, offset, out, err);
 	return r < 0 ? r : 1;
 }
 
-static int take_found(struct store *s, const struct found *f, enum object_type type, struct store_bytes *out,
+static int take_found(struct store *s, const struct wanted *w, const struct found *f, struct store_bytes *out,
 	struct error *err)
 {
 	struct kept_frame *frame;
 	int r = store_frame_read(s, f->pack, f->number, &f->frame, &frame, err);
 
-	return r < 0 ? r : take_object(s, frame, f->at, f->offset, type, out, err);
+	return r < 0 ? r : take_object(s, w, frame, f->at, f->offset, out, err);
 }
 
 /* 0: it is nowhere. */
-static int get_found(struct store *s, enum object_type type, const struct object_id *id,
-	struct store_bytes *out, struct error *err)
+static int get_found(struct store *s, const struct wanted *w, struct store_bytes *out, struct error *err)
 {
 	struct error unused;
 	struct found f, copy;
 	struct index_place place;
-	int r = find(s, id, &f, err);
+	int r = find(s, w->id, &f, err);
 
 	if (r <= 0)
 		return r;
-	r = take_found(s, &f, type, out, err);
-	if (r == -ERROR_CORRUPT && store_find_copy(s, id, f.pack->name, &place, &unused) == 1 &&
-		find_at(s, id, &place, &copy, &unused) == 1) {
-		r = take_found(s, &copy, type, out, err);
+	r = take_found(s, w, &f, out, err);
+	if (r == -ERROR_CORRUPT && store_find_copy(s, w->id, f.pack->name, &place, &unused) == 1 &&
+		find_at(s, w->id, &place, &copy, &unused) == 1) {
+		r = take_found(s, w, &copy, out, err);
 		release_pack(s, copy.pack);
 	}
 	release_pack(s, f.pack);
@@ -297,16 +321,27 @@ static int get_found(struct store *s, enum object_type type, const struct object
 int store_get(struct store *s, enum object_type type, const struct object_id *id, struct store_bytes *out,
 	struct error *err)
 {
+	const struct wanted w = {.type = type, .id = id};
 	char hex[OBJECT_HEX_SIZE];
-	int r = get_recent(s, type, id, out, err);
+	int r = get_recent(s, &w, out, err);
 
 	if (r == 0 || r == -ERROR_CORRUPT)
-		r = get_found(s, type, id, out, err);
+		r = get_found(s, &w, out, err);
 	if (r == 0)
 		return error_set(err, ERROR_NOT_FOUND, "the %s %s is not in the repository",
 			object_type_name(type), object_id_hex(id, hex));
 	return r < 0 ? error_prefix(err, "read the %s %s", object_type_name(type), object_id_hex(id, hex))
 		     : 0;
+}
+
+void store_prefetch(struct store *s, enum object_type type, const struct object_id *id)
+{
+	const struct wanted w = {.type = type, .id = id, .ahead = true};
+	struct store_bytes bytes = {0};
+
+	if (get_recent(s, &w, &bytes, NULL) == 0)
+		get_found(s, &w, &bytes, NULL);
+	store_release(s, &bytes);
 }
 
 void store_release(struct store *s, struct store_bytes *bytes)

@@ -224,6 +224,13 @@ void store_release(struct store *s, struct store_bytes *bytes)
 	*bytes = (struct store_bytes){0};
 }
 
+void store_prefetch(struct store *s, enum object_type type, const struct object_id *id)
+{
+	(void)s;
+	(void)type;
+	(void)id;
+}
+
 int store_has(struct store *s, const struct object_id *id, struct error *err)
 {
 	(void)err;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -652,4 +653,91 @@ TEST(a_journal_that_grows_too_large_makes_writers_wait_for_a_revision)
 		vfs_check_bytes(t.fs, f, i * sizeof bytes, bytes, sizeof bytes);
 	}
 	tree_close(&t);
+}
+
+/* ---- reading ahead ------------------------------------------------------------------------------------- */
+
+#define LONG_SIZE  (12u << 20)
+#define LONG_PIECE 40000u
+
+struct long_reader {
+	pthread_t thread;
+	struct vfs *fs;
+	const uint8_t *bytes; /* that are there */
+	uint64_t file, from;
+	int wrong; /* calls that gave other than that */
+};
+
+static void *read_on(void *context)
+{
+	static _Thread_local uint8_t piece[LONG_PIECE];
+	struct long_reader *r = context;
+
+	for (uint64_t at = r->from; at < LONG_SIZE; at += LONG_PIECE) {
+		size_t n = LONG_SIZE - at < LONG_PIECE ? (size_t)(LONG_SIZE - at) : LONG_PIECE;
+
+		if (vfs_read(r->fs, r->file, VFS_NO_HANDLE, piece, LONG_PIECE, at) != (int64_t)n ||
+			memcmp(piece, r->bytes + at, n) != 0)
+			r->wrong++;
+	}
+	return NULL;
+}
+
+/* By some at once, from various places on. */
+static void check_read_on(struct vfs *fs, uint64_t file, const uint8_t *bytes)
+{
+	struct long_reader readers[4];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(readers); i++) {
+		readers[i] = (struct long_reader){
+			.fs = fs, .bytes = bytes, .file = file, .from = i * (LONG_SIZE / 5)};
+		CHECK_INT(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(readers); i++) {
+		pthread_join(readers[i].thread, NULL);
+		CHECK_INT(readers[i].wrong, 0);
+	}
+}
+
+static void check_long_file(const struct repository_secret *secret)
+{
+	_cleanup_free_ uint8_t *bytes = malloc(LONG_SIZE);
+	static uint8_t piece[LONG_PIECE];
+	struct vfs_attributes a;
+	struct tree t;
+	uint64_t f;
+
+	monofs_bytes(bytes, LONG_SIZE, 7);
+	tree_make_with(&t, secret);
+	f = vfs_make_file(t.fs, VFS_ROOT, "f");
+	for (uint64_t at = 0; at < LONG_SIZE; at += 1u << 20)
+		CHECK_INT(vfs_write(t.fs, f, VFS_NO_HANDLE, bytes + at, 1u << 20, at), 1 << 20);
+	commit(&t);
+	tree_close(&t);
+	/* What is being read ahead does not outlive the tree. */
+	for (uint64_t i = 0; i < 8; i++) {
+		tree_open(&t);
+		CHECK_INT(vfs_lookup(t.fs, VFS_ROOT, "f", &a), 0);
+		f = a.ino;
+		CHECK_INT(vfs_read(t.fs, f, VFS_NO_HANDLE, piece, i * 5000, 0), i * 5000);
+		tree_close(&t);
+	}
+	tree_open(&t);
+	CHECK_INT(vfs_lookup(t.fs, VFS_ROOT, "f", &a), 0);
+	f = a.ino;
+	check_read_on(t.fs, f, bytes);
+	monofs_bytes(bytes + 5000000, 70000, 8);
+	CHECK_INT(vfs_write(t.fs, f, VFS_NO_HANDLE, bytes + 5000000, 70000, 5000000), 70000);
+	check_read_on(t.fs, f, bytes);
+	commit(&t);
+	check_read_on(t.fs, f, bytes);
+	tree_close(&t);
+}
+
+TEST(who_reads_a_file_to_its_end_gets_what_is_in_it)
+{
+	const struct repository_secret secret = {.passphrase = "open"};
+
+	check_long_file(NULL);
+	check_long_file(&secret);
 }
