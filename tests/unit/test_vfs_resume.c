@@ -173,6 +173,24 @@ TEST(what_is_younger_than_the_earlier_process_only_has_the_number_of_what_that_k
 	CHECK_INT(vfs_getattr(fs, young, VFS_NO_HANDLE, &s), 0);
 }
 
+TEST(what_was_made_since_is_known_by_number_though_it_was_forgotten_once_too_often)
+{
+	const struct vfs_caller who = {0};
+	_cleanup_vfs_ struct vfs *fs = NULL;
+	struct vfs_attributes s;
+	vfs_handle handle;
+
+	make_tree();
+	CHECK_OK(resume_new(first_process(), clock_realtime(), &fs, &err));
+	nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+	CHECK_INT(vfs_create(fs, &who, VFS_ROOT, "made", 0644, VFS_READ | VFS_WRITE, &s, &handle), 0);
+	vfs_release(fs, s.ino, handle);
+	vfs_forget(fs, s.ino, 7); /* also of a file that is gone and had the number */
+	CHECK_INT(vfs_write(fs, s.ino, VFS_NO_HANDLE, "x", 1, 0), 1);
+	CHECK_INT(vfs_getattr(fs, s.ino, VFS_NO_HANDLE, &s), 0);
+	CHECK_INT(s.size, 1);
+}
+
 TEST(open_files_of_an_earlier_process_are_read_and_written)
 {
 	struct vfs *old = (make_tree(), first_process());

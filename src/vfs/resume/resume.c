@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -14,6 +15,7 @@
 #include "vfs/resume/tree.h"
 
 #define TREE_AGAIN NANOSECONDS_PER_SECOND /* between walks, at least */
+#define GIVEN_BITS 18
 
 struct resume {
 	struct vfs vfs; /* the first member */
@@ -22,6 +24,9 @@ struct resume {
 	struct resume_tree *tree;
 	uint64_t until;  /* clock_realtime(): what is younger no earlier process has given out */
 	uint64_t walked; /* clock_monotonic() when; 0: never */
+	/* Of what is younger this process has given out the numbers that are marked here; of two with one
+	 * mark it is taken for both. */
+	atomic_bool given[1u << GIVEN_BITS];
 };
 
 static struct resume *of(struct vfs *fs)
@@ -34,19 +39,35 @@ static struct vfs *inner(struct vfs *fs)
 	return of(fs)->fs;
 }
 
+static atomic_bool *mark_of(struct resume *r, uint64_t ino)
+{
+	return &r->given[ino * 0x9e3779b97f4a7c15u >> (64 - GIVEN_BITS)];
+}
+
+/* The client has the number of this object from now on, whoever had it before. */
+static int give(struct vfs *fs, int result, const struct vfs_attributes *a)
+{
+	struct resume *r = of(fs);
+
+	if (result == 0 && resume_is_younger(a, r->until))
+		*mark_of(r, a->ino) = true;
+	return result;
+}
+
 /* Makes the number known. What others have moved since the tree was walked is found by walking it again. */
 static bool recover(struct vfs *vfs, uint64_t ino)
 {
 	struct resume *r = of(vfs);
+	uint64_t until = *mark_of(r, ino) ? UINT64_MAX : r->until;
 	bool found;
 
 	pthread_mutex_lock(&r->lock);
-	found = r->tree && resume_tree_find(r->tree, r->fs, ino, r->until);
+	found = r->tree && resume_tree_find(r->tree, r->fs, ino, until);
 	if (!found && (!r->walked || clock_monotonic() - r->walked > TREE_AGAIN)) {
 		resume_tree_free(r->tree);
 		r->tree = resume_tree_new(r->fs);
 		r->walked = clock_monotonic();
-		found = r->tree && resume_tree_find(r->tree, r->fs, ino, r->until);
+		found = r->tree && resume_tree_find(r->tree, r->fs, ino, until);
 	}
 	pthread_mutex_unlock(&r->lock);
 	return found;
@@ -92,7 +113,7 @@ static void resume_destroy(struct vfs *fs)
 
 static int resume_lookup(struct vfs *fs, uint64_t parent, const char *name, struct vfs_attributes *out)
 {
-	return WITH_INO(parent, vfs_lookup(inner(fs), parent, name, out));
+	return give(fs, WITH_INO(parent, vfs_lookup(inner(fs), parent, name, out)), out);
 }
 
 static void resume_forget(struct vfs *fs, uint64_t ino, uint64_t times)
@@ -119,25 +140,26 @@ static int resume_readlink(struct vfs *fs, uint64_t ino, char target[VFS_PATH_MA
 static int resume_mknod(struct vfs *fs, const struct vfs_caller *who, uint64_t parent, const char *name,
 	uint32_t mode, uint32_t major, uint32_t minor, struct vfs_attributes *out)
 {
-	return WITH_INO(parent, vfs_mknod(inner(fs), who, parent, name, mode, major, minor, out));
+	return give(
+		fs, WITH_INO(parent, vfs_mknod(inner(fs), who, parent, name, mode, major, minor, out)), out);
 }
 
 static int resume_mkdir(struct vfs *fs, const struct vfs_caller *who, uint64_t parent, const char *name,
 	uint32_t mode, struct vfs_attributes *out)
 {
-	return WITH_INO(parent, vfs_mkdir(inner(fs), who, parent, name, mode, out));
+	return give(fs, WITH_INO(parent, vfs_mkdir(inner(fs), who, parent, name, mode, out)), out);
 }
 
 static int resume_symlink(struct vfs *fs, const struct vfs_caller *who, uint64_t parent, const char *name,
 	const char *target, struct vfs_attributes *out)
 {
-	return WITH_INO(parent, vfs_symlink(inner(fs), who, parent, name, target, out));
+	return give(fs, WITH_INO(parent, vfs_symlink(inner(fs), who, parent, name, target, out)), out);
 }
 
 static int resume_link(
 	struct vfs *fs, uint64_t ino, uint64_t parent, const char *name, struct vfs_attributes *out)
 {
-	return WITH_TWO(ino, parent, vfs_link(inner(fs), ino, parent, name, out));
+	return give(fs, WITH_TWO(ino, parent, vfs_link(inner(fs), ino, parent, name, out)), out);
 }
 
 static int resume_unlink(struct vfs *fs, uint64_t parent, const char *name)
@@ -190,7 +212,8 @@ static int resume_rename(
 static int resume_create(struct vfs *fs, const struct vfs_caller *who, uint64_t parent, const char *name,
 	uint32_t mode, unsigned flags, struct vfs_attributes *out, vfs_handle *handle)
 {
-	return WITH_INO(parent, vfs_create(inner(fs), who, parent, name, mode, flags, out, handle));
+	return give(fs, WITH_INO(parent, vfs_create(inner(fs), who, parent, name, mode, flags, out, handle)),
+		out);
 }
 
 static int resume_open(struct vfs *fs, uint64_t ino, unsigned flags, vfs_handle *handle)
@@ -248,11 +271,27 @@ static void resume_releasedir(struct vfs *fs, uint64_t ino, vfs_handle handle)
 	vfs_releasedir(inner(fs), ino, handle);
 }
 
+struct giving {
+	struct vfs *fs;
+	vfs_entry_call *take;
+	void *context;
+};
+
+static int give_entry(void *context, const struct vfs_entry *e)
+{
+	const struct giving *g = context;
+	int r = g->take(g->context, e);
+
+	return r == 0 && e->attributes ? give(g->fs, 0, e->attributes) : r;
+}
+
 static int resume_readdir(struct vfs *fs, uint64_t ino, vfs_handle handle, uint64_t cookie, bool attributes,
 	vfs_entry_call *take, void *context)
 {
+	struct giving g = {fs, take, context};
+
 	return WITH_HANDLE(
-		ino, handle, vfs_readdir(inner(fs), ino, handle, cookie, attributes, take, context));
+		ino, handle, vfs_readdir(inner(fs), ino, handle, cookie, attributes, give_entry, &g));
 }
 
 static int resume_fsyncdir(struct vfs *fs, uint64_t ino)
@@ -293,7 +332,7 @@ static int resume_persist(struct vfs *fs, uint64_t ino, uint8_t *bytes, size_t r
 
 static int resume_resolve(struct vfs *fs, const uint8_t *bytes, size_t size, struct vfs_attributes *out)
 {
-	return vfs_resolve(inner(fs), bytes, size, out);
+	return give(fs, vfs_resolve(inner(fs), bytes, size, out), out);
 }
 
 static int resume_watch(struct vfs *fs, const struct vfs_watcher *watcher)

@@ -157,14 +157,19 @@ static uint32_t search(const struct resume_tree *t, uint64_t ino)
 	return low < t->count && t->names[t->by_number[low]].ino == ino ? low : t->count;
 }
 
+bool resume_is_younger(const struct vfs_attributes *a, uint64_t until)
+{
+	const struct vfs_time *born = &a->btime;
+
+	return born->seconds > 0 &&
+	       (uint64_t)born->seconds * NANOSECONDS_PER_SECOND + born->nanoseconds > until;
+}
+
 /* Numbers are given again once their files are gone. A time that is still to come says nothing: a clock was
  * set. */
-static bool is_younger(const struct vfs_time *born, uint64_t until)
+static bool is_another(const struct vfs_attributes *a, uint64_t until)
 {
-	uint64_t at =
-		born->seconds > 0 ? (uint64_t)born->seconds * NANOSECONDS_PER_SECOND + born->nanoseconds : 0;
-
-	return at > until && at <= clock_realtime();
+	return resume_is_younger(a, until) && !resume_is_younger(a, clock_realtime());
 }
 
 static bool look_up_path(
@@ -189,7 +194,7 @@ static bool look_up_path(
 		if (r < 0)
 			return false;
 		at = a.ino;
-		same = !is_younger(&a.btime, until);
+		same = !is_another(&a, until);
 	}
 	same &= at == ino;
 	if (!same)

@@ -10,6 +10,9 @@ struct resume_tree;
 struct resume_tree *resume_tree_new(struct vfs *fs);
 void resume_tree_free(struct resume_tree *t);
 
+/* It was born later than that. */
+bool resume_is_younger(const struct vfs_attributes *a, uint64_t until);
+
 #define RESUME_ENTRIES_MAX (1u << 21)
 
 /* Looks it up by its path, so that the file system knows it: once, which nobody forgets. False: it is not in
