@@ -154,10 +154,10 @@ def soak(where, minutes):
         where.copy(path)
     env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
            'MC_SOURCES': where.sources, 'MC_SOAK_MINUTES': str(minutes)}
-    path = f'{where.sources}/tests/system/soak.py'
+    system = [(name, f'{where.sources}/tests/system/{name}.py', room) for name, room in (('soak', 300), ('soak_monofs', 900))]
     files = f'{where.sources}/build/release/tests/unit/soak_vfs'
-    return [Job('system/soak', ['python3', '-B', path], minutes * 60 + 300, env, machines=True,
-                leaves=left_processes),
-            Job('unit/soak_vfs', [files], minutes * 60 + 900, env, leaves=left_processes)] + \
+    return [Job(f'system/{name}', ['python3', '-B', path], minutes * 60 + room, env, machines=name == 'soak',
+                leaves=left_processes) for name, path, room in system] + \
+           [Job('unit/soak_vfs', [files], minutes * 60 + 900, env, leaves=left_processes)] + \
            [Job(f'unit/{name}', [f'{where.sources}/build/release/tests/unit/{name}'], minutes * 60 + 900, env | {'MC_ALL': '1'},
                 leaves=left_processes) for name in every]

@@ -241,3 +241,49 @@ TEST(many_threads_and_two_stores_write_at_once)
 	store_close(s);
 	close(fd);
 }
+
+/* Files in packs/: those that have their name, and so are in the index. */
+static unsigned named_packs(int fd)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < 256; i++) {
+		char path[32];
+		struct dirent *e;
+		DIR *list;
+		int folder;
+
+		snprintf(path, sizeof path, "packs/%02x", i);
+		folder = openat(fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (folder < 0)
+			continue;
+		list = fdopendir(folder);
+		CHECK(list);
+		while ((e = readdir(list)))
+			count += e->d_name[0] != '.';
+		closedir(list);
+	}
+	return count;
+}
+
+/* Each takes memory until it is in the index. */
+TEST(very_many_small_objects_are_not_all_kept_in_memory_until_somebody_syncs)
+{
+	int fd = monofs_store_make(monofs_place(), "s");
+	uint8_t bytes[260] = {0};
+	struct store_writer *w;
+	struct store *s;
+	struct crypt crypt;
+
+	monofs_crypt(&crypt, 0);
+	s = open_store(fd, &crypt);
+	w = writer_of(s);
+	for (uint32_t i = 0; i < 270000; i++) {
+		memcpy(bytes, &i, sizeof i);
+		put(w, OBJECT_CHUNK, bytes, sizeof bytes);
+	}
+	CHECK(named_packs(fd) >= 1);
+	store_writer_free(w);
+	store_close(s);
+	close(fd);
+}
