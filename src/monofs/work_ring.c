@@ -22,7 +22,7 @@ struct work_ring {
 	struct work_ring_options o;
 	uint8_t *events;
 	uint64_t head, tail; /* what is taken next, what the walk fills in next */
-	uint64_t next;       /* what workers have not looked at */
+	uint64_t next; /* what workers have not looked at; never before head, whose place may be another's */
 	unsigned places;
 
 	pthread_mutex_t lock;
@@ -186,6 +186,12 @@ static int take_head(struct work_ring *q, struct error *err)
 
 	work_place_drop(q, e->place);
 	e->place = NULL;
+	if (!e->work) {
+		pthread_mutex_lock(&q->lock);
+		if (q->next == q->head)
+			q->next++;
+		pthread_mutex_unlock(&q->lock);
+	}
 	q->head++;
 	return r;
 }
