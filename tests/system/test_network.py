@@ -48,7 +48,7 @@ server.serve_forever()
 
 
 def start(name, *options, program=SERVE):
-    mc('tmp', '-d', '--name', name, *options, DEBIAN, '--', 'python3', '-c', program, timeout=150).ok()
+    mc('tmp', '-d', '--name', name, *options, DEBIAN, '--', 'python3', '-ISc', program, timeout=150).ok()
 
 
 @functools.cache
@@ -63,7 +63,7 @@ def group():
 def dial(name, *places):
     """What becomes of connections that a sandbox opens: 'open HTTP/1.0 200 OK', 'ConnectionRefusedError 111'."""
     words = '\n'.join(f'{host} {port}' for host, port in places)
-    answer = mc('exec', '-i', name, '--', 'python3', '-c', DIAL, input=words.encode() + b'\n', timeout=120).ok()
+    answer = mc('exec', '-i', name, '--', 'python3', '-ISc', DIAL, input=words.encode() + b'\n', timeout=120).ok()
     return answer.out.splitlines()
 
 
@@ -176,7 +176,7 @@ def _():
 def _():
     group()
     port = free_port()
-    with mc.sandbox('-p', f'{port}:80', '-p', '80', '--port', f'{free_port()}:5353/udp', command=('python3', '-c', SERVE)) as name:
+    with mc.sandbox('-p', f'{port}:80', '-p', '80', '--port', f'{free_port()}:5353/udp', command=('python3', '-ISc', SERVE)) as name:
         mc.shell(name, 'until [ -e /ready ]; do sleep 0.1; done')
         contains(fetch(port), f'{name} to ')
         listed = mc('port', 'ls', name).ok().out.split()
@@ -230,7 +230,7 @@ def _():
         mc.shell('db', 'python3 -c "import socket; l = socket.create_server((\'\', 7)); c = l.accept()[0]\n'
                        'while d := c.recv(9): c.sendall(d)" >/dev/null 2>&1 & sleep 0; until ss -ltn 2>/dev/null | grep -q :7 || '
                        'grep -q :0007 /proc/net/tcp; do sleep 0.1; done')
-        talk = mc.start('exec', '-i', 'web', '--', 'python3', '-uc',
+        talk = mc.start('exec', '-i', 'web', '--', 'python3', '-ISuc',
                         'import socket, sys\ns = socket.create_connection(("db", 7)); s.settimeout(30)\n'
                         'for line in sys.stdin:\n s.sendall(line.encode()); print(s.recv(9).decode(), end="")', stdin=-1)
         try:

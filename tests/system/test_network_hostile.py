@@ -18,7 +18,7 @@ atexit.register(shutil.rmtree, folder, True)
 outside = world.World(folder, {'good.test': (['8.8.4.4'], 60)})
 mc = Monocore(before=outside.before)
 
-# In a sandbox: writes what comes in on eth0 and has the mark, or is ARP, DHCP or IPv6, until a file appears.
+# In a sandbox, until a file appears there: writes what comes in on eth0 and has the mark, or is ARP, DHCP or IPv6.
 WATCH = r'''
 import json, os, socket, sys
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -115,8 +115,8 @@ print(sent)
 '''
 
 FLOOD = r'''
-import os, random, socket, struct, sys, time
-own, target, kind, seconds = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])
+import os, random, socket, struct, sys
+own, target, kind = sys.argv[1:4]
 def mac(a): return bytes([0x52, 0x4d]) + socket.inet_aton(a)
 gateway = own.rsplit(".", 1)[0] + ".1"
 hop = target if target.rsplit(".", 1)[0] == own.rsplit(".", 1)[0] else gateway
@@ -134,12 +134,13 @@ def syn(port, to_port):
     return mac(hop) + mac(own) + b"\x08\0" + head + tcp
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind(("eth0", 0))
-end, sent = time.monotonic() + seconds, 0
-while time.monotonic() < end:
+turns, sent = 0, 0
+while turns % 16 or not os.path.exists("/tmp/enough"):
+    turns += 1
     if kind == "syn":
         frame = syn(random.randrange(1024, 65536), 7777)
     elif kind == "scan":
-        frame = syn(40000, sent % 65536)
+        frame = syn(40000, turns % 65536)
     elif kind == "arp":
         frame = b"\xff" * 6 + mac(own) + b"\x08\x06" + struct.pack(">HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, mac(own),
             socket.inet_aton(own), bytes(6), socket.inet_aton(target))
@@ -174,17 +175,24 @@ def finish():
     return left
 
 
+def enough(name, process):
+    """Ends a program of above; what it printed."""
+    mc.shell(name, 'touch /tmp/enough')
+    try:
+        return process.communicate(timeout=60)[0]
+    finally:
+        mc.shell(name, 'rm /tmp/enough')
+
+
 def watch(name):
-    mc.shell(name, 'rm -f /tmp/enough')
-    process = mc.start('exec', name, '--', 'python3', '-uc', WATCH)
+    process = mc.start('exec', name, '--', 'python3', '-ISuc', WATCH)
     equal(process.stdout.readline(), b'watching\n')
     return process
 
 
 def watched(name, process):
     time.sleep(0.5)
-    mc.shell(name, 'touch /tmp/enough')
-    return json.loads(process.communicate(timeout=20)[0])
+    return json.loads(enough(name, process))
 
 
 @promise('a frame that lies about who sent it, or that is not plain IPv4, reaches neither a neighbour nor the world', limit=150)
@@ -193,7 +201,7 @@ def _():
         own, other = address(attacker), address(victim)
         true(own != other, own)
         watcher = watch(victim)
-        true(int(mc('exec', attacker, '--', 'python3', '-c', ATTACK, own, other, timeout=60).ok().out) > 20, 'frames were sent')
+        true(int(mc('exec', attacker, '--', 'python3', '-ISc', ATTACK, own, other, timeout=60).ok().out) > 20, 'frames were sent')
         seen = watched(victim, watcher)
         marks = {mark for _, _, mark, _ in seen if mark}
         equal(marks - {'ATTACK-ping'}, {'ATTACK-honest', 'ATTACK-last'}, 'and the honest ones came')
@@ -216,15 +224,15 @@ def _():
     with mc.sandbox('--group', 'flood', '--reach', 'any') as attacker, mc.sandbox('--group', 'flood') as server, \
             mc.sandbox('--group', 'flood') as client:
         own, other = address(attacker), address(server)
-        mc('exec', '-d', server, '--', 'python3', '-c', ECHO).ok()
+        mc('exec', '-d', server, '--', 'python3', '-ISc', ECHO).ok()
         tap.until(lambda: tell(mc, client, [('tcp', other, 7777)], 5)[0][0] in ('open', 'silent'), 'the server is there')
         for kind, target in (('syn', other), ('scan', other), ('syn', PUBLIC), ('arp', other), ('noise', other)):
-            flood = mc.start('exec', attacker, '--', 'python3', '-c', FLOOD, own, target, kind, '4')
+            flood = mc.start('exec', attacker, '--', 'python3', '-ISc', FLOOD, own, target, kind)
             time.sleep(0.5)
-            answer = mc('exec', client, '--', 'python3', '-c', TALK, other, timeout=60)
+            answer = mc('exec', client, '--', 'python3', '-ISc', TALK, other, timeout=60)
             true(answer.status == 0 and answer.out.strip() == 'all', f'{kind}: {answer}')
             equal(tell(mc, client, [('tcp', PUBLIC)], 10)[0][0], 'open', kind)
-            true(int(flood.communicate(timeout=60)[0] or 0) > 100, f'{kind}: frames were sent')
+            true(int(enough(attacker, flood) or 0) > 100, f'{kind}: frames were sent')
 
 
 TALK = r'''
@@ -247,14 +255,14 @@ print("all")
 def _():
     with mc.sandbox('--group', 'stuck') as stuck, mc.sandbox('--group', 'stuck') as sender, mc.sandbox('--group', 'stuck') as other:
         target, server = address(stuck), address(other)
-        mc('exec', '-d', other, '--', 'python3', '-c', ECHO).ok()
+        mc('exec', '-d', other, '--', 'python3', '-ISc', ECHO).ok()
         mc('pause', stuck).ok()
-        line = ('import socket, sys, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nend = time.monotonic() + 4\n'
-                'while time.monotonic() < end:\n    s.sendto(bytes(60000), (sys.argv[1], 9))\n')
-        flood = mc.start('exec', sender, '--', 'python3', '-c', line, target)
+        line = ('import os, socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n'
+                'while not os.path.exists("/tmp/enough"):\n    s.sendto(bytes(60000), (sys.argv[1], 9))\n')
+        flood = mc.start('exec', sender, '--', 'python3', '-ISc', line, target)
         time.sleep(0.5)
-        equal(mc('exec', sender, '--', 'python3', '-c', TALK, server, timeout=60).ok().out.strip(), 'all')
-        flood.communicate(timeout=30)
+        equal(mc('exec', sender, '--', 'python3', '-ISc', TALK, server, timeout=60).ok().out.strip(), 'all')
+        enough(sender, flood)
         mc('resume', stuck).ok()
         equal(tell(mc, stuck, [('tcp', PUBLIC)], 10)[0][0], 'open', 'it goes on, too')
 

@@ -61,8 +61,8 @@ def expect(name, wanted, about):
 @promise('each reach lets through what it says, by TCP, UDP and ICMP, and all else is denied at once', limit=240)
 def _():
     with mc.sandbox('--group', 'reach', '--name', 'member') as member, mc.sandbox('--name', 'stranger') as stranger:
-        mc('exec', '-d', member, '--', 'python3', '-c', SERVER).ok()
-        mc('exec', '-d', stranger, '--', 'python3', '-c', SERVER).ok()
+        mc('exec', '-d', member, '--', 'python3', '-ISc', SERVER).ok()
+        mc('exec', '-d', stranger, '--', 'python3', '-ISc', SERVER).ok()
         other, alone = address(member), address(stranger)
         for reach in ('local', 'public', 'any'):
             with mc.sandbox('--group', 'reach', '--reach', reach) as name:
@@ -149,7 +149,7 @@ def _():
 @promise('between groups nothing passes but what a rule says, from the side that has the rule')
 def _():
     with mc.sandbox('--group', 'shop', '--reach', 'any') as server:
-        mc('exec', '-d', server, '--', 'python3', '-c', SERVER).ok()
+        mc('exec', '-d', server, '--', 'python3', '-ISc', SERVER).ok()
         far = address(server)
         with mc.sandbox('--group', 'office', '--reach', 'local', '--allow', f'{far}:7777/tcp', '--allow', f'{far}/32/icmp',
                         '--allow', f'{far}:7777/udp') as client, mc.sandbox('--group', 'office', '--reach', 'any') as other:
@@ -167,7 +167,7 @@ def _():
 @promise('the policy of a running sandbox changes at once, for connections that stand, too')
 def _():
     with mc.sandbox('--reach', 'any') as name:
-        keep = mc.start('exec', '-i', name, '--', 'python3', '-uc', KEEP, PRIVATE, stdin=-1)
+        keep = mc.start('exec', '-i', name, '--', 'python3', '-ISuc', KEEP, PRIVATE, stdin=-1)
         true(keep.stdout.readline().startswith(PRIVATE.encode()), 'it is connected')
         keep.stdin.write(b'one\n')
         keep.stdin.flush()
@@ -218,7 +218,7 @@ except (OSError, EOFError) as error:
 
 
 def web(name, kind, *words):
-    return mc('exec', name, '--', 'python3', '-c', WEB, kind, *words, timeout=60).ok().out.strip()
+    return mc('exec', name, '--', 'python3', '-ISc', WEB, kind, *words, timeout=60).ok().out.strip()
 
 
 @promise('a rule for a domain opens what that name resolves to, by that name alone', limit=150)
@@ -234,7 +234,7 @@ def _():
         mc.shell(name, 'getent ahostsv4 www.good.test')
         true(web(name, 'http', '8.8.4.5', '-', 'www.good.test').startswith('8.8.4.5'), 'below the domain, by http')
         true('Error' in web(name, 'http', '8.8.4.5', '-', 'bad.test'), 'another Host')
-        answer = mc('exec', name, '--', 'python3', '-c', 'import socket; socket.gethostbyname("bad.test")')
+        answer = mc('exec', name, '--', 'python3', '-ISc', 'import socket; socket.gethostbyname("bad.test")')
         true(answer.status == 1 and 'gaierror' in answer.err, 'a name that no rule allows is not even asked for')
         equal([s for s in outside.seen if s[1:] == ['udp', 'bad.test']], [])
         mc.shell(name, 'getent ahostsv4 many.test')
@@ -257,11 +257,11 @@ def _():
 @promise('DNS answers by UDP and TCP, large answers too, and a server that is silent stops nobody else')
 def _():
     with mc.sandbox() as name:
-        slow = mc.start('exec', name, '--', 'python3', '-c', 'import socket; socket.gethostbyname("never.test")')
+        slow = mc.start('exec', name, '--', 'python3', '-ISc', 'import socket; socket.gethostbyname("never.test")')
         line = ('import socket; print(len({a[4][0] for a in socket.getaddrinfo("many.test", 1)}), '
                 'socket.gethostbyname("alias.test"))')
-        equal(mc('exec', name, '--', 'python3', '-c', line).ok().out.split(), ['64', '8.8.4.4'])
-        answer = mc('exec', name, '--', 'python3', '-c', 'import socket; socket.gethostbyname("none.test")')
+        equal(mc('exec', name, '--', 'python3', '-ISc', line).ok().out.split(), ['64', '8.8.4.4'])
+        answer = mc('exec', name, '--', 'python3', '-ISc', 'import socket; socket.gethostbyname("none.test")')
         true(answer.status == 1 and 'gaierror' in answer.err, answer)
         slow.communicate(timeout=40)
         true(slow.returncode != 0, 'nobody answered')
