@@ -154,7 +154,7 @@ def _():
 @promise('a stopped sandbox is locked while it is read, and what it was afterwards')
 def _():
     reading = mc.start('commit', 'box', 'test/lock')
-    until(lambda: state.supervisors(home), 'its disk is read')
+    until(lambda: state.supervisors(home), 'its disk is read', passing=True)
     send(reading.pid)
     reading.communicate()
     until(lambda: not state.supervisors(home), 'who reads it ends with the one who asked')
@@ -285,7 +285,7 @@ def _():
     until(lambda: mc.row('box')['state'] == 'stopped', 'its supervisor was killed')
     for victim in ('commit', 'mcrun'):
         committing = mc.start('commit', 'box', 'test/killed')
-        until(lambda: state.supervisors(home), 'its disk is read')
+        until(lambda: state.supervisors(home), 'its disk is read', passing=True)
         mc('rm', 'box').ok(1).says("'box'")
         send(committing.pid if victim == 'commit' else state.supervisors(home)[0])
         committing.communicate(timeout=20)

@@ -54,7 +54,7 @@ def _():
     equal({row['state'] for row in rows.values()}, {'running'})
     project('restart', 'database', timeout=60).ok()
     project('restart', 'web', timeout=60).ok()
-    answer = tap.until(lambda: attempt(port, '?who=cid'), 'the program answers again', 90, 0.2)
+    answer = tap.until(lambda: attempt(port, '?who=cid'), 'the program answers again', 90)
     equal(json.loads(answer)['visits'], 3)
     project('down', timeout=60).ok()
     true(not answers(port), 'nothing listens any more')

@@ -43,7 +43,8 @@ def hostile(agent='hello', **env):
 
 
 class Watch(threading.Thread):
-    """Looks at all supervisors of the home: the most memory that one ever had, and their processes."""
+    """Looks at all supervisors of the home: the most memory that one ever had (its own kernel keeps that, so that few
+    looks are enough), and their processes."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -60,7 +61,7 @@ class Watch(threading.Thread):
                     self.looks += 1
 
     def run(self):
-        while not self.done.wait(0.02):
+        while not self.done.wait(0.1):
             self.look()
 
 
@@ -71,7 +72,7 @@ before = []  # what the honest sandbox is made of
 def well():
     """Nothing is left of anybody but the honest sandbox, which is well; no supervisor was too large."""
     until(lambda: state.left(home, 0) == before, 'nothing is left of the hostile: ' + str(state.left(home, 0)), 10)
-    until(lambda: watch.looks > 10, 'the supervisors are looked at')
+    until(lambda: watch.looks > 3, 'the supervisors are looked at')
     true(watch.most < MEMORY, f'a supervisor had {watch.most >> 20} MiB')
     answer = honest('exec', 'honest', 'echo', 'well').ok()
     equal(answer.out, 'well\n')

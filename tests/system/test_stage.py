@@ -274,7 +274,7 @@ def _():
     shuffled = random.Random(os.environ.get('MC_SEED'))
     for _attempt in range(3):
         p = mc.start('volume', 'apply', 'killed')
-        tap.until(lambda p=p: p.poll() is not None or any(len(read(f'{d}/f/{i}')) > 3 for i in range(0, 400, 20)), 'it begins', 20)
+        tap.until(lambda p=p: p.poll() is not None or any(len(read(f'{d}/f/{i}')) > 3 for i in range(0, 400, 20)), 'it begins', 20, True)
         time.sleep(shuffled.random() / 20)
         p.send_signal(signal.SIGKILL)
         p.communicate()

@@ -38,8 +38,8 @@ def describe(pid):
 
 def supervisors(home):
     """Process ids of the mcrun of this home, without their dialers."""
-    return [pid for pid in processes() if alive(pid) and (words := command(pid)) and len(words) > 2
-            and os.path.basename(words[0]) == 'mcrun' and words[1] == home and _read(f'/proc/{pid}/comm') == b'mcrun\n']
+    return [pid for pid in processes() if _read(f'/proc/{pid}/comm') == b'mcrun\n' and alive(pid)
+            and len(words := command(pid)) > 2 and os.path.basename(words[0]) == 'mcrun' and words[1] == home]
 
 
 def descendants(pid):

@@ -91,8 +91,10 @@ def true(condition, about):
         raise AssertionError(about)
 
 
-def until(condition, about, seconds=20.0, pause=0.02):
-    """Waits until condition() is true and returns what it returned."""
+def until(condition, about, seconds=20.0, passing=False):
+    """Waits until condition() is true and returns what it returned. What takes long is asked for less often: most
+    conditions start a program, which takes the time of what is waited for. passing: it is not true for long."""
+    pause = 0.02
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -101,6 +103,7 @@ def until(condition, about, seconds=20.0, pause=0.02):
         if time.monotonic() > deadline:
             raise AssertionError(f'not within {seconds:g} s: {about}')
         time.sleep(pause)
+        pause = pause if passing else min(pause * 1.2, 0.1)
 
 
 @contextlib.contextmanager
