@@ -459,8 +459,9 @@ def _():
         equal(origins(), {'web': 'snapshot', 'more': 'snapshot', 'env': 'template'})
         true('saved-env starts anew, not from the saved state of its image: not the same environment' in said, said)
         equal(mc('inspect', 'saved-web').ok().json()[0]['snapshot'], tag)
-        both = [mc('log', f'saved-{name}').ok().out.split() for name in ('web', 'more')]
-        true(both[0] and both[1] and not set(both[0]) & set(both[1]), 'what they draw is their own')
+        drawn = lambda: [mc('log', f'saved-{name}').ok().out.split() for name in ('web', 'more')]
+        both = until(lambda: all(found := drawn()) and found, 'they draw')
+        true(not set(both[0]) & set(both[1]), 'what they draw is their own')
         true(identity('saved-web')[0] == 'web' and int(mc.shell('saved-more', 'cat /count')) > 2, 'it went on')
         # A sandbox that was stopped boots from its own disk; one that is to run something else never went on.
         mc.shell('saved-web', 'echo mine >/mine')
