@@ -4,6 +4,7 @@
  * descriptor 3 and the sandbox's lock on descriptor 4 (control.h); not meant for people.
  */
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -24,6 +25,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	umask(0077);
+	/* What a log was compressed with goes back to the host: glibc would keep it once it had been freed. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_ARENA_MAX, 1);
 	fcntl(CONTROL_FD_CLIENT, F_SETFD, FD_CLOEXEC);
 	fcntl(CONTROL_FD_LOCK, F_SETFD, FD_CLOEXEC);
 	options.home = argv[1];
