@@ -226,6 +226,25 @@ static void age_records(struct message *m, size_t at, size_t count, uint32_t age
 	}
 }
 
+/* A hostile name that points into a TTL may be another one now. */
+static bool same_answers(const struct dns_reply *a, const struct dns_reply *b)
+{
+	struct dns_walk at_a = {0}, at_b = {0};
+	struct dns_record x, y;
+	bool more;
+
+	do {
+		more = dns_next_answer(a, &at_a, &x);
+		if (dns_next_answer(b, &at_b, &y) != more)
+			return false;
+		if (more && (x.has_name != y.has_name || x.has_target != y.has_target ||
+				    (x.has_name && strcmp(x.name, y.name) != 0) ||
+				    (x.has_target && strcmp(x.target, y.target) != 0)))
+			return false;
+	} while (more);
+	return true;
+}
+
 size_t dns_build_reply(
 	const struct dns_query *q, const struct dns_reply *r, uint32_t age, uint8_t *out, size_t room)
 {
@@ -242,6 +261,6 @@ size_t dns_build_reply(
 	age_records(&m, r->answers_at, (size_t)r->answers + r->authorities, age);
 	if (q->edns)
 		add_opt(&m, q->dnssec, 0);
-	/* A hostile name that points into a TTL is another one now. */
-	return !m.full && dns_parse_reply(out, m.size, q, q->id, &aged) ? m.size : 0;
+	return !m.full && dns_parse_reply(out, m.size, q, q->id, &aged) && same_answers(r, &aged) ? m.size
+												  : 0;
 }

@@ -77,14 +77,15 @@ int monocore_resume(struct monocore *mc, const char *name, struct monocore_error
 	return simple_request(mc, name, CONTROL_RESUME, NULL, &err) < 0 ? give_error(error, &err) : 0;
 }
 
-/* Waits until nobody holds the sandbox: its supervisor has written everything down and is gone. */
+/* Waits until nobody holds the sandbox: its supervisor has written everything down and is gone, or has
+ * removed it. */
 static int wait_unlocked(struct target *t, struct error *err)
 {
 	_cleanup_fd_ int lock = -1;
+	bool there = faccessat(t->d.fd, "lock", F_OK, 0) == 0;
+	int r = there ? fs_lock(t->d.fd, "lock", FS_LOCK_SHARED, true, &lock, err) : 0;
 
-	return faccessat(t->d.fd, "lock", F_OK, 0) < 0
-		       ? 0
-		       : fs_lock(t->d.fd, "lock", FS_LOCK_SHARED, true, &lock, err);
+	return r == -ERROR_NOT_FOUND ? 0 : r;
 }
 
 static int stop_target(struct target *t, uint64_t grace, struct error *err)
@@ -264,11 +265,15 @@ static int remove_sandbox(struct monocore *mc, const char *name, bool force, str
 		r = stop_by_force(&t, err);
 	if (r < 0)
 		return r;
-	if (faccessat(t.d.fd, "config.json", F_OK, 0) < 0) {
+	if (faccessat(t.d.fd, "config.json", F_OK, 0) < 0)
+		r = -ERROR_NOT_FOUND;
+	else if (t.d.lock < 0)
+		r = directory_lock(&t.d, false, err);
+	if (r == -ERROR_NOT_FOUND) { /* a throw-away one that has removed itself */
 		network_release(&mc->home, t.d.id);
-		return 0; /* a throw-away one that has removed itself */
+		return 0;
 	}
-	if (t.d.lock < 0 && (r = directory_lock(&t.d, false, err)) == -ERROR_BUSY)
+	if (r == -ERROR_BUSY)
 		return error_set(err, ERROR_BUSY,
 			"sandbox '%s' is running: stop it first, or use 'monocore rm --force %s'",
 			t.record.name, t.record.name);
