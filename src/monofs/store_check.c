@@ -181,7 +181,7 @@ static int check_index(struct checking *c, struct pack *p, struct error *err)
 		return 0;
 	r = compare_objects(c, p, known.number, &missing, err);
 	if (r == 0 && missing && !c->store->read_only)
-		r = index_add(c->store->index, &p, 1, known.session, false, err);
+		r = store_index_packs(c->store, &p, 1, known.session, err);
 	return r;
 }
 

@@ -57,6 +57,36 @@ static int lock_index(struct store *s, int *fd, struct error *err)
 	return s->scratch ? 0 : fs_lock(s->directory, "locks/index", FS_LOCK_EXCLUSIVE, true, fd, err);
 }
 
+int store_lock_packs(struct store *s, bool alone, int *fd, struct error *err)
+{
+	*fd = -1;
+	return s->scratch ? 0
+			  : fs_lock(s->directory, "locks/packs", alone ? FS_LOCK_EXCLUSIVE : FS_LOCK_SHARED,
+				    true, fd, err);
+}
+
+static bool is_there(const struct store *s, const struct pack *p)
+{
+	char path[PACK_PATH_SIZE];
+
+	return faccessat(s->packs, pack_path(p->name, path), F_OK, 0) == 0;
+}
+
+int store_index_packs(
+	struct store *s, struct pack *const *packs, unsigned count, const char *session, struct error *err)
+{
+	_cleanup_fd_ int lock = -1;
+	int r = store_lock_packs(s, false, &lock, err);
+
+	for (unsigned first = 0, n; r == 0 && first < count; first += n + 1) {
+		for (n = 0; first + n < count && is_there(s, packs[first + n]);)
+			n++;
+		if (n)
+			r = index_add(s->index, packs + first, n, session, false, err);
+	}
+	return r;
+}
+
 static int fill_index(struct store *s, bool renew, const struct progress *progress, struct error *err)
 {
 	unsigned added;

@@ -181,7 +181,7 @@ static int sync_directories(struct store *s, struct pack *const *packs, unsigned
 
 static int name_packs(struct store *s, struct pack *const *packs, unsigned count, struct error *err)
 {
-	int r = sync_packs(s, packs, count, err);
+	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < count; i++)
 		if (*packs[i]->temporary)
@@ -211,6 +211,7 @@ static void settle(struct store *s, struct pack *const *packs, unsigned count)
 static int publish(struct store *s, struct error *err)
 {
 	struct pack *packs[STORE_CLOSED_MAX];
+	_cleanup_fd_ int lock = -1;
 	unsigned count;
 	int r;
 
@@ -221,7 +222,11 @@ static int publish(struct store *s, struct error *err)
 	pthread_mutex_unlock(&s->lock);
 	if (count == 0)
 		return 0;
-	r = name_packs(s, packs, count, err);
+	r = sync_packs(s, packs, count, err);
+	if (r == 0)
+		r = store_lock_packs(s, false, &lock, err);
+	if (r == 0)
+		r = name_packs(s, packs, count, err);
 	if (r == 0)
 		r = index_add(s->index, packs, count, s->session.name, true, err);
 	if (r < 0)

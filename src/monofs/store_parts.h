@@ -147,6 +147,17 @@ bool store_matches(const struct store *s, const struct pack_object *o, const voi
 int store_find_copy(struct store *s, const struct object_id *id, const uint8_t damaged[SHA256_SIZE],
 	struct index_place *out, struct error *err);
 
+/* ---- store_index.c ---- */
+
+/* For as long as *fd is open, the file and the index's row of a pack come and go together: `alone` for who
+ * takes away, together with others for who adds. Packs are named by what is in them, so one may be made anew
+ * while it is removed. *fd: -1 where nobody else has the index. */
+int store_lock_packs(struct store *s, bool alone, int *fd, struct error *err);
+
+/* Adds open packs to the index whose files are still there. */
+int store_index_packs(
+	struct store *s, struct pack *const *packs, unsigned count, const char *session, struct error *err);
+
 /* ---- store_scan.c ---- */
 
 /* Calls take() for the name of each file in packs/ that is one of a pack's. Other than 0 ends it. */

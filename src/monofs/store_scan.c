@@ -55,7 +55,7 @@ struct scan {
 
 static int flush(struct scan *c, struct error *err)
 {
-	int r = c->count ? index_add(c->store->index, c->batch, c->count, "", false, err) : 0;
+	int r = c->count ? store_index_packs(c->store, c->batch, c->count, "", err) : 0;
 
 	if (r == 0)
 		c->added += c->count;
@@ -122,7 +122,7 @@ static int rescue_from(
 
 	if (r < 0 || !has_object(p, id))
 		return 0;
-	r = index_add(s->index, &p, 1, there->session, false, err);
+	r = store_index_packs(s, &p, 1, there->session, err);
 	return r < 0 ? r : 1;
 }
 

@@ -155,9 +155,12 @@ static int count_needed(struct sweeping *w, const struct pack *p, struct needs *
 
 static int remove_pack(struct sweeping *w, const struct index_pack *known, struct error *err)
 {
+	_cleanup_fd_ int lock = -1;
 	char path[PACK_PATH_SIZE];
-	int r = w->sweep->dry_run ? 1 : index_forget(w->store->index, known->number, err);
+	int r = w->sweep->dry_run ? 1 : store_lock_packs(w->store, true, &lock, err);
 
+	if (r == 0)
+		r = index_forget(w->store->index, known->number, err);
 	if (r <= 0)
 		return r;
 	w->sweep->removed_packs++;

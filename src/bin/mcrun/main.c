@@ -25,7 +25,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	umask(0077);
-	/* What a log was compressed with goes back to the host: glibc would keep it once it had been freed. */
+	/* What a log was compressed with goes back to the host: glibc would keep it once it had been freed.
+	 */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	mallopt(M_ARENA_MAX, 1);
 	fcntl(CONTROL_FD_CLIENT, F_SETFD, FD_CLOEXEC);
