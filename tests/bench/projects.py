@@ -88,6 +88,7 @@ class Bench:
             print(f'round {number + 1} of {rounds}', file=sys.stderr)
             self.clones()
             self.timed(UP, 'layered', 'up')
+            time.sleep(1)  # the last machines have processors at work, behind it
             self.timed(APPLY, 'layered', 'apply')
             self.monocore('layered', 'down')
             self.timed(READ, 'large', 'list', '-q')
