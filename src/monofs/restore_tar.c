@@ -134,7 +134,6 @@ static int put_content(struct tar_restore *t, const struct content *c, struct er
 
 	for (size_t i = 0; i < t->part_count; i++)
 		stored += t->parts[i].size;
-
 	if (c->ref_count)
 		r = content_walk(repository_store(t->r), c, put_chunk, NULL, t, err);
 	else if (c->size)

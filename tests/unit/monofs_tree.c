@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/siphash.h"
+#include "monofs/check.h"
 #include "monofs_place.h"
 #include "test.h"
 
@@ -352,4 +353,24 @@ void tree_change(struct tree_changer *c)
 				k.kind, k.at.directory, k.at.name, k.to.directory, k.to.name,
 				(long long)first, (long long)r);
 	}
+}
+
+/* ---- the repository ---- */
+
+static void damaged(void *context, const char *what, const char *revision, const char *path, const char *why)
+{
+	(void)context;
+	test_fail(__FILE__, __LINE__, "damaged: %s (%s, %s): %s", what, revision ? revision : "",
+		path ? path : "", why);
+}
+
+uint64_t tree_check_clean(struct repository *r)
+{
+	const struct check_options o = {.read_data = true, .damaged = damaged};
+	struct check_result result;
+	struct error err;
+
+	CHECK_OK(check_repository(r, &o, &result, &err));
+	CHECK_INT(result.damaged, 0);
+	return result.commits;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "monofs/repository.h"
 #include "vfs/vfs.h"
 
 /* What is in a tree, a line for each name, in order: what POSIX shows of it and a hash of its contents.
@@ -12,6 +13,9 @@
 char *tree_text(struct vfs *fs, bool all);
 void tree_check_equal(const char *file, int line, const char *a, const char *b);
 #define CHECK_TREE(actual, expected) tree_check_equal(__FILE__, __LINE__, actual, expected)
+
+/* check_repository(), with all data, finds no damage. Returns how many commits it looked at. */
+uint64_t tree_check_clean(struct repository *r);
 
 /* Changes the same in some file systems at once, and checks that they answer the same. */
 struct tree_changer {

@@ -93,24 +93,6 @@ static void check_shown(struct tree *t, const struct object_id *id, const char *
 	vfs_destroy(view);
 }
 
-static void damaged(void *context, const char *what, const char *revision, const char *path, const char *why)
-{
-	(void)context;
-	test_fail(__FILE__, __LINE__, "damaged: %s (%s, %s): %s", what, revision ? revision : "",
-		path ? path : "", why);
-}
-
-static uint64_t check_clean(struct tree *t)
-{
-	const struct check_options o = {.read_data = true, .damaged = damaged};
-	struct check_result result;
-	struct error err;
-
-	CHECK_OK(check_repository(t->r, &o, &result, &err));
-	CHECK_INT(result.damaged, 0);
-	return result.commits;
-}
-
 /* Of how many packs nobody needs anything. */
 static uint64_t collect(struct tree *t)
 {
@@ -186,7 +168,7 @@ TEST(a_draft_outlives_its_process_and_a_collection_of_garbage)
 	CHECK_INT(journal_pending(repository_directory(t.r), &err), 0);
 	CHECK_INT(live_pending(t.r, &err), 1);
 	CHECK_INT(collect(&t), 0);
-	CHECK_INT(check_clean(&t), 2); /* the draft is looked into, too */
+	CHECK_INT(tree_check_clean(t.r), 2); /* the draft is looked into, too */
 	CHECK_OK(live_new(t.r, &by_hand, &t.fs, &err));
 	CHECK(state_of(&t).dirty > 0);
 	after = tree_text(t.fs, true);
@@ -194,7 +176,7 @@ TEST(a_draft_outlives_its_process_and_a_collection_of_garbage)
 	id = commit(&t);
 	check_shown(&t, &id, before);
 	CHECK_INT(live_pending(t.r, &err), 0);
-	CHECK_INT(check_clean(&t), 2); /* the first, empty one and this */
+	CHECK_INT(tree_check_clean(t.r), 2); /* the first, empty one and this */
 	tree_close(&t);
 }
 

@@ -14,7 +14,6 @@
 
 #include "base/cleanup.h"
 #include "disk_trace.h"
-#include "monofs/check.h"
 #include "monofs/live.h"
 #include "monofs_place.h"
 #include "monofs_tree.h"
@@ -78,23 +77,6 @@ static void forget(void)
 	trace_free();
 }
 
-static void damaged(void *context, const char *what, const char *revision, const char *path, const char *why)
-{
-	(void)context;
-	test_fail(__FILE__, __LINE__, "damaged: %s (%s, %s): %s", what, revision ? revision : "",
-		path ? path : "", why);
-}
-
-static void check_clean(struct repository *r)
-{
-	const struct check_options o = {.read_data = true, .damaged = damaged};
-	struct check_result result;
-	struct error err;
-
-	CHECK_OK(check_repository(r, &o, &result, &err));
-	CHECK_INT(result.damaged, 0);
-}
-
 /* The tree is as after one of the changes from `least` to `most`. */
 static void check_tree(const char *text, uint32_t least, uint32_t most, size_t steps)
 {
@@ -131,7 +113,7 @@ static void check_cut(size_t steps, enum trace_cut cut, uint64_t random)
 	check_tree(text, durable, done + 1, steps); /* the next may be under way */
 	CHECK_OK(live_commit(fs, "", NULL, &id, &made, &err));
 	vfs_destroy(fs);
-	check_clean(r);
+	tree_check_clean(r);
 	repository_close(r);
 	CHECK_OK(fs_remove_tree(AT_FDCWD, to, &err));
 }
