@@ -17,7 +17,7 @@ struct ext4_entry {
 
 struct ext4_options {
 	uint64_t size; /* bytes, a multiple of 4,096, at least 16 MiB */
-	bool journal;  /* false: for a disk that nobody keeps */
+	bool journal;  /* false: for a disk that is never written to */
 	const struct ext4_entry *entries;
 	size_t entry_count; /* 0: an empty file system */
 };
