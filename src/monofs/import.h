@@ -14,6 +14,7 @@ struct import_options {
 	const struct object_id *parent;  /* the commit whose ids are kept by path, NULL: none */
 	bool all;                        /* read everything, whatever is known */
 	unsigned workers;                /* 0: one for each processor, at most 8 */
+	size_t names_most;               /* bytes of names of an archive in memory, about; 0: 64 MiB */
 	const struct progress *progress; /* bytes, may be NULL */
 	/* Told of each thing that could not be read, and left out; NULL: the import fails at the first. */
 	void (*skipped)(void *context, const char *path, const char *why);

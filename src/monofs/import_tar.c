@@ -1,35 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An archive as a tree: contents are stored as they come, names and what they lead to are kept in memory, as
- * an archive may tell them in any order, and more than once; then the tree is put together.
+ * An archive as a tree: contents are stored as they come, names and what they lead to are kept, as an archive
+ * may tell them in any order, and more than once; then the tree is put together.
  */
 #include <stdlib.h>
 
-#include "base/map.h"
 #include "base/text.h"
 #include "codec/tar.h"
 #include "monofs/content.h"
 #include "monofs/import.h"
+#include "monofs/import_file.h"
 #include "monofs/import_tree.h"
-#include "monofs/mst_node.h"
+#include "monofs/tar_names.h"
 #include "monofs/tar_stream.h"
 
 #define LABEL "security.selinux" /* of the host where it was packed */
-
-/* What names lead to. */
-struct object {
-	unsigned names;
-	bool directory;
-	uint8_t *entry;
-	size_t entry_size;
-	struct import_id id;
-	char *first; /* the first name's path, when that is in the tree */
-};
-
-struct node {
-	struct object *object;
-	struct map children; /* name: struct node */
-};
 
 struct tar_import {
 	struct repository *r;
@@ -39,138 +24,9 @@ struct tar_import {
 	struct content_writer *contents;
 	struct import_tree *tree;
 	struct tar_stream *stream;
-	struct node *root;
-	struct buffer path;
+	struct tar_names *names;
 	struct known_roots roots;
 };
-
-/* ---- names ---- */
-
-static void object_drop(struct object *o)
-{
-	if (!o || --o->names > 0)
-		return;
-	free(o->entry);
-	free(o->first);
-	free(o);
-}
-
-static void node_free(struct node *n)
-{
-	struct map_slot *s;
-
-	if (!n)
-		return;
-	for (size_t at = 0; (s = map_next(&n->children, &at));)
-		node_free(s->value);
-	map_free(&n->children);
-	object_drop(n->object);
-	free(n);
-}
-
-/* An entry of its own for a node, instead of what it had. */
-static int node_set(struct node *n, const struct entry *e, struct error *err)
-{
-	_cleanup_buffer_ struct buffer bytes = {0};
-	struct object *o;
-	int r = entry_encode(e, &bytes, err);
-
-	if (r < 0)
-		return r;
-	o = calloc(1, sizeof *o);
-	if (!o)
-		return error_no_memory(err, "import an archive");
-	o->names = 1;
-	o->directory = e->kind == ENTRY_DIRECTORY;
-	o->entry_size = bytes.size;
-	o->entry = TAKE_PTR(bytes.data);
-	object_drop(n->object);
-	n->object = o;
-	return 0;
-}
-
-/* A directory that no entry of the archive tells of (yet). */
-static int node_set_plain(struct node *n, struct error *err)
-{
-	const struct entry e = {.kind = ENTRY_DIRECTORY, .mode = 0755};
-
-	return node_set(n, &e, err);
-}
-
-static void node_remove_children(struct node *n)
-{
-	struct map_slot *s;
-
-	for (size_t at = 0; (s = map_next(&n->children, &at));)
-		node_free(s->value);
-	map_free(&n->children);
-}
-
-/* The next name of a path, from *at on. Empty ones and "." are none. 1: there is one. */
-static int next_name(const char *path, const char **at, const char **name, size_t *n, struct error *err)
-{
-	while (**at) {
-		const char *fault;
-
-		*name = *at;
-		*n = strcspn(*at, "/");
-		*at += *n + ((*at)[*n] == '/');
-		if (*n == 0 || (*n == 1 && **name == '.'))
-			continue;
-		fault = mst_name_fault(*name, *n);
-		return fault ? error_set(err, ERROR_INVALID, "%s: %s", path, fault) : 1;
-	}
-	return 0;
-}
-
-static int child_of(struct node *n, const char *name, size_t size, struct node **out, struct error *err)
-{
-	int r;
-
-	*out = map_get(&n->children, name, size);
-	if (*out)
-		return 0;
-	*out = calloc(1, sizeof **out);
-	if (!*out)
-		return error_no_memory(err, "import an archive");
-	r = map_set(&n->children, name, size, *out, NULL, err);
-	if (r < 0)
-		free(*out);
-	return r;
-}
-
-/* The node of a path. make: it is made, with the directories above it. *out NULL: it is not there. */
-static int find(struct tar_import *t, const char *path, bool make, struct node **out, struct error *err)
-{
-	const char *at = path, *name;
-	struct node *n = t->root;
-	unsigned depth = 0;
-	size_t size;
-	int r;
-
-	if (strlen(path) > ENTRY_PATH_MAX)
-		return error_set(
-			err, ERROR_LIMIT, "%.64s…: a path of more than %u bytes", path, ENTRY_PATH_MAX);
-	*out = NULL;
-	while ((r = next_name(path, &at, &name, &size, err)) == 1) {
-		if (make && !(n->object && n->object->directory)) {
-			r = node_set_plain(n, err);
-			if (r < 0)
-				return r;
-		}
-		if (make)
-			r = child_of(n, name, size, &n, err);
-		else
-			n = map_get(&n->children, name, size);
-		if (r < 0 || !n)
-			return r < 0 ? r : 0;
-		if (++depth >= ENTRY_DEPTH_MAX)
-			return error_set(
-				err, ERROR_LIMIT, "%.64s…: too many directories in each other", path);
-	}
-	*out = n;
-	return r;
-}
 
 /* ---- contents ---- */
 
@@ -230,7 +86,8 @@ static enum entry_kind kind_of(enum tar_type type)
 	return ENTRY_FILE;
 }
 
-static int take_entry(struct tar_import *t, const struct tar_entry *from, struct node *n, struct error *err)
+static int take_entry(
+	struct tar_import *t, const struct tar_entry *from, struct tar_node *n, struct error *err)
 {
 	_cleanup_entry_ struct entry e = {.kind = kind_of(from->type),
 		.mode = from->mode,
@@ -253,42 +110,21 @@ static int take_entry(struct tar_import *t, const struct tar_entry *from, struct
 		t->result->read_files++;
 		t->result->read_bytes += e.content.size;
 	}
-	if (r == 0)
-		r = node_set(n, &e, err);
-	if (r == 0 && e.kind != ENTRY_DIRECTORY)
-		node_remove_children(n);
-	return r;
-}
-
-static int take_link(struct tar_import *t, const struct tar_entry *from, struct node *n, struct error *err)
-{
-	struct node *target;
-	int r = find(t, from->link, false, &target, err);
-
-	if (r < 0)
-		return r;
-	if (!target || !target->object || target->object->directory)
-		return error_set(
-			err, ERROR_INVALID, "%s: a link to %s, which is not there", from->path, from->link);
-	if (target == n)
-		return 0;
-	target->object->names++;
-	object_drop(n->object);
-	n->object = target->object;
-	node_remove_children(n);
-	return 0;
+	return r < 0 ? r : tar_names_set(t->names, n, &e, err);
 }
 
 static int take(struct tar_import *t, const struct tar_entry *from, struct error *err)
 {
-	struct node *n;
-	int r = find(t, from->path, true, &n, err);
+	struct tar_node *n;
+	bool root;
+	int r = tar_names_at(t->names, from->path, &n, &root, err);
 
 	if (r < 0)
 		return r;
-	if (n == t->root && from->type != TAR_DIRECTORY)
+	if (root && from->type != TAR_DIRECTORY)
 		return error_set(err, ERROR_INVALID, "%s: the root is a directory", from->path);
-	return from->type == TAR_HARD_LINK ? take_link(t, from, n, err) : take_entry(t, from, n, err);
+	return from->type == TAR_HARD_LINK ? tar_names_link(t->names, n, from->path, from->link, err)
+					   : take_entry(t, from, n, err);
 }
 
 static int read_all(struct tar_import *t, struct error *err)
@@ -310,78 +146,45 @@ static int read_all(struct tar_import *t, struct error *err)
 
 /* ---- the tree ---- */
 
-static int by_bytes(const void *a, const void *b)
+static int enter(void *context, const char *name, struct error *err)
 {
-	const struct map_slot *x = *(struct map_slot *const *)a, *y = *(struct map_slot *const *)b;
-
-	return mst_compare((const char *)x->key, x->key_size, (const char *)y->key, y->key_size);
-}
-
-static int build(struct tar_import *t, struct node *n, const char *name, struct error *err);
-
-static int build_object(struct tar_import *t, struct object *o, const char *name, struct error *err)
-{
-	_cleanup_buffer_ struct buffer link = {0};
-	struct entry e = {.kind = ENTRY_LINK};
-	int r;
-
-	if (!o->first) {
-		*(o->entry[0] == ENTRY_FILE ? &t->result->files : &t->result->others) += 1;
-		o->first = text_copy_bytes(t->path.data, t->path.size, err);
-		return o->first ? import_tree_put(t->tree, name, o->entry, o->entry_size, &o->id, err)
-				: -(int)ERROR_NO_MEMORY;
-	}
-	t->result->others++;
-	e.target = o->first;
-	e.target_size = strlen(o->first);
-	r = entry_encode(&e, &link, err);
-	return r < 0 ? r : import_tree_put(t->tree, name, link.data, link.size, &o->id, err);
-}
-
-static int build_children(struct tar_import *t, struct node *n, struct error *err)
-{
-	_cleanup_free_ struct map_slot **slots = calloc(n->children.size + 1, sizeof *slots);
-	struct map_slot *s;
-	size_t count = 0;
-	int r = slots ? 0 : error_no_memory(err, "import an archive");
-
-	for (size_t at = 0; r == 0 && (s = map_next(&n->children, &at));)
-		slots[count++] = s;
-	if (r == 0)
-		qsort(slots, count, sizeof *slots, by_bytes);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct node *child = slots[i]->value;
-		size_t before = t->path.size;
-		char name[MST_NAME_MAX + 1];
-
-		memcpy(name, slots[i]->key, slots[i]->key_size);
-		name[slots[i]->key_size] = 0;
-		if (before)
-			buffer_u8(&t->path, '/');
-		if (!buffer_append_text(&t->path, name))
-			return error_no_memory(err, "import an archive");
-		r = child->object->directory ? build(t, child, name, err)
-					     : build_object(t, child->object, name, err);
-		t->path.size = before;
-	}
-	return r;
-}
-
-static int build(struct tar_import *t, struct node *n, const char *name, struct error *err)
-{
-	_cleanup_entry_ struct entry e = {0};
-	int r = import_tree_enter(t->tree, name, false, err);
+	struct tar_import *t = context;
 
 	t->result->directories++;
-	if (r == 0)
-		r = build_children(t, n, err);
-	if (r == 0)
-		r = entry_decode(n->object->entry, n->object->entry_size, &e, err);
+	return import_tree_enter(t->tree, name, false, err);
+}
+
+static int leave(void *context, const uint8_t *bytes, size_t n, struct error *err)
+{
+	struct tar_import *t = context;
+	_cleanup_entry_ struct entry e = {0};
+	int r = entry_decode(bytes, n, &e, err);
+
 	return r < 0 ? r : import_tree_leave(t->tree, &e, &t->roots, err);
+}
+
+/* What has several names is what it is under the first of them, and a link to that under the others. */
+static int put(void *context, const char *path, const char *name, const uint8_t *bytes, size_t n,
+	struct tar_linked *linked, struct error *err)
+{
+	struct tar_import *t = context;
+	_cleanup_buffer_ struct buffer link = {0};
+	int r;
+
+	if (!linked || !linked->first) {
+		*(bytes[0] == ENTRY_FILE ? &t->result->files : &t->result->others) += 1;
+		if (linked && !(linked->first = text_copy(path, err)))
+			return -(int)ERROR_NO_MEMORY;
+		return import_tree_put(t->tree, name, bytes, n, linked ? &linked->id : NULL, err);
+	}
+	t->result->others++;
+	r = import_link(linked->first, &link, err);
+	return r < 0 ? r : import_tree_put(t->tree, name, link.data, link.size, &linked->id, err);
 }
 
 static int run(struct tar_import *t, int fd, const char *name, struct error *err)
 {
+	const struct tar_walk walk = {.context = t, .enter = enter, .leave = leave, .put = put};
 	struct store *s = repository_store(t->r);
 	int r = tar_stream_new(fd, name, &t->stream, err);
 
@@ -392,13 +195,13 @@ static int run(struct tar_import *t, int fd, const char *name, struct error *err
 	if (r == 0)
 		r = content_writer_new(t->w, repository_crypt(t->r), &t->contents, err);
 	if (r == 0)
-		r = node_set_plain(t->root, err);
+		r = tar_names_new(t->r, t->o->names_most, &t->names, err);
 	if (r == 0)
 		r = read_all(t, err);
 	if (r == 0)
 		r = import_tree_new(t->r, t->o->parent, NULL, t->w, t->ids, &t->tree, err);
 	if (r == 0)
-		r = build(t, t->root, "", err);
+		r = tar_names_walk(t->names, &walk, err);
 	if (r == 0)
 		r = store_writer_flush(t->w, err);
 	return r < 0 ? r : store_writer_flush(t->ids, err);
@@ -407,12 +210,12 @@ static int run(struct tar_import *t, int fd, const char *name, struct error *err
 int import_tar(struct repository *r, int fd, const char *name, const struct import_options *o,
 	struct import_result *out, struct error *err)
 {
-	struct tar_import t = {.r = r, .o = o, .result = out, .root = calloc(1, sizeof *t.root)};
+	struct tar_import t = {.r = r, .o = o, .result = out};
 	struct progress_event e = {.task = "import", .unit = "bytes", .finished = true};
 	int code;
 
 	*out = (struct import_result){0};
-	code = t.root ? run(&t, fd, name, err) : error_no_memory(err, "import an archive");
+	code = run(&t, fd, name, err);
 	out->content = t.roots.content;
 	out->identity = t.roots.identity;
 	out->bytes = e.done = out->read_bytes;
@@ -423,7 +226,6 @@ int import_tar(struct repository *r, int fd, const char *name, const struct impo
 	store_writer_free(t.w);
 	store_writer_free(t.ids);
 	tar_stream_free(t.stream);
-	buffer_free(&t.path);
-	node_free(t.root);
+	tar_names_free(t.names);
 	return code;
 }

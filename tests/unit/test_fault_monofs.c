@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fault.h"
+#include "monofs/tar_names.h"
 #include "monofs_place.h"
 #include "os/fs.h"
 
@@ -405,4 +406,75 @@ TEST(keys_are_rotated_or_stay)
 		(struct subject){.before = make_repository, .call = rotate, .check = check_rotated});
 	each_turn(FAULT_MEMORY,
 		(struct subject){.before = make_repository, .call = rotate, .check = check_rotated});
+}
+
+/* ---- names of an archive that memory is not to hold ---- */
+
+static unsigned met;
+
+static int meet_directory(void *context, const char *name, struct error *err)
+{
+	(void)context;
+	(void)name;
+	(void)err;
+	met++;
+	return 0;
+}
+
+static int meet_end(void *context, const uint8_t *entry, size_t entry_size, struct error *err)
+{
+	(void)context;
+	(void)entry;
+	(void)entry_size;
+	(void)err;
+	return 0;
+}
+
+static int meet_object(void *context, const char *object, const char *name, const uint8_t *entry,
+	size_t entry_size, struct tar_linked *linked, struct error *err)
+{
+	(void)object;
+	CHECK(linked != NULL);
+	meet_directory(context, name, err);
+	return meet_end(context, entry, entry_size, err);
+}
+
+/* Each of them becomes a run. */
+static int tell_names(struct error *err)
+{
+	static const char *const paths[][2] = {{"a/b", NULL}, {"a", NULL}, {"a/c/d", NULL}, {"e", "a/c/d"}};
+	static const struct tar_walk walk = {.enter = meet_directory, .leave = meet_end, .put = meet_object};
+	const struct entry file = {.kind = ENTRY_FILE, .mode = 0644};
+	_cleanup_(cleanup_tar_names) struct tar_names *t = NULL;
+	int r = tar_names_new(opened, 1, &t, err);
+
+	for (unsigned i = 0; r == 0 && i < sizeof paths / sizeof *paths; i++) {
+		struct tar_node *n;
+		bool root;
+
+		r = tar_names_at(t, paths[i][0], &n, &root, err);
+		if (r == 0)
+			r = paths[i][1] ? tar_names_link(t, n, paths[i][0], paths[i][1], err)
+					: tar_names_set(t, n, &file, err);
+	}
+	met = 0;
+	return r < 0 ? r : tar_names_walk(t, &walk, err);
+}
+
+static void check_names(bool done)
+{
+	CHECK(!done || met == 5);
+}
+
+TEST(names_of_an_archive_are_all_there_or_it_fails)
+{
+	struct error err;
+
+	snprintf(place, sizeof place, "%s", monofs_place());
+	make_repository();
+	CHECK_OK(repository_open(path, &secret, false, NULL, &opened, &err));
+	each_turn(FAULT_DISK, (struct subject){.call = tell_names, .check = check_names, .counts = true});
+	each_turn(FAULT_SHORT, (struct subject){.call = tell_names, .check = check_names, .counts = true});
+	each_turn(FAULT_MEMORY, (struct subject){.call = tell_names, .check = check_names, .counts = true});
+	repository_close(opened);
 }

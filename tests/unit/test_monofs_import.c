@@ -2,12 +2,14 @@
 /* Directories and archives become trees: all of them, the same whatever was known before. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "codec/tar.h"
+#include "monofs/tar_names.h"
 #include "monofs_scene.h"
 #include "os/attributes.h"
 #include "os/fs.h"
@@ -326,18 +328,21 @@ TEST(an_archive_of_a_tree_is_the_same_tree)
 	commit = scene_import(s);
 	CHECK(fd >= 0);
 	CHECK_OK(restore_tar(s->r, &commit, fd, &o, &result, &err));
-	CHECK(lseek(fd, 0, SEEK_SET) == 0);
-	CHECK_OK(import_tar(s->r, fd, "archive", &in, &again, &err));
-	CHECK(object_id_equal(&again.content, &s->result.content));
-	CHECK_INT(again.files, s->result.files);
-	CHECK_INT(again.others, s->result.others);
+	for (in.names_most = 0; in.names_most < 2; in.names_most++) {
+		CHECK(lseek(fd, 0, SEEK_SET) == 0);
+		CHECK_OK(import_tar(s->r, fd, "archive", &in, &again, &err));
+		CHECK(object_id_equal(&again.content, &s->result.content));
+		CHECK_INT(again.files, s->result.files);
+		CHECK_INT(again.others, s->result.others);
+	}
 	scene_free(s);
 }
 
-static int import_entries(struct scene *s, const struct tar_entry *entries, size_t count, bool cut)
+static int import_within(
+	struct scene *s, const struct tar_entry *entries, size_t count, bool cut, size_t names_most)
 {
 	_cleanup_buffer_ struct buffer bytes = {0};
-	struct import_options o = {0};
+	struct import_options o = {.names_most = names_most};
 	_cleanup_fd_ int fd = -1;
 
 	for (size_t i = 0; i < count; i++)
@@ -345,6 +350,11 @@ static int import_entries(struct scene *s, const struct tar_entry *entries, size
 	CHECK(tar_write_end(&bytes));
 	fd = memory_file(bytes.data, cut ? 700 : bytes.size);
 	return import_tar(s->r, fd, "archive", &o, &s->result, &err);
+}
+
+static int import_entries(struct scene *s, const struct tar_entry *entries, size_t count, bool cut)
+{
+	return import_within(s, entries, count, cut, 0);
 }
 
 TEST(an_archive_that_leads_elsewhere_is_refused)
@@ -393,5 +403,113 @@ TEST(what_an_archive_tells_last_counts)
 	CHECK_INT(o.entry.kind, ENTRY_FILE);
 	CHECK_INT(o.entry.mode, 0600);
 	tree_object_free(&o);
+	scene_free(s);
+}
+
+/* ---- names beyond what memory is to hold ---- */
+
+#define ENTRIES 40
+
+struct archive {
+	struct tar_entry entries[ENTRIES];
+	char paths[ENTRIES][32], links[ENTRIES][32];
+	uint32_t at; /* of chance */
+};
+
+static uint32_t chance(struct archive *a, uint32_t most)
+{
+	a->at = a->at * 1664525u + 1013904223u;
+	return (a->at >> 8) % most;
+}
+
+static void make_path(struct archive *a, char path[32])
+{
+	static const char *const names[] = {"a", "a!", "b", "c"};
+	uint32_t depth = 1 + chance(a, 3);
+
+	*path = 0;
+	for (uint32_t i = 0; i < depth; i++) {
+		if (i)
+			strcat(path, "/");
+		strcat(path, names[chance(a, ARRAY_SIZE(names))]);
+	}
+}
+
+/* Few names, so that they often meet: what is replaced, put beneath what is no directory, linked to. */
+static void make_archive(struct archive *a, uint32_t seed)
+{
+	static const enum tar_type types[] = {
+		TAR_FILE, TAR_FILE, TAR_DIRECTORY, TAR_DIRECTORY, TAR_SYMBOLIC_LINK, TAR_HARD_LINK};
+
+	*a = (struct archive){.at = seed * 7919};
+	for (uint32_t i = 0; i < ENTRIES; i++) {
+		struct tar_entry *e = &a->entries[i];
+
+		e->type = types[chance(a, i < 8 ? 4 : ARRAY_SIZE(types))];
+		e->mode = 0600 + (chance(a, 8) << 3);
+		e->mtime = i;
+		e->path = a->paths[i];
+		make_path(a, e->path);
+		if (e->type == TAR_FILE || e->type == TAR_DIRECTORY)
+			continue;
+		e->link = a->links[i];
+		make_path(a, e->link);
+		if (e->type == TAR_HARD_LINK)
+			strcpy(e->link, a->paths[i - 1 - chance(a, 5)]);
+	}
+}
+
+TEST(an_archive_whose_names_have_no_room_in_memory_is_the_same_tree)
+{
+	static const size_t limits[] = {1, 1000, 3000};
+	struct scene *s = scene_new(true);
+	unsigned whole = 0;
+
+	for (uint32_t seed = 1; seed <= 150; seed++) {
+		struct archive a;
+		struct import_result all;
+		uint32_t count;
+		int r;
+
+		make_archive(&a, seed);
+		count = 8 + chance(&a, ENTRIES - 8);
+		r = import_entries(s, a.entries, count, false);
+		all = s->result;
+		whole += r == 0;
+		for (unsigned i = 0; i < ARRAY_SIZE(limits); i++) {
+			CHECK_INT(import_within(s, a.entries, count, false, limits[i]), r);
+			CHECK(r < 0 || object_id_equal(&all.content, &s->result.content));
+			CHECK_INT(s->result.files, all.files);
+			CHECK_INT(s->result.others, all.others);
+			CHECK_INT(s->result.directories, all.directories);
+		}
+	}
+	CHECK(whole > 30 && whole < 150);
+	scene_free(s);
+}
+
+/* An order like that of no walk. */
+TEST(memory_has_a_part_of_the_names_however_many_there_are)
+{
+	const struct entry file = {.kind = ENTRY_FILE, .mode = 0644};
+	struct scene *s = scene_new(false);
+	size_t before = mallinfo2().uordblks, most = 0;
+	struct tar_names *names;
+
+	CHECK_OK(tar_names_new(s->r, 1 << 20, &names, &err));
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct tar_node *n;
+		char path[32];
+		size_t now;
+		bool root;
+
+		snprintf(path, sizeof path, "%u/%u", i * 7919 % 100, i);
+		CHECK_OK(tar_names_at(names, path, &n, &root, &err));
+		CHECK_OK(tar_names_set(names, n, &file, &err));
+		now = i % 256 ? 0 : mallinfo2().uordblks;
+		most = now > before + most ? now - before : most;
+	}
+	CHECK(most < 3 << 20);
+	tar_names_free(names);
 	scene_free(s);
 }
