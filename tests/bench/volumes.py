@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures directories of the host in sandboxes, side by side in one run: the sandbox's own disk, a volume as it comes
-by itself (FUSE over a serial port), a staged one, one by virtiofs and one by NFS; and QEMU's own virtiofs server in a plain machine of
-the same kernel. Large reads and writes, 2,000 small files, and what people do with a source tree: untar 3,000 small
-files, `git status`, a build in C. Prints a table of medians with their spread, and writes build/bench-volumes.json.
+"""Measures directories of the host in sandboxes, side by side in one run: the sandbox's own disk, a volume as it
+comes by itself (FUSE over a serial port), a staged one, one by virtiofs and one by NFS; and QEMU's own virtiofs
+server in a plain machine of the same kernel. Large reads and writes, 2,000 small files, and what people do with a
+source tree: untar 3,000 small files, `git status`, a build in C. Beside the untar to a volume stands one to the
+least that a process of the guest can serve by FUSE, with nothing behind it (fuse_least.c). Prints a table of
+medians with their spread, and writes build/bench-volumes.json.
 
 volumes.py [--rounds N] [--quick] [--on DIRECTORY]    at least 3 rounds; --quick: 1, to try it out
 
@@ -34,13 +36,16 @@ FILES, SOURCES = 3000, 12
 KINDS = {'own disk': [], 'volume': [':/bench'], 'staged': [':/bench:stage'],
          'virtiofs': [':/bench', '--volume-driver', 'virtiofs'],
          'nfs': [':/bench', '--volume-driver', 'nfs']}
-TREE = r'''
+LEAST = 'FUSE alone'
+UNTAR = r'''
 set -e
 cd /bench
 echo 3 >/proc/sys/vm/drop_caches
 stamp() { date +%s%N; }
 say() { printf '%s\t%s.%06d\tms\n' "$1" $((($3 - $2) / 1000000)) $((($3 - $2) % 1000000)); }
 t=$(stamp); tar xf /tools/tree.tar; say 'untar 3,000 files' $t $(stamp)
+'''
+TREE = UNTAR + r'''
 cd tree
 export HOME=/root
 git config --global safe.directory '*'
@@ -114,8 +119,9 @@ class Bench:
             os.mkdir(f'{self.work}/{name}', 0o700)
         self.env = os.environ | {'MONOCORE_HOME': f'{self.work}/home'}
         make_tree(self.work)
-        run(['musl-gcc', '-static', '-O2', '-D_GNU_SOURCE', '-o', f'{self.work}/tools/volume_guest',
-             f'{REPOSITORY}/tests/bench/volume_guest.c'])
+        for program in ('volume_guest', 'fuse_least'):
+            run(['musl-gcc', '-static', '-O2', '-D_GNU_SOURCE', '-idirafter', '/usr/include', '-o',
+                 f'{self.work}/tools/{program}', f'{REPOSITORY}/tests/bench/{program}.c'])
         self.image = images.over_debian(f'{self.work}/image', images.debian_parts()[1]['config'], [tools_layer()])
         run([MONOCORE, 'tmp', self.image, 'true'], env=self.env)
         self.make_initrd()
@@ -141,7 +147,7 @@ class Bench:
 
     def sandbox(self, kind, script):
         """All of it in one sandbox, whose directory /bench is of that kind."""
-        options = KINDS[kind]
+        options = KINDS.get(kind)
         volume = ['-v', f'{self.shared}{options[0]}', *options[1:]] if options else []
         text = run([MONOCORE, 'tmp', '--name', 'bench', '-v', f'{self.work}/tools:/tools:ro', *volume, self.image, '--',
                     'sh', '-c', f'mkdir -p /bench\n{script}'], env=self.env)
@@ -185,6 +191,7 @@ class Bench:
             for kind in KINDS if number % 2 else reversed(KINDS):
                 self.sandbox(kind, '/tools/volume_guest /bench')
                 self.sandbox(kind, TREE)
+            self.sandbox(LEAST, '/tools/fuse_least /bench\n' + UNTAR)
             if os.geteuid() == 0 and os.path.exists(VIRTIOFSD):
                 self.virtiofsd()
 
