@@ -66,7 +66,9 @@ static void write_checked(const char *name, const uint8_t *data, size_t size)
 		atexit(remove_place);
 	}
 	assert(sha256_of(data, size, sum, NULL) == 0);
-	fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	/* A file that is cut and written anew goes to the disk when it is closed. */
+	unlinkat(directory, name, 0);
+	fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	assert(fd >= 0 && write(fd, data, size) == (ssize_t)size);
 	assert(dprintf(fd, "check %s\n", sha256_hex(sum, hex)) > 0);
 	close(fd);
