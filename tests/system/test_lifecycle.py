@@ -249,7 +249,7 @@ def _():
     with mc.sandbox(command=('sh', '-c', 'trap "" TERM; echo deaf; while :; do sleep 0.1; done')) as name:
         until(lambda: 'deaf' in mc('log', name).out, 'the command no longer listens')
         answer = mc('stop', '-t', '1s', name).ok()
-        true(1 <= answer.seconds < 8, answer)
+        true(1 <= answer.seconds < 10, answer)  # which it has otherwise
         equal(mc.row(name)['exit_status'], 137)
 
 

@@ -257,10 +257,8 @@ def _():
         write(f'{d}/file', 'two')
         write(f'{d}/comes', '')
         os.unlink(f'{d}/goes')
-        changed = time.monotonic()
-        until(lambda: mc('exec', name, 'sh', '-c', look).out == 'twocomes\nfile\nthere\n', 'the change', 5)
-        # What is left over a second is for the command itself.
-        true(time.monotonic() - changed < 2.5, f'{time.monotonic() - changed:.2f} s')
+        time.sleep(1.5)  # of which a half is for a machine that has other things to do
+        equal(mc('exec', name, 'sh', '-c', look).out, 'twocomes\nfile\nthere\n')
 
 
 @promise('a file that both sides append to gets all of it')

@@ -619,7 +619,7 @@ TEST(a_helper_has_only_so_much_time)
 	put("docker-credential-test", "#!/bin/sh\nexec sleep 100\n", 0755);
 	CHECK_ERROR(credentials_helper_get(&h, "a.io", &found, &auth, &err), ERROR_TIMEOUT);
 	CHECK(!found && !auth.username && strstr(err.text, "docker-credential-test"));
-	CHECK(clock_monotonic() - start < 10 * NANOSECONDS_PER_SECOND);
+	CHECK(clock_monotonic() - start < 60 * NANOSECONDS_PER_SECOND);
 	end();
 }
 

@@ -361,7 +361,7 @@ TEST(an_agent_that_says_nothing_is_given_up_at_its_deadline)
 	here.host.boot_time = MILLISECONDS(700);
 	before = clock_monotonic();
 	CHECK_ERROR(start(), ERROR_TIMEOUT);
-	CHECK(clock_monotonic() - before < MILLISECONDS(5000));
+	CHECK(clock_monotonic() - before < MILLISECONDS(20000));
 	CHECK(!has_children());
 }
 

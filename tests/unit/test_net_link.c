@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "net/server/link.h"
 
-#define DEADLINE (10 * NANOSECONDS_PER_SECOND)
+#define DEADLINE (30 * NANOSECONDS_PER_SECOND)
 
 static struct error err;
 

@@ -29,7 +29,7 @@
 #define SUBNET   0x0a0a0000u
 #define GATEWAY  (SUBNET + 1)
 #define HOST     (SUBNET + 2)
-#define DEADLINE (10 * NANOSECONDS_PER_SECOND)
+#define DEADLINE (30 * NANOSECONDS_PER_SECOND)
 
 static struct error err;
 

@@ -591,12 +591,18 @@ TEST(who_listens_on_the_port_of_a_client_is_not_its_owner)
 	int client, server;
 
 	CHECK_OK(socket_owner_open(&diag, &err));
-	make_pair(AF_INET, &client, &server);
-	CHECK(getsockname(client, (struct sockaddr *)&a, &size) == 0);
-	CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
-		      sizeof(struct linger)) == 0);
-	close(client);
-	CHECK(bind(listening, (struct sockaddr *)&a, size) == 0 && listen(listening, 1) == 0);
+	for (unsigned tries = 0;; tries++) { /* somebody else may be faster to take the port */
+		make_pair(AF_INET, &client, &server);
+		CHECK(getsockname(client, (struct sockaddr *)&a, &size) == 0);
+		CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+			      sizeof(struct linger)) == 0);
+		close(client);
+		if (bind(listening, (struct sockaddr *)&a, size) == 0)
+			break;
+		CHECK(errno == EADDRINUSE && tries < 20);
+		close(server);
+	}
+	CHECK(listen(listening, 1) == 0);
 	CHECK_ERROR(socket_owner_of_peer(diag, server, &owner, &err), ERROR_NOT_FOUND);
 	close(server);
 }

@@ -531,7 +531,7 @@ TEST(a_server_of_tokens_whose_answer_has_no_end_is_left)
 
 	memset(body, ' ', sizeof body);
 	CHECK_ERROR(scene_try(table, &err), ERROR_LIMIT);
-	CHECK(clock_monotonic() - started < 5 * NANOSECONDS_PER_SECOND);
+	CHECK(clock_monotonic() - started < 30 * NANOSECONDS_PER_SECOND);
 }
 
 TEST(a_login_shows_the_password_also_where_nobody_asks)

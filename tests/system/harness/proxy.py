@@ -26,19 +26,20 @@ HOP_BY_HOP = ('Connection', 'Keep-Alive', 'Proxy-Connection', 'Proxy-Authorizati
 
 
 class Bucket:
-    """A link's rate in bytes a second, over all who use it."""
+    """A link's rate in bytes a second, over all who use it. clock has monotonic() and sleep()."""
 
-    def __init__(self, rate, burst=0.004):
-        self.rate, self.burst, self.free, self.lock = rate, burst, time.monotonic(), threading.Lock()
+    def __init__(self, rate, burst=0.004, clock=time):
+        self.rate, self.burst, self.clock = rate, burst, clock
+        self.free, self.lock = clock.monotonic(), threading.Lock()
 
     def take(self, size):
         """Waits until so many bytes have passed."""
         with self.lock:
-            self.free = max(self.free, time.monotonic() - self.burst) + size / self.rate
+            self.free = max(self.free, self.clock.monotonic() - self.burst) + size / self.rate
             until = self.free
-        wait = until - time.monotonic()
+        wait = until - self.clock.monotonic()
         if wait > 0:
-            time.sleep(wait)
+            self.clock.sleep(wait)
 
 
 class Fault:
