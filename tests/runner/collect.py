@@ -6,8 +6,9 @@ import os
 import random
 import shutil
 import subprocess
+import time
 
-from .job import Job, left_processes
+from .job import Job, left_processes, reap, step_back
 from . import place
 
 SANITIZER_ENV = {'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
@@ -37,12 +38,16 @@ def configure(repository, build, options, env=None):
 
 def compile_targets(build, targets, register):
     """With what tests that run meanwhile leave of the processors. register(process, True/False) tells who lives."""
-    argv = ['nice', '-n', '19', 'ninja', '-C', build, '--quiet'] + targets
+    argv, started = ['nice', '-n', '19', 'ninja', '-C', build, '--quiet'] + targets, time.monotonic()
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                text=True, start_new_session=True)
     register(process, True)
-    output = process.communicate()[0]
+    step_back(process.pid, 3)  # much waits for it
+    output = process.stdout.read()
     register(process, False)
+    taken, seconds = reap(process), time.monotonic() - started
+    if seconds > 5:
+        print(f'built {os.path.basename(build)} in {seconds:.0f} s, {taken:.0f} s of a processor', flush=True)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, argv, output)
 
@@ -141,7 +146,7 @@ def system(where, root):
     for path in sorted(glob.glob(f'{where.repository}/tests/system/{pattern}')):
         name = os.path.basename(path).removesuffix('.py').removeprefix('test_')
         python = shutil.which('python3', path='/usr/bin:/bin') or 'python3'
-        jobs.append(Job(f'system/{name}', [python, '-B', where.map(path)], 420, env, root=root,
+        jobs.append(Job(f'system/{name}', [python, '-B', where.map(path)], 900, env, root=root,
                         weight=60 + os.path.getsize(path) / 1000, machines=True,
                         leaves=left_of_root(where) if root else left_processes))
     return jobs

@@ -5,6 +5,8 @@ ordinary users made for the time of the run.
 The names of both hold the process id of the run, so that a later run can sweep away what a killed one left.
 A caller who is not root gets no users: everything runs as the caller, in homes of its own.
 """
+import contextlib
+import fcntl
 import os
 import pwd
 import re
@@ -12,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 NAME = re.compile(r'mc-test-(\d+)(?:-[a-z]+)?')
@@ -20,7 +23,8 @@ NAME = re.compile(r'mc-test-(\d+)(?:-[a-z]+)?')
 class User:
     def __init__(self, name, home, uid, gid, own):
         self.name, self.home, self.uid, self.gid = name, home, uid, gid
-        self.own = own  # this account was made for the run: all its processes are ours
+        self.own = own  # this account was made for the run, and is still there: all its processes are ours
+        self.lock = threading.Lock()  # a number that was given back is soon another run's
 
     def processes(self):
         """Ids of the processes that run as this user."""
@@ -30,14 +34,13 @@ class User:
 
     def end_processes(self):
         for _ in range(50):
-            left = self.processes()
+            with self.lock:
+                left = self.processes()
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
             if not left:
                 return
-            for pid in left:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             time.sleep(0.1)
 
 
@@ -76,10 +79,22 @@ def holders(folder):
     return [pid for pid in found if pid != os.getpid()]
 
 
+@contextlib.contextmanager
+def alone():
+    """One run at a time makes users and removes them. A run that looks for what others left would otherwise end the
+    processes of a user that has been removed and whose number another run has got since."""
+    fd = os.open(f'/tmp/mc-test-lock-{os.geteuid()}', os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def alive(pid):
     try:
-        with open(f'/proc/{pid}/cmdline', 'rb') as f:
-            return b'tests/run' in f.read()
+        with open(f'/proc/{pid}/cmdline', 'rb') as f:  # tests/run, from whichever folder it was started
+            return any(os.path.basename(word) == b'run' for word in f.read().split(b'\0'))
     except OSError:
         return False
 
@@ -122,6 +137,8 @@ def remove_tree(path):
 
 def remove_user(user):
     user.end_processes()
+    with user.lock:
+        user.own = False
     subprocess.run(['userdel', '--force', user.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -129,7 +146,8 @@ class Place:
     """The folder of one run: src/ has copies under the names they have in the repository."""
 
     def __init__(self, repository):
-        sweep()
+        with alone():
+            sweep()
         os.umask(0o022)
         self.repository, self.users, self.root = repository, [], os.geteuid() == 0
         self.folder = os.path.join(tempfile.gettempdir(), f'mc-test-{os.getpid()}')
@@ -178,8 +196,9 @@ class Place:
         if not self.root:
             return User(pwd.getpwuid(os.getuid()).pw_name, home, os.getuid(), os.getgid(), False)
         name = f'mc-test-{os.getpid()}-{letter}'
-        subprocess.run(['useradd', '--system', '--user-group', '--no-create-home', '--no-log-init', '--home-dir', home,
-                        '--shell', '/bin/bash', name], check=True, stdout=subprocess.DEVNULL)
+        with alone():
+            subprocess.run(['useradd', '--system', '--user-group', '--no-create-home', '--no-log-init', '--home-dir', home,
+                            '--shell', '/bin/bash', name], check=True, stdout=subprocess.DEVNULL)
         entry = pwd.getpwnam(name)
         user = User(name, home, entry.pw_uid, entry.pw_gid, True)
         self.users.append(user)
@@ -187,8 +206,9 @@ class Place:
         return user
 
     def close(self, keep=False):
-        for user in self.users:
-            remove_user(user)
+        with alone():
+            for user in self.users:
+                remove_user(user)
         if keep:
             print(f'kept: {self.folder}')
         else:
