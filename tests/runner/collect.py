@@ -120,10 +120,10 @@ def checks(where):
                  '.clang-format'):
         where.copy(path)
     tool = where.map(f'{where.repository}/tools/check-includes')
-    jobs = [Job('checks/sources', [tool], 60), Job('checks/the checker', [tool, '--self-test'], 60)]
+    jobs = [Job('checks/sources', [tool], 300), Job('checks/the checker', [tool, '--self-test'], 300)]
     for path in sorted(glob.glob(f'{where.repository}/tests/checks/*')):
         if os.access(path, os.X_OK):
-            jobs.append(Job(f'checks/{os.path.splitext(os.path.basename(path))[0]}', [where.map(path)], 60))
+            jobs.append(Job(f'checks/{os.path.splitext(os.path.basename(path))[0]}', [where.map(path)], 300))
     return jobs
 
 

@@ -10,6 +10,7 @@ import time
 
 from . import state
 from .program import PREFIX, Answer
+from .tap import ROOM
 
 PROGRAM = f'{PREFIX}/bin/monofs'
 FREE = ('MONOFS_PASSPHRASE_FILE', 'MONOFS_AUTHOR', 'MONOCORE_LIBEXEC', 'NO_COLOR')
@@ -32,7 +33,7 @@ class Monofs:
     def __call__(self, *words, input=None, timeout=60, env=None, cwd=None, stdin=subprocess.DEVNULL):
         started = time.monotonic()
         words = [os.fspath(w) for w in words]
-        done = subprocess.run([*self.before, PROGRAM, *words], input=input, stdin=None if input is not None else stdin, timeout=timeout,
+        done = subprocess.run([*self.before, PROGRAM, *words], input=input, stdin=None if input is not None else stdin, timeout=timeout * ROOM,
                               capture_output=True, env=self.env | (env or {}), cwd=cwd or self.folder, start_new_session=True,
                               check=False)
         return Answer(words, done.returncode, done.stdout, done.stderr, time.monotonic() - started)

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from . import state
+from .tap import ROOM
 
 SOURCES = os.environ.get('MC_SOURCES') or os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__)))))
@@ -44,6 +45,16 @@ class Answer:
         return json.loads(self.raw)
 
 
+class Process(subprocess.Popen):
+    """Who waits for it has room."""
+
+    def wait(self, timeout=None):
+        return super().wait(timeout and timeout * ROOM)
+
+    def communicate(self, input=None, timeout=None):
+        return super().communicate(input, timeout and timeout * ROOM)
+
+
 class Monocore:
     """One state directory, and the program run against it. home None: the user's own."""
 
@@ -60,7 +71,7 @@ class Monocore:
         self.home = home or os.path.join(self.env['HOME'], '.monocore')
 
     def __call__(self, *words, input=None, timeout=60, env=None, cwd=None, stdin=subprocess.DEVNULL, program=PROGRAM):
-        started = time.monotonic()
+        started, timeout = time.monotonic(), timeout * ROOM
         words = [os.fspath(w) for w in words]
         process = subprocess.Popen(self.before + [program] + words, stdin=subprocess.PIPE if input is not None else stdin,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env | (env or {}), cwd=cwd,
@@ -80,10 +91,10 @@ class Monocore:
         return Answer(words, process.returncode, out, err, time.monotonic() - started)
 
     def start(self, *words, **options):
-        """The program in the background, as a subprocess.Popen in a session of its own."""
+        """The program in the background, as a Process in a session of its own."""
         options = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
                    'start_new_session': True} | options
-        return subprocess.Popen(self.before + [PROGRAM] + [os.fspath(w) for w in words], env=self.env, **options)
+        return Process(self.before + [PROGRAM] + [os.fspath(w) for w in words], env=self.env, **options)
 
     def shell(self, name, line, **options):
         """A shell line in a running sandbox; its standard output, without the last newline."""

@@ -7,6 +7,7 @@ import tempfile
 import time
 
 from .program import PROGRAM, Answer, Monocore
+from .tap import ROOM
 
 
 class Puller(Monocore):
@@ -71,7 +72,7 @@ class Puller(Monocore):
         """(Answer, peak of the process's resident memory in MiB). What wait4() tells would hold that of Python, too,
         from before the program was executed."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            started, peak = time.monotonic(), 0
+            started, timeout, peak = time.monotonic(), timeout * ROOM, 0
             process = subprocess.Popen([PROGRAM, *map(os.fspath, words)], stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=err, env=self.env | (env or {}), start_new_session=True)
             try:
