@@ -4,9 +4,11 @@
 #include <sodium.h>
 #include <string.h>
 
-_Static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == CRYPT_KEY_SIZE, "a key of the cipher");
-_Static_assert(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES == CRYPT_SALT_SIZE + 8, "salt and counter");
-_Static_assert(crypto_aead_xchacha20poly1305_ietf_ABYTES == CRYPT_TAG_SIZE, "the tag");
+#include "monofs/cipher.h"
+
+_Static_assert(CIPHER_KEY_SIZE == CRYPT_KEY_SIZE, "a key of the cipher");
+_Static_assert(CIPHER_NONCE_SIZE == CRYPT_SALT_SIZE + 8, "salt and counter");
+_Static_assert(CIPHER_TAG_SIZE == CRYPT_TAG_SIZE, "the tag");
 _Static_assert(crypto_kdf_KEYBYTES == CRYPT_KEY_SIZE, "a key to derive from");
 
 #define NAME_BASE "monofsid"
@@ -132,8 +134,7 @@ int crypt_seal(const struct crypt *c, enum crypt_use use, const uint8_t salt[CRY
 		return 0;
 	}
 	make_nonce(nonce, salt, number);
-	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(
-		out->data + out->size, NULL, bytes, n, about, about_size, NULL, nonce, key);
+	cipher_seal(&(struct cipher){key, nonce, about, about_size}, bytes, n, out->data + out->size);
 	out->size += n + CRYPT_TAG_SIZE;
 	return 0;
 }
@@ -155,8 +156,7 @@ int crypt_open(const struct crypt *c, enum crypt_use use, const uint8_t salt[CRY
 		return error_set(
 			err, ERROR_CORRUPT, "it was sealed with a key that this repository does not have");
 	make_nonce(nonce, salt, number);
-	if (n < CRYPT_TAG_SIZE || crypto_aead_xchacha20poly1305_ietf_decrypt(
-					  out, NULL, NULL, bytes, n, about, about_size, nonce, key) < 0)
+	if (!cipher_open(&(struct cipher){key, nonce, about, about_size}, bytes, n, out))
 		return error_set(err, ERROR_CORRUPT, "it was changed or moved since it was sealed");
 	*size = n - CRYPT_TAG_SIZE;
 	return 0;

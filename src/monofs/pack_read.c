@@ -195,16 +195,14 @@ static int read_through(const struct pack *p, uint32_t number, const struct pack
 	if (!buffer_reserve(scratch, n + 1))
 		return error_no_memory(err, "read a frame");
 	r = read_at(p, scratch->data, n, frame->offset, err);
+	if (r == 0 && frame->form == PACK_RAW && n != frame->raw + crypt_growth(crypt))
+		return error_set(err, ERROR_CORRUPT, "frame %u has %zu bytes and should have %zu", number, n,
+			frame->raw + crypt_growth(crypt));
 	if (r == 0)
-		r = crypt_open(crypt, CRYPT_PACK, p->salt, number, NULL, 0, scratch->data, n, scratch->data,
-			&n, err);
+		r = crypt_open(crypt, CRYPT_PACK, p->salt, number, NULL, 0, scratch->data, n,
+			frame->form == PACK_RAW ? out : scratch->data, &n, err);
 	if (r == 0 && frame->form == PACK_ZSTD)
-		return decompress(decompressor, scratch->data, n, out, frame->raw, "frame", err);
-	if (r == 0 && n != frame->raw)
-		return error_set(err, ERROR_CORRUPT, "frame %u has %zu bytes and should have %u", number, n,
-			frame->raw);
-	if (r == 0)
-		memcpy(out, scratch->data, n);
+		r = decompress(decompressor, scratch->data, n, out, frame->raw, "frame", err);
 	return r;
 }
 

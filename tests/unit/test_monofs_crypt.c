@@ -2,7 +2,10 @@
 /* Ids and sealing. */
 #include "test.h"
 
+#include <sodium.h>
+
 #include "codec/sha256.h"
+#include "monofs/cipher.h"
 #include "monofs/crypt.h"
 #include "monofs_place.h"
 
@@ -80,6 +83,65 @@ TEST(what_is_sealed_opens_in_its_place_alone)
 	for (size_t i = 0; i < out.size; i++)
 		CHECK_ERROR(crypt_open(&c, CRYPT_PACK, salt, 7, "about", 5, out.data, i, bytes, &n, &err),
 			ERROR_CORRUPT);
+}
+
+/* Sizes around those from which another library is at work, and around its blocks. */
+static const size_t sizes[] = {0, 1, 4096, 8175, 8176, 8191, 8192, 8193, 65535, 262144, 1000003};
+
+TEST(large_and_small_pieces_are_sealed_as_libsodium_does)
+{
+	static uint8_t plain[1000003], out[sizeof plain + CIPHER_TAG_SIZE], expected[sizeof out];
+	uint8_t key[CIPHER_KEY_SIZE], nonce[CIPHER_NONCE_SIZE];
+
+	randombytes_buf(plain, sizeof plain);
+	randombytes_buf(key, sizeof key);
+	randombytes_buf(nonce, sizeof nonce);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		const struct cipher c = {key, nonce, i % 2 ? "about" : NULL, i % 2 ? 5 : 0};
+		size_t n = sizes[i / 2], all = n + CIPHER_TAG_SIZE;
+
+		(void)crypto_aead_xchacha20poly1305_ietf_encrypt(
+			expected, NULL, plain, n, c.about, c.about_size, NULL, nonce, key);
+		cipher_seal(&c, plain, n, out);
+		CHECK(memcmp(out, expected, all) == 0);
+		CHECK(cipher_open(&c, out, all, out));
+		CHECK(memcmp(out, plain, n) == 0);
+	}
+}
+
+static bool opens(const struct cipher *c, const uint8_t *bytes, size_t n, uint8_t *out)
+{
+	static const uint8_t zeroes[262144];
+	bool ok = cipher_open(c, bytes, n, out);
+
+	CHECK(ok || n < CIPHER_TAG_SIZE || memcmp(out, zeroes, n - CIPHER_TAG_SIZE) == 0);
+	return ok;
+}
+
+TEST(a_large_piece_that_was_changed_does_not_open_and_nothing_of_it_is_left)
+{
+	static uint8_t plain[262144], sealed[sizeof plain + CIPHER_TAG_SIZE], out[sizeof sealed];
+	const uint8_t key[CIPHER_KEY_SIZE] = {1}, other_key[CIPHER_KEY_SIZE] = {2};
+	const uint8_t nonce[CIPHER_NONCE_SIZE] = {3}, early[CIPHER_NONCE_SIZE] = {4};
+	uint8_t late[CIPHER_NONCE_SIZE] = {3};
+	const struct cipher c = {key, nonce, "about", 5};
+
+	late[CIPHER_NONCE_SIZE - 1] = 1;
+	memset(plain, 'p', sizeof plain);
+	cipher_seal(&c, plain, sizeof plain, sealed);
+	CHECK(opens(&c, sealed, sizeof sealed, out));
+	for (size_t i = 0; i < sizeof sealed; i += i < sizeof plain - 9000 ? 9001 : 97) {
+		sealed[i] ^= 1;
+		CHECK(!opens(&c, sealed, sizeof sealed, out));
+		sealed[i] ^= 1;
+	}
+	CHECK(!opens(&c, sealed, sizeof sealed - 1, out));
+	CHECK(!opens(&(struct cipher){other_key, nonce, "about", 5}, sealed, sizeof sealed, out));
+	CHECK(!opens(&(struct cipher){key, early, "about", 5}, sealed, sizeof sealed, out));
+	CHECK(!opens(&(struct cipher){key, late, "about", 5}, sealed, sizeof sealed, out));
+	CHECK(!opens(&(struct cipher){key, nonce, "other", 5}, sealed, sizeof sealed, out));
+	CHECK(!opens(&(struct cipher){key, nonce, NULL, 0}, sealed, sizeof sealed, out));
+	CHECK(opens(&c, sealed, sizeof sealed, out));
 }
 
 TEST(new_files_are_sealed_in_the_newest_epoch_and_old_ones_still_open)
