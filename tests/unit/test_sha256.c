@@ -48,6 +48,75 @@ TEST(bytes_in_pieces_have_the_same_hash)
 	}
 }
 
+/* Each has taken some bytes before, and takes some behind. */
+static void two_must_be(const uint8_t *bytes, size_t before_a, size_t before_b, size_t n, size_t behind)
+{
+	uint8_t expected[SHA256_SIZE], hash[SHA256_SIZE];
+	size_t before[2] = {before_a, before_b};
+	struct sha256 s[2];
+	struct error err;
+
+	for (size_t i = 0; i < 2; i++) {
+		CHECK_OK(sha256_init(&s[i], &err));
+		sha256_update(&s[i], bytes + i, before[i]);
+	}
+	sha256_update_two(&s[0], bytes + before[0], &s[1], bytes + 1 + before[1], n);
+	for (size_t i = 0; i < 2; i++) {
+		sha256_update(&s[i], bytes + i + before[i] + n, behind);
+		CHECK_OK(sha256_final(&s[i], hash, &err));
+		CHECK_OK(sha256_of(bytes + i, before[i] + n + behind, expected, &err));
+		CHECK(!memcmp(hash, expected, sizeof hash));
+	}
+}
+
+TEST(two_at_once_have_the_hashes_that_each_has_alone)
+{
+	uint8_t bytes[2000];
+
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i * 31 + i / 97);
+	for (size_t n = 0; n < 300; n++)
+		for (size_t before = 0; before < 130; before += 13) {
+			two_must_be(bytes, 0, before, n, 0);
+			two_must_be(bytes, before, 1, n, before % 3);
+		}
+	for (size_t n = 1000; n < 1700; n += 17)
+		two_must_be(bytes, n % 65, n % 129, n, 5);
+}
+
+TEST(two_at_once_go_on_beyond_four_gigabits)
+{
+	_cleanup_free_ uint8_t *zeroes = calloc(1, 1 << 20);
+	uint8_t hash[SHA256_SIZE];
+	char hex[SHA256_HEX_SIZE];
+	struct sha256 s[2];
+	struct error err;
+
+	for (size_t i = 0; i < 2; i++)
+		CHECK_OK(sha256_init(&s[i], &err));
+	for (size_t i = 0; i < 513; i++)
+		sha256_update_two(&s[0], zeroes, &s[1], zeroes, 1 << 20);
+	for (size_t i = 0; i < 2; i++) {
+		CHECK_OK(sha256_final(&s[i], hash, &err));
+		CHECK_TEXT(sha256_hex(hash, hex),
+			"a3e2acbb469e4e59dde406f912e754c933c1ac0fb0092a3634d61d5073309c0c");
+	}
+}
+
+TEST(two_of_which_one_cannot_go_on_leave_the_other_as_it_would_be_alone)
+{
+	uint8_t bytes[300] = {7}, hash[SHA256_SIZE], expected[SHA256_SIZE];
+	struct sha256 unused = {0}, s;
+	struct error err;
+
+	CHECK_OK(sha256_init(&s, &err));
+	sha256_update_two(&s, bytes, &unused, bytes, sizeof bytes);
+	CHECK_ERROR(sha256_final(&unused, hash, &err), ERROR_SYSTEM);
+	CHECK_OK(sha256_final(&s, hash, &err));
+	CHECK_OK(sha256_of(bytes, sizeof bytes, expected, &err));
+	CHECK(!memcmp(hash, expected, sizeof hash));
+}
+
 TEST(an_unused_one_can_be_released_and_gives_no_hash)
 {
 	uint8_t hash[SHA256_SIZE];
