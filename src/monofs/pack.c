@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/pages.h"
+
 #define FRAME_ENCODED  13u
 #define OBJECT_ENCODED 37u
 
@@ -109,26 +111,36 @@ static int read_frames(struct cursor *c, struct pack_directory *d, uint64_t fram
 	return 0;
 }
 
+static uint32_t u32_at(const uint8_t *bytes, size_t i)
+{
+	const uint8_t *at = bytes + 4 * i;
+
+	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+/* There may be so many that a call for each value would be most of what it takes to open a pack. */
 static int read_objects(struct cursor *c, struct pack_directory *d, struct error *err)
 {
-	for (uint32_t i = 0; i < d->object_count; i++)
-		d->objects[i].type = cursor_u8(c);
-	for (uint32_t i = 0; i < d->object_count; i++) {
+	const size_t n = d->object_count;
+	const uint8_t *types = cursor_take(c, n);
+	const uint8_t *sizes = cursor_take(c, 4 * n);
+	const uint8_t *ids = cursor_take(c, OBJECT_ID_SIZE * n);
+	uint32_t most = 0;
+
+	if (!types || !sizes || !ids || !cursor_done(c))
+		return error_set(err, ERROR_CORRUPT, "its directory is cut, or too long");
+	for (uint32_t i = 0; i < n; i++) {
 		struct pack_object *o = &d->objects[i];
 
-		o->size = cursor_u32(c);
-		if (o->size == 0 || o->size > object_type_most(o->type))
+		o->type = types[i];
+		o->size = u32_at(sizes, i);
+		memcpy(o->id.bytes, ids + OBJECT_ID_SIZE * i, OBJECT_ID_SIZE);
+		if (i == 0 || types[i] != types[i - 1])
+			most = object_type_most(o->type);
+		if (o->size == 0 || o->size > most)
 			return error_set(
 				err, ERROR_CORRUPT, "its directory has an object, %u, that cannot be", i);
 	}
-	for (uint32_t i = 0; i < d->object_count; i++) {
-		const uint8_t *id = cursor_take(c, OBJECT_ID_SIZE);
-
-		if (id)
-			memcpy(d->objects[i].id.bytes, id, OBJECT_ID_SIZE);
-	}
-	if (!cursor_done(c))
-		return error_set(err, ERROR_CORRUPT, "its directory is cut, or too long");
 	return 0;
 }
 
@@ -163,7 +175,7 @@ int pack_directory_decode(
 			"its directory has %u frames and %u objects in %zu bytes", d.frame_count,
 			d.object_count, n);
 	d.frames = calloc(d.frame_count + 1, sizeof *d.frames);
-	d.objects = calloc(d.object_count + 1, sizeof *d.objects);
+	d.objects = pages_alloc((d.object_count + 1) * sizeof *d.objects);
 	if (!d.frames || !d.objects)
 		return error_no_memory(err, "list the objects of a pack");
 	d.frame_room = d.frame_count + 1;

@@ -9,6 +9,7 @@
 
 #include "monofs/pack_file.h"
 #include "os/fs.h"
+#include "os/pages.h"
 
 void pack_close(struct pack *p)
 {
@@ -116,18 +117,18 @@ static int decompress(ZSTD_DCtx *decompressor, const void *bytes, size_t n, void
 
 static int read_directory(struct pack *p, const struct crypt *crypt, struct error *err)
 {
-	_cleanup_free_ uint8_t *stored = NULL, *raw = NULL;
+	_cleanup_free_ uint8_t *stored = NULL;
 	struct pack_trailer t;
-	uint8_t sum[SHA256_SIZE];
+	uint8_t *raw, sum[SHA256_SIZE];
 	int r = read_trailer(p, crypt, &t, err);
 	size_t n;
 
 	if (r < 0)
 		return r;
-	stored = malloc((size_t)t.stored + 1);
-	raw = malloc((size_t)t.raw + 1);
-	if (!stored || !raw)
+	stored = pages_alloc((size_t)(t.stored + t.raw) + 1);
+	if (!stored)
 		return error_no_memory(err, "read a pack's directory");
+	raw = stored + t.stored;
 	r = read_at(p, stored, (size_t)t.stored, t.offset, err);
 	if (r == 0)
 		r = sha256_of(stored, (size_t)t.stored, sum, err);
