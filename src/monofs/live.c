@@ -35,6 +35,7 @@ static void live_destroy(struct vfs *fs)
 	pthread_mutex_destroy(&l->guard);
 	pthread_mutex_destroy(&l->committing);
 	pthread_mutex_destroy(&l->index_lock);
+	pthread_mutex_destroy(&l->telling);
 	pthread_cond_destroy(&l->told);
 	free(l);
 }
@@ -73,9 +74,13 @@ static int live_watch(struct vfs *fs, const struct vfs_watcher *watcher)
 
 static void live_unwatch(struct vfs *fs)
 {
-	LIVE_LOCKED(l, fs);
+	struct live *l = live_of(fs);
 
+	pthread_mutex_lock(&l->telling);
+	live_lock(l, true);
 	l->watcher = (struct vfs_watcher){0};
+	pthread_rwlock_unlock(&l->tree);
+	pthread_mutex_unlock(&l->telling);
 }
 
 static bool live_watched(struct vfs *fs, uint64_t ino)
@@ -136,6 +141,7 @@ static void make_locks(struct live *l)
 	pthread_mutex_init(&l->guard, NULL);
 	pthread_mutex_init(&l->committing, NULL);
 	pthread_mutex_init(&l->index_lock, NULL);
+	pthread_mutex_init(&l->telling, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->told, &monotonic);

@@ -20,6 +20,7 @@ struct live_options {
 	uint64_t journal_most; /* bytes of the journal that make it one at once, or a draft; 0: 1 GiB, or 256
 				* MiB where less than 4 GiB of the disk are free */
 	uint32_t dirty_most;   /* objects that differ, which make a draft at once; 0: 32,768 */
+	uint32_t nodes_most;   /* objects in memory beyond which some go that nobody needs; 0: 49,152 */
 	bool no_automatic;     /* only live_commit() makes revisions */
 	const char *author;    /* of automatic ones */
 };

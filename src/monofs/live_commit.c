@@ -92,6 +92,7 @@ static int now(struct live *l, bool draft, const char *author, const char *messa
 		journal_take_reserve(l->journal);
 	pthread_mutex_unlock(&l->committing);
 	note_outcome(l, r);
+	live_prune(l);
 	return r;
 }
 

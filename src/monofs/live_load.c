@@ -117,6 +117,7 @@ int live_load(struct live *l, struct live_node *d)
 {
 	struct loading g = {.live = l, .directory = d};
 	struct object_id content, identity;
+	bool large;
 	int r;
 
 	live_lock(l, false);
@@ -127,7 +128,8 @@ int live_load(struct live *l, struct live_node *d)
 	if (r < 0)
 		return live_errno(r);
 	live_lock(l, true);
-	if (live_is_large(l))
+	large = live_is_large(l);
+	if (large)
 		live_shrink(l);
 	/* Somebody was faster, or a commit came between. */
 	if (d->shed || d->directory.loaded || !object_id_equal(&d->directory.content, &content) ||
@@ -136,6 +138,8 @@ int live_load(struct live *l, struct live_node *d)
 	else
 		attach(&g, d);
 	pthread_rwlock_unlock(&l->tree);
+	if (large)
+		live_prune(l);
 	return 0;
 }
 

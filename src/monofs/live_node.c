@@ -7,8 +7,7 @@
 #include "base/text.h"
 #include "monofs/live_parts.h"
 
-#define NODES_MOST 65536u /* that nobody has looked up, beyond which some go */
-#define NAMES_MOST 524288u
+#define NAMES_MOST 196608u
 
 /* ---- locks --------------------------------------------------------------------------------------------- */
 
@@ -518,14 +517,24 @@ static void shrink_names(struct live *l, struct live_node *d)
 	d->directory.loaded = false;
 }
 
-bool live_is_large(const struct live *l)
+static bool has_too_many(size_t count, size_t limit, size_t most)
 {
-	return l->node_count > l->node_limit || l->name_count > l->name_limit;
+	return count > (limit > most ? limit : most);
 }
 
-static size_t next_limit(size_t count, size_t most)
+static bool has_too_many_nodes(const struct live *l)
 {
-	return count + count / 4 > most ? count + count / 4 : most;
+	return has_too_many(l->node_count, l->node_limit, live_nodes_most(l));
+}
+
+static bool has_too_many_names(const struct live *l)
+{
+	return has_too_many(l->name_count, l->name_limit, NAMES_MOST);
+}
+
+bool live_is_large(const struct live *l)
+{
+	return has_too_many_nodes(l) || has_too_many_names(l);
 }
 
 static void look_through(struct live *l, bool nodes, bool names)
@@ -547,13 +556,13 @@ static void look_through(struct live *l, bool nodes, bool names)
 void live_shrink(struct live *l)
 {
 	for (unsigned looks = 0; looks < 3; looks++) {
-		bool nodes = l->node_count > l->node_limit, names = l->name_count > l->name_limit;
+		bool nodes = has_too_many_nodes(l), names = has_too_many_names(l);
 
 		if (looks && !nodes && !names)
 			break;
 		look_through(l, nodes, names);
 	}
 	/* What all need stays, and is not looked through again and again. */
-	l->node_limit = next_limit(l->node_count, NODES_MOST);
-	l->name_limit = next_limit(l->name_count, NAMES_MOST);
+	l->node_limit = l->node_count + l->node_count / 4;
+	l->name_limit = l->name_count + l->name_count / 4;
 }

@@ -130,7 +130,7 @@ struct live {
 	struct live_node **buckets;
 	unsigned bucket_bits;
 	size_t node_count, name_count; /* names: those in loaded directories */
-	size_t node_limit, name_limit; /* beyond which live_shrink() looks for some that can go */
+	size_t node_limit, name_limit; /* beyond which live_shrink() looks again for some that can go */
 	struct live_node *multi;       /* objects of several names */
 	bool paths_changed;            /* one of these may have other paths since the last commit */
 	struct object_id main;         /* the newest revision */
@@ -161,7 +161,9 @@ struct live {
 
 	struct live_ahead ahead;
 
-	struct vfs_watcher watcher; /* tree: who hears of a tree that was rolled back */
+	struct vfs_watcher
+		watcher;         /* tree: who hears of a tree that was rolled back, and of too many nodes */
+	pthread_mutex_t telling; /* before `tree`: held while that one is told what it need not keep */
 };
 
 static inline struct live *live_of(struct vfs *fs)
@@ -244,6 +246,11 @@ struct live_base *live_base_new(struct live_blob *blob, struct error *err); /* d
 struct live_base *live_base_hold(struct live_base *b);
 void live_base_drop(struct live_base *b); /* NULL is fine */
 
+/* ---- live_prune.c ---- */
+
+/* Who has looked up too many objects is told which he need not keep. To be called without a lock. */
+void live_prune(struct live *l);
+
 /* ---- live_links.c ---- */
 
 /* All objects of several names; exclusive, before anything else. keep: what is found is written down. */
@@ -294,6 +301,11 @@ int live_load_root(struct live *l, const struct object_id *commit, struct error 
 static inline bool live_is_draft(const struct live *l)
 {
 	return !object_id_equal(&l->base, &l->main);
+}
+#define LIVE_NODES_MOST 49152u
+static inline size_t live_nodes_most(const struct live *l)
+{
+	return l->options.nodes_most ? l->options.nodes_most : LIVE_NODES_MOST;
 }
 static inline size_t live_dirty_most(const struct live *l)
 {

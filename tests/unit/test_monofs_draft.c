@@ -259,3 +259,61 @@ TEST(a_file_without_a_name_is_written_beyond_what_the_journal_may_have)
 	write_without_a_name(&(struct live_options){.quiet = HOUR, .most = HOUR, .journal_most = 1u << 20});
 	write_without_a_name(&(struct live_options){.no_automatic = true, .journal_most = 1u << 20});
 }
+
+/* ---- what a client has looked up --------------------------------------------------------------------- */
+
+#define FILES 500u
+
+/* It forgets what it may, as a kernel does. */
+struct client {
+	struct vfs *fs;
+	uint64_t open; /* a file that it has open */
+	unsigned told;
+};
+
+static void client_prune(void *context, const uint64_t *inos, size_t count)
+{
+	struct client *c = context;
+
+	for (size_t i = 0; i < count; i++) {
+		CHECK(inos[i] != c->open && inos[i] != VFS_ROOT);
+		vfs_forget(c->fs, inos[i], 1);
+	}
+	c->told += (unsigned)count;
+}
+
+TEST(who_has_looked_up_very_much_is_told_what_he_need_not_keep)
+{
+	const struct live_options o = {.no_automatic = true, .nodes_most = 50};
+	static uint64_t inos[FILES];
+	struct tree t;
+	struct client c;
+	vfs_handle handle;
+
+	tree_make(&t, &o);
+	c = (struct client){.fs = t.fs, .open = vfs_make_text(t.fs, VFS_ROOT, "open", "open")};
+	CHECK_INT(vfs_open(t.fs, c.open, VFS_READ, &handle), 0);
+	CHECK_INT(vfs_watch(t.fs, &(struct vfs_watcher){.context = &c, .prune = client_prune}), 0);
+	for (unsigned i = 0; i < FILES; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "%u", i);
+		inos[i] = vfs_make_text(t.fs, VFS_ROOT, name, name);
+	}
+	/* What was in use until now stays for one more time. */
+	commit(&t);
+	make_files(&t, "more", 1);
+	commit(&t);
+	CHECK(c.told >= FILES - 50 && c.told <= FILES + 1);
+	vfs_unwatch(t.fs);
+	for (unsigned i = 0; i < FILES; i++) {
+		struct vfs_attributes a;
+		char name[32];
+
+		snprintf(name, sizeof name, "%u", i);
+		CHECK_INT(vfs_lookup(t.fs, VFS_ROOT, name, &a), 0);
+		CHECK(a.ino == inos[i] && a.size == strlen(name));
+	}
+	vfs_release(t.fs, c.open, handle);
+	tree_close(&t);
+}

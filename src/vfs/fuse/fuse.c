@@ -128,10 +128,33 @@ static void tell_object(void *context, uint64_t ino, bool contents)
 	fuse_lowlevel_notify_inval_inode(s->session, ino, contents ? 0 : -1, 0);
 }
 
+/* Kernels before 6.18 do not know it (EINVAL), nor do headers of that time. It takes none of the locks that
+ * they hold while they wait for an answer. */
+#define NOTIFY_PRUNE 9
+
+static void tell_prune(void *context, const uint64_t *inos, size_t count)
+{
+	const struct fuse_server *s = context;
+	struct {
+		struct fuse_out_header header;
+		uint32_t count, padding;
+		uint64_t spare;
+	} notice = {.header.error = NOTIFY_PRUNE, .count = (uint32_t)count};
+	const struct iovec vectors[] = {{.iov_base = &notice, .iov_len = sizeof notice},
+		{.iov_base = (void *)(uintptr_t)inos, .iov_len = count * sizeof *inos}};
+
+	notice.header.len = (uint32_t)(sizeof notice + count * sizeof *inos);
+	if (writev(fuse_session_fd(s->session), vectors, 2) < 0)
+		return; /* then it keeps them */
+}
+
 /* Without it, what the client keeps is good for a moment. */
 static void watch(struct fuse_server *s, const struct fuse_options *o)
 {
-	const struct vfs_watcher watcher = {.context = s, .name = tell_name, .object = tell_object};
+	const struct vfs_watcher watcher = {.context = s,
+		.name = tell_name,
+		.object = tell_object,
+		.prune = s->fd < 0 ? tell_prune : NULL};
 
 	s->data.notice = send_notice;
 	s->watching = o->told_cache && vfs_watch(s->data.fs, &watcher) == 0;
