@@ -108,6 +108,37 @@ def _():
     run(f'monofs://{mono.path("secret")}:/vol:stage', 'true').ok(125).says('no option but ro')
 
 
+@promise('a tree comes along with a snapshot and a fork: it is the same one, as it is by then; a run that may be undone is not forked')
+def _():
+    mono('init', '--no-mount', 'shared').ok()
+    try:
+        mc('tmp', '-d', '--name', 'src', '--ram', '192M', '-v', f'monofs://{mono.path("shared")}:/vol', DEBIAN, '--', 'sh', '-c',
+           'exec 3>>/vol/held; while :; do echo . >&3; sleep 0.1; done').ok()
+        mc('exec', 'src', '--', 'sh', '-c', 'echo one >/vol/a').ok()
+        mc('snapshot', 'src', 'tree').ok()
+        mc('fork', '--name', 'copy', 'src').ok()
+        equal(mc('exec', 'copy', '--', 'sh', '-c', 'cat /vol/a; echo two >/vol/b').ok().out, 'one\n')
+        equal(mc('exec', 'src', '--', 'cat', '/vol/b').ok().out, 'two\n')
+        mc('rm', '-f', 'src', 'copy').ok()
+        detached()
+        mc('restore', 'tree', 'back').ok()
+        equal(mc('exec', 'back', '--', 'sh', '-c', 'cat /vol/a /vol/b; echo three >/vol/c').ok().out, 'one\ntwo\n')
+        before = mc('exec', 'back', '--', 'stat', '-c', '%s', '/vol/held').ok().out
+        until(lambda: mc('exec', 'back', '--', 'stat', '-c', '%s', '/vol/held').out != before, 'what was open is written to')
+        mc('rm', '-f', 'back').ok()
+        detached()
+        equal(cat('shared', 'c').ok().out, 'three\n')
+        mono('init', '--no-mount', 'undone').ok()
+        mc('tmp', '-d', '--name', 'run', '--ram', '192M', '-v',
+           f'monofs://{mono.path("undone")}?commit=on-exit&rollback=on-failure:/vol', DEBIAN, '--', 'sleep', '1000').ok()
+        mc('fork', '--name', 'copy', 'run').ok(1).says('is used by others as well', 'undone')
+        equal(mc('exec', 'run', '--', 'sh', '-c', 'echo still >/vol/a; cat /vol/a').ok().out, 'still\n')
+    finally:
+        mc('rm', '-f', *[name for name in ('src', 'copy', 'back', 'run') if name in mc.names()])
+        mc('snapshots', 'rm', 'tree')
+    detached()
+
+
 @promise('monocore.yaml names a tree as it names a directory')
 def _():
     mono.write('project/monocore.yaml', f'''sandboxes:
