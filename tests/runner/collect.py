@@ -53,6 +53,7 @@ def compile_targets(build, targets, register):
 
 
 def meson_jobs(where, build, kind, factor, env, suite='unit', root=False):
+    """factor: of the limits, which are those of a machine that does little else."""
     jobs = []
     for test in introspect(build, 'tests'):
         if not any(name.split(':')[-1] == suite for name in test['suite']):
@@ -68,13 +69,13 @@ def meson_jobs(where, build, kind, factor, env, suite='unit', root=False):
 def unit(where):
     build = f'{where.repository}/build/release'
     where.copy('build/release', programs_only=True)
-    return meson_jobs(where, build, 'unit', 1, {})
+    return meson_jobs(where, build, 'unit', 3, {})
 
 
 def as_root(where):
     """What runs as root: system tests that are for it, and unit tests of the suite `root` once more."""
     where.copy('build/release', programs_only=True)
-    return system(where, True) + meson_jobs(where, f'{where.repository}/build/release', 'root', 1, FEWER, 'root', True)
+    return system(where, True) + meson_jobs(where, f'{where.repository}/build/release', 'root', 3, FEWER, 'root', True)
 
 
 def sanitized(where, register):
