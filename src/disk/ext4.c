@@ -20,10 +20,12 @@
 
 #define BYTES_PER_INODE 16384u
 #define INODE_BYTES     256u
-#define GROUPS_TOGETHER 4u     /* log2: bitmaps and tables of 16 groups lie side by side */
-#define JOURNAL_MIN     1024u  /* blocks: the least that the kernel takes */
-#define JOURNAL_MAX     16384u /* 64 MiB */
-#define JOURNAL_SHARE   64u    /* of the disk, one part in so many */
+#define GROUPS_TOGETHER 4u /* log2: bitmaps and tables of 16 groups lie side by side */
+#define JOURNAL_BYTES \
+	16 /* where the superblock has its size, of the words of its inode that are kept there */
+#define JOURNAL_MIN   1024u  /* blocks: the least that the kernel takes */
+#define JOURNAL_MAX   16384u /* 64 MiB */
+#define JOURNAL_SHARE 64u    /* of the disk, one part in so many */
 
 /* ---- the shape -------------------------------------------------------------------------------------- */
 
@@ -126,12 +128,25 @@ int ext4_begin(struct ext4_channel *c, const struct ext4_shape *shape, ext2_fils
 	return 0;
 }
 
+/* As the kernel counts it (Linux, fs/ext4/super.c: count_overhead()), which else writes it as it mounts the
+ * file system for the first time. */
+static uint32_t overhead(ext2_filsys fs)
+{
+	uint32_t n = fs->super->s_first_data_block + fs->super->s_jnl_blocks[JOURNAL_BYTES] / EXT4_BLOCK;
+
+	for (dgrp_t g = 0; g < fs->group_desc_count; g++)
+		n += fs->inode_blocks_per_group + 2 +
+		     (ext2fs_bg_has_super(fs, (int)g) ? 1 + (uint32_t)fs->desc_blocks : 0);
+	return n;
+}
+
 static void mark_zeroed(ext2_filsys fs)
 {
 	for (dgrp_t g = 0; g < fs->group_desc_count; g++) {
 		ext2fs_bg_flags_set(fs, g, EXT2_BG_INODE_ZEROED);
 		ext2fs_group_desc_csum_set(fs, g);
 	}
+	fs->super->s_overhead_clusters = overhead(fs);
 	ext2fs_mark_super_dirty(fs);
 }
 

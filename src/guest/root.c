@@ -21,12 +21,18 @@
 #include "guest/made.h"
 #include "guest/share.h"
 
+#define UPPER_MODE 0755 /* that the upper is made with, root's */
+
 /* As docker and podman write layers: renamed directories are copied, never redirected, so that the upper is
  * a plain layer. */
 #define OVERLAY_OPTIONS(upper) \
 	"lowerdir=" BOOT_IMAGE ",upperdir=" upper "/upper,workdir=" upper \
 	"/work,redirect_dir=off,index=off," \
 	"metacopy=off"
+
+/* The host has zeroed the tables of inodes, and what is read ahead of need costs time at the start: no thread
+ * is to do either. */
+#define DISK_OPTIONS "noinit_itable,no_prefetch_block_bitmaps"
 
 /* The root, or in a read-only sandbox what stands in the image's place, as the host serves it. */
 static int mount_share(const char *path, uint32_t place, bool read_only, struct error *err)
@@ -63,7 +69,7 @@ static int mount_image(const struct boot *b, const struct message_setup *m, stru
 
 static int mount_disk(struct boot *b, unsigned long flags, struct error *err)
 {
-	if (mount(b->disk, BOOT_DISK, "ext4", MS_NOATIME | flags, NULL) < 0)
+	if (mount(b->disk, BOOT_DISK, "ext4", MS_NOATIME | flags, DISK_OPTIONS) < 0)
 		return error_errno(err, errno, "mount the sandbox's disk (ext4 on %s)", b->disk);
 	b->disk_mount = open(BOOT_DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return b->disk_mount < 0 ? error_errno(err, errno, "open the sandbox's disk") : 0;
@@ -73,10 +79,13 @@ static int make_upper(struct boot *b, struct error *err)
 {
 	static const char *const directories[] = {"upper", "work"};
 
-	b->first = faccessat(b->disk_mount, directories[0], F_OK, 0) < 0;
-	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
-		if (mkdirat(b->disk_mount, directories[i], 0755) < 0 && errno != EEXIST)
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
+		bool made = mkdirat(b->disk_mount, directories[i], UPPER_MODE) == 0;
+
+		if (!made && errno != EEXIST)
 			return error_errno(err, errno, "make '%s' on the sandbox's disk", directories[i]);
+		b->first |= made && i == 0;
+	}
 	return 0;
 }
 
@@ -97,8 +106,9 @@ static int adopt_root(const struct boot *b, struct error *err)
 
 	if (!b->first || b->upper < 0)
 		return 0;
-	if (stat(BOOT_IMAGE, &s) < 0 || fchown(b->upper, s.st_uid, s.st_gid) < 0 ||
-		fchmod(b->upper, s.st_mode & 07777) < 0)
+	if (stat(BOOT_IMAGE, &s) < 0 ||
+		((s.st_uid || s.st_gid) && fchown(b->upper, s.st_uid, s.st_gid) < 0) ||
+		((s.st_mode & 07777) != UPPER_MODE && fchmod(b->upper, s.st_mode & 07777) < 0))
 		return error_errno(err, errno, "take over the owner and the mode of the image's root");
 	times[1] = s.st_mtim;
 	futimens(b->upper, times);

@@ -18,6 +18,7 @@
 #define SUPERBLOCK 1024
 #define MAGIC_AT   56
 #define UUID_AT    104
+#define COST_AT    0x248 /* s_overhead_clusters */
 
 static int make_disk(uint64_t size, bool journal)
 {
@@ -53,6 +54,23 @@ TEST(an_empty_disk_takes_next_to_no_space)
 
 	CHECK(fstat(fd, &s) == 0);
 	CHECK(s.st_blocks * 512 < 4 << 20);
+}
+
+/* The numbers are those that Linux 6.1 counts as it mounts such disks. */
+TEST(the_kernel_finds_what_the_file_system_itself_takes_counted)
+{
+	static const struct {
+		uint64_t size;
+		uint32_t cost;
+	} rows[] = {{16 << 20, 1092}, {UINT64_C(10) << 30, 57506}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_fd_ int fd = make_disk(rows[i].size, true);
+		uint32_t cost;
+
+		CHECK_INT(pread(fd, &cost, sizeof cost, SUPERBLOCK + COST_AT), sizeof cost);
+		CHECK_INT(cost, rows[i].cost);
+	}
 }
 
 TEST(no_two_disks_are_called_the_same)
