@@ -13,9 +13,15 @@
 
 #define MIB               (1024ULL * 1024)
 #define QEMU_NAME         "qemu-system-x86_64"
-#define TRANSLATION_CACHE 256    /* MiB for TCG's code: reserved, touched as it fills */
-#define SHARE_QUEUE       "1024" /* requests of 1 MiB need 256 and a few */
-#define KERNEL_WORDS      "console=ttyS0 quiet reboot=t panic=-1"
+#define TRANSLATION_CACHE 256 /* MiB for TCG's code: reserved, touched as it fills */
+/* As large as those of its file system, which the kernel else reads in two sizes as it mounts it. */
+#define DISK_BLOCKS ",logical_block_size=4096,physical_block_size=4096"
+#define SHARE_QUEUE "1024" /* requests of 1 MiB need 256 and a few */
+/* Without what every switch of a process and every opened file would pay for, and nobody asks for: pressure,
+ * and security modules that have no policy here. */
+#define KERNEL_WORDS "console=ttyS0 quiet reboot=t panic=-1 psi=0 lsm=landlock,yama"
+/* What keeps a processor from speculating keeps nothing in TCG's code, and is as much work to translate. */
+#define EMULATED_WORDS " mitigations=off"
 
 uint64_t machine_memory(uint64_t bytes)
 {
@@ -68,7 +74,8 @@ static void add_memory(struct list *l, const struct machine *m)
 
 /* file.locking=off: the descriptors come from us, who hold the locks; QEMU would probe for them by opening
  * /dev/null. */
-static void add_disk(struct list *l, const char *name, int fd, bool there, const char *how)
+static void add_disk(
+	struct list *l, const char *name, int fd, bool there, const char *how, const char *device)
 {
 	if (there) {
 		add(l, "-add-fd");
@@ -83,7 +90,7 @@ static void add_disk(struct list *l, const char *name, int fd, bool there, const
 		add(l, "driver=null-co,node-name=%s,size=%llu,read-zeroes=on,%s", name, 1ULL << 40, how);
 	}
 	add(l, "-device");
-	add(l, "virtio-blk-device,drive=%s,werror=report,rerror=report", name);
+	add(l, "virtio-blk-device,drive=%s,werror=report,rerror=report%s", name, device);
 }
 
 static void add_shares(struct list *l, const struct machine *m)
@@ -124,9 +131,10 @@ static void add_devices(struct list *l, const struct machine *m)
 		"virtserialport,bus=serial.0,chardev=volumes,name=" VOLUMES_PORT_NAME};
 
 	_Static_assert(MACHINE_FD_AGENT == 4, "named in the text above");
-	add_disk(l, "vda", MACHINE_FD_IMAGE, m->role != MACHINE_TEMPLATE, "read-only=on");
+	add_disk(l, "vda", MACHINE_FD_IMAGE, m->role != MACHINE_TEMPLATE, "read-only=on", "");
 	add_disk(l, "vdb", MACHINE_FD_DISK, m->role != MACHINE_TEMPLATE && m->disk,
-		m->role != MACHINE_TEMPLATE && m->disk ? "read-only=off,discard=unmap" : "read-only=off");
+		m->role != MACHINE_TEMPLATE && m->disk ? "read-only=off,discard=unmap" : "read-only=off",
+		DISK_BLOCKS);
 	add(l, "-chardev");
 	if (m->volumes)
 		add(l, "socket,id=volumes,fd=%d", MACHINE_FD_VOLUMES);
@@ -148,15 +156,17 @@ static void add_devices(struct list *l, const struct machine *m)
  * end of the guest one of QEMU. */
 static void add_kernel(struct list *l, const struct machine *m)
 {
+	char clock[64] = "";
+
 	add(l, "-kernel");
 	add(l, MACHINE_KERNEL_PATH);
 	add(l, "-initrd");
 	add(l, MACHINE_INITRD_PATH);
 	add(l, "-append");
 	if (m->tsc_khz)
-		add(l, KERNEL_WORDS " tsc=reliable tsc_early_khz=%llu", (unsigned long long)m->tsc_khz);
-	else
-		add(l, KERNEL_WORDS);
+		snprintf(clock, sizeof clock, " tsc=reliable tsc_early_khz=%llu",
+			(unsigned long long)m->tsc_khz);
+	add(l, KERNEL_WORDS "%s%s", m->kvm ? "" : EMULATED_WORDS, clock);
 }
 
 char **machine_arguments(const struct machine *m, struct error *err)
