@@ -25,10 +25,12 @@ enum boot_file { FILE_HOSTS, FILE_RESOLV_CONF, FILE_HOSTNAME, FILE_MACHINE_ID, F
 
 struct boot {
 	int port;   /* the agent's port, non-blocking */
+	int oom;    /* the agent's oom_score_adj, which its children inherit */
 	int random; /* /dev/urandom */
 	int cgroup; /* the sandbox's cgroup */
 	int cgroup_pids_max, cgroup_memory_events, cgroup_kill;
-	int files[FILE_COUNT];    /* open for writing, empty */
+	int files[FILE_COUNT];    /* open for writing, empty, with memory for a page of text */
+	size_t sizes[FILE_COUNT]; /* of what is in them */
 	int trees[FILE_COUNT];    /* the same as detached mounts (open_tree) */
 	char image[64], disk[64]; /* device nodes */
 	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */
@@ -46,6 +48,10 @@ static inline int boot_storage(const struct boot *b)
 {
 	return b->disk_mount >= 0 ? b->disk_mount : b->memory_mount;
 }
+
+/* Whether what the agent starts from now on is spared where memory lacks: at first not. The agent itself
+ * always is, as the first process (Linux, mm/oom_kill.c: oom_unkillable_task()). */
+bool boot_spare(const struct boot *b, bool spare);
 
 /* Boots; what fails is said in *err only where nothing can go on without it. */
 int boot(struct boot *b, struct error *err);

@@ -54,7 +54,6 @@ static int handle_setup(struct agent *a, struct stream *s, const struct frame *f
 		_cleanup_buffer_ struct buffer payload = {0};
 
 		a->is_set_up = true;
-		usage_begin(&a->usage, &a->boot);
 		message_u64_encode(clock_monotonic(), &payload);
 		port_send_buffer(&a->port, 0, MESSAGE_READY, &payload);
 	}
@@ -140,7 +139,7 @@ static int handle_metrics(struct agent *a, struct stream *s, const struct frame 
 	(void)s;
 	if (f->size)
 		return error_set(err, ERROR_INVALID, "METRICS message: it has a payload");
-	usage_read(&a->usage, a->scratch, AGENT_SCRATCH_SIZE, &m);
+	usage_read(&a->usage, boot_storage(&a->boot), a->scratch, AGENT_SCRATCH_SIZE, &m);
 	message_usage_encode(&m, &payload);
 	port_send_buffer(&a->port, f->stream, MESSAGE_USAGE, &payload);
 	return 0;

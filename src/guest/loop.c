@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "guest/dispatch.h"
@@ -30,9 +31,12 @@
 #include "guest/transfer.h"
 
 #define EVENTS_A_TURN 64
-#define READS_A_TURN  64              /* of the port: 4 KiB each, as the driver has it */
-#define REAPS_A_TURN  256             /* a fork bomb leaves more zombies than may be reaped in one go */
-#define GONE_POLL     250             /* milliseconds between looks whether the host is back */
+#define READS_A_TURN  64  /* of the port: 4 KiB each, as the driver has it */
+#define REAPS_A_TURN  256 /* a fork bomb leaves more zombies than may be reaped in one go */
+#define GONE_POLL     250 /* milliseconds between looks whether the host is back */
+#define HEAP_LEAST    16
+#define HEAP_MOST     8192
+#define STACK_USED    65536
 #define ANSWERS_MOST  (4 * PORT_FULL) /* bytes queued from which on the host is not listened to */
 
 static void port_ready(struct agent *a, struct watch *w, uint32_t events)
@@ -175,6 +179,31 @@ static void turn(struct agent *a, bool *work_left)
 	a->transfers_waiting = transfers_step(a);
 }
 
+/* Of each size some pieces stay, and one is free in a page that they hold: what the first messages need comes
+ * out of such pages, and goes back into them. */
+static bool prepare_heap(void)
+{
+	for (size_t size = HEAP_LEAST; size <= HEAP_MOST; size += size / 8) {
+		void *pieces[3];
+
+		for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+			pieces[i] = malloc(size);
+			if (!pieces[i])
+				return false;
+			explicit_bzero(pieces[i], size);
+		}
+		free(pieces[1]);
+	}
+	return true;
+}
+
+static void prepare_stack(void)
+{
+	uint8_t below[STACK_USED];
+
+	explicit_bzero(below, sizeof below);
+}
+
 /* Memory that the first messages will need is there, and written to, before a template is frozen: a clone
  * then takes no page faults for it. */
 static bool prepare_buffers(struct port *p)
@@ -186,7 +215,8 @@ static bool prepare_buffers(struct port *p)
 		return false;
 	memset(space, 0, room);
 	memset(p->out.data, 0, 65536);
-	return true;
+	prepare_stack();
+	return prepare_heap();
 }
 
 int loop_prepare(struct agent *a, struct error *err)

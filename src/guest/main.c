@@ -39,6 +39,7 @@ int main(void)
 		agent_reset();
 	}
 	usage_open(&a.usage, &a.boot);
+	usage_begin(&a.usage, a.scratch, AGENT_SCRATCH_SIZE);
 	say_hello(&a);
 	loop_run(&a);
 }

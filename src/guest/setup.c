@@ -43,7 +43,7 @@ static int stir_entropy(const struct boot *b, const struct message_setup *m, str
 
 /* In place of what was in it: a copy of the machine has what the one had that it was copied from. */
 static int write_file(
-	const struct boot *b, enum boot_file file, const char *text, const char *tail, struct error *err)
+	struct boot *b, enum boot_file file, const char *text, const char *tail, struct error *err)
 {
 	static const char *const names[] = {[FILE_HOSTS] = "/etc/hosts",
 		[FILE_RESOLV_CONF] = "/etc/resolv.conf",
@@ -54,12 +54,13 @@ static int write_file(
 	size_t n = parts[0].iov_len + parts[1].iov_len;
 
 	if (pwritev(b->files[file], parts, ARRAY_SIZE(parts), 0) != (ssize_t)n ||
-		ftruncate(b->files[file], (off_t)n) < 0)
+		(n < b->sizes[file] && ftruncate(b->files[file], (off_t)n) < 0))
 		return error_errno(err, errno, "write %s", names[file]);
+	b->sizes[file] = n;
 	return 0;
 }
 
-static int write_identity(const struct boot *b, const struct message_setup *m, struct error *err)
+static int write_identity(struct boot *b, const struct message_setup *m, struct error *err)
 {
 	int r;
 
@@ -148,12 +149,18 @@ static int make_directories(const struct boot *b, const struct message_setup *m,
 static int mount_volumes(struct boot *b, const struct message_setup *m, struct error *err)
 {
 	uint32_t n = m->mount_count;
+	int r;
 
 	if (n && m->mounts[n - 1].flags & MOUNT_ROOT)
 		n--;
 	for (uint32_t i = 0; i < n; i++)
 		b->staged |= m->mounts[i].flags & MOUNT_STAGED ? 1u << i : 0;
-	return n ? volumes_mount(m->mounts, n, boot_storage(b), b->first, &b->volumes, err) : 0;
+	if (!n)
+		return 0;
+	boot_spare(b, true); /* their process is not the sandbox's to lose */
+	r = volumes_mount(m->mounts, n, boot_storage(b), b->first, &b->volumes, err);
+	boot_spare(b, false);
+	return r;
 }
 
 int setup(struct boot *b, const struct message_setup *m, struct error *err)

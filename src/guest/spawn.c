@@ -60,10 +60,7 @@ static void reset_signals(void)
 static bool set_limits(const struct spawn *s)
 {
 	const struct rlimit descriptors = {1024, 524288};
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
-	if (fd >= 0 && write(fd, "0", 1) != 1)
-		return false;
 	if (setrlimit(RLIMIT_NOFILE, &descriptors) < 0)
 		return false;
 	for (uint32_t i = 0; i < s->rlimit_count; i++) {

@@ -17,7 +17,6 @@ void usage_open(struct usage *u, const struct boot *b)
 	for (size_t i = 0; i < USAGE_FILES; i++)
 		u->files[i] = i == USAGE_PIDS ? openat(b->cgroup, "pids.current", O_RDONLY | O_CLOEXEC)
 					      : open(names[i], O_RDONLY | O_CLOEXEC);
-	u->upper = -1;
 }
 
 /* The text of a file in `scratch`; "" where it cannot be read. */
@@ -44,12 +43,9 @@ static struct usage_counters count(const struct usage *u, uint8_t *scratch, size
 	return c;
 }
 
-void usage_begin(struct usage *u, const struct boot *b)
+void usage_begin(struct usage *u, uint8_t *scratch, size_t size)
 {
-	uint8_t scratch[16384];
-
-	u->upper = b->disk_mount >= 0 ? b->disk_mount : b->memory_mount;
-	u->begun = count(u, scratch, sizeof scratch);
+	u->begun = count(u, scratch, size);
 }
 
 /* An interface that was removed took its count with it. */
@@ -58,7 +54,7 @@ static uint64_t since(uint64_t now, uint64_t begun)
 	return now > begun ? now - begun : 0;
 }
 
-void usage_read(const struct usage *u, uint8_t *scratch, size_t size, struct message_usage *m)
+void usage_read(const struct usage *u, int upper, uint8_t *scratch, size_t size, struct message_usage *m)
 {
 	const struct usage_counters c = count(u, scratch, size);
 	struct statvfs s;
@@ -68,7 +64,7 @@ void usage_read(const struct usage *u, uint8_t *scratch, size_t size, struct mes
 		.disk_written = since(c.disk_written, u->begun.disk_written),
 		.net_received = since(c.net_received, u->begun.net_received),
 		.net_sent = since(c.net_sent, u->begun.net_sent)};
-	if (fstatvfs(u->upper, &s) == 0) {
+	if (fstatvfs(upper, &s) == 0) {
 		m->disk_total = (uint64_t)s.f_blocks * s.f_frsize;
 		m->disk_free = (uint64_t)s.f_bfree * s.f_frsize;
 	}

@@ -13,12 +13,13 @@ enum usage_file { USAGE_STAT, USAGE_MEMORY, USAGE_DISKS, USAGE_NET, USAGE_LOAD, 
 
 struct usage {
 	int files[USAGE_FILES];
-	int upper;                   /* the file system of the upper */
-	struct usage_counters begun; /* when SETUP was done: a template has used something, too */
+	struct usage_counters
+		begun; /* at HELLO: the start of the machine, or of its template, is not counted */
 };
 
+/* `scratch` takes the files' text, here and below. */
 void usage_open(struct usage *u, const struct boot *b);
-void usage_begin(struct usage *u, const struct boot *b);
+void usage_begin(struct usage *u, uint8_t *scratch, size_t size);
 
-/* `scratch` takes the files' text. What cannot be read is 0. */
-void usage_read(const struct usage *u, uint8_t *scratch, size_t size, struct message_usage *m);
+/* `upper` is in the file system of the upper. What cannot be read is 0. */
+void usage_read(const struct usage *u, int upper, uint8_t *scratch, size_t size, struct message_usage *m);

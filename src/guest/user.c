@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "guest/beneath.h"
 
+#define PIECE     4096
 #define FILE_MOST (4 * 1024 * 1024) /* bytes of /etc/passwd or /etc/group that are looked at */
 
 /* A file that is missing, no regular file or unreadable counts as empty: numbers need none. So does one on
@@ -22,7 +23,9 @@ static void read_file(const char *path, struct buffer *out)
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
-	while (out->size < FILE_MOST && buffer_reserve(out, 4096)) {
+	if (st.st_size < PIECE && !buffer_reserve(out, (size_t)st.st_size + 1))
+		return;
+	while (out->size < FILE_MOST && (out->size < out->capacity || buffer_reserve(out, PIECE))) {
 		ssize_t n = read(fd, out->data + out->size, out->capacity - out->size);
 
 		if (n <= 0)
