@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -60,14 +59,24 @@ int journal_base(int repository, struct journal_base *out, struct error *err)
 	return decode(&b, out, err);
 }
 
-static bool has_records(int journal, const char *name, uint64_t first)
+bool journal_has_records(int journal, const char *name)
 {
-	struct stat s;
+	uint8_t head[8];
+	struct cursor c = cursor_of(head, sizeof head);
+	_cleanup_fd_ int fd = openat(journal, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || pread(fd, head, sizeof head, JOURNAL_HEADER) != sizeof head)
+		return false;
+	cursor_u32(&c);
+	return cursor_u32(&c) != JOURNAL_LAST_NUMBER;
+}
+
+static bool is_pending(int journal, const char *name, uint64_t first)
+{
 	char *end;
 	uint64_t number = strtoull(name, &end, 10);
 
-	return !*end && end != name && number >= first &&
-	       fstatat(journal, name, &s, AT_SYMLINK_NOFOLLOW) == 0 && s.st_size > JOURNAL_HEADER;
+	return !*end && end != name && number >= first && journal_has_records(journal, name);
 }
 
 int journal_pending(int repository, struct error *err)
@@ -85,7 +94,7 @@ int journal_pending(int repository, struct error *err)
 	if (r >= 0)
 		r = fs_list_open(journal, ".", &list, err);
 	while (r == 0 && !found && (name = fs_list_next(list)))
-		found = has_records(journal, name, base.first);
+		found = is_pending(journal, name, base.first);
 	return r < 0 ? r : found;
 }
 

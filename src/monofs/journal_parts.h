@@ -33,6 +33,7 @@ uint64_t journal_check(const uint8_t salt[CRYPT_SALT_SIZE], uint32_t size, uint3
 size_t journal_stored_size(const struct journal *j, size_t body_size);
 
 /* journal_base.c */
+bool journal_has_records(int journal, const char *name); /* a segment, more than its end */
 int journal_base_write(struct journal *j, const struct journal_base *base, struct error *err);
 const char *journal_segment_name(uint64_t number, char name[JOURNAL_NAME_SIZE]);
 

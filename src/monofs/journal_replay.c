@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -34,7 +33,6 @@ static int remove_old(struct journal *j, bool *others, struct error *err)
 	_cleanup_list_ DIR *list = NULL;
 	const char *name;
 	uint64_t number;
-	struct stat st;
 	int r = fs_list_open(j->directory, ".", &list, err);
 
 	*others = false;
@@ -43,8 +41,7 @@ static int remove_old(struct journal *j, bool *others, struct error *err)
 			continue;
 		if (number < j->base.first)
 			unlinkat(j->directory, name, 0);
-		else if (fstatat(j->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-			 (uint64_t)st.st_size > JOURNAL_HEADER)
+		else if (journal_has_records(j->directory, name))
 			*others = true;
 	}
 	return r;
@@ -277,6 +274,16 @@ static int end_torn(struct journal *j, struct journal_segment *s, struct error *
 	return journal_end_segment(j, s, err);
 }
 
+/* A segment without a record is made anew rather than ended, so that those who mount a tree and write nothing
+ * leave no more than they found. Not written to again: a record that was torn there was sealed under its
+ * salt. */
+static void give_back(struct journal *j, struct replay *p, uint64_t *number)
+{
+	journal_segment_drop(j->segments[--j->count]);
+	p->ended = true;
+	(*number)--;
+}
+
 int journal_replay(struct journal *j, journal_take *take, void *context, struct error *err)
 {
 	struct replay p = {.j = j, .take = take, .context = context, .ended = true};
@@ -291,6 +298,8 @@ int journal_replay(struct journal *j, journal_take *take, void *context, struct 
 	}
 	buffer_free(&p.stored);
 	buffer_free(&p.plain);
+	if (r >= 0 && !p.ended && !s->last)
+		give_back(j, &p, &number);
 	if (r >= 0)
 		r = cut_off(j, number, err);
 	if (r == 0 && !p.ended)

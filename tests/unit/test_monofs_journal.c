@@ -357,6 +357,64 @@ TEST(what_a_revision_has_is_not_replayed)
 	close(p.fd);
 }
 
+/* Opened and closed again with nothing appended, as by who mounts a tree to read it. */
+static void check_reading_leaves_nothing(uint8_t key)
+{
+	uint8_t before[64], after[64] = {0};
+	struct place p;
+	struct journal *j;
+	struct error err;
+
+	place_make(&p, key);
+	for (int i = 0; i < 3; i++) {
+		memcpy(before, after, sizeof before);
+		j = open_at(&p, &main_id);
+		CHECK_INT(replay(j), 0);
+		journal_close(j);
+		CHECK_INT(journal_pending(p.fd, &err), 0);
+		CHECK_INT(read_segment(&p, FIRST, after, sizeof after), 40);
+		CHECK(faccessat(p.fd, "journal/" SECOND, F_OK, 0) < 0);
+	}
+	CHECK(!key || memcmp(before, after, sizeof before) != 0);
+	j = open_at(&p, &main_id);
+	replay(j);
+	append_to(j, 1, 3);
+	journal_close(j);
+	CHECK_INT(journal_pending(p.fd, &err), 1);
+	for (int i = 0; i < 3; i++) {
+		j = open_at(&p, &main_id);
+		CHECK_INT(replay(j), 3);
+		journal_close(j);
+	}
+	CHECK(faccessat(p.fd, "journal/0000000000000003", F_OK, 0) < 0);
+	close(p.fd);
+}
+
+TEST(who_opens_a_journal_and_appends_nothing_leaves_nothing_pending)
+{
+	check_reading_leaves_nothing(0);
+	check_reading_leaves_nothing(1);
+}
+
+TEST(a_segment_with_nothing_but_its_end_is_no_change_that_waits)
+{
+	struct place p;
+	struct journal *j;
+	struct error err;
+	uint64_t through;
+
+	place_make(&p, 0);
+	j = open_at(&p, &main_id);
+	replay(j);
+	CHECK_OK(journal_freeze(j, &through, &err));
+	journal_close(j);
+	CHECK_INT(journal_pending(p.fd, &err), 0);
+	j = open_at(&p, &other_id);
+	CHECK_INT(replay(j), 0);
+	journal_close(j);
+	close(p.fd);
+}
+
 TEST(a_revision_whose_maker_died_before_it_said_so_is_known_by_its_roots)
 {
 	struct place p;
