@@ -25,9 +25,6 @@ struct sha256 {
 
 int sha256_init(struct sha256 *s, struct error *err); /* errors: SYSTEM */
 void sha256_update(struct sha256 *s, const void *data, size_t n);
-/* As sha256_update() of each of two with n bytes. Where the processor has instructions for the hash, it takes
- * little more time than one. */
-void sha256_update_two(struct sha256 *a, const void *x, struct sha256 *b, const void *y, size_t n);
 int sha256_final(struct sha256 *s, uint8_t out[SHA256_SIZE], struct error *err); /* ends it */
 void sha256_free(struct sha256 *s); /* forgets what it has; a zeroed one is fine */
 static inline void cleanup_sha256(struct sha256 *s)

@@ -64,101 +64,27 @@ void crypt_forget(struct crypt *c)
 	sodium_memzero(c, sizeof *c);
 }
 
-/* ---- ids -------------------------------------------------------------------------------------------- */
-
-static int id_begin(const struct crypt *c, enum object_type type, struct sha256 *s, struct error *err)
-{
-	const uint8_t kind = (uint8_t)type;
-
-	if (c->encrypted)
-		*s = c->id.inner;
-	else if (sha256_init(s, err) < 0)
-		return -ERROR_SYSTEM;
-	sha256_update(s, &kind, 1);
-	return 0;
-}
-
-static int id_end(const struct crypt *c, struct sha256 *s, struct object_id *id, struct error *err)
-{
-	int r = sha256_final(s, id->bytes, err);
-
-	if (r < 0 || !c->encrypted)
-		return r;
-	*s = c->id.outer;
-	sha256_update(s, id->bytes, sizeof id->bytes);
-	return sha256_final(s, id->bytes, err);
-}
-
 int crypt_id(const struct crypt *c, enum object_type type, const void *bytes, size_t n, struct object_id *id,
 	struct error *err)
 {
+	const uint8_t kind = (uint8_t)type;
 	struct sha256 s;
-	int r = id_begin(c, type, &s, err);
-
-	if (r < 0)
-		return r;
-	sha256_update(&s, bytes, n);
-	return id_end(c, &s, id, err);
-}
-
-/* An object that is hashed just now. */
-struct hashing {
-	struct crypt_bytes *object; /* NULL: none */
-	struct sha256 s;
-	size_t done;
-};
-
-static size_t left_of(const struct hashing *h)
-{
-	return h->object->n - h->done;
-}
-
-static const uint8_t *next_of(const struct hashing *h)
-{
-	return (const uint8_t *)h->object->bytes + h->done;
-}
-
-/* As far as the shorter one goes. */
-static void hash_two(struct hashing *a, struct hashing *b)
-{
-	size_t n = left_of(a) < left_of(b) ? left_of(a) : left_of(b);
-
-	sha256_update_two(&a->s, next_of(a), &b->s, next_of(b), n);
-	a->done += n;
-	b->done += n;
-}
-
-static void hash_rest(struct hashing *h)
-{
-	sha256_update(&h->s, next_of(h), left_of(h));
-	h->done = h->object->n;
-}
-
-int crypt_ids(const struct crypt *c, enum object_type type, struct crypt_bytes *objects, size_t count,
-	struct error *err)
-{
-	struct hashing two[2] = {0};
-	size_t next = 0;
 	int r = 0;
 
-	do {
-		for (size_t i = 0; r == 0 && i < 2; i++)
-			if (!two[i].object && next < count) {
-				two[i].object = &objects[next++];
-				two[i].done = 0;
-				r = id_begin(c, type, &two[i].s, err);
-			}
-		if (two[0].object && two[1].object)
-			hash_two(&two[0], &two[1]);
-		else if (two[0].object || two[1].object)
-			hash_rest(two[0].object ? &two[0] : &two[1]);
-		for (size_t i = 0; r == 0 && i < 2; i++)
-			if (two[i].object && !left_of(&two[i])) {
-				r = id_end(c, &two[i].s, &two[i].object->id, err);
-				two[i].object = NULL;
-			}
-	} while (r == 0 && (next < count || two[0].object || two[1].object));
-	return r;
+	if (c->encrypted)
+		s = c->id.inner;
+	else
+		r = sha256_init(&s, err);
+	if (r < 0)
+		return r;
+	sha256_update(&s, &kind, 1);
+	sha256_update(&s, bytes, n);
+	r = sha256_final(&s, id->bytes, err);
+	if (r < 0 || !c->encrypted)
+		return r;
+	s = c->id.outer;
+	sha256_update(&s, id->bytes, sizeof id->bytes);
+	return sha256_final(&s, id->bytes, err);
 }
 
 /* ---- sealing ---------------------------------------------------------------------------------------- */

@@ -62,16 +62,6 @@ int crypt_add_epoch(struct crypt *c, const uint8_t root[CRYPT_KEY_SIZE], struct 
 int crypt_id(const struct crypt *c, enum object_type type, const void *bytes, size_t n, struct object_id *id,
 	struct error *err);
 
-/* As crypt_id() of each of some objects of one type, two at a time, which takes less than one after the
- * other. */
-struct crypt_bytes {
-	const void *bytes;
-	size_t n;
-	struct object_id id; /* becomes */
-};
-int crypt_ids(const struct crypt *c, enum object_type type, struct crypt_bytes *objects, size_t count,
-	struct error *err);
-
 /* The salt of a new file; zeroes where nothing is encrypted. */
 void crypt_salt(const struct crypt *c, uint8_t salt[CRYPT_SALT_SIZE]);
 

@@ -15,16 +15,14 @@
 #include "monofs/session.h"
 #include "monofs/store.h"
 
-#define STORE_CLOSED_ENOUGH   16u /* packs that are whole and not yet synced: then somebody does that */
-#define STORE_PENDING_ENOUGH  (1u << 17) /* and so many objects, each of which takes memory until then */
-#define STORE_CLOSED_MAX      64u
-#define STORE_PACKS_KEPT      64u         /* whose directories are in memory, and files open */
-#define STORE_OBJECTS_KEPT    (1u << 19)  /* in these directories together */
-#define STORE_FRAMES_KEPT     (32u << 20) /* bytes of objects in memory that nobody reads just now */
-#define STORE_BUCKETS         1024u
-#define STORE_VERIFIED_MOST   16u          /* chunks of a frame that are verified at once, */
-#define STORE_VERIFIED_ENOUGH (256u << 10) /* and their bytes */
-#define STORE_RECENT          2048u /* objects of the frames used last, among which one is looked for first */
+#define STORE_CLOSED_ENOUGH  16u        /* packs that are whole and not yet synced: then somebody does that */
+#define STORE_PENDING_ENOUGH (1u << 17) /* and so many objects, each of which takes memory until then */
+#define STORE_CLOSED_MAX     64u
+#define STORE_PACKS_KEPT     64u         /* whose directories are in memory, and files open */
+#define STORE_OBJECTS_KEPT   (1u << 19)  /* in these directories together */
+#define STORE_FRAMES_KEPT    (32u << 20) /* bytes of objects in memory that nobody reads just now */
+#define STORE_BUCKETS        1024u
+#define STORE_RECENT         2048u /* objects of the frames used last, among which one is looked for first */
 
 /* A frame's objects in memory. */
 struct kept_frame {

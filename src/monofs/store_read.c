@@ -217,65 +217,19 @@ static int find(struct store *s, const struct object_id *id, struct found *f, st
 
 enum verified { VERIFIED_NOT, VERIFIED_SOON, VERIFIED }; /* SOON: somebody is at it */
 
-/* Objects of one frame whose ids are computed at once. */
-struct batch {
-	struct crypt_bytes objects[STORE_VERIFIED_MOST];
-	uint32_t first, count;
-};
-
-static bool claim(const struct kept_frame *frame, uint32_t at, uint8_t *state)
-{
-	*state = VERIFIED_NOT;
-	return atomic_compare_exchange_strong(&frame->verified[at], state, VERIFIED_SOON);
-}
-
-static void add(struct batch *b, const struct kept_frame *frame, uint32_t offset)
-{
-	b->objects[b->count] = (struct crypt_bytes){
-		.bytes = frame->bytes + offset, .n = frame->objects[b->first + b->count].size};
-	b->count++;
-}
-
-/* With a chunk that is claimed those behind it that nobody has looked at: they are likely to be read next,
- * and two at a time take less. */
-static void add_others(struct batch *b, const struct kept_frame *frame, uint32_t offset)
-{
-	uint32_t at = b->first, last = frame->count - 1;
-	size_t sum = frame->objects[at].size;
-	uint8_t state;
-
-	while (at < last && sum < STORE_VERIFIED_ENOUGH && b->count < STORE_VERIFIED_MOST &&
-		frame->objects[at + 1].type == OBJECT_CHUNK && claim(frame, at + 1, &state)) {
-		offset += frame->objects[at++].size;
-		sum += frame->objects[at].size;
-		add(b, frame, offset);
-	}
-}
-
-static bool is_right(const struct kept_frame *frame, const struct batch *b, uint32_t i)
-{
-	return object_id_equal(&b->objects[i].id, &frame->objects[b->first + i].id);
-}
-
-/* The object is claimed. Of others that are wrong who wants them is told. */
 static int compute(
 	struct store *s, const struct kept_frame *frame, uint32_t at, uint32_t offset, struct error *err)
 {
-	enum object_type type = frame->objects[at].type;
-	struct batch b = {.first = at};
-	int r;
+	const struct pack_object *o = &frame->objects[at];
+	struct object_id id;
+	int r = crypt_id(s->crypt, o->type, frame->bytes + offset, o->size, &id, err);
 
-	add(&b, frame, offset);
-	if (type == OBJECT_CHUNK)
-		add_others(&b, frame, offset);
-	r = crypt_ids(s->crypt, type, b.objects, b.count, err);
+	if (r == 0 && !object_id_equal(&id, &o->id))
+		r = error_set(err, ERROR_CORRUPT, "its bytes are not those that its id is the hash of");
 	pthread_mutex_lock(&s->lock);
-	for (uint32_t i = 0; i < b.count; i++)
-		frame->verified[at + i] = r == 0 && is_right(frame, &b, i) ? VERIFIED : VERIFIED_NOT;
+	frame->verified[at] = r == 0 ? VERIFIED : VERIFIED_NOT;
 	pthread_cond_broadcast(&s->loaded);
 	pthread_mutex_unlock(&s->lock);
-	if (r == 0 && !is_right(frame, &b, 0))
-		r = error_set(err, ERROR_CORRUPT, "its bytes are not those that its id is the hash of");
 	return r;
 }
 
@@ -283,15 +237,16 @@ static int compute(
 static int verify(struct store *s, const struct kept_frame *frame, uint32_t at, uint32_t offset, bool ahead,
 	struct error *err)
 {
-	uint8_t state;
+	uint8_t state = VERIFIED_NOT;
 
-	while (!claim(frame, at, &state)) {
+	while (!atomic_compare_exchange_strong(&frame->verified[at], &state, VERIFIED_SOON)) {
 		if (state == VERIFIED || ahead)
 			return 0;
 		pthread_mutex_lock(&s->lock);
 		while (frame->verified[at] == VERIFIED_SOON)
 			pthread_cond_wait(&s->loaded, &s->lock);
 		pthread_mutex_unlock(&s->lock);
+		state = VERIFIED_NOT;
 	}
 	return compute(s, frame, at, offset, err);
 }

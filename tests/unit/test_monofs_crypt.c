@@ -46,32 +46,6 @@ TEST(an_id_under_a_key_tells_nothing_to_who_lacks_it)
 	CHECK(memcmp(a.chunker.gear, b.chunker.gear, sizeof a.chunker.gear) != 0);
 }
 
-TEST(ids_of_many_at_once_are_those_that_each_has_alone)
-{
-	static uint8_t bytes[200000];
-	struct crypt_bytes objects[16];
-	struct object_id id;
-	struct crypt c;
-	struct error err;
-
-	for (size_t i = 0; i < sizeof bytes; i++)
-		bytes[i] = (uint8_t)(i * 131 + i / 251);
-	for (uint8_t key = 0; key < 2; key++) {
-		monofs_crypt(&c, key);
-		for (size_t count = 0; count <= ARRAY_SIZE(objects); count++) {
-			for (size_t i = 0; i < count; i++)
-				objects[i] = (struct crypt_bytes){
-					.bytes = bytes + i, .n = 1 + (i * i * 7919 + count * 517) % 9000};
-			CHECK_OK(crypt_ids(&c, OBJECT_CHUNK, objects, count, &err));
-			for (size_t i = 0; i < count; i++) {
-				CHECK_OK(crypt_id(
-					&c, OBJECT_CHUNK, objects[i].bytes, objects[i].n, &id, &err));
-				CHECK(object_id_equal(&objects[i].id, &id));
-			}
-		}
-	}
-}
-
 TEST(what_is_sealed_opens_in_its_place_alone)
 {
 	_cleanup_buffer_ struct buffer out = {0};

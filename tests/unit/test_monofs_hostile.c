@@ -95,37 +95,6 @@ TEST(an_object_under_a_wrong_id_is_refused)
 	}
 }
 
-/* They are verified together, in the order in which they are asked for. */
-TEST(of_the_chunks_of_a_frame_only_those_under_a_wrong_id_are_refused)
-{
-	for (uint8_t first = 0; first < 3; first++) {
-		int fd = monofs_store_make(monofs_place(), "s");
-		struct lie lie = {.form = PACK_RAW, .bytes = "good evil fine", .size = 14, .count = 3};
-		struct store_bytes bytes;
-		struct error err;
-		struct crypt c;
-		struct store *s;
-
-		monofs_crypt(&c, first % 2);
-		lie.objects[0] = (struct pack_object){id_of(&c, OBJECT_CHUNK, "good ", 5), 5, OBJECT_CHUNK};
-		lie.objects[1] = (struct pack_object){id_of(&c, OBJECT_CHUNK, "right", 5), 5, OBJECT_CHUNK};
-		lie.objects[2] = (struct pack_object){id_of(&c, OBJECT_CHUNK, "fine", 4), 4, OBJECT_CHUNK};
-		write_pack(fd, &c, &lie, 1);
-		s = open_store(fd, &c);
-		for (unsigned i = first; i < first + 6u; i++) {
-			if (i % 3 == 1) {
-				refuses(s, OBJECT_CHUNK, &lie.objects[1].id);
-				continue;
-			}
-			CHECK_OK(store_get(s, OBJECT_CHUNK, &lie.objects[i % 3].id, &bytes, &err));
-			CHECK(memcmp(bytes.bytes, i % 3 ? "fine" : "good ", i % 3 ? 4 : 5) == 0);
-			store_release(s, &bytes);
-		}
-		store_close(s);
-		close(fd);
-	}
-}
-
 TEST(an_object_of_another_type_is_refused)
 {
 	int fd = monofs_store_make(monofs_place(), "s");
