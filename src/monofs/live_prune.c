@@ -4,6 +4,7 @@
  * there are many of them it is told which it need not keep. It forgets those that nobody uses, and the next
  * live_shrink() lets go of them.
  */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "monofs/live_parts.h"
@@ -90,6 +91,10 @@ void live_prune(struct live *l)
 	if (p.count) {
 		tell(l, &p);
 		shrink(l);
+#ifdef __GLIBC__
+		/* Of what each thread has freed little goes back to the system by itself. */
+		malloc_trim(0);
+#endif
 	}
 	free(p.inos);
 }
