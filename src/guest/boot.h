@@ -30,7 +30,7 @@ struct boot {
 	int cgroup; /* the sandbox's cgroup */
 	int cgroup_pids_max, cgroup_memory_events, cgroup_kill;
 	int files[FILE_COUNT];    /* open for writing, empty, with memory for a page of text */
-	size_t sizes[FILE_COUNT]; /* of what is in them */
+	bool written[FILE_COUNT]; /* since: anybody may have written more */
 	int trees[FILE_COUNT];    /* the same as detached mounts (open_tree) */
 	char image[64], disk[64]; /* device nodes */
 	int disk_mount;           /* the disk's file system, from SETUP on; -1: none */

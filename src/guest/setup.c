@@ -54,9 +54,9 @@ static int write_file(
 	size_t n = parts[0].iov_len + parts[1].iov_len;
 
 	if (pwritev(b->files[file], parts, ARRAY_SIZE(parts), 0) != (ssize_t)n ||
-		(n < b->sizes[file] && ftruncate(b->files[file], (off_t)n) < 0))
+		(b->written[file] && ftruncate(b->files[file], (off_t)n) < 0))
 		return error_errno(err, errno, "write %s", names[file]);
-	b->sizes[file] = n;
+	b->written[file] = true;
 	return 0;
 }
 

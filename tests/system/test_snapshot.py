@@ -10,7 +10,7 @@ import tempfile
 
 from harness import tap
 from harness.program import DEBIAN, Monocore, send, supervisor_of
-from harness.tap import equal, promise, true, until
+from harness.tap import contains, equal, promise, true, until
 
 mc = Monocore()
 SNAPSHOTS = f'{mc.home}/snapshots'
@@ -31,6 +31,8 @@ while True:
         print(i, f.read().strip(), os.urandom(8).hex(), flush=True)
 '''
 
+
+ADDED = 'added-by-the-source'  # to its /etc/hosts
 
 # Says its own name to who connects.
 SERVER = 'import socket; s = socket.create_server(("", 80))\nwhile True: c = s.accept()[0]; c.sendall(b"%s"); c.close()'
@@ -132,6 +134,7 @@ def snapshots():
 def _():
     forget()
     start()
+    mc.shell('src', f'for i in $(seq 100); do echo 192.0.2.1 {ADDED}; done >>/etc/hosts')
     equal(mc('snapshot', 'src', 'one').ok().out, 'one\n')
     before = counted('src')
     until(lambda: counted('src') > before, 'the source goes on')
@@ -189,6 +192,8 @@ def _():
     for mine, other in zip(*both):
         true(mine != other, both)
     true('back' in both[1][4], both[1])
+    contains(mc.shell('src', 'cat /etc/hosts'), ADDED)
+    true(ADDED not in mc.shell('back', 'cat /etc/hosts'), 'nothing is left of the name of another')
     equal(mc.shell('back', 'cat /proc/net/route | wc -l'), mc.shell('src', 'cat /proc/net/route | wc -l'))
 
 
