@@ -61,17 +61,31 @@ static struct vfs_watcher watcher_of(struct live *l)
 	return l->watcher;
 }
 
-static void tell(struct live *l, const struct pruning *p)
+/* All that was ever looked up is not gone through again and again for one who keeps it all the same. */
+static void never_again(struct live *l)
+{
+	LIVE_LOCKED(locked, &l->fs);
+
+	l->watcher.prune = NULL;
+}
+
+/* Whether that is of any use. */
+static bool tell(struct live *l, const struct pruning *p)
 {
 	struct vfs_watcher watcher;
+	bool told;
 
 	pthread_mutex_lock(&l->telling);
 	watcher = watcher_of(l);
-	for (size_t i = 0, n; watcher.prune && i < p->count; i += n) {
+	told = watcher.prune != NULL;
+	for (size_t i = 0, n; told && i < p->count; i += n) {
 		n = p->count - i < AT_ONCE ? p->count - i : AT_ONCE;
-		watcher.prune(watcher.context, p->inos + i, n);
+		told = watcher.prune(watcher.context, p->inos + i, n);
 	}
+	if (!told)
+		never_again(l);
 	pthread_mutex_unlock(&l->telling);
+	return told;
 }
 
 /* What is not forgotten by now goes the next time. */
@@ -88,8 +102,7 @@ void live_prune(struct live *l)
 	struct pruning p = {0};
 
 	choose(l, &p);
-	if (p.count) {
-		tell(l, &p);
+	if (p.count && tell(l, &p)) {
 		shrink(l);
 #ifdef __GLIBC__
 		/* Of what each thread has freed little goes back to the system by itself. */

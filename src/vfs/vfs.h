@@ -133,8 +133,9 @@ struct vfs_watcher {
 	/* Its attributes are others; and its contents. */
 	void (*object)(void *context, uint64_t ino, bool contents);
 	/* NULL: that cannot be told. These need not be kept: a client may forget those that it does not use.
-	 * Also from within a call; of none of them anything has changed. */
-	void (*prune)(void *context, const uint64_t *inos, size_t count);
+	 * Also from within a call; of none of them anything has changed. False: the client does not know how
+	 * to, and is not to be told again. */
+	bool (*prune)(void *context, const uint64_t *inos, size_t count);
 };
 
 struct vfs_operations {

@@ -269,17 +269,20 @@ struct client {
 	struct vfs *fs;
 	uint64_t open; /* a file that it has open */
 	unsigned told;
+	bool old; /* it does not know how to */
 };
 
-static void client_prune(void *context, const uint64_t *inos, size_t count)
+static bool client_prune(void *context, const uint64_t *inos, size_t count)
 {
 	struct client *c = context;
 
 	for (size_t i = 0; i < count; i++) {
 		CHECK(inos[i] != c->open && inos[i] != VFS_ROOT);
-		vfs_forget(c->fs, inos[i], 1);
+		if (!c->old)
+			vfs_forget(c->fs, inos[i], 1);
 	}
 	c->told += (unsigned)count;
+	return !c->old;
 }
 
 TEST(who_has_looked_up_very_much_is_told_what_he_need_not_keep)
@@ -315,5 +318,30 @@ TEST(who_has_looked_up_very_much_is_told_what_he_need_not_keep)
 		CHECK(a.ino == inos[i] && a.size == strlen(name));
 	}
 	vfs_release(t.fs, c.open, handle);
+	tree_close(&t);
+}
+
+TEST(who_cannot_be_told_what_he_need_not_keep_is_told_once)
+{
+	const struct live_options o = {.no_automatic = true, .nodes_most = 50};
+	struct tree t;
+	struct client c;
+	unsigned told = 0;
+
+	tree_make(&t, &o);
+	c = (struct client){.fs = t.fs, .old = true};
+	CHECK_INT(vfs_watch(t.fs, &(struct vfs_watcher){.context = &c, .prune = client_prune}), 0);
+	for (unsigned i = 0; i < FILES; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "%u", i);
+		vfs_make_text(t.fs, VFS_ROOT, name, name);
+		if (i % 100 == 0)
+			commit(&t);
+		if (!told)
+			told = c.told;
+	}
+	CHECK(told > 0 && c.told == told);
+	vfs_unwatch(t.fs);
 	tree_close(&t);
 }

@@ -132,7 +132,7 @@ static void tell_object(void *context, uint64_t ino, bool contents)
  * they hold while they wait for an answer. */
 #define NOTIFY_PRUNE 9
 
-static void tell_prune(void *context, const uint64_t *inos, size_t count)
+static bool tell_prune(void *context, const uint64_t *inos, size_t count)
 {
 	const struct fuse_server *s = context;
 	struct {
@@ -144,8 +144,7 @@ static void tell_prune(void *context, const uint64_t *inos, size_t count)
 		{.iov_base = (void *)(uintptr_t)inos, .iov_len = count * sizeof *inos}};
 
 	notice.header.len = (uint32_t)(sizeof notice + count * sizeof *inos);
-	if (writev(fuse_session_fd(s->session), vectors, 2) < 0)
-		return; /* then it keeps them */
+	return writev(fuse_session_fd(s->session), vectors, 2) >= 0 || errno != EINVAL;
 }
 
 /* Without it, what the client keeps is good for a moment. */
