@@ -110,9 +110,9 @@ def _():
 
 @promise('a tree comes along with a snapshot and a fork: it is the same one, as it is by then; a run that may be undone is not forked')
 def _():
-    mono('init', '--no-mount', 'shared').ok()
+    mono('init', '--no-mount', 'copied').ok()
     try:
-        mc('tmp', '-d', '--name', 'src', '--ram', '192M', '-v', f'monofs://{mono.path("shared")}:/vol', DEBIAN, '--', 'sh', '-c',
+        mc('tmp', '-d', '--name', 'src', '--ram', '192M', '-v', f'monofs://{mono.path("copied")}:/vol', DEBIAN, '--', 'sh', '-c',
            'exec 3>>/vol/held; while :; do echo . >&3; sleep 0.1; done').ok()
         mc('exec', 'src', '--', 'sh', '-c', 'echo one >/vol/a').ok()
         mc('snapshot', 'src', 'tree').ok()
@@ -127,7 +127,7 @@ def _():
         until(lambda: mc('exec', 'back', '--', 'stat', '-c', '%s', '/vol/held').out != before, 'what was open is written to')
         mc('rm', '-f', 'back').ok()
         detached()
-        equal(cat('shared', 'c').ok().out, 'three\n')
+        equal(cat('copied', 'c').ok().out, 'three\n')
         mono('init', '--no-mount', 'undone').ok()
         mc('tmp', '-d', '--name', 'run', '--ram', '192M', '-v',
            f'monofs://{mono.path("undone")}?commit=on-exit&rollback=on-failure:/vol', DEBIAN, '--', 'sleep', '1000').ok()
