@@ -27,18 +27,26 @@ static void builder_free(struct mst_builder *b)
 }
 #define _cleanup_builder_ _cleanup_(builder_free)
 
-static void append_child(struct open_node *n, unsigned level, const struct mst_child *child)
+/* A node that was not looked into may say that it has any number of names. */
+static int add_count(struct open_node *n, uint64_t more, struct error *err)
+{
+	return __builtin_add_overflow(n->count, more, &n->count)
+		       ? error_set(err, ERROR_CORRUPT, "make a map: more names than can be counted")
+		       : 0;
+}
+
+static int append_child(struct open_node *n, unsigned level, const struct mst_child *child, struct error *err)
 {
 	if (level == 0)
-		return;
+		return 0;
 	if (object_id_is_none(&child->id)) {
 		buffer_u8(&n->bytes, 0);
-		return;
+		return 0;
 	}
 	buffer_u8(&n->bytes, (uint8_t)(child->level + 1));
 	buffer_append(&n->bytes, child->id.bytes, OBJECT_ID_SIZE);
 	buffer_u64(&n->bytes, child->count);
-	n->count += child->count;
+	return add_count(n, child->count, err);
 }
 
 /* Closes the nodes below `level`. *child is what then stands before the next item of that level. */
@@ -52,7 +60,9 @@ static int close_below(struct mst_builder *b, unsigned level, struct mst_child *
 
 		if (n->bytes.size == 0)
 			continue;
-		append_child(n, i, child);
+		r = append_child(n, i, child, err);
+		if (r < 0)
+			return r;
 		if (n->bytes.failed)
 			return error_no_memory(err, "make a map");
 		r = store_put(b->w, b->t.type, n->bytes.data, n->bytes.size, &child->id, NULL, err);
@@ -84,13 +94,16 @@ static int add_item(struct mst_builder *b, unsigned level, const struct mst_item
 		return r;
 	if (n->bytes.size == 0)
 		buffer_u8(&n->bytes, (uint8_t)level);
-	append_child(n, level, &child);
+	r = append_child(n, level, &child, err);
+	if (r == 0)
+		r = add_count(n, 1, err);
+	if (r < 0)
+		return r;
 	if (n->bytes.size + item->name_size + item->value_size + 64 > object_type_most(b->t.type))
 		return error_set(err, ERROR_LIMIT, "make a map: too many names and values in one node");
 	buffer_u8(&n->bytes, (uint8_t)item->name_size);
 	buffer_append(&n->bytes, item->name, item->name_size);
 	buffer_bytes(&n->bytes, item->value, item->value_size);
-	n->count++;
 	memcpy(b->last, item->name, item->name_size);
 	b->last_size = item->name_size;
 	return n->bytes.failed ? error_no_memory(err, "make a map") : 0;
