@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +20,19 @@ const char *journal_segment_name(uint64_t number, char name[JOURNAL_NAME_SIZE])
 {
 	snprintf(name, JOURNAL_NAME_SIZE, "%016llu", (unsigned long long)(number % 10000000000000000ull));
 	return name;
+}
+
+bool journal_segment_number(const char *name, uint64_t *number)
+{
+	*number = 0;
+	if (strlen(name) != JOURNAL_NAME_SIZE - 1)
+		return false;
+	for (; *name; name++) {
+		if (*name < '0' || *name > '9')
+			return false;
+		*number = *number * 10 + (uint64_t)(*name - '0');
+	}
+	return true;
 }
 
 static int decode(const struct buffer *b, struct journal_base *out, struct error *err)
@@ -73,10 +85,9 @@ bool journal_has_records(int journal, const char *name)
 
 static bool is_pending(int journal, const char *name, uint64_t first)
 {
-	char *end;
-	uint64_t number = strtoull(name, &end, 10);
+	uint64_t number;
 
-	return !*end && end != name && number >= first && journal_has_records(journal, name);
+	return journal_segment_number(name, &number) && number >= first && journal_has_records(journal, name);
 }
 
 int journal_pending(int repository, struct error *err)

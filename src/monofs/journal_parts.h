@@ -36,6 +36,7 @@ size_t journal_stored_size(const struct journal *j, size_t body_size);
 bool journal_has_records(int journal, const char *name); /* a segment, more than its end */
 int journal_base_write(struct journal *j, const struct journal_base *base, struct error *err);
 const char *journal_segment_name(uint64_t number, char name[JOURNAL_NAME_SIZE]);
+bool journal_segment_number(const char *name, uint64_t *number); /* false: it is no segment's name */
 
 /* journal.c: the lock is held */
 int journal_begin_segment(struct journal *j, uint64_t number, struct error *err);

@@ -13,20 +13,6 @@
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
-/* Whether the name is a segment's. */
-static bool parse_name(const char *name, uint64_t *number)
-{
-	*number = 0;
-	if (strlen(name) != JOURNAL_NAME_SIZE - 1)
-		return false;
-	for (; *name; name++) {
-		if (*name < '0' || *name > '9')
-			return false;
-		*number = *number * 10 + (uint64_t)(*name - '0');
-	}
-	return true;
-}
-
 /* Removes segments that a revision has, and says whether there are others with anything in them. */
 static int remove_old(struct journal *j, bool *others, struct error *err)
 {
@@ -37,7 +23,7 @@ static int remove_old(struct journal *j, bool *others, struct error *err)
 
 	*others = false;
 	while (r == 0 && (name = fs_list_next(list)) != NULL) {
-		if (!parse_name(name, &number))
+		if (!journal_segment_number(name, &number))
 			continue;
 		if (number < j->base.first)
 			unlinkat(j->directory, name, 0);
@@ -260,7 +246,8 @@ static int cut_off(struct journal *j, uint64_t behind, struct error *err)
 	int r = fs_list_open(j->directory, ".", &list, err);
 
 	while (r == 0 && (name = fs_list_next(list)) != NULL)
-		if (parse_name(name, &number) && number >= behind && unlinkat(j->directory, name, 0) < 0)
+		if (journal_segment_number(name, &number) && number >= behind &&
+			unlinkat(j->directory, name, 0) < 0)
 			r = error_errno(err, errno, "remove the segment %s of the journal", name);
 	if (r == 0 && fsync(j->directory) < 0)
 		r = error_errno(err, errno, "remove from the journal");
