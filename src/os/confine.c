@@ -65,6 +65,7 @@ struct child {
 	int abi;
 	int talk;   /* to the parent */
 	int parent; /* a pidfd of it */
+	int rules;  /* of landlock */
 	int moved[FDS_MAX];
 	struct namespace_path program;
 };
@@ -100,7 +101,7 @@ static int child_descriptors(struct child *c)
 
 static int child_root(const struct child *c)
 {
-	struct namespace_path all[FDS_MAX * 2];
+	struct namespace_path all[NAMESPACE_PATHS_MAX];
 
 	if (c->spec->path_count >= ARRAY_SIZE(all)) {
 		errno = E2BIG;
@@ -158,10 +159,11 @@ static int child_capabilities(void)
 	return (int)syscall(SYS_capset, &header, none);
 }
 
-static int child_landlock(const struct child *c)
+/* The rules, made while this process still is who may look at all that they name. */
+static int child_rules(struct child *c)
 {
 	const struct confine_spec *s = c->spec;
-	int rules = landlock_new(c->abi, LANDLOCK_ALONE);
+	int rules = c->rules = landlock_new(c->abi, LANDLOCK_ALONE);
 
 	if (rules < 0 || landlock_allow(rules, s->program, LANDLOCK_READ | LANDLOCK_EXECUTE) < 0)
 		return -1;
@@ -173,7 +175,7 @@ static int child_landlock(const struct child *c)
 		if (landlock_allow(rules, name, LANDLOCK_READ | LANDLOCK_EXECUTE) < 0 && !p->optional)
 			return -1;
 	}
-	return landlock_enter(rules);
+	return 0;
 }
 
 /* The parent may have died before PR_SET_PDEATHSIG; its pidfd tells so in every pid namespace. */
@@ -244,6 +246,8 @@ _Noreturn static void child_confine(struct child *c)
 		child_fail(c, STEP_DESCRIPTORS);
 	if ((c->layers & CONFINE_MOUNT) && child_root(c) < 0)
 		child_fail(c, STEP_ROOT);
+	if ((c->layers & CONFINE_LANDLOCK) && child_rules(c) < 0)
+		child_fail(c, STEP_LANDLOCK);
 	if (child_limits(c->spec) < 0)
 		child_fail(c, STEP_LIMITS);
 	if (child_bounding_set() < 0)
@@ -252,7 +256,7 @@ _Noreturn static void child_confine(struct child *c)
 		child_fail(c, STEP_USER);
 	if (child_capabilities() < 0)
 		child_fail(c, STEP_CAPABILITIES);
-	if ((c->layers & CONFINE_LANDLOCK) && child_landlock(c) < 0)
+	if ((c->layers & CONFINE_LANDLOCK) && landlock_enter(c->rules) < 0)
 		child_fail(c, STEP_LANDLOCK);
 	child_follow_parent(c);
 	if ((c->layers & CONFINE_SECCOMP) && child_seccomp(c) < 0)

@@ -13,7 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Where the new root is put together: a directory that every system has, and from which nothing is bound. */
+/*
+ * Where the new root is put together: a directory that every system has. It covers what lies there, so
+ * everything that is to come into the new root is taken hold of before.
+ */
 #define STAGE "/dev"
 
 #define SEALED \
@@ -71,10 +74,10 @@ static int make_parents(char *path)
 	return 0;
 }
 
-static int make_link(const char *source, const char *target)
+static int make_link(int link, const char *target)
 {
 	char text[PATH_MAX];
-	ssize_t n = readlink(source, text, sizeof text - 1);
+	ssize_t n = readlinkat(link, "", text, sizeof text - 1);
 
 	if (n < 0)
 		return -1;
@@ -89,25 +92,49 @@ static int make_file(const char *path)
 	return fd < 0 ? -1 : close(fd);
 }
 
-/* Binds read-only at once, so that nothing that is made for a later path can land in the host's files. */
-static int bind_sealed(const char *source, const char *target)
+/* A mount of its own of what `fd` is, in no directory yet. Sealed at once, so that nothing that is made for
+ * a later path can land in the host's files. */
+static int clone_sealed(int fd)
 {
 	struct mount_attr sealed = SEALED;
-
 	/* Recursive, because a new user namespace may not uncover what is mounted below. */
-	if (mount(source, target, NULL, MS_BIND | MS_REC, NULL) < 0)
+	int tree = (int)syscall(
+		SYS_open_tree, fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+
+	if (tree >= 0 && mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &sealed, sizeof sealed) < 0) {
+		close(tree);
 		return -1;
-	return mount_setattr(AT_FDCWD, target, AT_RECURSIVE, &sealed, sizeof sealed);
+	}
+	return tree;
 }
 
-static int bind_path(const struct namespace_path *p)
+/* What comes into the new root at a path. */
+struct held {
+	int fd; /* a mount, or the link itself; or -1: nothing */
+	struct stat st;
+};
+
+static int hold(const struct namespace_path *p, struct held *h)
+{
+	int fd = open(p->source, O_PATH | O_CLOEXEC | (p->target ? 0 : O_NOFOLLOW));
+
+	h->fd = -1;
+	if (fd < 0)
+		return p->optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) ? 0 : -1;
+	if (fstat(fd, &h->st) < 0)
+		return -1;
+	h->fd = S_ISLNK(h->st.st_mode) ? fd : clone_sealed(fd);
+	if (h->fd != fd)
+		close(fd);
+	return h->fd < 0 ? -1 : 0;
+}
+
+static int place(const struct namespace_path *p, const struct held *h)
 {
 	const char *name = p->target ? p->target : p->source;
 	char target[PATH_MAX];
-	struct stat st, there;
+	struct stat there;
 
-	if (lstat(p->source, &st) < 0)
-		return p->optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) ? 0 : -1;
 	if (strlen(name) > sizeof target - sizeof STAGE) {
 		errno = ENAMETOOLONG;
 		return -1;
@@ -116,28 +143,69 @@ static int bind_path(const struct namespace_path *p)
 	memcpy(target + sizeof STAGE - 1, name, strlen(name) + 1);
 	if (make_parents(target) < 0)
 		return -1;
-	if (stat(target, &there) == 0 && stat(p->source, &st) == 0 && there.st_dev == st.st_dev &&
-		there.st_ino == st.st_ino)
+	if (lstat(target, &there) == 0 && there.st_dev == h->st.st_dev && there.st_ino == h->st.st_ino)
 		return 0; /* beneath a path that came before */
-	if (S_ISLNK(st.st_mode) && !p->target)
-		return make_link(p->source, target);
-	if (S_ISDIR(st.st_mode) ? mkdir(target, 0755) < 0 && errno != EEXIST : make_file(target) < 0)
+	if (S_ISLNK(h->st.st_mode))
+		return make_link(h->fd, target);
+	if (S_ISDIR(h->st.st_mode) ? mkdir(target, 0755) < 0 && errno != EEXIST : make_file(target) < 0)
 		return -1;
-	return bind_sealed(p->source, target);
+	return (int)syscall(SYS_move_mount, h->fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+static int hold_all(const struct namespace_path *paths, struct held *held, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (hold(&paths[i], &held[i]) < 0)
+			return -1;
+	return 0;
+}
+
+static int place_all(const struct namespace_path *paths, const struct held *held, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (held[i].fd >= 0 && place(&paths[i], &held[i]) < 0)
+			return -1;
+	return 0;
+}
+
+static void let_go(const struct held *held, size_t count)
+{
+	int e = errno;
+
+	for (size_t i = 0; i < count; i++)
+		if (held[i].fd >= 0)
+			close(held[i].fd);
+	errno = e;
+}
+
+/* The new root stands at STAGE. */
+static int make_root(const struct namespace_path *paths, size_t count)
+{
+	struct held held[NAMESPACE_PATHS_MAX];
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		held[i].fd = -1;
+	r = hold_all(paths, held, count);
+	if (r == 0)
+		r = mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=64k");
+	if (r == 0)
+		r = place_all(paths, held, count);
+	let_go(held, count);
+	return r;
 }
 
 int namespaces_change_root(const struct namespace_path *paths, size_t count)
 {
 	struct mount_attr sealed = SEALED;
 
+	if (count > NAMESPACE_PATHS_MAX) {
+		errno = E2BIG;
+		return -1;
+	}
 	umask(0);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || make_root(paths, count) < 0)
 		return -1;
-	if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=64k") < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		if (bind_path(&paths[i]) < 0)
-			return -1;
 	if (mount_setattr(AT_FDCWD, STAGE, 0, &sealed, sizeof sealed) < 0)
 		return -1;
 	if (chdir(STAGE) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#define NAMESPACE_PATHS_MAX 64
+
 /* A part of the host's file system that the program sees, read-only, at the same path or at another. */
 struct namespace_path {
 	const char *source;
@@ -25,5 +27,5 @@ int namespaces_map_self(pid_t child);
 
 /* Child, in a new mount namespace: a tmpfs with the paths bound into it becomes the root directory, all
  * read-only, without devices and set-user-id, and the host's root is gone. A path that is a relative
- * symbolic link (/lib on a system with a merged /usr) becomes the same link. */
+ * symbolic link (/lib on a system with a merged /usr) becomes the same link. At most NAMESPACE_PATHS_MAX. */
 int namespaces_change_root(const struct namespace_path *paths, size_t count);

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """As root: the same answers, and QEMU with a uid of its own."""
 import os
+import shutil
+import tempfile
 
 from harness import state, tap
 from harness.program import DEBIAN, Monocore, send
@@ -39,6 +41,18 @@ def _():
                 equal(fields['NoNewPrivs'].strip(), '1')
                 equal(fields['Groups'].split(), [], 'groups')
         true(len(seen) == 2 and len(set(seen)) == 2 and 0 not in seen, f'{one}, {two}: {seen}')
+
+
+@promise('a home beneath /dev is one like any other', limit=120)
+def _():
+    folder = tempfile.mkdtemp(prefix='mc-homes-', dir='/dev/shm')
+    try:
+        home = Monocore(f'{folder}/home')
+        equal(home('tmp', '-v', 'data:/data', DEBIAN, '--', 'sh', '-c', 'echo kept > /data/file').ok().out, '')
+        equal(home('tmp', '-v', 'data:/data:ro', DEBIAN, '--', 'cat', '/data/file').ok().out, 'kept\n')
+        equal(state.left(home.home), [])
+    finally:
+        shutil.rmtree(folder)
 
 
 @promise('exec, cp, stop, restart and rm work')

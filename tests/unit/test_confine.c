@@ -247,6 +247,64 @@ TEST(in_qemus_place_an_attacker_gets_nowhere)
 	close(spec.memory_fd);
 }
 
+/* A program that is given one file, as "/given" where it has a root of its own, and answers what test(1) is
+ * asked with `argv`: yes. The layers that were in force. */
+static unsigned look_at(const char *file, const char *const argv[], unsigned without)
+{
+	static const char *const env[] = {NULL};
+	struct namespace_path paths[ARRAY_SIZE(libraries) + 1];
+	struct confine_spec spec = {.program = "/usr/bin/test",
+		.argv = argv,
+		.env = env,
+		.paths = paths,
+		.path_count = ARRAY_SIZE(paths),
+		.uid = geteuid() == 0 ? UID_ROOTS : 0,
+		.without = without};
+	struct confined c;
+	struct error err;
+	int status;
+
+	memcpy(paths, libraries, sizeof libraries);
+	paths[ARRAY_SIZE(libraries)] = (struct namespace_path){.source = file, .target = "/given"};
+	CHECK_OK(confine_spawn(&spec, &c, &err));
+	close(c.pid_fd);
+	CHECK_OK(process_wait(c.pid, &status, &err));
+	CHECK_INT(status, 0);
+	return c.layers;
+}
+
+/* A file in a directory that is its owner's alone. */
+static void make_private(const char *in, char folder[64], char file[80])
+{
+	int fd;
+
+	snprintf(folder, 64, "%s/monocore-test-XXXXXX", in);
+	CHECK(mkdtemp(folder));
+	snprintf(file, 80, "%s/given", folder);
+	fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	CHECK(fd >= 0 && write(fd, "given", 5) == 5 && close(fd) == 0);
+}
+
+TEST(what_lies_where_the_new_root_is_put_together_comes_into_it)
+{
+	static const char *const argv[] = {"test", "-s", "/given", NULL};
+	char folder[64], file[80];
+
+	make_private("/dev/shm", folder, file);
+	CHECK_INT(look_at(file, argv, 0) & ALWAYS, ALWAYS);
+	CHECK(unlink(file) == 0 && rmdir(folder) == 0);
+}
+
+TEST(without_namespaces_it_starts_with_files_that_its_user_cannot_reach)
+{
+	static const char *const argv[] = {"test", "-d", "/usr/lib", NULL};
+	char folder[64], file[80];
+
+	make_private("/tmp", folder, file);
+	CHECK_INT(look_at(file, argv, CONFINE_NAMESPACES) & ALWAYS, 0);
+	CHECK(unlink(file) == 0 && rmdir(folder) == 0);
+}
+
 TEST(a_host_that_can_confine_nothing_starts_nothing_unless_told_to)
 {
 	static const char *const argv[] = {"true", NULL}, *const env[] = {NULL};
