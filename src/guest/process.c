@@ -19,6 +19,7 @@
 #include "guest/spawn.h"
 #include "guest/staged.h"
 #include "guest/stream.h"
+#include "guest/volume_settle.h"
 
 #define TTY_REST_MOST (1024 * 1024) /* bytes that are read of a terminal after its process has ended */
 
@@ -282,6 +283,7 @@ static void process_drain(struct stream *s)
 		s->runnable = port_full(&s->agent->port); /* otherwise credit is what lacks */
 		return;
 	}
+	volumes_settle(&s->agent->boot.volumes);
 	p->result.staged = p->main && staged_any(boot_storage(&s->agent->boot), s->agent->boot.staged);
 	message_exited_encode(&p->result, &payload);
 	stream_end(s, MESSAGE_EXITED, &payload);

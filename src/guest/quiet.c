@@ -9,12 +9,14 @@
 #include "base/cleanup.h"
 #include "codec/message.h"
 #include "guest/freeze.h"
+#include "guest/volume_settle.h"
 
 /* Once they all stand still. */
 static void look(struct agent *a)
 {
 	if (a->quiet.reached || !freeze_is_complete(a->quiet.watch.fd))
 		return;
+	volumes_settle(&a->boot.volumes); /* or the copy would tell the host, too */
 	a->quiet.reached = true;
 	port_send(&a->port, a->quiet.stream, MESSAGE_DONE, 0, NULL, 0);
 	port_hold(&a->port);

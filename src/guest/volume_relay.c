@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,9 +28,14 @@
 #define TAKEN_SAY    (VOLUME_WINDOW / 4)          /* bytes dealt with after which the host hears of it */
 #define READAHEAD    "1024"                       /* KiB */
 #define NOTICES_MAX  (4u << 20)                   /* bytes that wait for the kernel */
-#define WAIT         MILLISECONDS(2)              /* for changes that may go together */
+#define WAIT         MILLISECONDS(10)             /* for changes that may go together; twice that at most */
+#define RING         SIGALRM
 #define REQUEST_AT   (VOLUME_HEADER_SIZE + BEHIND_BYTES_MAX) /* where one is read to */
 #define REPLY_UNIQUE 8                                       /* where a reply has the number of its request */
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid /* which glibc has no name for (timer_create(2)) */
+#endif
 
 /* What the host says unasked, of what the kernel keeps. */
 struct notice {
@@ -47,7 +54,10 @@ struct volume {
 	bool over;
 	struct known *known;   /* what the host need not be asked; NULL: nothing */
 	struct behind *behind; /* what it is told behind; NULL: nothing */
-	uint64_t due;          /* when it is told of what waits; 0: nothing waits */
+	_Atomic uint64_t due;  /* when it is told of what waits; 0: nothing waits */
+	_Atomic pid_t thread;  /* that reads the kernel's requests; 0: not yet */
+	timer_t timer;         /* rings in that thread, */
+	bool rings;            /* while this is set */
 	uint8_t *up;           /* room for a header, what waits, and a message */
 	uint8_t *down;         /* a reply that comes in pieces, `capacity` bytes */
 	uint32_t down_size, capacity;
@@ -63,7 +73,8 @@ struct volume_relay {
 	int port;
 	pthread_mutex_t writing;
 	uint32_t count;
-	uint8_t bytes[READ_SIZE]; /* from the port, `size` of them not dealt with */
+	_Atomic uint32_t *unsettled; /* a bit for each volume with changes that the host has not answered */
+	uint8_t bytes[READ_SIZE];    /* from the port, `size` of them not dealt with */
 	size_t size;
 	struct volume_frame frame; /* that comes, */
 	uint32_t left;             /* and how much of its data is still to come */
@@ -145,10 +156,18 @@ static bool send_request(struct volume *v, uint32_t size)
 		before = (uint32_t)behind_take(v->behind, messages);
 		pthread_mutex_unlock(&v->mutex);
 		memmove(v->up + REQUEST_AT - before, messages, before);
-		fcntl(v->fuse, F_SETFL, O_RDWR);
 		v->due = 0;
 	}
 	return send_bytes(v, v->up + REQUEST_AT - before, before + size);
+}
+
+/* It rings again and again: one that comes when the thread does not wait is as good as none. To set it for
+ * each change, or to wait with a timeout, would cost half as much as an answer. */
+static void ring_every(struct volume *v, uint64_t period)
+{
+	const struct timespec t = {.tv_nsec = (long)period};
+
+	v->rings = timer_settime(v->timer, 0, &(struct itimerspec){t, t}, NULL) == 0 && period;
 }
 
 /* The mutex is held. */
@@ -162,7 +181,9 @@ static bool find_answer(struct volume *v, uint32_t size, uint8_t reply[REQUEST_R
 		return false;
 	if (!v->due && behind_waits(v->behind)) {
 		v->due = now + WAIT;
-		fcntl(v->fuse, F_SETFL, O_RDWR | O_NONBLOCK);
+		*v->relay->unsettled |= 1u << v->number;
+		if (!v->rings)
+			ring_every(v, WAIT);
 	}
 	return true;
 }
@@ -186,23 +207,44 @@ static ssize_t read_request(struct volume *v)
 {
 	while (!v->due || clock_monotonic() < v->due) {
 		ssize_t n = read(v->fuse, v->up + REQUEST_AT, VOLUME_MESSAGE_MAX);
-		struct pollfd p = {.fd = v->fuse, .events = POLLIN};
 
 		if (n > 0)
 			return n;
 		/* ENOENT: whoever asked has gone meanwhile. */
-		if (n == 0 || (errno != EINTR && errno != EAGAIN && errno != ENOENT))
+		if (n == 0 || (errno != EINTR && errno != ENOENT))
 			return -1;
-		if (v->due && errno == EAGAIN)
-			poll(&p, 1, clock_poll_timeout(v->due));
+		if (!v->due && v->rings)
+			ring_every(v, 0);
 	}
 	return 0;
+}
+
+/* It only ends a read. */
+static void on_ring(int number)
+{
+	(void)number;
+}
+
+static void make_timer(struct volume *v)
+{
+	struct sigevent ring = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = RING};
+	struct sigaction act = {.sa_handler = on_ring};
+	sigset_t set;
+
+	v->thread = ring.sigev_notify_thread_id = gettid();
+	sigaction(RING, &act, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, RING);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	if (timer_create(CLOCK_MONOTONIC, &ring, &v->timer) < 0)
+		behind_free(TAKE_PTR(v->behind)); /* then nothing may wait */
 }
 
 static void *serve_kernel(void *context)
 {
 	struct volume *v = context;
 
+	make_timer(v);
 	for (;;) {
 		ssize_t n = read_request(v);
 
@@ -211,10 +253,13 @@ static void *serve_kernel(void *context)
 		if (!send_request(v, n > 0 ? (uint32_t)n : 0) || n < 0)
 			break;
 	}
+	if (v->behind)
+		timer_delete(v->timer);
 	pthread_mutex_lock(&v->mutex);
 	if (!v->over)
 		say(v, VOLUME_END, 0); /* it was unmounted */
 	v->over = true;
+	*v->relay->unsettled &= ~(1u << v->number);
 	pthread_cond_signal(&v->noticed);
 	close(TAKE_FD(v->fuse));
 	pthread_mutex_unlock(&v->mutex);
@@ -289,6 +334,16 @@ static bool is_notice(const struct volume *v)
 	return !memcmp(v->down + REPLY_UNIQUE, none, sizeof none);
 }
 
+/* The mutex is held. What comes is for nobody else. */
+static bool heard_behind(struct volume *v, size_t *n, uint64_t now)
+{
+	bool ours = v->behind && behind_heard(v->behind, v->down, n, now);
+
+	if (ours && behind_is_done(v->behind))
+		*v->relay->unsettled &= ~(1u << v->number);
+	return ours;
+}
+
 static void give_reply(struct volume *v)
 {
 	uint64_t now = clock_monotonic();
@@ -296,8 +351,7 @@ static void give_reply(struct volume *v)
 
 	pthread_mutex_lock(&v->mutex);
 	/* One for a request that was given up meanwhile is refused, and nobody misses it. */
-	if ((v->behind && behind_heard(v->behind, v->down, &n, now)) ||
-		(v->known && known_heard(v->known, v->down, n, now)))
+	if (heard_behind(v, &n, now) || (v->known && known_heard(v->known, v->down, n, now)))
 		;
 	else if (is_notice(v))
 		queue_notice(v);
@@ -383,6 +437,7 @@ static void end_volume(struct volume *v)
 
 	pthread_mutex_lock(&v->mutex);
 	v->over = true;
+	*v->relay->unsettled &= ~(1u << v->number);
 	pthread_cond_signal(&v->more);
 	pthread_cond_signal(&v->noticed);
 	pthread_mutex_unlock(&v->mutex);
@@ -494,7 +549,8 @@ static void *serve_host(void *relay)
 
 /* ---- start --------------------------------------------------------------------------------------------- */
 
-int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, struct error *err)
+int volume_relay_new(
+	int port, uint32_t count, _Atomic uint32_t *unsettled, struct volume_relay **relay, struct error *err)
 {
 	struct volume_relay *r = calloc(1, sizeof *r);
 
@@ -504,6 +560,7 @@ int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, stru
 	}
 	r->port = port;
 	r->count = count;
+	r->unsettled = unsettled;
 	pthread_mutex_init(&r->writing, NULL);
 	for (uint32_t i = 0; i < count; i++) {
 		struct volume *v = &r->volumes[i];
@@ -543,18 +600,16 @@ int volume_relay_add(
 	return volume_thread_start(serve_kernel, v, err);
 }
 
-bool volume_relay_is_settled(struct volume_relay *r)
+void volume_relay_hurry(struct volume_relay *r)
 {
-	bool settled = true;
-
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct volume *v = &r->volumes[i];
 
-		pthread_mutex_lock(&v->mutex);
-		settled &= v->over || !v->behind || behind_is_done(v->behind);
-		pthread_mutex_unlock(&v->mutex);
+		if (!v->due)
+			continue;
+		v->due = 1;
+		syscall(SYS_tgkill, getpid(), v->thread, RING);
 	}
-	return settled;
 }
 
 /* ---- in a copy of the machine ------------------------------------------------------------------------- */

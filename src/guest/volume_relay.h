@@ -15,8 +15,10 @@
 
 struct volume_relay;
 
-/* For a port that is open for reading and writing, blocking. */
-int volume_relay_new(int port, uint32_t count, struct volume_relay **relay, struct error *err);
+/* For a port that is open for reading and writing, blocking. In *unsettled is a bit for each volume of which
+ * the kernel has been told that something is done which the host has not answered yet (volume_behind.h). */
+int volume_relay_new(int port, uint32_t count, _Atomic uint32_t *unsettled, struct volume_relay **relay,
+	struct error *err);
 
 /* Starts the thread that reads the port: when that ends, so does the process, and with it all mounts. */
 int volume_relay_start(struct volume_relay *relay, struct error *err);
@@ -32,8 +34,8 @@ struct volume_mount {
 int volume_relay_add_nfs(struct volume_relay *relay, uint32_t number, uint16_t *port, struct error *err);
 void volume_relay_nfs_mounted(struct volume_relay *relay, uint32_t number, int mount);
 
-/* The host has answered all that was acknowledged before it knew. */
-bool volume_relay_is_settled(struct volume_relay *relay);
+/* What waits to be told to the host is told now. */
+void volume_relay_hurry(struct volume_relay *relay);
 
 /* The machine is a copy, whose host has not told what has changed: nothing that the kernel or the relay knows
  * of what volumes hold is good any more. To be called while the sandbox's processes stand still. */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -26,18 +27,19 @@
 #include "guest/volume_fill.h"
 #include "guest/volume_place.h"
 #include "guest/volume_relay.h"
+#include "guest/volume_settle.h"
 #include "guest/volume_used.h"
 
 #define MOUNT_TIME \
 	MILLISECONDS(60000) /* a volume may be mounted in another, which a slow host answers for \
 			     */
-#define FILL_TIME   MILLISECONDS(600000)
-#define RENEW_TIME  MILLISECONDS(5000)
-#define END         SIGUSR1 /* what tells the volumes' process to end, once the host has taken all */
-#define RENEW       SIGUSR2 /* what tells it that the machine is a copy */
-#define SETTLE_STEP 1000000 /* nanoseconds between looks */
-#define REPORT      3       /* descriptor of the pipe to the agent */
-#define STORAGE     4       /* of the directory for what is staged */
+#define FILL_TIME  MILLISECONDS(600000)
+#define RENEW_TIME MILLISECONDS(5000)
+#define END        SIGUSR1 /* what tells the volumes' process to end, once the host has taken all */
+#define RENEW      SIGUSR2 /* what tells it that the machine is a copy */
+#define END_STEP   1000000 /* nanoseconds between looks */
+#define REPORT     3       /* descriptor of the pipe to the agent */
+#define STORAGE    4       /* of the directory for what is staged */
 
 static int configure(int fs, unsigned command, const char *key, const char *value)
 {
@@ -196,20 +198,21 @@ static bool need_relay(const struct message_mount *mounts, uint32_t count)
 	return false;
 }
 
-static int start_relay(uint32_t count, struct volume_relay **relay, struct error *err)
+static int start_relay(
+	uint32_t count, _Atomic uint32_t *unsettled, struct volume_relay **relay, struct error *err)
 {
 	int port, r = device_find_port(VOLUMES_PORT_NAME, 0, &port, err);
 
 	if (r == 0)
-		r = volume_relay_new(port, count, relay, err);
+		r = volume_relay_new(port, count, unsettled, relay, err);
 	return r == 0 ? volume_relay_start(*relay, err) : r;
 }
 
 static int mount_all(const struct message_mount *mounts, uint32_t count, bool first,
-	struct volume_relay **relay, struct error *err)
+	_Atomic uint32_t *unsettled, struct volume_relay **relay, struct error *err)
 {
 	_cleanup_fd_ int root = any_has(mounts, count, MOUNT_FILL) ? open_root() : -1;
-	int r = need_relay(mounts, count) ? start_relay(count, relay, err) : 0;
+	int r = need_relay(mounts, count) ? start_relay(count, unsettled, relay, err) : 0;
 
 	for (uint32_t i = 0; r == 0 && i < count; i++) {
 		r = mount_one(*relay, i, mounts, first, err);
@@ -241,7 +244,7 @@ static void tell_agent(const struct error *done)
 }
 
 /* END is sent by the agent, when nobody is left who could change anything. */
-static _Noreturn void do_what_is_told(struct volume_relay *relay)
+static _Noreturn void do_what_is_told(struct volume_relay *relay, const _Atomic uint32_t *unsettled)
 {
 	static const struct error done;
 	sigset_t all;
@@ -250,25 +253,29 @@ static _Noreturn void do_what_is_told(struct volume_relay *relay)
 	sigemptyset(&all);
 	sigaddset(&all, END);
 	sigaddset(&all, RENEW);
+	sigaddset(&all, VOLUMES_HURRY);
 	while ((told = sigwaitinfo(&all, NULL)) != END) {
+		if (told == VOLUMES_HURRY)
+			volume_relay_hurry(relay);
 		if (told != RENEW)
 			continue;
 		volume_relay_renew(relay);
 		tell_agent(&done);
 	}
-	while (!volume_relay_is_settled(relay))
-		nanosleep(&(struct timespec){.tv_nsec = SETTLE_STEP}, NULL);
+	volume_relay_hurry(relay);
+	while (*unsettled)
+		nanosleep(&(struct timespec){.tv_nsec = END_STEP}, NULL);
 	_exit(0);
 }
 
-static _Noreturn void run_relay(
-	const struct message_mount *mounts, uint32_t count, int storage, bool first, int report)
+static _Noreturn void run_relay(const struct message_mount *mounts, uint32_t count, int storage, bool first,
+	_Atomic uint32_t *unsettled, int report)
 {
 	struct volume_relay *relay = NULL;
 	struct error err = {0};
 
 	become_relay(report, storage);
-	if (mount_all(mounts, count, first, &relay, &err) == 0)
+	if (mount_all(mounts, count, first, unsettled, &relay, &err) == 0)
 		err.code = ERROR_NONE;
 	tell_agent(&err);
 	if (err.code)
@@ -276,7 +283,7 @@ static _Noreturn void run_relay(
 	close(STORAGE);
 	if (!relay)
 		_exit(0);
-	do_what_is_told(relay);
+	do_what_is_told(relay, unsettled);
 }
 
 static int await_report(int report, const char *what, uint64_t time, struct error *err)
@@ -303,12 +310,16 @@ int volumes_mount(const struct message_mount *mounts, uint32_t count, int storag
 	_cleanup_fd_ int report = -1;
 	int ends[2], r;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return error_errno(err, errno, "make a pipe");
+	volumes->unsettled = mmap(
+		NULL, sizeof *volumes->unsettled, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (volumes->unsettled == MAP_FAILED)
+		volumes->unsettled = NULL;
+	if (!volumes->unsettled || pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "make a pipe and memory for the volumes' process");
 	report = ends[0];
 	volumes->pid = fork();
 	if (volumes->pid == 0)
-		run_relay(mounts, count, storage, first, ends[1]);
+		run_relay(mounts, count, storage, first, volumes->unsettled, ends[1]);
 	close(ends[1]);
 	if (volumes->pid < 0)
 		return error_errno(err, errno, "start the volumes' process");
@@ -333,7 +344,7 @@ void volumes_end(pid_t pid, uint64_t deadline)
 	root_sync(deadline);
 	kill(pid, END);
 	while ((ended = waitpid(pid, NULL, WNOHANG)) == 0 && clock_monotonic() < deadline)
-		nanosleep(&(struct timespec){.tv_nsec = SETTLE_STEP}, NULL);
+		nanosleep(&(struct timespec){.tv_nsec = END_STEP}, NULL);
 	if (ended)
 		return;
 	kill(pid, SIGKILL);

@@ -16,8 +16,9 @@
 
 /* Their process. */
 struct volumes {
-	pid_t pid;  /* 0: none */
-	int report; /* what it has done: a struct error for each thing; -1: none */
+	pid_t pid;                   /* 0: none */
+	int report;                  /* what it has done: a struct error for each thing; -1: none */
+	_Atomic uint32_t *unsettled; /* shared with it: not 0 while the host has not all changes */
 };
 
 /* Returns when all are mounted; what is written to staged ones lies below the directory `storage` (staged.h).

@@ -57,12 +57,13 @@ static bool become_root(void)
 
 static _Noreturn void run_relay(int port, int say, bool as_root)
 {
+	_Atomic uint32_t unsettled = 0;
 	struct volume_relay *relay;
 	struct error err;
 	uint16_t at;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if ((as_root && !become_root()) || volume_relay_new(port, 2, &relay, &err) < 0 ||
+	if ((as_root && !become_root()) || volume_relay_new(port, 2, &unsettled, &relay, &err) < 0 ||
 		volume_relay_add_nfs(relay, VOLUME, &at, &err) < 0 || volume_relay_start(relay, &err) < 0 ||
 		write(say, &at, sizeof at) != sizeof at)
 		_exit(90);
