@@ -106,7 +106,26 @@ def _():
         equal(read(f'{past}/x'), 'then')
         mono('detach', then, past).ok()
         mono('-C', d, 'mount', '--rev', 'main').ok(2).says('say where')
-        mono('mount', d).ok(1)
+
+
+@promise('what cannot be mounted says why, and leaves no directory behind')
+def _():
+    with tree('taken') as d:
+        write(f'{d}/x', 'x')
+        for verb in ('mount', 'init'):
+            mono(verb, d).ok(1).says('is mounted already', f'{d}.monofs')
+        for words in (['mount', '--rev', 'main'], ['init'], ['tmp']):
+            mono('-C', d, *words, './inside').ok(1).says('lies in the tree that is mounted at', d, 'outside')
+        equal(os.listdir(d), ['x'])
+        mono('-C', d, 'mount', '--rev', 'v1', '../elsewhere').ok(1).says("'v1'")
+        mono('mount', d, 'elsewhere').ok(1).says('in use', d)
+        mono('clone', d, 'taken/copy').ok(1)
+        equal([name for name in os.listdir(mono.folder) if name.startswith(('elsewhere', 'copy'))], [])
+        equal(os.listdir(d), ['x'])
+        # From within the tree, as documented.
+        mono('mount', '--rev', 'main', '../beside', cwd=d).ok()
+        equal(os.listdir(mono.path('beside')), ['x'])
+        mono('detach', '../beside', cwd=d).ok()
 
 
 @promise('checkout takes a mounted tree, or one path of it, back; what it had before is a revision')

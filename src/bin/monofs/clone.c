@@ -58,15 +58,27 @@ static int find_source(const char *uri, struct place *from, struct error *err)
 	return r;
 }
 
+/* directory: where it is mounted; the copy stays where that fails. */
+static int mount_copy(struct cli *cli, struct place *to, const char *directory, struct error *err)
+{
+	struct mount_options o = {0};
+	int r = place_open_found(cli, 0, to, err);
+
+	if (r == 0)
+		r = tree_mount(to, directory, &o, err);
+	if (r < 0)
+		return error_prefix(err, "%s is made, but not mounted", to->path);
+	return tree_tell(cli, to->path, directory);
+}
+
 static int make(
 	struct cli *cli, const struct place *from, const char *typed, bool no_mount, struct error *err)
 {
 	_cleanup_free_ char *name = typed ? text_copy(typed, err) : name_of(from->path, err),
 			    *directory = NULL;
 	_cleanup_place_ struct place to = {0};
-	struct mount_options o = {0};
 	struct progress progress = place_progress(cli);
-	bool made;
+	bool made = false;
 	int r;
 
 	if (!name)
@@ -76,14 +88,11 @@ static int make(
 		return r;
 	to.path = text_format(err, "%s" TREE_SUFFIX, directory);
 	r = to.path ? clone_copy(from->path, to.path, &progress, err) : -ERROR_NO_MEMORY;
-	if (r < 0 || no_mount)
-		return r < 0 ? r : tree_tell(cli, to.path, NULL);
-	r = place_open_found(cli, 0, &to, err);
 	if (r == 0)
-		r = tree_mount(&to, directory, &o, err);
+		r = no_mount ? tree_tell(cli, to.path, NULL) : mount_copy(cli, &to, directory, err);
 	if (r < 0)
-		return error_prefix(err, "%s is made, but not mounted", to.path);
-	return tree_tell(cli, to.path, directory);
+		tree_directory_forget(directory, &made);
+	return r;
 }
 
 static int run(struct cli *cli, const void *given, int count, char **words)

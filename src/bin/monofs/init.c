@@ -22,7 +22,8 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 	const char *typed = count ? words[0] : ".";
 	struct tree_new n = {.encrypt = o->encrypt};
 	struct error err;
-	bool made;
+	bool made = false;
+	int status;
 
 	if ((o->no_mount ? tree_path(typed, &directory, &err)
 			 : tree_directory(typed, &directory, &made, &err)) < 0)
@@ -31,7 +32,10 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		return cli_complain(cli, &err);
 	n.path = path;
 	n.directory = o->no_mount ? NULL : directory;
-	return tree_make(cli, &n);
+	status = tree_make(cli, &n);
+	if (status) /* one that is mounted stays */
+		tree_directory_forget(directory, &made);
+	return status;
 }
 
 const struct command init_command = {

@@ -43,10 +43,9 @@ static int directory_of(const char *repository, char **directory, struct error *
 
 /* DIR alone names its own repository, but with --rev, which shows another's. */
 static int find(const struct options *o, int count, char **words, struct place *p, char **directory,
-	struct error *err)
+	bool *made, struct error *err)
 {
 	const char *at = count ? words[count - 1] : NULL;
-	bool made;
 	int r;
 
 	if (o->revision && !at)
@@ -58,9 +57,9 @@ static int find(const struct options *o, int count, char **words, struct place *
 		_cleanup_free_ char *own = NULL;
 
 		r = directory_of(p->path, &own, err);
-		return r < 0 ? r : tree_directory(own, directory, &made, err);
+		return r < 0 ? r : tree_directory(own, directory, made, err);
 	}
-	return tree_directory(at, directory, &made, err);
+	return tree_directory(at, directory, made, err);
 }
 
 /* Mounting what is served is root's; tools that speak NFS themselves need no mount. */
@@ -75,34 +74,44 @@ static int tell_nfs(struct cli *cli, const char *repository, const char *directo
 	return output_finish();
 }
 
+static int mount_at(struct cli *cli, const struct options *o, struct place *p, const char *directory,
+	struct mount_nfs *nfs, struct error *err)
+{
+	struct object_id commit;
+	struct mount_options how = {.revision = o->revision,
+		.manual = o->manual,
+		.allow_other = o->allow_other,
+		.nfs = o->nfs ? nfs : NULL,
+		.quiet = o->quiet,
+		.most = o->most};
+	int r = place_open_found(cli, 0, p, err);
+
+	if (r == 0 && o->revision) {
+		r = place_resolve(p, o->revision, &commit, err);
+		how.commit = &commit;
+	}
+	return r < 0 ? r : tree_mount(p, directory, &how, err);
+}
+
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
 	const struct options *o = given;
 	_cleanup_place_ struct place p = {0};
 	_cleanup_free_ char *directory = NULL;
 	struct mount_nfs nfs = {0};
-	struct object_id commit;
-	struct mount_options how = {.revision = o->revision,
-		.manual = o->manual,
-		.allow_other = o->allow_other,
-		.quiet = o->quiet,
-		.most = o->most};
+	bool made = false;
 	struct error err;
 
 	if (o->fuse && o->nfs) {
 		error_set(&err, ERROR_USAGE, "--fuse or --nfs, not both");
 		return cli_complain(cli, &err);
 	}
-	if (find(o, count, words, &p, &directory, &err) < 0 || place_open_found(cli, 0, &p, &err) < 0)
+	if (find(o, count, words, &p, &directory, &made, &err) < 0)
 		return cli_complain(cli, &err);
-	if (o->revision) {
-		if (place_resolve(&p, o->revision, &commit, &err) < 0)
-			return cli_complain(cli, &err);
-		how.commit = &commit;
+	if (mount_at(cli, o, &p, directory, &nfs, &err) < 0) {
+		tree_directory_forget(directory, &made);
+		return cli_complain(cli, &err);
 	}
-	how.nfs = o->nfs ? &nfs : NULL;
-	if (tree_mount(&p, directory, &how, &err) < 0)
-		return cli_complain(cli, &err);
 	return o->nfs ? tell_nfs(cli, p.path, directory, &nfs) : tree_tell(cli, p.path, directory);
 }
 
@@ -118,7 +127,7 @@ const struct command mount_command = {
 		"written "
 		"for a while. 'monofs detach' unmounts it.",
 	.examples = "monofs mount notes\n"
-		    "monofs -C notes mount --rev 'main@{2 days ago}' ./before\n"
+		    "monofs mount notes ./before --rev 'main@{2 days ago}'\n"
 		    "monofs mount backup.monofs ./view --rev main~1",
 	.options = options,
 	.size = sizeof(struct options),

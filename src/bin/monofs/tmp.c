@@ -49,7 +49,7 @@ static int make(struct cli *cli, const char *around, const char *typed, struct e
 	_cleanup_place_ struct place p = {0};
 	struct mount_options o = {0};
 	struct repository_new n = {0};
-	bool made;
+	bool made = false;
 	int r;
 
 	if (!own || !path)
@@ -59,14 +59,13 @@ static int make(struct cli *cli, const char *around, const char *typed, struct e
 		r = repository_create(path, &n, err);
 	if (r == 0)
 		r = mark(path, made, err);
-	if (r < 0)
-		return r;
 	p.path = TAKE_PTR(path);
-	r = place_open_found(cli, 0, &p, err);
+	if (r == 0)
+		r = place_open_found(cli, 0, &p, err);
 	if (r == 0)
 		r = tree_mount(&p, directory, &o, err);
-	if (r < 0 && made)
-		rmdir(directory);
+	if (r < 0)
+		tree_directory_forget(directory, &made);
 	return r < 0 ? r : tree_tell(cli, p.path, directory);
 }
 

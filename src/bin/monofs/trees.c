@@ -30,18 +30,47 @@ static int check_empty(const char *path, struct error *err)
 		       : 0;
 }
 
+/* In a mounted tree only root could mount another one, and nobody could detach the outer one then. */
+static int check_free(const char *typed, const char *path, struct error *err)
+{
+	_cleanup_(cleanup_mount) struct mount *m = NULL;
+	const struct mount_state *s;
+
+	if (mount_find(path, &m, NULL) < 0)
+		return 0;
+	s = mount_state(m);
+	if (strcmp(s->directory, path) != 0)
+		return error_set(err, ERROR_EXISTS,
+			"'%s' lies in the tree that is mounted at %s: take a directory outside of it", typed,
+			s->directory);
+	return error_set(err, ERROR_EXISTS,
+		"'%s' is mounted already, and shows %s: 'monofs detach' unmounts it", typed, s->repository);
+}
+
 int tree_directory(const char *typed, char **path, bool *made, struct error *err)
 {
+	_cleanup_free_ char *found = NULL;
 	int r;
 
 	*made = mkdir(typed, 0777) == 0;
 	if (!*made && errno != EEXIST)
 		return error_errno(err, errno, "make '%s'", typed);
-	r = check_empty(typed, err);
-	if (r < 0)
-		return r;
-	*path = realpath(typed, NULL);
-	return *path ? 0 : error_errno(err, errno, "find '%s'", typed);
+	found = realpath(typed, NULL);
+	r = found ? check_free(typed, found, err) : error_errno(err, errno, "find '%s'", typed);
+	if (r == 0)
+		r = check_empty(typed, err);
+	if (r == 0)
+		*path = TAKE_PTR(found);
+	else
+		tree_directory_forget(typed, made);
+	return r;
+}
+
+void tree_directory_forget(const char *path, bool *made)
+{
+	if (*made)
+		rmdir(path);
+	*made = false;
 }
 
 int tree_path(const char *typed, char **path, struct error *err)

@@ -9,8 +9,10 @@
 #define TREE_TMP       "monofs-tmp-"
 
 /* Makes the mount point where it is missing (*made), and gives its absolute path, which the caller frees.
- * EXISTS: it is not empty. */
+ * EXISTS: it is not empty, is mounted already, or lies in a mounted tree. After an error nothing is made. */
 int tree_directory(const char *typed, char **path, bool *made, struct error *err);
+/* Removes it again where it was made: nothing came of it. */
+void tree_directory_forget(const char *path, bool *made);
 /* The absolute path alone; the directory need not be there. */
 int tree_path(const char *typed, char **path, struct error *err);
 
