@@ -333,7 +333,8 @@ static int refuse(const struct attempt *a, struct error *err)
 			what, a->damage.text);
 	if (!a->tried)
 		return error_set(err, ERROR_DENIED, "no key of this repository is a %s", what);
-	return error_set(err, ERROR_DENIED, "the %s opens none of its %u keys: it is wrong", what, a->tried);
+	return error_set(
+		err, ERROR_DENIED, "the %s opens none of its keys (%u): it is wrong", what, a->tried);
 }
 
 static int open_by_slots(struct attempt *a, struct error *err)

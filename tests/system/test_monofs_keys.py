@@ -80,6 +80,18 @@ def _():
     mono(*plain, 'key', 'add', '--new-passphrase-file', RIGHT).ok(1).says('not encrypted')
 
 
+@promise('a passphrase that is needed and cannot be asked for says by what option it is given')
+def _():
+    mono('init', '--encrypt', '--no-mount', 'asks').ok(1).says('MONOFS_PASSPHRASE_FILE')
+    mono('init', '--encrypt', '--no-mount', 'asks', env=by()).ok()
+    at = ('-C', mono.path('asks.monofs'))
+    mono(*at, 'ls').ok(1).says('--passphrase-file', 'MONOFS_PASSPHRASE_FILE')
+    for verb in ('add', 'rotate'):
+        mono(*at, 'key', verb, env=by()).ok(1).says('--new-passphrase-file', '--new-key-file')
+    mono('init', '--encrypt', 'unasked').ok(1)
+    true(not os.path.exists(mono.path('unasked')), 'no mount point is left')
+
+
 @promise('whoever stores an encrypted repository finds no name, text or size of a file in it')
 def _():
     secret = mono.path('secret-tree')

@@ -90,12 +90,10 @@ static int ask(struct cli *cli, const char *question, const char *about, char **
 	return r;
 }
 
-static int no_terminal(const char *about, struct error *err)
+static int no_terminal(const char *about, const char *instead, struct error *err)
 {
 	return error_set(err, ERROR_DENIED,
-		"%s: a passphrase is needed, and there is no terminal to ask at: give --passphrase-file, "
-		"--key-file or MONOFS_PASSPHRASE_FILE",
-		about);
+		"%s: a passphrase is needed, and there is no terminal to ask at: give %s", about, instead);
 }
 
 static const char *set_file(void)
@@ -114,23 +112,17 @@ int secret_get(struct cli *cli, const char *about, bool silent, struct secret *s
 	if (set_file())
 		return read_passphrase(set_file(), s, err);
 	if (silent || !terminal_is(STDIN_FILENO))
-		return no_terminal(about, err);
+		return no_terminal(about, "--passphrase-file, --key-file or MONOFS_PASSPHRASE_FILE", err);
 	r = ask(cli, "Passphrase", about, &s->passphrase, err);
 	s->given.passphrase = s->passphrase;
 	return r;
 }
 
-int secret_get_new(struct cli *cli, const char *passphrase_file, const char *key_file, const char *about,
-	struct secret *s, struct error *err)
+static int ask_twice(struct cli *cli, const char *about, struct secret *s, struct error *err)
 {
 	_cleanup_secret_ char *again = NULL;
-	int r;
+	int r = ask(cli, "New passphrase", about, &s->passphrase, err);
 
-	if (passphrase_file || key_file)
-		return read_either(passphrase_file, key_file, s, err);
-	if (!terminal_is(STDIN_FILENO))
-		return no_terminal(about, err);
-	r = ask(cli, "New passphrase", about, &s->passphrase, err);
 	if (r == 0)
 		r = ask(cli, "The same again", about, &again, err);
 	if (r < 0)
@@ -139,4 +131,21 @@ int secret_get_new(struct cli *cli, const char *passphrase_file, const char *key
 		return error_set(err, ERROR_INVALID, "%s: what was typed the second time differs", about);
 	s->given.passphrase = s->passphrase;
 	return 0;
+}
+
+int secret_get_first(struct cli *cli, const char *about, struct secret *s, struct error *err)
+{
+	if (!cli->global.passphrase_file && !cli->global.key_file && !set_file() && terminal_is(STDIN_FILENO))
+		return ask_twice(cli, about, s, err);
+	return secret_get(cli, about, true, s, err);
+}
+
+int secret_get_new(struct cli *cli, const char *passphrase_file, const char *key_file, const char *about,
+	struct secret *s, struct error *err)
+{
+	if (passphrase_file || key_file)
+		return read_either(passphrase_file, key_file, s, err);
+	if (!terminal_is(STDIN_FILENO))
+		return no_terminal(about, "--new-passphrase-file or --new-key-file", err);
+	return ask_twice(cli, about, s, err);
 }

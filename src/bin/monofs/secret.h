@@ -20,7 +20,9 @@ void secret_forget(struct secret *s);
  * it in the question. DENIED where there is none of these, or `silent`, to ask. */
 int secret_get(struct cli *cli, const char *about, bool silent, struct secret *s, struct error *err);
 
-/* A new one: from one of the files (may be NULL both), or the user, who types it twice. Of a new repository
- * the files are those of the shared options. */
+/* Of a new repository: the same, but that the user types it twice. */
+int secret_get_first(struct cli *cli, const char *about, struct secret *s, struct error *err);
+
+/* One more: from one of the files (may be NULL both), or the user, who types it twice. */
 int secret_get_new(struct cli *cli, const char *passphrase_file, const char *key_file, const char *about,
 	struct secret *s, struct error *err);

@@ -130,8 +130,7 @@ int tree_make(struct cli *cli, const struct tree_new *n)
 	if (!p.path)
 		return cli_complain(cli, &err);
 	if (n->encrypt) {
-		if (secret_get_new(cli, cli->global.passphrase_file, cli->global.key_file, n->path, &p.secret,
-			    &err) < 0)
+		if (secret_get_first(cli, n->path, &p.secret, &err) < 0)
 			return cli_complain(cli, &err);
 		made.secret = &p.secret.given;
 	}
