@@ -10,10 +10,13 @@ int repository_check_files(struct repository *r,
 	_cleanup_buffer_ struct buffer lines = {0};
 	struct error damage;
 	struct format f;
+	int code;
 
 	if (format_read(r->directory, &f, &damage) < 0)
 		damaged(context, "format", damage.text);
-	if (checked_read(r->directory, "replica", &lines, &damage) < 0)
+	/* A copy that nobody has written to has none yet. */
+	code = checked_read(r->directory, "replica", &lines, &damage);
+	if (code < 0 && code != -ERROR_NOT_FOUND)
 		damaged(context, "replica", damage.text);
 	if (references_read(r->directory, &r->secrets->crypt, &references, &damage) < 0)
 		damaged(context, "refs", damage.text);

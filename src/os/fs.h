@@ -35,7 +35,8 @@ int fs_read_fd(int fd, const char *name, size_t limit, struct buffer *out, struc
 int fs_write_all(int fd, const void *data, size_t n, const char *name, struct error *err);
 
 /* Replaces dirfd/name as a whole: written to a temporary name, synced, renamed, the directory synced.
- * Readers see the old bytes or the new ones, after a power cut too. The mode is set whatever the umask is. */
+ * Readers see the old bytes or the new ones, after a power cut too. The mode is set whatever the umask is.
+ * name: no path, but a name in that directory. */
 int fs_write_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode, struct error *err);
 
 /* A directory's names, "." and ".." left out: *list is the caller's (_cleanup_list_). fs_list_next() gives

@@ -250,6 +250,7 @@ def _():
     equal(mono('clone', 'first.monofs', 'second', '--no-mount', '--full').ok().out, f'{mono.path("second.monofs")} is made\n')
     other = ('-C', mono.path('second.monofs'))
     equal([r['revision'] for r in revisions(*other)], [r['revision'] for r in revisions(*at)])
+    contains(mono(*other, 'check', '--read-data').ok().out, 'all whole')
     mono.write('first-tree/x', '2')
     mono(*other, 'import', mono.path('first-tree')).ok()
     true(revisions(*other)[0]['replica'] != revisions(*at)[0]['replica'], 'another replica')

@@ -80,6 +80,21 @@ def _():
     mono(*plain, 'key', 'add', '--new-passphrase-file', RIGHT).ok(1).says('not encrypted')
 
 
+@promise('an encrypted repository is cloned, and the copy is opened by the same keys')
+def _():
+    at = encrypted('cloned')
+    mono(*at, 'import', TREE, env=by()).ok()
+    mono(*at, 'key', 'add', '--new-key-file', KEY, env=by()).ok()
+    mono('clone', 'cloned.monofs', 'cloned-copy', '--no-mount').ok()
+    copy = ('-C', mono.path('cloned-copy.monofs'))
+    for words, env in (([], by()), (['--key-file', KEY], {})):
+        equal(mono(*copy, '-q', 'rev', *words, env=env).ok().out, mono(*at, '-q', 'rev', env=by()).ok().out)
+    mono(*copy, 'rev', env=by(OTHER)).ok(1)
+    mono(*copy, 'check', '--read-data', env=by()).ok()
+    mono('clone', 'cloned.monofs', 'unopened').ok(1).says('unopened.monofs is made, but not mounted', 'passphrase')
+    true(not os.path.exists(mono.path('unopened')), 'no mount point is left')
+
+
 @promise('a passphrase that is needed and cannot be asked for says by what option it is given')
 def _():
     mono('init', '--encrypt', '--no-mount', 'asks').ok(1).says('MONOFS_PASSPHRASE_FILE')

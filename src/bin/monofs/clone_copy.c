@@ -32,25 +32,26 @@ static void tell(struct clone *c, bool finished)
 	progress_report(c->progress, &e);
 }
 
-static int copy_small(struct clone *c, const char *name, struct error *err)
+static int copy_small(int from, int to, const char *name, struct error *err)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	int r = fs_read_file(c->from, name, SMALL_MOST, &b, err);
+	int r = fs_read_file(from, name, SMALL_MOST, &b, err);
 
-	return r < 0 ? r : fs_write_atomic(c->to, name, b.data, b.size, 0600, err);
+	return r < 0 ? r : fs_write_atomic(to, name, b.data, b.size, 0600, err);
 }
 
 static int copy_keys(struct clone *c, struct error *err)
 {
+	_cleanup_fd_ int from = fs_open(c->from, "keys", O_RDONLY | O_DIRECTORY, 0, err), to = -1;
 	_cleanup_list_ DIR *list = NULL;
 	const char *name;
-	int r = fs_list_open(c->from, "keys", &list, err);
+	int r = from < 0 ? from : fs_list_open(from, ".", &list, err);
 
-	while (r == 0 && (name = fs_list_next(list))) {
-		_cleanup_free_ char *path = text_format(err, "keys/%s", name);
-
-		r = path ? copy_small(c, path, err) : -ERROR_NO_MEMORY;
-	}
+	if (r == 0)
+		to = fs_open(c->to, "keys", O_RDONLY | O_DIRECTORY, 0, err);
+	r = r == 0 && to < 0 ? to : r;
+	while (r == 0 && (name = fs_list_next(list)))
+		r = copy_small(from, to, name, err);
 	return r;
 }
 
@@ -184,7 +185,7 @@ static int copy_all(struct clone *c, struct error *err)
 	if (r == 0)
 		r = copy_state(c, err);
 	if (r == 0) /* the last: what has none is no repository */
-		r = copy_small(c, "format", err);
+		r = copy_small(c->from, c->to, "format", err);
 	return r;
 }
 
