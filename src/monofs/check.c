@@ -139,6 +139,7 @@ static int check_store(struct check *c, struct error *err)
 		.progress = c->o->progress};
 	int r = store_check(repository_store(c->r), &s, err);
 
+	c->result->packs = s.files;
 	c->result->bytes = s.bytes;
 	if (r == 0)
 		r = repository_check_files(c->r, file_damaged, c, err);

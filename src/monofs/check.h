@@ -16,7 +16,9 @@ struct check_options {
 	void *context;
 };
 struct check_result {
-	uint64_t commits, objects, files, bytes, damaged;
+	uint64_t commits, objects, files; /* that references lead to */
+	uint64_t packs, bytes;            /* all there are, and what they take */
+	uint64_t damaged;
 };
 /* Follows all that references lead to. 0 though there is damage. */
 int check_repository(

@@ -197,8 +197,11 @@ def _():
         f.write(os.urandom(400000))
     mono(*at, 'import', tree).ok()
     contains(mono(*at, 'check', '--read-data').ok().out, 'all whole')
-    equal(mono(*at, 'check', '--json').ok().json()['damaged'], [])
     packs = [os.path.join(f, n) for f, _, names in os.walk(mono.path('flipped.monofs/packs')) for n in names]
+    checked = mono(*at, 'check', '--json').ok().json()
+    equal((checked['damaged'], checked['files'], checked['packs']), ([], 1, len(packs)))
+    equal(checked['bytes'], sum(map(os.path.getsize, packs)))
+    contains(mono(*at, 'check').ok().out, f', {len(packs)} packs: ')
     large = max(packs, key=os.path.getsize)
     with open(large, 'r+b') as f:
         f.seek(1000)

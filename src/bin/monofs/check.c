@@ -67,6 +67,7 @@ static int print_json(struct checking *c, const struct check_result *result)
 	json_put_count(&b, "commits", result->commits);
 	json_put_count(&b, "objects", result->objects);
 	json_put_count(&b, "files", result->files);
+	json_put_count(&b, "packs", result->packs);
 	json_put_count(&b, "bytes", result->bytes);
 	json_put_key(&b, "damaged");
 	json_put_raw(&b, c->damages.failed ? "null" : (const char *)c->damages.data);
@@ -81,9 +82,10 @@ static int print(struct checking *c, const struct check_result *result)
 	if (c->json)
 		return print_json(c, result);
 	if (!c->cli->global.quiet)
-		printf("%llu revisions, %llu objects, %llu packs: %s%s\n",
-			(unsigned long long)result->commits, (unsigned long long)result->objects,
-			(unsigned long long)result->files,
+		printf("%llu revision%s, %llu object%s, %llu pack%s: %s%s\n",
+			(unsigned long long)result->commits, words_plural(result->commits),
+			(unsigned long long)result->objects, words_plural(result->objects),
+			(unsigned long long)result->packs, words_plural(result->packs),
 			text_human_size(result->bytes, bytes, sizeof bytes),
 			c->count ? "; there is damage" : ", all whole");
 	return output_finish();

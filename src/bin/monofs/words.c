@@ -12,6 +12,11 @@
 #include "bin/cli/json.h"
 #include "os/terminal.h"
 
+const char *words_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 const char *words_id(const struct object_id *id, char out[WORDS_ID])
 {
 	char hex[OBJECT_HEX_SIZE];

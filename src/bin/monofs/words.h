@@ -13,6 +13,8 @@
 
 const char *words_id(const struct object_id *id, char out[WORDS_ID]); /* returns out */
 
+const char *words_plural(uint64_t n); /* "s", but where it is one */
+
 /* "2026-11-26 15:20:11 +0100", at the place where it was made; also of years that have five digits. */
 const char *words_time(struct entry_time time, int32_t zone, char out[WORDS_TIME]);
 
