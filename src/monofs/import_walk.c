@@ -426,6 +426,12 @@ static int enter_root(struct import_walk *w, struct error *err)
 		close(fd);
 		return error_errno(err, errno, "look at the directory");
 	}
+	if (is_own(w, &s)) {
+		close(fd);
+		return error_set(err, ERROR_INVALID,
+			"import %s: this is the repository itself, which goes into no revision of its own",
+			repository_path(w->r));
+	}
 	if (known && known->kind != KNOWN_DIRECTORY)
 		known = NULL;
 	if (known) {

@@ -16,7 +16,7 @@ struct tar_stream {
 	uint8_t *raw, *plain;
 	const uint8_t *raw_at, *plain_at;
 	size_t raw_left, plain_left;
-	bool raw_ended, plain_ended;
+	bool raw_begun, raw_ended, plain_ended;
 	bool in_entry;
 	uint64_t at, size;    /* of the entry's bytes: what was given, and how many there are */
 	struct tar_data data; /* of it what was not given yet */
@@ -73,6 +73,9 @@ static int fill_raw(struct tar_stream *s, struct error *err)
 	s->raw_at = s->raw;
 	s->raw_left = (size_t)n;
 	s->raw_ended = n == 0;
+	if (s->raw_ended && !s->raw_begun) /* what wrote it has failed: the least archive has its end */
+		return error_set(err, ERROR_CORRUPT, "there is nothing in it, so it is no archive");
+	s->raw_begun = true;
 	return 0;
 }
 

@@ -183,6 +183,10 @@ def _():
     mono(*at, 'import', mono.path('nowhere')).ok(1).says('nowhere')
     mono(*at, 'import', mono.write('broken.tar', b'no tar at all' * 100)).ok(1)
     mono('-C', '/', 'import', mono.path('unread-tree')).ok(1)
+    # What was to write the archive has failed: that is no empty tree.
+    mono(*at, 'import', '-', input=b'').ok(1).says('standard input', 'nothing in it')
+    mono(*at, 'import', mono.write('empty.tar')).ok(1).says('empty.tar', 'nothing in it')
+    mono(*at, 'import', mono.path('unread.monofs')).ok(1).says('unread.monofs', 'the repository itself')
     with tarfile.open(mono.path('evil.tar'), 'w') as tar:
         tar.addfile(tarfile.TarInfo('../../outside'), io.BytesIO(b''))
     mono(*at, 'import', mono.path('evil.tar')).ok(1)
