@@ -45,6 +45,18 @@ const struct reference *references_find(const struct references *r, const char *
 	return there ? &r->list[at] : NULL;
 }
 
+const char *references_nearest(const struct references *r, const char *typed)
+{
+	_cleanup_free_ const char **names = calloc(r->count + 1, sizeof *names);
+
+	for (size_t i = 0; names && i < r->count; i++) {
+		const char *name = r->list[i].name;
+
+		names[i] = text_starts(name, REFERENCE_TAG) ? name + strlen(REFERENCE_TAG) : name;
+	}
+	return names ? text_nearest(typed, names) : NULL;
+}
+
 /* ---- the file --------------------------------------------------------------------------------------- */
 
 static int encode(const struct references *r, struct buffer *out, struct error *err)
@@ -276,7 +288,7 @@ int reference_name_check(const char *name, struct error *err)
 
 	if (n == 0)
 		why = "it is empty";
-	else if (n + strlen("tag/") > REFERENCE_NAME_MAX)
+	else if (n + strlen(REFERENCE_TAG) > REFERENCE_NAME_MAX)
 		why = "it is too long";
 	else if (strcmp(name, REFERENCE_MAIN) == 0)
 		why = "that is the newest revision's";

@@ -11,6 +11,7 @@
 #include "monofs/crypt.h"
 
 #define REFERENCE_MAIN     "main"
+#define REFERENCE_TAG      "tag/" /* before the name of one */
 #define REFERENCE_NAME_MAX 255u
 #define REFERENCES_MAX     100000u
 
@@ -35,6 +36,8 @@ static inline void cleanup_references(struct references *r)
 int references_read(int directory, const struct crypt *crypt, struct references *out, struct error *err);
 /* NULL: there is none. */
 const struct reference *references_find(const struct references *r, const char *name);
+/* The name as users call it, of main or a tag, that is near to what one typed; NULL: none is. It is r's. */
+const char *references_nearest(const struct references *r, const char *typed);
 
 /* Sets a name, or removes it (commit NULL), durably. expected: what it leads to now, NULL: whatever; none: it
  * is not there. BUSY where it leads to something else. The commit was synced before (store_sync()). */

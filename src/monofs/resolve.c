@@ -22,6 +22,16 @@ struct resolving {
 
 static int unknown(const struct resolving *s, struct error *err)
 {
+	_cleanup_free_ char *name = text_copy_bytes(s->text, strcspn(s->text, STEPS), NULL);
+	_cleanup_references_ struct references list = {0};
+	const char *nearest = NULL;
+
+	if (name && references_read(repository_directory(s->repository), repository_crypt(s->repository),
+			    &list, NULL) == 0)
+		nearest = references_nearest(&list, name);
+	if (nearest)
+		return error_set(err, ERROR_NOT_FOUND, "there is no revision '%.200s'; did you mean '%s'?",
+			s->text, nearest);
 	return error_set(
 		err, ERROR_NOT_FOUND, "there is no revision '%.200s': 'monofs rev' lists them", s->text);
 }
@@ -31,7 +41,7 @@ static int unknown(const struct resolving *s, struct error *err)
 /* 1: a reference of that name, which is put into at. */
 static int find_reference(struct resolving *s, const char *name, struct error *err)
 {
-	_cleanup_free_ char *tag = text_format(err, "tag/%s", name);
+	_cleanup_free_ char *tag = text_format(err, REFERENCE_TAG "%s", name);
 	_cleanup_references_ struct references list = {0};
 	const struct reference *found;
 	int r = tag ? references_read(repository_directory(s->repository), repository_crypt(s->repository),

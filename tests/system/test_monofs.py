@@ -141,15 +141,36 @@ def _():
         equal(mono(*at, '-q', 'rev', name, '-n', '1').ok().out.strip(), ids[expected][:12], name)
     mono(*at, 'rev', 'main@{2 days ago}').ok(1)
     mono(*at, 'rev', 'main~9').ok(1)
-    mono(*at, 'rev', 'mian').ok(1).says('mian')
+    mono(*at, 'rev', 'mian~1').ok(1).says('mian~1', "did you mean 'main'?")
+    mono(*at, 'rev', 'elsewhere').ok(1).says('elsewhere', "'monofs rev' lists them")
     equal(mono(*at, 'tag', 'main~1', 'v1.0', '-p', 'x').ok().out.split(), [ids[1][:12], 'v1.0'])
     mono(*at, 'tag', 'main', 'v1.0').ok(1).says('-f moves it')
     mono(*at, 'tag', '--force', 'main', 'v1.0').ok()
     equal(mono(*at, 'tag', '--json').ok().json(), [{'name': 'v1.0', 'revision': ids[0], 'path': ''}])
     mono(*at, 'tag', 'main', 'a~b').ok(1)
+    mono(*at, 'tag', '--remove', 'v1.1').ok(1).says("did you mean 'v1.0'?")
+    mono(*at, 'diff', 'v1.1').ok(1).says("did you mean 'v1.0'?")
     mono(*at, 'tag', '--remove', 'v1.0').ok()
-    mono(*at, 'tag', '--remove', 'v1.0').ok(1).says('no tag')
+    mono(*at, 'tag', '--remove', 'v1.0').ok(1).says('no tag', "'monofs tag' lists them")
     equal(mono(*at, 'tag').ok().out, '')
+
+
+@promise('a path that no revision has is told, by diff and rev as by ls and cat')
+def _():
+    at = mono.repository('slipped')
+    mono.write('slipped-tree/src/x', '1\n')
+    mono(*at, 'import', mono.path('slipped-tree')).ok()
+    mono.write('slipped-tree/later', '2\n')
+    equal(mono(*at, 'import', mono.path('slipped-tree')).ok().out.split(': ')[1].split(',')[0], '2 files')
+    for words in (['diff', 'main~1'], ['diff', 'main~1', '--json'], ['rev'], ['rev', '--json']):
+        mono(*at, *words, '-p', 'scr/x').ok(1).says('scr/x')
+    for verb in ('ls', 'cat'):
+        mono(*at, verb, 'main', 'scr/x').ok(1).says('scr: it is not there')
+    equal(mono(*at, 'diff', 'main~1', '-p', 'src/x').ok().out, '')
+    equal(mono(*at, 'diff', 'main~1', '-p', 'later').ok().out, 'A  later\n')
+    mono(*at, 'rev', 'main~1', '-p', 'later').ok(1).says('later')
+    equal(len(mono(*at, '-q', 'rev', '-p', 'src').ok().out.split()), 1)
+    mono(*at, 'cat', 'main').ok(2).says("see 'monofs help cat'")
 
 
 @promise('checkout takes a tree that is not mounted back, by a new revision; --to writes one path elsewhere')

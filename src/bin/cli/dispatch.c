@@ -15,8 +15,9 @@ static int check_words(
 	const struct cli *cli, const struct command *command, int count, char **words, struct error *err)
 {
 	if ((unsigned)count < command->least)
-		return error_set(err, ERROR_USAGE, "expected %s, got %s; see '%s help'", command->arguments,
-			count ? "too few words" : "nothing", cli->program->root->name);
+		return error_set(err, ERROR_USAGE, "expected %s, got %s; see '%s help %s'",
+			command->arguments, count ? "too few words" : "nothing", cli->program->root->name,
+			cli->path);
 	if ((unsigned)count > command->most && command->most == 0)
 		return error_set(err, ERROR_USAGE, "takes no words, got '%s'", words[0]);
 	if ((unsigned)count > command->most)

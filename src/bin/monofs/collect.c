@@ -28,8 +28,9 @@ static int print(struct cli *cli, const struct store_sweep *s, bool dry_run)
 	char removed[20], condemned[20];
 
 	if (!cli->global.quiet)
-		printf("%s%llu packs removed, %s; %llu condemned, %s; %llu written anew\n",
+		printf("%s%llu pack%s removed, %s; %llu condemned, %s; %llu written anew\n",
 			dry_run ? "it would be: " : "", (unsigned long long)s->removed_packs,
+			words_plural(s->removed_packs),
 			text_human_size(s->removed_bytes, removed, sizeof removed),
 			(unsigned long long)s->condemned_packs,
 			text_human_size(s->condemned_bytes, condemned, sizeof condemned),

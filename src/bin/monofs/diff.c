@@ -129,6 +129,22 @@ static int print_json(
 	return output_json(cli, &b);
 }
 
+/* A path that neither has is a slip, not the same in both. */
+static int check_path(const struct diff *d, const char *path, struct error *err)
+{
+	const struct patch *p = &d->patch;
+	const struct object_id *sides[] = {&p->before, &p->after};
+
+	for (size_t i = 0; *path && i < ARRAY_SIZE(sides); i++) {
+		_cleanup_tree_object_ struct tree_object found = {0};
+		int r = tree_find_name(p->place->repository, sides[i], path, strlen(path), &found, err);
+
+		if (r != -ERROR_NOT_FOUND)
+			return r;
+	}
+	return *path ? error_set(err, ERROR_NOT_FOUND, "%s: neither of the revisions has it", path) : 0;
+}
+
 static int diff(struct cli *cli, struct diff *d, const struct tree_diff_options *o, struct error *err)
 {
 	const struct options *how = d->options;
@@ -145,8 +161,8 @@ static int diff(struct cli *cli, struct diff *d, const struct tree_diff_options 
 	if (r < 0)
 		return r;
 	if (how->stat && d->files)
-		printf(" %llu changed, %llu lines added, %llu removed\n", (unsigned long long)d->files,
-			(unsigned long long)d->added, (unsigned long long)d->removed);
+		printf(" %llu changed, %llu line%s added, %llu removed\n", (unsigned long long)d->files,
+			(unsigned long long)d->added, words_plural(d->added), (unsigned long long)d->removed);
 	return output_finish();
 }
 
@@ -170,6 +186,8 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		r = place_resolve(&p, words[0], &d.patch.before, &err);
 	if (r == 0)
 		r = place_resolve(&p, count > 1 ? words[1] : NULL, &d.patch.after, &err);
+	if (r == 0)
+		r = check_path(&d, path, &err);
 	if (r == 0)
 		r = diff(cli, &d, &how, &err);
 	return r < 0 ? cli_complain(cli, &err) : r;

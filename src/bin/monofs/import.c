@@ -155,9 +155,9 @@ static int print(const struct import *i)
 	else if (!i->made)
 		printf("%s has the same already\n", words_id(&i->id, id));
 	else
-		printf("%s: %llu files, %s; %llu read, %s; %s stored\n", words_id(&i->id, id),
-			(unsigned long long)res->files, text_human_size(res->bytes, bytes, sizeof bytes),
-			(unsigned long long)res->read_files,
+		printf("%s: %llu file%s, %s; %llu read, %s; %s stored\n", words_id(&i->id, id),
+			(unsigned long long)res->files, words_plural(res->files),
+			text_human_size(res->bytes, bytes, sizeof bytes), (unsigned long long)res->read_files,
 			text_human_size(res->read_bytes, read, sizeof read),
 			text_human_size(res->written.stored, stored, sizeof stored));
 	return output_finish();

@@ -10,8 +10,6 @@
 #include "monofs/mount.h"
 #include "monofs/repository.h"
 
-#define REFERENCE_TAG "tag/"
-
 enum place_flags {
 	PLACE_READ = 1,   /* nothing is written */
 	PLACE_SILENT = 2, /* nothing is asked */

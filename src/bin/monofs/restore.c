@@ -69,8 +69,8 @@ int restored_print(const struct restored *r, const char *target, bool json)
 		if (r->cli->global.quiet)
 			printf("%s\n", target);
 		else
-			printf("%s: %llu files, %s written; %llu kept, %llu removed\n", target,
-				(unsigned long long)r->result.files,
+			printf("%s: %llu file%s, %s written; %llu kept, %llu removed\n", target,
+				(unsigned long long)r->result.files, words_plural(r->result.files),
 				text_human_size(r->result.bytes, bytes, sizeof bytes),
 				(unsigned long long)r->result.kept, (unsigned long long)r->result.removed);
 		status = output_finish();

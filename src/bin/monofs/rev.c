@@ -237,6 +237,8 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		json_put_open(&h.json, '[');
 	if (r == 0)
 		r = walk(&h, count ? words[0] : NULL, &err);
+	if (r == 0 && *h.path && !h.printed)
+		r = error_set(&err, ERROR_NOT_FOUND, "%s: no revision up to there has it", h.path);
 	if (r < 0)
 		return cli_complain(cli, &err);
 	if (!o->json)

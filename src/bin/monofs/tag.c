@@ -58,6 +58,16 @@ static int add(struct cli *cli, const struct options *o, char **words, struct er
 	return output_finish();
 }
 
+static int no_such_tag(const struct references *list, const char *name, struct error *err)
+{
+	const char *nearest = references_nearest(list, name);
+
+	if (nearest && strcmp(nearest, REFERENCE_MAIN) != 0)
+		return error_set(
+			err, ERROR_NOT_FOUND, "there is no tag '%s'; did you mean '%s'?", name, nearest);
+	return error_set(err, ERROR_NOT_FOUND, "there is no tag '%s': 'monofs tag' lists them", name);
+}
+
 static int remove_all(struct cli *cli, int count, char **words, struct error *err)
 {
 	_cleanup_place_ struct place p = {0};
@@ -71,7 +81,7 @@ static int remove_all(struct cli *cli, int count, char **words, struct error *er
 					repository_crypt(p.repository), &list, err)
 			      : -ERROR_NO_MEMORY;
 		if (r == 0 && !references_find(&list, reference))
-			r = error_set(err, ERROR_NOT_FOUND, "there is no tag '%s'", words[i]);
+			r = no_such_tag(&list, words[i], err);
 		if (r == 0)
 			r = set(&p, words[i], NULL, NULL, NULL, err);
 		if (r == 0)
