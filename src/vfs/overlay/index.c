@@ -390,7 +390,7 @@ static int take_name(void *context, const struct vfs_entry *entry)
 static int is_wanted(struct overlay *fs, const char *hex, const struct vfs_attributes *copy)
 {
 	uint8_t key[OVERLAY_KEY_MAX];
-	struct overlay_object lower;
+	struct overlay_object lower = {0};
 	struct vfs_attributes a;
 	uint32_t covered;
 	size_t size;
