@@ -183,7 +183,29 @@ static int set_from_image(
 	return 0;
 }
 
-/* A directory that is there may be missing later: its start finds that out. */
+static int check_mount(const struct home *home, struct record_mount *m, struct error *err)
+{
+	_cleanup_fd_ int fd = -1;
+
+	if (!strcmp(m->type, VOLUME_MONOFS))
+		return volume_monofs_check(m, err);
+	fd = volume_open(home, m, err);
+	return fd < 0 ? fd : 0;
+}
+
+/* Volumes with names come last, since to open one makes it: none is left of a sandbox that is refused for
+ * another. A directory that is there may be missing later: its start finds that out. */
+static int check_mounts(struct record *r, const struct home *home, struct error *err)
+{
+	int result = volume_check_targets(r->mounts, r->mount_count, err);
+
+	for (int named = 0; result == 0 && named < 2; named++)
+		for (uint32_t i = 0; result == 0 && i < r->mount_count; i++)
+			if ((strcmp(r->mounts[i].type, "volume") == 0) == named)
+				result = check_mount(home, &r->mounts[i], err);
+	return result;
+}
+
 static int set_mounts(
 	struct record *r, const struct home *home, const struct provision_options *o, struct error *err)
 {
@@ -196,20 +218,11 @@ static int set_mounts(
 	if (n && !r->mounts)
 		return error_no_memory(err, "make a sandbox");
 	for (size_t i = 0; result == 0 && i < n; i++) {
-		_cleanup_fd_ int fd = -1;
-
 		result = volume_parse(o->volumes[i], &r->mounts[i], err);
-		if (result < 0)
-			break;
-		r->mount_count++;
-		if (!strcmp(r->mounts[i].type, VOLUME_MONOFS)) {
-			result = volume_monofs_check(&r->mounts[i], err);
-			continue;
-		}
-		fd = result = volume_open(home, &r->mounts[i], err);
-		result = result < 0 ? result : 0;
+		if (result == 0)
+			r->mount_count++;
 	}
-	return result < 0 ? result : volume_check_targets(r->mounts, r->mount_count, err);
+	return result < 0 ? result : check_mounts(r, home, err);
 }
 
 static int set_guarded(struct record *r, const struct provision_options *o, struct error *err)

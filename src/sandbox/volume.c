@@ -132,8 +132,9 @@ static int set_option(struct record_mount *m, const char *option, size_t n, stru
 		m->stage = true;
 	else if (n != 2 || memcmp(option, "rw", n) != 0)
 		return error_set(err, ERROR_USAGE,
-			"'%.*s' is no option of a volume: there is ro, rw, squash, stage and nocopy", (int)n,
-			option);
+			"'%.*s' is no option of a volume: there is ro, rw, squash, stage and nocopy, several "
+			"with commas between",
+			(int)n, option);
 	return m->stage && m->read_only
 		       ? error_set(err, ERROR_USAGE,
 				 "either ro, nothing is written, or stage, what is written is kept apart")
@@ -148,7 +149,7 @@ static int parse(const char *text, struct record_mount *m, struct error *err)
 	int r;
 
 	if (!colon || colon == text || !colon[1])
-		return error_set(err, ERROR_USAGE, "write SOURCE:PATH[:ro]");
+		return error_set(err, ERROR_USAGE, "write SOURCE:PATH[:OPTIONS]");
 	source = strndup(text, (size_t)(colon - text));
 	target = strndup(colon + 1, second ? (size_t)(second - colon - 1) : strlen(colon + 1));
 	if (!source || !target)

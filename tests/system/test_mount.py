@@ -115,6 +115,17 @@ def _():
     unmount(directory)
 
 
+@promise('where something is mounted already, that is what is said of a second mount')
+def _():
+    source, directory = f'{folder}/below', f'{folder}/taken'
+    os.mkdir(source)
+    os.mkdir(directory)
+    mono('fs', 'mount', source, directory).ok()
+    err = mono('fs', 'mount', source, directory).ok(1).err  # fusermount3 has a line of its own
+    unmount(directory)
+    true(f'mount on {directory}: FUSE refused (something is mounted there already)' in err, err)
+
+
 @promise('a directory that is not there, a file, an image that is none: errors that name them')
 def _():
     mono('image', 'mount', DEBIAN, f'{folder}/absent').ok(1).says('absent')

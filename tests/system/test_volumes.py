@@ -192,7 +192,8 @@ def _():
             (f'{mc.home}/store:/vol', 125, 'cannot be a volume'), (f'{d}/link:/vol', 125, 'cannot be a volume'),
             ('/:/vol', 125, 'cannot be a volume'), (f'{d}:vol', 125, 'no absolute path'), (f'{d}:/', 125, 'root'),
             (f'{d}:/a/../b', 125, '..'), (f'{d}:/proc/x', 125, 'kernel'), (f'{d}:/etc', 125, 'users'), (f'{d}:/vol:wild', 125, 'wild'),
-            (f'{d}:/vol:stage,ro', 125, 'stage'), (f'{d}', 125, 'SOURCE:PATH'), ('-x:/vol', 125, '-x'),
+            (f'{d}:/vol:stage,ro', 125, 'stage'), (f'{d}', 125, 'SOURCE:PATH[:OPTIONS]'),
+            (f'{d}:/vol:squash:stage', 125, 'commas'), ('-x:/vol', 125, '-x'),
             ('a/b:/vol', 125, './a/b'), ('x' * 64 + ':/vol', 125, 'name')):
         run(volume, line='true').ok(status).says(says)
     run(f'{d}:/vol', f'{d}:/vol/', line='true').ok(125).says('two volumes', '/vol')
@@ -200,6 +201,9 @@ def _():
     contains(run(f'{d}/file:/usr', line='true').ok(125).err, '/usr: Is a directory')
     contains(mc('tmp', '--volume-driver', 'virtiofs', '-v', f'{d}/file:/x', DEBIAN, 'true').ok(125).err, 'by the driver fuse alone')
     contains(run(f'{d}:/etc/os-release', line='true').ok(125).err, '/etc/os-release: Not a directory')
+    for volumes in (('unmade:/etc',), ('unmade:/vol', f'{mc.home}:/x'), ('unmade:/vol', f'{d}:/vol')):
+        run(*volumes, line='true').ok(125)
+        true(not os.path.exists(f'{mc.home}/volumes/unmade'), f'{volumes} made a volume')
     until(lambda: mc.names() == before, 'nothing is left')
     os.unlink(f'{mc.home}/mine')
 

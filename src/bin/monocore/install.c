@@ -36,7 +36,7 @@ static const struct option_spec options[] = {
 	{"ram", 0, OPTION_SIZE, "SIZE", WISH(memory), "memory, such as 512M or 1G; default: 512M"},
 	{"env", 'e', OPTION_LIST, "KEY=VALUE", WISH(env),
 		"set a variable; KEY alone: with the value it has where the command is called"},
-	{"volume", 'v', OPTION_LIST, "SOURCE:PATH[:ro]", WISH(volumes),
+	{"volume", 'v', OPTION_LIST, "SOURCE:PATH[:OPTIONS]", WISH(volumes),
 		"mount a directory or file, such as ~/notes, or a volume by its name"},
 	{"port", 'p', OPTION_LIST, "[ADDRESS:][PORT:]PORT", WISH(ports),
 		"lead a port of this host to one of the sandbox"},

@@ -81,7 +81,7 @@ const struct option_spec tmp_option_rows[] = {
 		"boot the machine instead of cloning a booted one"},
 	{"unconfined", 0, OPTION_FLAG, NULL, FIELD(unconfined),
 		"start even where this host cannot confine the engine"},
-	{"volume", 'v', OPTION_LIST, "SOURCE:PATH[:ro]", FIELD(volumes),
+	{"volume", 'v', OPTION_LIST, "SOURCE:PATH[:OPTIONS]", FIELD(volumes),
 		"mount a directory or file, such as ./src, or a volume by its name"},
 	{"mount-cwd", 0, OPTION_FLAG, NULL, FIELD(mount_cwd),
 		"mount the directory that we are in at its own path, and run the command there"},

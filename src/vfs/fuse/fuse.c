@@ -230,6 +230,15 @@ static int start(
 	return r;
 }
 
+/* Something is mounted on the directory, as far as that can be told. */
+static bool is_mounted_on(const char *directory)
+{
+	struct statx s;
+
+	return statx(AT_FDCWD, directory, AT_NO_AUTOMOUNT, STATX_TYPE, &s) == 0 &&
+	       s.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 static int check_directory(const char *directory, struct error *err)
 {
 	struct stat s;
@@ -258,8 +267,9 @@ int fuse_server_mount(struct vfs *fs, const char *directory, const struct fuse_o
 	if (!s->directory)
 		return error_errno(err, errno, "mount on %s", directory);
 	if (fuse_session_mount(s->session, directory) < 0)
-		return error_set(
-			err, ERROR_DENIED, "mount on %s: FUSE refused (is fusermount3 there?)", directory);
+		return error_set(err, ERROR_DENIED, "mount on %s: FUSE refused (%s)", directory,
+			is_mounted_on(directory) ? "something is mounted there already"
+						 : "is fusermount3 there, and is the directory yours?");
 	s->mounted = true;
 	r = fuse_session_take(s->session, fuse_session_fd(s->session), err);
 	if (r < 0)
