@@ -59,7 +59,7 @@ static void read_frames(const struct pack *p, const struct crypt *crypt)
 		decompressor = ZSTD_createDCtx();
 	for (uint32_t i = 0; i < p->directory.frame_count && total < READ_MAX; i++) {
 		const struct pack_frame *f = &p->directory.frames[i];
-		uint8_t *out = malloc(f->raw + (size_t)1);
+		uint8_t *out = malloc(f->raw + (size_t)CRYPT_TAG_SIZE);
 
 		assert(f->raw <= OBJECT_MAX && f->offset + f->stored <= p->size);
 		assert(f->first + f->count <= p->directory.object_count);

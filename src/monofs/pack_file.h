@@ -67,7 +67,7 @@ int pack_open(int packs, const uint8_t name[SHA256_SIZE], const struct crypt *cr
 int pack_attach(int fd, const uint8_t name[SHA256_SIZE], const struct crypt *crypt, struct pack **out,
 	struct error *err);
 
-/* A frame's objects, raw bytes of them to out, which has room for frame->raw. */
+/* A frame's objects, raw bytes of them to out, which has room for frame->raw and CRYPT_TAG_SIZE more. */
 int pack_read_frame(const struct pack *p, uint32_t number, const struct pack_frame *frame,
 	const struct crypt *crypt, ZSTD_DCtx *decompressor, struct buffer *scratch, uint8_t *out,
 	struct error *err);

@@ -185,36 +185,48 @@ int pack_open(int packs, const uint8_t name[SHA256_SIZE], const struct crypt *cr
 
 /* ---- frames ----------------------------------------------------------------------------------------- */
 
-static int read_through(const struct pack *p, uint32_t number, const struct pack_frame *frame,
+/* As it lies in the file, and then opened in its place, in *n bytes. */
+static int read_stored(const struct pack *p, uint32_t number, const struct pack_frame *frame,
+	const struct crypt *crypt, uint8_t *to, size_t *n, struct error *err)
+{
+	int r = read_at(p, to, frame->stored, frame->offset, err);
+
+	return r < 0 ? r
+		     : crypt_open(crypt, CRYPT_PACK, p->salt, number, NULL, 0, to, frame->stored, to, n, err);
+}
+
+static int read_raw(const struct pack *p, uint32_t number, const struct pack_frame *frame,
+	const struct crypt *crypt, uint8_t *out, struct error *err)
+{
+	size_t n = frame->raw + crypt_growth(crypt);
+
+	if (frame->stored != n)
+		return error_set(err, ERROR_CORRUPT, "frame %u has %u bytes and should have %zu", number,
+			frame->stored, n);
+	return read_stored(p, number, frame, crypt, out, &n, err);
+}
+
+static int read_compressed(const struct pack *p, uint32_t number, const struct pack_frame *frame,
 	const struct crypt *crypt, ZSTD_DCtx *decompressor, struct buffer *scratch, uint8_t *out,
 	struct error *err)
 {
-	size_t n = frame->stored;
+	size_t n;
 	int r;
 
 	buffer_clear(scratch);
-	if (!buffer_reserve(scratch, n + 1))
+	if (!buffer_reserve(scratch, frame->stored + (size_t)1))
 		return error_no_memory(err, "read a frame");
-	r = read_at(p, scratch->data, n, frame->offset, err);
-	if (r == 0 && frame->form == PACK_RAW && n != frame->raw + crypt_growth(crypt))
-		return error_set(err, ERROR_CORRUPT, "frame %u has %zu bytes and should have %zu", number, n,
-			frame->raw + crypt_growth(crypt));
-	if (r == 0)
-		r = crypt_open(crypt, CRYPT_PACK, p->salt, number, NULL, 0, scratch->data, n,
-			frame->form == PACK_RAW ? out : scratch->data, &n, err);
-	if (r == 0 && frame->form == PACK_ZSTD)
-		r = decompress(decompressor, scratch->data, n, out, frame->raw, "frame", err);
-	return r;
+	r = read_stored(p, number, frame, crypt, scratch->data, &n, err);
+	return r < 0 ? r : decompress(decompressor, scratch->data, n, out, frame->raw, "frame", err);
 }
 
 int pack_read_frame(const struct pack *p, uint32_t number, const struct pack_frame *frame,
 	const struct crypt *crypt, ZSTD_DCtx *decompressor, struct buffer *scratch, uint8_t *out,
 	struct error *err)
 {
-	/* What is there as it is goes to its place at once. */
-	bool plain = frame->form == PACK_RAW && !crypt->encrypted && frame->stored == frame->raw;
-	int r = plain ? read_at(p, out, frame->raw, frame->offset, err)
-		      : read_through(p, number, frame, crypt, decompressor, scratch, out, err);
+	int r = frame->form == PACK_RAW
+			? read_raw(p, number, frame, crypt, out, err)
+			: read_compressed(p, number, frame, crypt, decompressor, scratch, out, err);
 	char path[PACK_PATH_SIZE];
 
 	return r < 0 ? error_prefix(err, "frame %u of the pack %s", number, pack_path(p->name, path)) : 0;

@@ -83,18 +83,66 @@ struct kept_frame *store_frame_holding(
 	return NULL;
 }
 
+/* A tag is opened in its place, behind the bytes. */
 static size_t size_with(uint32_t objects, uint32_t raw)
 {
-	return sizeof(struct kept_frame) + objects * (sizeof(struct pack_object) + 1) + raw;
+	return sizeof(struct kept_frame) + objects * (sizeof(struct pack_object) + 1) + raw + CRYPT_TAG_SIZE;
 }
 
-struct kept_frame *store_frame_new(const struct pack *p, uint32_t number, const struct pack_frame *frame)
+/* The smallest of the idle ones that is large enough, but none that is far too large. */
+static struct kept_frame *take_idle(struct frame_cache *c, size_t size)
 {
-	struct kept_frame *f = malloc(size_with(frame->count, frame->raw));
+	struct kept_frame **best = NULL, *f;
+
+	for (unsigned i = 0; i < c->idle_count; i++)
+		if (c->idle[i]->room >= size && c->idle[i]->room <= 4 * size &&
+			(!best || c->idle[i]->room < (*best)->room))
+			best = &c->idle[i];
+	if (!best)
+		return NULL;
+	f = *best;
+	*best = c->idle[--c->idle_count];
+	return f;
+}
+
+static struct kept_frame *allocate(struct frame_cache *c, size_t size)
+{
+	struct kept_frame *f = size >= STORE_FRAME_LARGE ? take_idle(c, size) : NULL;
+
+	if (f)
+		return f;
+	if (size >= STORE_FRAME_LARGE) /* so that it fits the next one, too */
+		size = (size + STORE_FRAME_LARGE - 1) / STORE_FRAME_LARGE * STORE_FRAME_LARGE;
+	f = malloc(size);
+	if (f)
+		f->room = size;
+	return f;
+}
+
+/* Of idle ones the last that was used is in the processor's cache: the first goes. */
+static void let_go(struct frame_cache *c, struct kept_frame *f)
+{
+	if (f->room < STORE_FRAME_LARGE) {
+		free(f);
+		return;
+	}
+	if (c->idle_count == STORE_FRAMES_IDLE) {
+		free(c->idle[0]);
+		c->idle_count--;
+		memmove(c->idle, c->idle + 1, c->idle_count * sizeof *c->idle);
+	}
+	c->idle[c->idle_count++] = f;
+}
+
+struct kept_frame *store_frame_new(
+	struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame)
+{
+	struct kept_frame *f = allocate(&s->frames, size_with(frame->count, frame->raw));
 
 	if (!f)
 		return NULL;
-	*f = (struct kept_frame){.serial = p->serial,
+	*f = (struct kept_frame){.room = f->room,
+		.serial = p->serial,
 		.frame = number,
 		.first = frame->first,
 		.count = frame->count,
@@ -123,7 +171,7 @@ void store_frame_forget(struct store *s, struct kept_frame *f)
 	s->frames.bytes -= size_of(f);
 	f->kept = false;
 	if (f->references == 0)
-		free(f);
+		let_go(&s->frames, f);
 }
 
 void store_frame_keep(struct store *s, struct kept_frame *f)
@@ -141,9 +189,8 @@ void store_frame_keep(struct store *s, struct kept_frame *f)
 
 void store_frame_release(struct store *s, struct kept_frame *f)
 {
-	(void)s;
 	if (--f->references == 0 && !f->kept)
-		free(f);
+		let_go(&s->frames, f);
 }
 
 /* ---- packs ------------------------------------------------------------------------------------------ */
@@ -205,12 +252,20 @@ void store_pack_keep(struct store *s, struct pack *p)
 	s->packs_kept[s->packs_kept_count++] = p;
 }
 
+void store_reader_free(struct store_reader *r)
+{
+	ZSTD_freeDCtx(r->decompressor);
+	buffer_free(&r->scratch);
+}
+
 void store_cache_free(struct store *s)
 {
 	while (s->frames.oldest)
 		store_frame_forget(s, s->frames.oldest);
+	while (s->frames.idle_count)
+		free(s->frames.idle[--s->frames.idle_count]);
 	while (s->packs_kept_count)
 		drop_pack(s, s->packs_kept_count - 1);
-	while (s->decompressor_count)
-		ZSTD_freeDCtx(s->decompressors[--s->decompressor_count]);
+	while (s->reader_count)
+		store_reader_free(&s->readers[--s->reader_count]);
 }

@@ -78,7 +78,7 @@ static int read_frame(
 	int bad = 0, told, r;
 
 	buffer_clear(&c->frame);
-	if (!buffer_reserve(&c->frame, f->raw + (size_t)1))
+	if (!buffer_reserve(&c->frame, f->raw + (size_t)CRYPT_TAG_SIZE))
 		return error_no_memory(err, "check a pack");
 	r = pack_read_frame(
 		p, number, f, c->store->crypt, c->decompressor, &c->scratch, c->frame.data, &damage);

@@ -23,11 +23,14 @@
 #define STORE_FRAMES_KEPT    (32u << 20) /* bytes of objects in memory that nobody reads just now */
 #define STORE_BUCKETS        1024u
 #define STORE_RECENT         2048u /* objects of the frames used last, among which one is looked for first */
+#define STORE_FRAME_LARGE    (128u << 10) /* bytes from which on memory of a frame is used again */
+#define STORE_FRAMES_IDLE    8u
 
 /* A frame's objects in memory. */
 struct kept_frame {
 	struct kept_frame *next;          /* in its bucket */
 	struct kept_frame *newer, *older; /* by their last use */
+	size_t room;                      /* bytes that are allocated */
 	uint64_t serial;                  /* of the pack */
 	uint32_t frame;
 	uint32_t first; /* object of the frame in the pack's directory */
@@ -44,6 +47,10 @@ struct frame_cache {
 	struct kept_frame *buckets[STORE_BUCKETS];
 	struct kept_frame *newest, *oldest;
 	size_t bytes;
+	/* Large ones that nobody needs: memory of such a size would else come from the kernel each time, with
+	 * a fault for each of its pages. */
+	struct kept_frame *idle[STORE_FRAMES_IDLE];
+	unsigned idle_count;
 };
 
 struct store {
@@ -69,9 +76,12 @@ struct store {
 	unsigned packs_kept_count;
 	uint64_t objects_kept, uses;
 	struct frame_cache frames;
-	pthread_cond_t loaded;       /* a frame was, or could not be */
-	ZSTD_DCtx *decompressors[8]; /* idle ones */
-	unsigned decompressor_count;
+	pthread_cond_t loaded; /* a frame was, or could not be */
+	struct store_reader {  /* idle ones: what reading a frame takes */
+		ZSTD_DCtx *decompressor;
+		struct buffer scratch;
+	} readers[8];
+	unsigned reader_count;
 };
 
 /* ---- store_cache.c: all under `lock` ---- */
@@ -80,7 +90,8 @@ struct kept_frame *store_frame_find(struct store *s, uint64_t serial, uint32_t f
 /* One of those used last that has the object: referenced. *at: which it is in it, *offset: of its bytes. */
 struct kept_frame *store_frame_holding(
 	struct store *s, const struct object_id *id, uint32_t *at, uint32_t *offset);
-struct kept_frame *store_frame_new(const struct pack *p, uint32_t number, const struct pack_frame *frame);
+struct kept_frame *store_frame_new(
+	struct store *s, const struct pack *p, uint32_t number, const struct pack_frame *frame);
 /* Takes it into the cache, and lets go of old ones; the reference is the caller's as before. */
 void store_frame_keep(struct store *s, struct kept_frame *f);
 void store_frame_forget(struct store *s, struct kept_frame *f); /* out of the cache */
@@ -90,6 +101,7 @@ struct pack *store_pack_find(struct store *s, int64_t number); /* referenced */
 void store_pack_keep(struct store *s, struct pack *p);         /* the caller's reference goes to the cache */
 void store_pack_release(struct store *s, struct pack *p);
 void store_pack_forget(struct store *s, int64_t number);
+void store_reader_free(struct store_reader *r);
 void store_cache_free(struct store *s);
 
 /* ---- store_index.c ---- */

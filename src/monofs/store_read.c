@@ -38,42 +38,44 @@ int store_pack_open(struct store *s, int64_t number, struct pack **out, struct e
 
 /* ---- frames ----------------------------------------------------------------------------------------- */
 
-static ZSTD_DCtx *take_decompressor(struct store *s)
+static struct store_reader take_reader(struct store *s)
 {
-	ZSTD_DCtx *d = NULL;
+	struct store_reader reader = {0};
 
 	pthread_mutex_lock(&s->lock);
-	if (s->decompressor_count)
-		d = s->decompressors[--s->decompressor_count];
+	if (s->reader_count)
+		reader = s->readers[--s->reader_count];
 	pthread_mutex_unlock(&s->lock);
-	return d ? d : ZSTD_createDCtx();
+	if (!reader.decompressor)
+		reader.decompressor = ZSTD_createDCtx();
+	return reader;
 }
 
-static void give_decompressor(struct store *s, ZSTD_DCtx *d)
+static void give_reader(struct store *s, struct store_reader *reader)
 {
 	bool kept = false;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->decompressor_count < ARRAY_SIZE(s->decompressors)) {
-		s->decompressors[s->decompressor_count++] = d;
+	if (s->reader_count < ARRAY_SIZE(s->readers)) {
+		s->readers[s->reader_count++] = *reader;
 		kept = true;
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (!kept)
-		ZSTD_freeDCtx(d);
+		store_reader_free(reader);
 }
 
 static int load(struct store *s, const struct pack *p, const struct pack_frame *frame, struct kept_frame *f,
 	struct error *err)
 {
-	_cleanup_buffer_ struct buffer scratch = {0};
-	ZSTD_DCtx *d = take_decompressor(s);
+	struct store_reader reader = take_reader(s);
 	int r;
 
-	if (!d)
+	if (!reader.decompressor)
 		return error_no_memory(err, "read objects");
-	r = pack_read_frame(p, f->frame, frame, s->crypt, d, &scratch, f->bytes, err);
-	give_decompressor(s, d);
+	r = pack_read_frame(
+		p, f->frame, frame, s->crypt, reader.decompressor, &reader.scratch, f->bytes, err);
+	give_reader(s, &reader);
 	return r;
 }
 
@@ -88,7 +90,7 @@ static struct kept_frame *find_or_begin(
 		pthread_cond_wait(&s->loaded, &s->lock);
 	}
 	*there = f != NULL;
-	if (f || !(f = store_frame_new(p, number, frame)))
+	if (f || !(f = store_frame_new(s, p, number, frame)))
 		return f;
 	f->loading = true;
 	store_frame_keep(s, f);
