@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monofs/content_list.h"
 
-static bool step(struct cursor *c, struct content_ref *ref)
+/* Of each list all refs are decoded with each read: at once, not by a call for each integer. */
+static void decode(const uint8_t at[CONTENT_REF_SIZE], struct content_ref *ref)
 {
-	const uint8_t *id = cursor_take(c, OBJECT_ID_SIZE);
+	const uint8_t *size = at + OBJECT_ID_SIZE;
 
-	if (id)
-		memcpy(ref->id.bytes, id, OBJECT_ID_SIZE);
-	ref->size = cursor_u64(c);
-	return !c->failed;
+	memcpy(ref->id.bytes, at, OBJECT_ID_SIZE);
+	ref->size = (uint64_t)size[0] | (uint64_t)size[1] << 8 | (uint64_t)size[2] << 16 |
+		    (uint64_t)size[3] << 24 | (uint64_t)size[4] << 32 | (uint64_t)size[5] << 40 |
+		    (uint64_t)size[6] << 48 | (uint64_t)size[7] << 56;
 }
 
 const char *content_list_fault(const uint8_t *bytes, size_t n, unsigned depth, uint64_t size)
@@ -24,17 +25,16 @@ const char *content_list_fault(const uint8_t *bytes, size_t n, unsigned depth, u
 	if (is != depth)
 		return "a list of another depth than is said";
 	for (size_t i = 0; i < count; i++) {
-		struct content_ref *ref = &refs[i > 0];
+		struct content_ref *ref = &refs[i & 1];
 		const char *fault;
 
-		step(&c, ref);
+		decode(c.data + i * CONTENT_REF_SIZE, ref);
 		/* Each with the one before it, which is where two holes are seen. */
-		fault = content_ref_fault(ref, i > 0 ? &refs[0] : NULL, depth);
+		fault = content_ref_fault(ref, i > 0 ? &refs[~i & 1] : NULL, depth);
 		if (fault)
 			return fault;
 		if (__builtin_add_overflow(sum, ref->size, &sum) || sum > size)
 			return "parts that are more than the list";
-		refs[0] = *ref;
 	}
 	return sum == size ? NULL : "parts that are less than the list";
 }
@@ -60,10 +60,13 @@ int content_list_load(struct store *s, const struct content_ref *ref, unsigned d
 
 bool content_list_next(struct content_list *l, struct content_ref *ref)
 {
-	if (l->left == 0)
+	const uint8_t *at = l->left ? cursor_take(&l->refs, CONTENT_REF_SIZE) : NULL;
+
+	if (!at)
 		return false;
 	l->left--;
-	return step(&l->refs, ref);
+	decode(at, ref);
+	return true;
 }
 
 void content_list_release(struct store *s, struct content_list *l)
