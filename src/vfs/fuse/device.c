@@ -19,7 +19,8 @@
 #define LONG        10000000 /* nanoseconds after which serving one request takes long */
 #define LOOK        20000    /* nanoseconds: as long as to sleep and to be woken takes */
 #define PAUSE_MAX   1023     /* requests without a look */
-#define SHORT       100000   /* nanoseconds: what takes less has not waited for a disk */
+#define PAGE        4096
+#define SHORT       100000 /* nanoseconds: what takes less has not waited for a disk */
 
 struct device_call {
 	struct fuse_call call; /* the first member */
@@ -57,12 +58,14 @@ static ssize_t send_answer(struct fuse_call *call, struct iovec *vectors, int co
 	return writev(((struct device_call *)call)->fd, vectors, count);
 }
 
+/* At the beginning of a page: the kernel copies what goes to one page of its own from one of ours, not from
+ * parts of two, each of which it would have to look up. */
 static void *find_room(struct fuse_call *call, size_t size)
 {
 	struct device_call *c = (struct device_call *)call;
 
 	if (!c->room && size <= VFS_IO_MAX)
-		c->room = malloc(VFS_IO_MAX);
+		c->room = aligned_alloc(PAGE, VFS_IO_MAX);
 	return size <= VFS_IO_MAX ? c->room : NULL;
 }
 
