@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monofs/live_ahead.h"
 
+#include <unistd.h>
+
 #include "monofs/live_parts.h"
 
-#define AHEAD (2u << 20) /* bytes, of which at least a half is asked for at once */
+#define AHEAD (4u << 20) /* bytes */
+#define STEP  (1u << 20) /* that are asked for at once, at least */
 
 static void work(struct live *l, const struct live_ahead_job *job)
 {
@@ -21,7 +24,9 @@ static void *ahead_main(void *context)
 		struct live_ahead_job job;
 
 		if (!a->count) {
+			a->idle++;
 			pthread_cond_wait(&a->wanted, &a->lock);
+			a->idle--;
 			continue;
 		}
 		job = a->jobs[a->first];
@@ -40,9 +45,9 @@ static void give(struct live *l, struct live_base *base, uint64_t offset, uint64
 	struct live_ahead *a = &l->ahead;
 
 	pthread_mutex_lock(&a->lock);
-	if (!a->runs)
-		a->runs = pthread_create(&a->thread, NULL, ahead_main, l) == 0;
-	if (a->runs && a->count < LIVE_AHEAD_JOBS) {
+	if (a->idle <= a->count && a->running < a->most)
+		a->running += pthread_create(&a->threads[a->running], NULL, ahead_main, l) == 0;
+	if (a->running && a->count < LIVE_AHEAD_JOBS) {
 		a->jobs[(a->first + a->count++) % LIVE_AHEAD_JOBS] =
 			(struct live_ahead_job){live_base_hold(base), offset, end};
 		pthread_cond_signal(&a->wanted);
@@ -61,7 +66,7 @@ void live_ahead_note(struct live *l, struct live_node *n, uint64_t offset, uint6
 		atomic_store(&n->file.ahead, from);
 		return;
 	}
-	if (before >= from + AHEAD / 2 || before >= n->file.base_limit)
+	if (before >= from + AHEAD - STEP || before >= n->file.base_limit)
 		return;
 	from = from > before ? from : before;
 	end = end < n->file.base_limit ? end : n->file.base_limit;
@@ -71,6 +76,11 @@ void live_ahead_note(struct live *l, struct live_node *n, uint64_t offset, uint6
 
 void live_ahead_init(struct live *l)
 {
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	l->ahead.most = processors < 2 ? 1 : (unsigned)processors;
+	if (l->ahead.most > LIVE_AHEAD_THREADS)
+		l->ahead.most = LIVE_AHEAD_THREADS;
 	pthread_mutex_init(&l->ahead.lock, NULL);
 	pthread_cond_init(&l->ahead.wanted, NULL);
 }
@@ -81,10 +91,10 @@ void live_ahead_end(struct live *l)
 
 	pthread_mutex_lock(&a->lock);
 	a->stop = true;
-	pthread_cond_signal(&a->wanted);
+	pthread_cond_broadcast(&a->wanted);
 	pthread_mutex_unlock(&a->lock);
-	if (a->runs)
-		pthread_join(a->thread, NULL);
+	for (unsigned i = 0; i < a->running; i++)
+		pthread_join(a->threads[i], NULL);
 	for (; a->count; a->count--, a->first = (a->first + 1) % LIVE_AHEAD_JOBS)
 		live_base_drop(a->jobs[a->first].base);
 	pthread_mutex_destroy(&a->lock);

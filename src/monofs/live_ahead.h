@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who reads a file from one end to the other finds what comes next in memory: a thread reads, opens and
- * verifies it ahead, on another processor. What it has read is the store's to keep, and as bounded as all
+ * Who reads a file from one end to the other finds what comes next in memory: threads read, open and verify
+ * it ahead, as many as there are processors (to verify a chunk takes longer than all else that is done for
+ * its reader), at most LIVE_AHEAD_THREADS. What they have read is the store's to keep, and as bounded as all
  * that is read. Where there is too much to do it is left undone.
  */
 #pragma once
@@ -10,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LIVE_AHEAD_JOBS 8u
+#define LIVE_AHEAD_JOBS    8u
+#define LIVE_AHEAD_THREADS 4u
 
 struct live;
 struct live_base;
@@ -19,8 +21,9 @@ struct live_node;
 struct live_ahead {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
-	pthread_t thread; /* since the first job */
-	bool runs, stop;
+	pthread_t threads[LIVE_AHEAD_THREADS]; /* each since there was a job for it */
+	unsigned most, running, idle;
+	bool stop;
 	struct live_ahead_job {
 		struct live_base *base; /* held */
 		uint64_t offset, end;
