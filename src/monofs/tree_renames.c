@@ -204,9 +204,12 @@ int tree_renames_find(struct tree_renames *t, struct repository *r, const char *
 	struct search s = {.t = t, .map = tree_map(r, OBJECT_IDENTITY)};
 	int code = compare(&s, path, path, a, b, err);
 
-	if (code == 0)
+	/* Else nothing has moved, and what lies in new directories need not be read. */
+	bool moved = t->gone.size && t->come.size;
+
+	if (code == 0 && moved)
 		code = expand(&s, &s.come, &s.gone, &t->gone, true, err);
-	if (code == 0)
+	if (code == 0 && moved)
 		code = expand(&s, &s.gone, &s.come, &t->come, false, err);
 	list_free(&s.gone);
 	list_free(&s.come);

@@ -192,6 +192,46 @@ TEST(another_name_of_a_file_is_no_move)
 	scene_free(s);
 }
 
+/* ---- what is not read ---- */
+
+/* The same tree, but that the identities in a directory of the root cannot be read. */
+static struct object_id unreadable(struct scene *s, struct object_id tree, const char *name)
+{
+	struct store *store = repository_store(s->r);
+	const struct mst map = tree_map(s->r, OBJECT_IDENTITY);
+	_cleanup_tree_object_ struct tree_object directory = {0};
+	_cleanup_commit_ struct commit c = {0};
+	_cleanup_buffer_ struct buffer value = {0};
+	struct object_id children, identity;
+	struct mst_item change;
+	struct store_writer *w;
+	struct identity root;
+
+	CHECK_OK(commit_get(store, &tree, &c, &err));
+	CHECK_OK(root_get_identity(store, &c.identity, &root, &err));
+	CHECK_OK(tree_find(s->r, &tree, name, &directory, &err));
+	directory.identity.children = (struct object_id){.bytes = "nowhere"};
+	CHECK_OK(identity_encode(&directory.identity, &value, &err));
+	change = (struct mst_item){name, strlen(name), value.data, value.size};
+	CHECK_OK(store_writer_new(store, &w, &err));
+	CHECK_OK(mst_update(&map, w, &root.children, &change, 1, &children, NULL, &err));
+	root.children = children;
+	CHECK_OK(root_put_identity(w, &root, &identity, &err));
+	CHECK_OK(store_writer_flush(w, &err));
+	store_writer_free(w);
+	return scene_commit(s, &c.content, &identity);
+}
+
+TEST(a_new_directory_is_not_looked_into_where_nothing_can_have_moved_there)
+{
+	struct scene *s = scene_new(false);
+	struct object_id a = TREE(s, {"a", FILE_, "1"});
+	struct object_id b = TREE(s, {"a", FILE_, "2"}, {"new", DIRECTORY}, {"new/x", FILE_, "3"});
+
+	check_diff(s, a, unreadable(s, b, "new"), (struct tree_diff_options){.shallow = true}, "*a:c +new ");
+	scene_free(s);
+}
+
 /* ---- a large directory ---- */
 
 TEST(a_diff_of_one_file_in_many_reads_little)

@@ -187,8 +187,11 @@ static int show(struct history *h, const struct waiting *w, struct error *err)
 		.keep = h->options->path ? DIFFERENCES_KEPT : 0};
 	static const struct object_id none;
 	struct tree_diff_options o = {.path = h->path, .shallow = true};
-	int r = tree_diff(h->place.repository, w->commit.parent_count ? &w->commit.parents[0] : &none, &w->id,
-		&o, difference_collect, &changes, err);
+	bool counted = h->options->path || h->options->json || !h->cli->global.quiet;
+	int r = !counted ? 0
+			 : tree_diff(h->place.repository,
+				   w->commit.parent_count ? &w->commit.parents[0] : &none, &w->id, &o,
+				   difference_collect, &changes, err);
 
 	if (r < 0)
 		return r;
