@@ -158,6 +158,7 @@ def _():
         try:
             answer = mono('detach', d).ok(1)
             contains(answer.err, f'{holders[0].pid} sleep: works in it')
+            contains(answer.err, f'monofs: detach: {d}: something in it is open\n')
             contains(answer.err, f'{holders[1].pid} sleep: has open open')
             equal(read(f'{d}/open'), 'x')
             write(f'{d}/last', 'word')

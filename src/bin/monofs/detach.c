@@ -44,7 +44,10 @@ static int stop(struct cli *cli, struct mount *m, bool force, struct error *err)
 		return cli_complain(cli, err);
 	r = mount_stop(m, force, err);
 	if (r < 0) {
-		int status = cli_complain(cli, err);
+		int status;
+
+		error_prefix(err, "%s", directory);
+		status = cli_complain(cli, err);
 
 		if (r == -ERROR_BUSY)
 			tell_holders(directory);
