@@ -262,7 +262,7 @@ static int is_above(const struct stat *what, int fd, struct error *err)
 		int up;
 
 		if (at < 0 || fstat(at, &s) < 0)
-			return error_errno(err, errno, "look at the directories above");
+			return error_errno(err, errno, "look at what is above it");
 		if (s.st_dev == what->st_dev && s.st_ino == what->st_ino)
 			return 1;
 		if (depth && s.st_dev == before.st_dev && s.st_ino == before.st_ino)
@@ -285,11 +285,11 @@ static int check_outside(const struct home *home, const char *path, int director
 	if (fstat(home->fd, &ours) < 0)
 		return error_errno(err, errno, "look at %s", home->path);
 	r = is_above(&ours, directory, err);
-	return r > 0 ? error_set(err, ERROR_DENIED,
-			       "%s lies in %s, where monocore keeps its own: it cannot be "
-			       "a volume",
-			       path, home->path)
-		     : r;
+	if (r > 0)
+		return error_set(err, ERROR_DENIED,
+			"%s lies in %s, where monocore keeps its own: it cannot be a volume", path,
+			home->path);
+	return r < 0 ? error_prefix(err, "%s", path) : 0;
 }
 
 static int check_apart(const struct home *home, const char *path, int fd, struct error *err)

@@ -182,11 +182,13 @@ def _():
     d, before = directory('refused'), mc.names()
     write(f'{d}/file', '')
     os.mkfifo(f'{d}/fifo')
+    os.mkdir(f'{d}/closed', 0)
     os.makedirs(mc.home, exist_ok=True)
     os.symlink(mc.home, f'{d}/link')
     write(f'{mc.home}/mine', '')
     for volume, status, says in (
-            (f'{d}/none:/vol', 125, f'{d}/none'), (f'{d}/fifo:/vol', 125, 'neither a directory nor a regular file'),
+            (f'{d}/none:/vol', 125, f'{d}/none'),
+            (f'{d}/closed:/vol', 125, f'{d}/closed: look at what is above it: Permission denied'), (f'{d}/fifo:/vol', 125, 'neither a directory nor a regular file'),
             (f'{mc.home}/mine:/vol', 125, 'cannot be a volume'), (f'{d}/file:/etc/passwd', 125, 'users'),
             (f'{mc.home}:/vol', 125, 'cannot be a volume'), (f'{os.path.dirname(mc.home)}:/vol', 125, 'cannot be a volume'),
             (f'{mc.home}/store:/vol', 125, 'cannot be a volume'), (f'{d}/link:/vol', 125, 'cannot be a volume'),
