@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The host: what it can do, kernels, templates. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "lib/handle.h"
+#include "os/process.h"
 #include "os/socket_owner.h"
 #include "sandbox/programs.h"
 #include "vm/kernel.h"
@@ -31,6 +37,28 @@ static void examine_connections(const struct doctor *d)
 	d->tell(d->context, &out);
 }
 
+/* For what is mounted on this host; volumes of sandboxes need none of it. */
+static void examine_fuse(const struct doctor *d)
+{
+	_cleanup_fd_ int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	struct monocore_finding out = {.topic = "fuse", .text = "images and trees can be mounted"};
+	char text[200];
+
+	if (fd < 0) {
+		snprintf(text, sizeof text,
+			"/dev/fuse: %s. 'image mount', 'fs mount' and 'monofs mount' need it; sandboxes and "
+			"their volumes do not",
+			strerror(errno));
+		out.state = 1;
+		out.text = text;
+	} else if (geteuid() != 0 && !process_is_installed("fusermount3")) {
+		out.state = 1;
+		out.text = "fusermount3 is not installed (Debian's package fuse3), without which a user "
+			   "mounts nothing: 'image mount', 'fs mount', 'monofs mount'";
+	}
+	d->tell(d->context, &out);
+}
+
 static void give_finding(void *context, const struct vm_finding *f)
 {
 	const struct doctor *d = context;
@@ -49,6 +77,7 @@ int monocore_doctor(struct monocore *mc, void (*tell)(void *context, const struc
 	if (vm_doctor(mc->home.path, agent, give_finding, &d, &err) < 0)
 		return give_error(error, &err);
 	examine_connections(&d);
+	examine_fuse(&d);
 	return 0;
 }
 

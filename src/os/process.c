@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -209,4 +211,20 @@ int process_run(const char *const *argv, const struct process_run_options *o, st
 	else if (status)
 		return error_set(err, ERROR_SYSTEM, "%s ended with status %d", argv[0], status);
 	return 0;
+}
+
+bool process_is_installed(const char *name)
+{
+	const char *paths = getenv("PATH") ?: "/usr/bin:/bin";
+	char path[PATH_MAX];
+
+	while (*paths) {
+		size_t n = strcspn(paths, ":");
+		int size = snprintf(path, sizeof path, "%.*s/%s", (int)n, paths, name);
+
+		if (n && size < (int)sizeof path && access(path, X_OK) == 0)
+			return true;
+		paths += n + (paths[n] == ':');
+	}
+	return false;
 }

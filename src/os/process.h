@@ -43,3 +43,6 @@ struct process_run_options {
 
 /* Runs a command to its end. Standard error is ours. */
 int process_run(const char *const *argv, const struct process_run_options *o, struct error *err);
+
+/* A program of that name is in PATH, where execvp(3) would find it. */
+bool process_is_installed(const char *name);

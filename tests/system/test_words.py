@@ -77,6 +77,9 @@ def _():
     for topic in ('kvm', 'qemu', 'kernel'):
         true(any(topic in name for name in findings), f'nothing about {topic}: {sorted(findings)}')
     true('libkrun' in json.dumps(list(findings.values())), findings)
+    equal(findings['fuse']['state'], 'good')
+    without = {f['topic']: f for f in mc('self', 'doctor', '--json', env={'PATH': '/nowhere'}).json()}
+    equal(without['fuse']['state'], 'note' if os.geteuid() else 'good')
 
 
 @promise('the version is said in one way by three commands')

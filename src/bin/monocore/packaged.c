@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/monocore/packaged.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "os/process.h"
@@ -12,20 +9,6 @@
 /* Each ends with 0 where it owns the file. */
 static const char *const managers[][4] = {
 	{"dpkg-query", "-S"}, {"rpm", "-qf"}, {"pacman", "-Qqo"}, {"apk", "info", "--who-owns"}};
-
-static bool is_there(const char *program)
-{
-	for (const char *path = getenv("PATH") ?: "/usr/bin:/bin"; *path;) {
-		size_t n = strcspn(path, ":");
-		char candidate[4096];
-
-		if (n && snprintf(candidate, sizeof candidate, "%.*s/%s", (int)n, path, program) < 4096 &&
-			access(candidate, X_OK) == 0)
-			return true;
-		path += n + (path[n] == ':');
-	}
-	return false;
-}
 
 /* It says nothing here: whether it ends well is the answer. */
 static int ask(const char *const *manager, const char *path, struct error *err)
@@ -45,7 +28,7 @@ static int ask(const char *const *manager, const char *path, struct error *err)
 int packaged_refuse(const char *path, struct error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(managers); i++) {
-		int r = is_there(managers[i][0]) ? ask(managers[i], path, err) : 0;
+		int r = process_is_installed(managers[i][0]) ? ask(managers[i], path, err) : 0;
 
 		if (r < 0)
 			return r;
