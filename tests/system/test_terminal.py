@@ -48,8 +48,9 @@ def _():
         in_front()
         t.send('\x1a')
         t.expect('Stopped.*# ')
-        t.send('jobs; kill %1; wait %1; echo status $?\r')
-        t.expect('Stopped.*status 143.*# ')
+        # USR1 waits until the job goes on; TERM would have bash let it go on, and forget it or not before 'wait'.
+        t.send('jobs; kill -USR1 %1; fg; echo status $?\r')
+        t.expect('Stopped.*status 138.*# ')
         t.send('\x04')
         equal(t.wait(), 0)
         true(t.restored(), 'the terminal is as it was')

@@ -19,7 +19,7 @@ DEBIAN = 'oci:' + IMAGE
 PROGRAM = f'{PREFIX}/bin/monocore'
 
 
-PROGRESS = re.compile(r'^monocore: [\w ]+(: [\d.]+ \w+|: done, [\d.]+ \w+ in [\d.]+ s)?\n', re.MULTILINE)
+PROGRESS = re.compile(r'^monocore: [\w ]+: ([\d.]+ \w+|done, [\d.]+ \w+ in [\d.]+ s)\n', re.MULTILINE)
 
 
 class Answer:
