@@ -233,30 +233,33 @@ static bool may_pass(const struct reader *r, const struct output_frame *f)
 	return true;
 }
 
-static int read_frame(struct reader *r, int fd, const struct output_frame *f, size_t from, struct error *err)
+/* Its bytes from `from` on, up to `to`. */
+static int read_frame(
+	struct reader *r, int fd, const struct output_frame *f, size_t from, uint64_t to, struct error *err)
 {
 	struct cursor c;
 	int result = output_frame_read(fd, f, &r->piece, err);
+	size_t size = to < r->piece.size ? (size_t)to : r->piece.size;
 
 	if (result == -ERROR_NO_MEMORY)
 		return result;
-	if (result < 0 || from > r->piece.size) {
+	if (result < 0 || from > size) {
 		r->gap = true;
 		return 0;
 	}
 	if (r->gap && (result = take_state(r, &f->open, err)) != 0)
 		return result;
-	c = cursor_of(r->piece.data + from, r->piece.size - from);
+	c = cursor_of(r->piece.data + from, size - from);
 	return take_records(r, &c, err);
 }
 
-/* From r->at.offset on. */
-static int read_packed(struct reader *r, const struct segment *s, struct error *err)
+/* From r->at.offset on, up to `end`: it may have been packed, with more in it, since that was its end. */
+static int read_packed(struct reader *r, const struct segment *s, uint64_t end, struct error *err)
 {
 	uint64_t start = 0;
 	int result = 0;
 
-	for (size_t i = 0; result == 0 && i < s->count; start += s->frames[i++].size) {
+	for (size_t i = 0; result == 0 && i < s->count && start < end; start += s->frames[i++].size) {
 		const struct output_frame *f = &s->frames[i];
 
 		if (r->at.offset >= start + f->size)
@@ -264,8 +267,8 @@ static int read_packed(struct reader *r, const struct segment *s, struct error *
 		if (r->at.offset == start && may_pass(r, f))
 			r->gap = true;
 		else
-			result = read_frame(r, s->fd, f, (size_t)(r->at.offset - start), err);
-		if (result == 0)
+			result = read_frame(r, s->fd, f, (size_t)(r->at.offset - start), end - start, err);
+		if (result == 0 && end - start >= f->size)
 			r->at.offset = start + f->size;
 	}
 	return result;
@@ -302,7 +305,7 @@ static int read_segment(struct reader *r, int directory, uint64_t end, struct er
 	if (s.fd < 0)
 		r->gap = true;
 	else
-		result = s.frames ? read_packed(r, &s, err) : read_plain(r, &s, end, err);
+		result = s.frames ? read_packed(r, &s, end, err) : read_plain(r, &s, end, err);
 	return result;
 }
 

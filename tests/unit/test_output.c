@@ -54,12 +54,17 @@ static void write_log(struct log *l)
 	output_close(w);
 }
 
-static void log_open(struct log *l)
+static void log_make(struct log *l)
 {
 	snprintf(l->path, sizeof l->path, "/tmp/test-output-XXXXXX");
 	CHECK(mkdtemp(l->path));
 	l->fd = open(l->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(l->fd >= 0);
+}
+
+static void log_open(struct log *l)
+{
+	log_make(l);
 	write_log(l);
 }
 
@@ -199,6 +204,49 @@ TEST(the_last_lines_are_found_from_the_end)
 	CHECK_INT(s.first, LINES - 5);
 	s = query(&l, &(struct output_query){.last = 3, .grep = " 1234.$"});
 	CHECK_INT(s.next, 12350);
+}
+
+/* A log of which so much more is written with the first line that is told that what was its end is packed. */
+struct growing {
+	struct seen seen;
+	struct output_writer *writer;
+};
+
+static void write_lines(struct output_writer *w, unsigned from, unsigned to)
+{
+	struct error err;
+	char line[61];
+
+	for (unsigned n = from; n < to; n++) {
+		make_line(line, n);
+		CHECK_OK(output_append(w, OUTPUT_OUT, line, 60, &err));
+	}
+}
+
+static int see_growing(void *context, const struct output_line *line)
+{
+	struct growing *g = context;
+
+	if (!g->seen.count)
+		write_lines(g->writer, HALF, LINES);
+	return see(&g->seen, line);
+}
+
+TEST(the_last_lines_are_those_there_were_though_many_more_come_meanwhile)
+{
+	struct growing g = {.seen = {.in_order = true}};
+	struct log l;
+	struct error err;
+
+	log_make(&l);
+	CHECK_OK(output_open(l.fd, &g.writer, &err));
+	write_lines(g.writer, 0, HALF);
+	CHECK_OK(output_read(l.fd, &(struct output_query){.last = HALF / 2}, see_growing, &g, &err));
+	output_close(g.writer);
+	log_close(&l);
+	CHECK(g.seen.in_order);
+	CHECK_INT(g.seen.first, HALF - HALF / 2);
+	CHECK_INT(g.seen.next, HALF);
 }
 
 TEST(a_damaged_piece_costs_its_own_lines_and_no_others)
