@@ -113,6 +113,12 @@ static void say(struct volume *v, enum volume_frame_type type, uint32_t value)
 	write_port(v->relay, bytes, VOLUME_HEADER_SIZE + length);
 }
 
+/* The mutex is held. Nobody is to wait for this volume. */
+static void settle(struct volume *v)
+{
+	*v->relay->unsettled &= ~(1u << v->number);
+}
+
 /* ---- from the kernel to the host: a thread for each volume ------------------------------------------- */
 
 /* Waits until something may be sent, and takes up to `most` bytes of it. 0: nothing more is to be sent. */
@@ -259,7 +265,7 @@ static void *serve_kernel(void *context)
 	if (!v->over)
 		say(v, VOLUME_END, 0); /* it was unmounted */
 	v->over = true;
-	*v->relay->unsettled &= ~(1u << v->number);
+	settle(v);
 	pthread_cond_signal(&v->noticed);
 	close(TAKE_FD(v->fuse));
 	pthread_mutex_unlock(&v->mutex);
@@ -340,7 +346,7 @@ static bool heard_behind(struct volume *v, size_t *n, uint64_t now)
 	bool ours = v->behind && behind_heard(v->behind, v->down, n, now);
 
 	if (ours && behind_is_done(v->behind))
-		*v->relay->unsettled &= ~(1u << v->number);
+		settle(v);
 	return ours;
 }
 
@@ -437,7 +443,7 @@ static void end_volume(struct volume *v)
 
 	pthread_mutex_lock(&v->mutex);
 	v->over = true;
-	*v->relay->unsettled &= ~(1u << v->number);
+	settle(v);
 	pthread_cond_signal(&v->more);
 	pthread_cond_signal(&v->noticed);
 	pthread_mutex_unlock(&v->mutex);
