@@ -5,6 +5,7 @@ from docs/formats/monofs.md alone."""
 import contextlib
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import tap
 from harness.monofs import PROGRAM, Monofs, described, sample
@@ -93,6 +94,28 @@ def _():
     mono(*copy, 'check', '--read-data', env=by()).ok()
     mono('clone', 'cloned.monofs', 'unopened').ok(1).says('unopened.monofs is made, but not mounted', 'passphrase')
     true(not os.path.exists(mono.path('unopened')), 'no mount point is left')
+
+
+@promise('a copy that is made while keys are rotated is opened by the keys of then, and has all that they seal')
+def _():
+    key = ('--key-file', KEY)
+    at = encrypted('turning', *key)
+    mono(*at, 'import', TREE, *key).ok()
+
+    def rotate():
+        for number in range(25):
+            mono(*at, 'key', 'rotate', *key, '--new-key-file', KEY).ok()
+            mono.write('turning-tree/file', f'sealed after {number} rotations\n' * 100)
+            mono(*at, 'import', mono.path('turning-tree'), *key).ok()
+
+    with ThreadPoolExecutor(1) as pool:
+        rotating, copies = pool.submit(rotate), 0
+        while not rotating.done() or copies < 3:
+            mono('clone', 'turning.monofs', 'turned', '--no-mount').ok()
+            mono('-C', mono.path('turned.monofs'), 'check', '--read-data', *key).ok()
+            shutil.rmtree(mono.path('turned.monofs'))
+            copies += 1
+        rotating.result()
 
 
 @promise('a passphrase that is needed and cannot be asked for says by what option it is given')

@@ -40,21 +40,6 @@ static int copy_small(int from, int to, const char *name, struct error *err)
 	return r < 0 ? r : fs_write_atomic(to, name, b.data, b.size, 0600, err);
 }
 
-static int copy_keys(struct clone *c, struct error *err)
-{
-	_cleanup_fd_ int from = fs_open(c->from, "keys", O_RDONLY | O_DIRECTORY, 0, err), to = -1;
-	_cleanup_list_ DIR *list = NULL;
-	const char *name;
-	int r = from < 0 ? from : fs_list_open(from, ".", &list, err);
-
-	if (r == 0)
-		to = fs_open(c->to, "keys", O_RDONLY | O_DIRECTORY, 0, err);
-	r = r == 0 && to < 0 ? to : r;
-	while (r == 0 && (name = fs_list_next(list)))
-		r = copy_small(from, to, name, err);
-	return r;
-}
-
 static int copy_bytes(struct clone *c, int from, int to, const char *name, const char *hex, struct error *err)
 {
 	_cleanup_free_ uint8_t *bytes = malloc(COPY_SIZE);
@@ -173,6 +158,71 @@ static int copy_state(struct clone *c, struct error *err)
 	return error_set(err, ERROR_BUSY, "it changes faster than it can be copied");
 }
 
+/* ---- keys ---- */
+
+/* Empty: a plain repository has none. */
+static int read_master(struct clone *c, struct buffer *out, struct error *err)
+{
+	int r;
+
+	buffer_clear(out);
+	r = fs_read_file(c->from, "keys/master", SMALL_MOST, out, err);
+	return r == -ERROR_NOT_FOUND ? 0 : r;
+}
+
+static int write_master(struct clone *c, const struct buffer *master, struct error *err)
+{
+	_cleanup_fd_ int keys = -1;
+
+	if (!master->size)
+		return 0;
+	keys = fs_open(c->to, "keys", O_RDONLY | O_DIRECTORY, 0, err);
+	return keys < 0 ? keys : fs_write_atomic(keys, "master", master->data, master->size, 0600, err);
+}
+
+/* One that is gone meanwhile opens nothing any more. */
+static int copy_slots(struct clone *c, struct error *err)
+{
+	_cleanup_fd_ int from = fs_open(c->from, "keys", O_RDONLY | O_DIRECTORY, 0, err), to = -1;
+	_cleanup_list_ DIR *list = NULL;
+	const char *name;
+	int r = from < 0 ? from : fs_list_open(from, ".", &list, err);
+
+	if (r == 0)
+		to = fs_open(c->to, "keys", O_RDONLY | O_DIRECTORY, 0, err);
+	r = r == 0 && to < 0 ? to : r;
+	while (r == 0 && (name = fs_list_next(list))) {
+		r = is_hex(name, 16) ? copy_small(from, to, name, err) : 0;
+		r = r == -ERROR_NOT_FOUND ? 0 : r;
+	}
+	return r;
+}
+
+/* Behind the packs, whose keys are all there then; slots that open keys/master, though the keys be rotated
+ * meanwhile: those that were there while it was the same. */
+static int copy_keys(struct clone *c, struct error *err)
+{
+	_cleanup_buffer_ struct buffer before = {0}, after = {0};
+
+	for (int i = 0; i < TRIES; i++) {
+		int r = fs_remove_tree(c->to, "keys", err);
+
+		if (r == 0)
+			r = fs_make_directories(c->to, "keys", 0700, err);
+		if (r == 0)
+			r = read_master(c, &before, err);
+		if (r == 0)
+			r = copy_slots(c, err);
+		if (r == 0)
+			r = read_master(c, &after, err);
+		if (r < 0)
+			return r;
+		if (before.size == after.size && !memcmp(before.data, after.data, after.size))
+			return write_master(c, &after, err);
+	}
+	return error_set(err, ERROR_BUSY, "its keys change faster than they can be copied");
+}
+
 static int copy_all(struct clone *c, struct error *err)
 {
 	static const char *const folders[] = {"keys", "packs", "journal", "known", "locks", "sessions"};
@@ -181,9 +231,9 @@ static int copy_all(struct clone *c, struct error *err)
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++)
 		r = fs_make_directories(c->to, folders[i], 0700, err);
 	if (r == 0)
-		r = copy_keys(c, err);
-	if (r == 0)
 		r = copy_state(c, err);
+	if (r == 0)
+		r = copy_keys(c, err);
 	if (r == 0) /* the last: what has none is no repository */
 		r = copy_small(c->from, c->to, "format", err);
 	return r;
