@@ -5,8 +5,8 @@
 
 #include "monofs/live_parts.h"
 
-#define AHEAD (4u << 20) /* bytes */
-#define STEP  (1u << 20) /* that are asked for at once, at least */
+#define AHEAD (4u << 20)   /* bytes */
+#define STEP  (512u << 10) /* of one job: about a frame */
 
 static void work(struct live *l, const struct live_ahead_job *job)
 {
@@ -55,14 +55,15 @@ static void give(struct live *l, struct live_base *base, uint64_t offset, uint64
 	pthread_mutex_unlock(&a->lock);
 }
 
-/* Requests of one reader come in pieces, and not always in order. */
+/* Requests of one reader come in pieces, and where several threads serve them not always in order. What is
+ * ahead is parted, so that the first of it is not one thread's alone, with the reader close behind. */
 void live_ahead_note(struct live *l, struct live_node *n, uint64_t offset, uint64_t size)
 {
 	uint64_t before = atomic_load(&n->file.ahead), from = offset + size, end = from + AHEAD;
 
 	if (!n->base || !n->base->entry.content.ref_count)
 		return;
-	if (offset > before || before - offset > AHEAD) {
+	if (offset > before || before - offset > 2 * AHEAD) { /* somebody begins elsewhere */
 		atomic_store(&n->file.ahead, from);
 		return;
 	}
@@ -70,8 +71,10 @@ void live_ahead_note(struct live *l, struct live_node *n, uint64_t offset, uint6
 		return;
 	from = from > before ? from : before;
 	end = end < n->file.base_limit ? end : n->file.base_limit;
-	if (from < end && atomic_compare_exchange_strong(&n->file.ahead, &before, end))
-		give(l, n->base, from, end);
+	if (from >= end || !atomic_compare_exchange_strong(&n->file.ahead, &before, end))
+		return;
+	for (; from < end; from += STEP)
+		give(l, n->base, from, from + STEP < end ? from + STEP : end);
 }
 
 void live_ahead_init(struct live *l)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LIVE_AHEAD_JOBS    8u
+#define LIVE_AHEAD_JOBS    16u
 #define LIVE_AHEAD_THREADS 4u
 
 struct live;
