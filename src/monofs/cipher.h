@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03), by the library that is faster: libsodium has the whole of
- * it and begins at once; OpenSSL has the ChaCha20-Poly1305 of RFC 8439 in it, in one pass over the bytes
- * where libsodium takes two, and so does large pieces in two thirds of the time. Where OpenSSL is set up not
- * to have that cipher, libsodium does all.
+ * it and begins at once; OpenSSL has the ChaCha20-Poly1305 of RFC 8439 in it, which does large pieces in two
+ * thirds of the time. Where OpenSSL is set up not to have that cipher, libsodium does all.
  */
 #pragma once
 
