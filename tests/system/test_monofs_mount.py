@@ -193,8 +193,7 @@ def _():
             pid, = mono.servers()
             os.kill(pid, signal.SIGKILL)
             until(lambda: not state.alive(pid), 'it is dead')
-            until(lambda: d not in mono.mounts() or mono('detach', '-f', d) and d not in mono.mounts() or
-                  not subprocess.run(['fusermount3', '-uz', d], check=False).returncode, 'the dead mount goes')
+            until(lambda: d not in mono.mounts(), 'the dead mount goes')
             if n == 0:  # nobody moves on before that is a revision
                 contains(mono('-C', f'{d}.monofs', 'checkout', 'main').ok(1).err, 'mount it, and detach it')
             mono('mount', d).ok()
@@ -202,6 +201,53 @@ def _():
             equal(sorted(os.listdir(d)), [f'file-{i}' for i in range(n + 1)] + ['synced'])
         mono('detach', d).ok()
         contains(mono('-C', f'{d}.monofs', 'check', '--read-data').ok().out, 'all whole')
+
+
+@promise('a mount whose process was killed with the one that keeps it is mounted again, or detached')
+def _():
+    def kill():
+        write(f'{d}/file', 'still there')
+        os.listdir(d)
+        pid, = mono.servers()
+        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+            keeper = int(f.read().rpartition(')')[2].split()[1])
+        os.kill(keeper, signal.SIGSTOP)  # it must not come to taking the mount away
+        os.kill(pid, signal.SIGKILL)
+        os.kill(keeper, signal.SIGKILL)
+        until(lambda: not state.alive(pid) and not state.alive(keeper), 'both are dead')
+        true(d in mono.mounts(), 'the mount is left')
+
+    with tree('orphan') as d:
+        kill()
+        mono('mount', d).ok()
+        equal(read(f'{d}/file'), 'still there')
+        kill()
+        mono('detach', d).ok(1).says('becomes one when it is mounted again')
+        equal((d in mono.mounts(), os.listdir(d)), (False, []))
+        mono('detach', d).ok(1).says('is not mounted')
+        mono('mount', d).ok()
+        equal(read(f'{d}/file'), 'still there')
+
+
+@promise('a tree is mounted and detached by the name of its repository, too')
+def _():
+    with tree('named') as d:
+        equal(mono('detach', f'{d}.monofs').ok().out, f'{d} is detached\n')
+        equal(mono('mount', f'{d}.monofs').ok().out, f'{d}.monofs is mounted at {d}\n')
+
+
+@promise('revisions of a repository that nobody may write to are mounted')
+def _():
+    with tree('sealed') as d:
+        write(f'{d}/x', 'then')
+        mono('detach', d).ok()
+        subprocess.run(['chmod', '-R', 'a-w', f'{d}.monofs'], check=True)
+        try:
+            mono('mount', f'{d}.monofs', d, '--rev', 'main').ok()
+            equal(read(f'{d}/x'), 'then')
+            mono('detach', d).ok()
+        finally:
+            subprocess.run(['chmod', '-R', 'u+w', f'{d}.monofs'], check=True)
 
 
 @promise('an encrypted tree asks for its passphrase once, and is nowhere on disk in the clear')

@@ -6,38 +6,17 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "os/fs.h"
-#include "os/process.h"
-#include "vfs/fuse/fuse.h"
+#include "vfs/fuse/unmount.h"
 
 /* Requests: a byte, and behind TELL a path with its NUL. Answers: a byte, 0 for done. */
 enum { TELL = 't', UNMOUNT = 'u', FORCE = 'f' };
 
 /* ---- the parent ---------------------------------------------------------------------------------------- */
-
-static int run_fusermount(const char *directory, bool lazy)
-{
-	const char *const argv[] = {"fusermount3", "-u", "-q", lazy ? "-z" : "--", directory, NULL};
-	const struct process_spec spec = {.path = "fusermount3", .argv = argv};
-	int status = 1;
-	pid_t pid;
-
-	if (process_spawn(&spec, &pid, NULL, NULL) < 0 || process_wait(pid, &status, NULL) < 0)
-		return -1;
-	return status == 0 ? 0 : -1;
-}
-
-static int unmount(const char *directory, bool lazy)
-{
-	if (geteuid() == 0)
-		return umount2(directory, lazy ? MNT_DETACH : 0);
-	return run_fusermount(directory, lazy);
-}
 
 static bool read_path(int socket, char path[PATH_MAX])
 {
@@ -59,7 +38,7 @@ static bool answer(int socket, char directory[PATH_MAX])
 	if (what == TELL && !read_path(socket, directory))
 		return false;
 	if (what == UNMOUNT || what == FORCE)
-		done = *directory && unmount(directory, what == FORCE) == 0 ? 0 : 1;
+		done = *directory && fuse_unmount(directory, what == FORCE) == 0 ? 0 : 1;
 	return write(socket, &done, 1) == 1;
 }
 
@@ -86,7 +65,7 @@ int mfsd_keep(int socket, pid_t child)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	if (*directory && fuse_mount_is_dead(directory))
-		unmount(directory, true);
+		fuse_unmount(directory, true);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 

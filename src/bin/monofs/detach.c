@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "bin/cli/output.h"
+#include "bin/monofs/dead.h"
 #include "bin/monofs/holders.h"
 #include "bin/monofs/trees.h"
 #include "bin/monofs/verbs.h"
@@ -59,12 +60,26 @@ static int stop(struct cli *cli, struct mount *m, bool force, struct error *err)
 	return 0;
 }
 
+/* It goes, but there is nobody who could make a revision of what was written. */
+static int clear(struct cli *cli, const char *directory, struct error *err)
+{
+	if (dead_mount_remove(directory, err) == 0)
+		error_set(err, ERROR_SYSTEM,
+			"%s is unmounted, but its process had been killed: what was written since the last "
+			"revision becomes one when it is mounted again",
+			directory);
+	return cli_complain(cli, err);
+}
+
 static int detach(struct cli *cli, const char *path, bool force)
 {
 	_cleanup_(cleanup_mount) struct mount *m = NULL;
 	struct error err;
 
-	if (mount_find(path, &m, &err) < 0)
+	if (dead_mount_is_at(path))
+		return clear(cli, path, &err);
+	/* The word may be the repository, as that of `mount`. */
+	if (mount_find(path, &m, &err) < 0 && mount_find_live(path, &m, NULL) < 0)
 		return cli_complain(cli, &err);
 	return stop(cli, m, force, &err);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bin/cli/output.h"
+#include "bin/monofs/dead.h"
 #include "bin/monofs/words.h"
 #include "os/fs.h"
 #include "sandbox/programs.h"
@@ -57,6 +58,8 @@ int tree_directory(const char *typed, char **path, bool *made, struct error *err
 		return error_errno(err, errno, "make '%s'", typed);
 	found = realpath(typed, NULL);
 	r = found ? check_free(typed, found, err) : error_errno(err, errno, "find '%s'", typed);
+	if (r == 0 && dead_mount_is_at(found))
+		r = dead_mount_remove(found, err);
 	if (r == 0)
 		r = check_empty(typed, err);
 	if (r == 0)

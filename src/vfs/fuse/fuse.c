@@ -17,6 +17,7 @@
 #include "vfs/fuse/device.h"
 #include "vfs/fuse/message.h"
 #include "vfs/fuse/session.h"
+#include "vfs/fuse/unmount.h"
 
 #define THREADS_DEFAULT 8u
 #define AHEAD_MAX       512u
@@ -322,13 +323,6 @@ void fuse_server_leave(struct fuse_server *s)
 		dup3(nowhere, fuse_session_fd(s->session), O_CLOEXEC);
 		close(nowhere);
 	}
-}
-
-bool fuse_mount_is_dead(const char *directory)
-{
-	struct stat s;
-
-	return stat(directory, &s) < 0 && errno == ENOTCONN;
 }
 
 void fuse_server_free(struct fuse_server *s)

@@ -53,8 +53,5 @@ bool fuse_server_is_mounted(const struct fuse_server *server);
  * unmounts what the one that does has left dead. */
 void fuse_server_leave(struct fuse_server *server);
 
-/* Whether what is mounted there is a mount of FUSE whose server has gone. */
-bool fuse_mount_is_dead(const char *directory);
-
 void fuse_server_free(struct fuse_server *server); /* unmounts, where it is still mounted */
 CLEANUP_DEFINE(fuse_server, struct fuse_server, fuse_server_free);
