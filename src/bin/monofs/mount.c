@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bin/cli/output.h"
 #include "bin/monofs/trees.h"
@@ -41,7 +42,14 @@ static int directory_of(const char *repository, char **directory, struct error *
 	return *directory ? 0 : -ERROR_NO_MEMORY;
 }
 
-/* DIR alone names its own repository, but with --rev, which shows another's. */
+static bool is_same(const char *path, const char *other)
+{
+	struct stat a, b;
+
+	return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* DIR alone names its own repository, but with --rev, which shows another's; or is that repository. */
 static int find(const struct options *o, int count, char **words, struct place *p, char **directory,
 	bool *made, struct error *err)
 {
@@ -53,7 +61,7 @@ static int find(const struct options *o, int count, char **words, struct place *
 	r = place_find(count == 2 ? words[0] : o->revision ? NULL : at, p, err);
 	if (r < 0)
 		return r;
-	if (!at) {
+	if (!at || (count == 1 && !o->revision && is_same(at, p->path))) {
 		_cleanup_free_ char *own = NULL;
 
 		r = directory_of(p->path, &own, err);
@@ -84,7 +92,7 @@ static int mount_at(struct cli *cli, const struct options *o, struct place *p, c
 		.nfs = o->nfs ? nfs : NULL,
 		.quiet = o->quiet,
 		.most = o->most};
-	int r = place_open_found(cli, 0, p, err);
+	int r = place_open_found(cli, o->revision ? PLACE_READ : 0, p, err);
 
 	if (r == 0 && o->revision) {
 		r = place_resolve(p, o->revision, &commit, err);
@@ -120,12 +128,12 @@ const struct command mount_command = {
 	.arguments = "[[REPOSITORY] DIR]",
 	.summary = "mount a repository's tree, or one of its revisions",
 	.help = "Without a word, the repository that we are in or beside is mounted beside itself; with DIR, "
-		"that of "
-		"DIR. With --rev, DIR is where that revision of the repository is shown, however the tree "
-		"changes "
-		"meanwhile. What is written to a mounted tree becomes a revision by itself when nothing was "
-		"written "
-		"for a while. 'monofs detach' unmounts it.",
+		"that of DIR, which may also be the repository itself. With --rev, DIR is where that "
+		"revision "
+		"of the repository is shown, however the tree changes meanwhile. What is written to a "
+		"mounted "
+		"tree becomes a revision by itself when nothing was written for a while. 'monofs detach' "
+		"unmounts it.",
 	.examples = "monofs mount notes\n"
 		    "monofs mount notes ./before --rev 'main@{2 days ago}'\n"
 		    "monofs mount backup.monofs ./view --rev main~1",
