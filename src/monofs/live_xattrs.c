@@ -2,6 +2,7 @@
 /* Extended attributes: few, and bounded. Values that are objects of their own are read when they are asked
  * for. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,11 +160,18 @@ static int set(
 	return r;
 }
 
+/* What an import has taken is kept, for a restore. But of a mount the kernel heeds none, nor would the mode
+ * follow: cp -p, which sets either of them, would leave the mode as it was. */
+static bool is_acl(const char *name)
+{
+	return !strncmp(name, "system.posix_acl_", 17);
+}
+
 int live_setxattr(
 	struct vfs *fs, uint64_t ino, const char *name, const void *value, size_t size, unsigned flags)
 {
 	struct live_node *n;
-	int r = live_begin(live_of(fs));
+	int r = is_acl(name) ? -EOPNOTSUPP : live_begin(live_of(fs));
 
 	if (r < 0)
 		return r;

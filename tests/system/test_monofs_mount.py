@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import signal
+import struct
 import subprocess
 
 from harness import nfs, state, tap
@@ -234,6 +235,38 @@ def _():
     with tree('named') as d:
         equal(mono('detach', f'{d}.monofs').ok().out, f'{d} is detached\n')
         equal(mono('mount', f'{d}.monofs').ok().out, f'{d}.monofs is mounted at {d}\n')
+
+
+@promise('an ACL, which nobody would heed in a mount, is refused there, so cp -p keeps modes; one imported is kept')
+def _():
+    name, owner, user, group, mask, other = 'system.posix_acl_access', 1, 2, 4, 16, 32
+    entries = ((owner, 6, -1), (user, 6, 4321), (group, 4, -1), (mask, 6, -1), (other, 0, -1))
+    acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *e) for e in entries)
+    os.mkdir(mono.path('with-acl'))
+    write(mono.path('with-acl/x'), 'x')
+    os.setxattr(mono.path('with-acl/x'), name, acl)
+    os.chmod(mono.path('with-acl/x'), 0o660)
+    mono('init', '--no-mount', 'heedless').ok()
+    mono('import', mono.path('with-acl'), mono.path('heedless.monofs')).ok()
+    d = mono.path('heedless')
+    mono('mount', d).ok()
+    equal(os.getxattr(f'{d}/x', name), acl)
+    write(f'{d}/y', 'y')
+    os.chmod(f'{d}/y', 0o640)
+    try:
+        os.setxattr(f'{d}/y', name, acl)
+        true(False, 'an ACL was taken')
+    except OSError as e:
+        equal(e.errno, errno.EOPNOTSUPP)
+    subprocess.run(['cp', '-p', f'{d}/y', f'{d}/z'], check=True)
+    equal(os.stat(f'{d}/z').st_mode & 0o777, 0o640)
+    os.chmod(f'{d}/x', 0o640)
+    mono('-C', d, 'restore', 'main', mono.path('acl-again')).ok()
+    mono('detach', d).ok()
+    equal(os.stat(mono.path('acl-again/x')).st_mode & 0o777, 0o660)
+    mono('-C', f'{d}.monofs', 'restore', 'main', mono.path('acl-less')).ok()
+    kept = os.getxattr(mono.path('acl-less/x'), name)
+    equal([struct.unpack_from('<HHi', kept, 4 + 8 * i)[1] for i in range(5)], [6, 6, 4, 4, 0])
 
 
 @promise('revisions of a repository that nobody may write to are mounted')
