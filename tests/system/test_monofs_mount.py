@@ -230,6 +230,19 @@ def _():
         equal(read(f'{d}/file'), 'still there')
 
 
+@promise('a detach whose revision fails says that what was written comes back with the next mount, and it does')
+def _():
+    with tree('unfinished') as d:
+        write(f'{d}/file', 'not yet in a pack')
+        subprocess.run(['chmod', '-R', 'a-w', f'{d}.monofs/packs'], check=True)
+        try:
+            mono('detach', d).ok(1).says('Permission denied', 'becomes one by the next mount')
+        finally:
+            subprocess.run(['chmod', '-R', 'u+w', f'{d}.monofs/packs'], check=True)
+        mono('mount', d).ok()
+        equal(read(f'{d}/file'), 'not yet in a pack')
+
+
 @promise('a tree is mounted and detached by the name of its repository, too')
 def _():
     with tree('named') as d:

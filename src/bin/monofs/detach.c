@@ -34,6 +34,20 @@ static void tell_holders(const char *directory)
 	complain("-f detaches it all the same");
 }
 
+/* Where the last revision failed, the journal has what was written. */
+static void add_rest(const char *directory, const char *repository, struct error *err)
+{
+	_cleanup_(cleanup_mount) struct mount *m = NULL;
+	const struct error failure = *err;
+
+	if (mount_find(directory, &m, NULL) == -ERROR_NOT_FOUND && access(repository, F_OK) == 0)
+		error_set(err, failure.code,
+			"%s; it is unmounted, and what was written since the last revision becomes one by "
+			"the "
+			"next mount",
+			failure.text);
+}
+
 /* What state says is gone with its mount. */
 static int stop(struct cli *cli, struct mount *m, bool force, struct error *err)
 {
@@ -47,6 +61,8 @@ static int stop(struct cli *cli, struct mount *m, bool force, struct error *err)
 	if (r < 0) {
 		int status;
 
+		if (r != -ERROR_BUSY)
+			add_rest(directory, repository, err);
 		error_prefix(err, "%s", directory);
 		status = cli_complain(cli, err);
 
