@@ -63,6 +63,8 @@ struct store *repository_store(struct repository *r);
 const struct crypt *repository_crypt(struct repository *r);
 int repository_directory(struct repository *r); /* a descriptor; the repository's */
 const char *repository_path(struct repository *r);
+/* INVALID: what is written to path would be written into the repository itself. path may be missing. */
+int repository_spare(struct repository *r, const char *path, struct error *err);
 uint64_t repository_replica(struct repository *r);
 const uint8_t *repository_id(struct repository *r); /* 16 bytes */
 /* What opens the repository without a passphrase, CRYPT_KEY_SIZE bytes, until keys are rotated; for processes

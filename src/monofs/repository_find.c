@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -98,4 +99,33 @@ int repository_find(const char *path, char **found, char **within, struct error 
 		"there is no monofs repository: %s" SUFFIX " is none, nor is there one of a directory above: "
 		"'monofs init' makes one",
 		full);
+}
+
+int repository_spare(struct repository *r, const char *path, struct error *err)
+{
+	_cleanup_free_ char *part = text_copy(*path ? path : ".", err);
+	_cleanup_fd_ int fd = -1;
+	struct stat own;
+	int in;
+
+	if (!part)
+		return -ERROR_NO_MEMORY;
+	while ((fd = open(part, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		char *slash = strrchr(part, '/');
+
+		if (!slash || (slash == part && !slash[1]))
+			break;
+		slash[slash == part] = 0;
+	}
+	if (fd < 0 && (fd = fs_open(AT_FDCWD, *part == '/' ? "/" : ".", O_PATH | O_DIRECTORY, 0, err)) < 0)
+		return fd;
+	if (fstat(repository_directory(r), &own) < 0)
+		return error_errno(err, errno, "look at %s", repository_path(r));
+	in = fs_lies_in(fd, &own, err);
+	if (in <= 0)
+		return in;
+	return error_set(err, ERROR_INVALID,
+		"%s lies in the repository %s itself: name another place (with -C, a relative one begins "
+		"there)",
+		path, repository_path(r));
 }

@@ -137,7 +137,9 @@ int restore_directory(struct repository *r, const struct object_id *commit, cons
 	err = err ? err : &unused;
 	*out = (struct restore_result){0};
 	w.maker.written = &w.written;
-	code = tree_find(r, commit, w.within, &found, err);
+	code = repository_spare(r, target, err);
+	if (code == 0)
+		code = tree_find(r, commit, w.within, &found, err);
 	if (code < 0)
 		return code;
 	if (found.entry.kind == ENTRY_DIRECTORY)

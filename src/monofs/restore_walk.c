@@ -320,8 +320,31 @@ static int place_of(struct restore_walk *w, struct error *err)
 
 /* ---- what is there already ---- */
 
+static bool is_repository(struct restore_walk *w, const struct stat *s)
+{
+	struct stat own;
+
+	return fstat(repository_directory(w->r), &own) == 0 && own.st_dev == s->st_dev &&
+	       own.st_ino == s->st_ino;
+}
+
+/* What is read is not removed while it is read. 1: it is the repository; an error: it has it in it. */
+static int spare(struct restore_walk *w, const char *name, const struct stat *s, struct error *err)
+{
+	int r = S_ISDIR(s->st_mode) ? fs_lies_in(repository_directory(w->r), s, err) : 0;
+
+	if (r <= 0 || is_repository(w, s))
+		return r;
+	return error_set(err, ERROR_INVALID, "%s is not removed: the repository itself is in it", name);
+}
+
 static int remove_here(struct restore_walk *w, const char *name, struct error *err)
 {
+	struct stat s;
+	int r = fstatat(top(w)->place->fd, name, &s, AT_SYMLINK_NOFOLLOW) == 0 ? spare(w, name, &s, err) : 0;
+
+	if (r != 0)
+		return r < 0 ? r : 0;
 	w->result->removed++;
 	return fs_remove_tree(top(w)->place->fd, name, err);
 }
@@ -494,10 +517,13 @@ static int one_directory(
 static int settle_here(struct restore_walk *w, const char *name, const struct stat *s, const struct entry *e,
 	struct error *err)
 {
-	int r;
+	bool directory = S_ISDIR(s->st_mode) && e->kind == ENTRY_DIRECTORY;
+	int r = directory && !is_repository(w, s) ? 0 : spare(w, name, s, err);
 
-	if (S_ISDIR(s->st_mode) && e->kind == ENTRY_DIRECTORY)
-		return 1;
+	if (r == 1)
+		return error_set(err, ERROR_INVALID, "%s is not replaced: it is the repository itself", name);
+	if (r < 0 || directory)
+		return r < 0 ? r : 1;
 	r = is_kept(w, s, e, err);
 	if (r == 1)
 		r = keep_file(w, name, e, err);

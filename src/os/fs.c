@@ -27,6 +27,29 @@ int fs_open(int dirfd, const char *path, int flags, mode_t mode, struct error *e
 	return fd < 0 ? error_errno(err, errno, "open %s", path) : fd;
 }
 
+int fs_lies_in(int fd, const struct stat *above, struct error *err)
+{
+	_cleanup_fd_ int at = fs_open(fd, ".", O_PATH | O_DIRECTORY, 0, err);
+	struct stat s, below = {0};
+
+	for (;;) {
+		int parent;
+
+		if (at < 0)
+			return at;
+		if (fstat(at, &s) < 0)
+			return error_errno(err, errno, "look at a directory");
+		if (s.st_dev == above->st_dev && s.st_ino == above->st_ino)
+			return 1;
+		if (s.st_dev == below.st_dev && s.st_ino == below.st_ino) /* the root */
+			return 0;
+		below = s;
+		parent = fs_open(at, "..", O_PATH | O_DIRECTORY, 0, err);
+		close(at);
+		at = parent;
+	}
+}
+
 int fs_list_open(int dirfd, const char *path, DIR **list, struct error *err)
 {
 	int fd = fs_open(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
@@ -131,6 +154,20 @@ int fs_read_file(int dirfd, const char *path, size_t limit, struct buffer *out, 
 	_cleanup_fd_ int fd = fs_open(dirfd, path, O_RDONLY | O_NOCTTY, 0, err);
 
 	return fd < 0 ? fd : fs_read_fd(fd, path, limit, out, err);
+}
+
+int fs_read_regular(int dirfd, const char *path, size_t limit, struct buffer *out, struct error *err)
+{
+	_cleanup_fd_ int fd = fs_open(dirfd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, err);
+	struct stat s;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &s) < 0)
+		return error_errno(err, errno, "look at %s", path);
+	if (!S_ISREG(s.st_mode))
+		return error_set(err, ERROR_CORRUPT, "%s is no file", path);
+	return fs_read_fd(fd, path, limit, out, err);
 }
 
 int fs_write_all(int fd, const void *data, size_t n, const char *name, struct error *err)

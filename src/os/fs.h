@@ -14,6 +14,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+struct stat;
+
 /* openat(2). Returns a descriptor. */
 int fs_open(int dirfd, const char *path, int flags, mode_t mode, struct error *err);
 
@@ -25,11 +27,17 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct 
  * NOT_FOUND: it has none any more. */
 int fs_path_of(int fd, char **path, struct error *err);
 
+/* Whether the directory that is open as fd is the one of `above`, or lies in it, however deep: 1 or 0. */
+int fs_lies_in(int fd, const struct stat *above, struct error *err);
+
 /* Makes path and what is missing above it. A directory that is there already is fine. */
 int fs_make_directories(int dirfd, const char *path, mode_t mode, struct error *err);
 
 /* All of a file, at most `limit` bytes (else LIMIT), appended to out. */
 int fs_read_file(int dirfd, const char *path, size_t limit, struct buffer *out, struct error *err);
+/* The same where others may have put something else in its place: what is no regular file is CORRUPT, and
+ * nobody waits for who writes to a FIFO. */
+int fs_read_regular(int dirfd, const char *path, size_t limit, struct buffer *out, struct error *err);
 int fs_read_fd(int fd, const char *name, size_t limit, struct buffer *out, struct error *err);
 
 int fs_write_all(int fd, const void *data, size_t n, const char *name, struct error *err);

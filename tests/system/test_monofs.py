@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 
@@ -211,6 +212,33 @@ def _():
     with tarfile.open(mono.path('evil.tar'), 'w') as tar:
         tar.addfile(tarfile.TarInfo('../../outside'), io.BytesIO(b''))
     mono(*at, 'import', mono.path('evil.tar')).ok(1)
+
+
+@promise('nothing is written into the repository itself, and a mirror of what it lies in leaves it there')
+def _():
+    around = mono.path('around')
+    mono.write('around/x', 'x')
+    at = ('-C', mono.path('around/own.monofs'))
+    mono('init', '--no-mount', mono.path('around/own')).ok()
+    mono(*at, 'import', around).ok()
+    before = sorted(os.listdir(at[1]))
+    for words in (('restore', 'main', 'new'), ('restore', 'main', '.', '--mirror'), ('restore', 'main', 'packs/x/y'),
+                  ('checkout', 'main', '--to', 'new'), ('export', 'main', 'new.tar'), ('export', 'main', 'refs')):
+        mono(*at, *words).ok(1).says('lies in the repository', 'own.monofs')
+        equal(sorted(os.listdir(at[1])), before)
+    os.unlink(mono.path('around/x'))
+    mono.write('around/y', 'y')
+    equal(mono(*at, 'restore', 'main', around, '--mirror', '--json').ok().json()['removed'], 1)
+    equal(sorted(os.listdir(around)), ['own.monofs', 'x'])
+    # A directory that has it, and that the revision does not have; and a name that the revision has for something else.
+    os.mkdir(mono.path('around/deep'))
+    os.rename(at[1], mono.path('around/deep/own.monofs'))
+    at = ('-C', mono.path('around/deep/own.monofs'))
+    mono(*at, 'restore', 'main', around, '--mirror').ok(1).says('deep is not removed')
+    mono.write('other-deep/deep', 'a file')
+    mono(*at, 'import', mono.path('other-deep')).ok()
+    mono(*at, 'restore', 'main', around, '--mirror').ok(1).says('deep is not removed')
+    mono(*at, 'check').ok()
 
 
 @promise('a flipped byte anywhere in the packs is found, and named with the path that needs it')

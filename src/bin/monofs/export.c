@@ -35,13 +35,21 @@ static int open_archive(const char *name, int *fd, struct error *err)
 	return *fd < 0 ? *fd : 0;
 }
 
+static void skip(void *context, const char *path, const char *why)
+{
+	struct cli *cli = context;
+
+	progress_clear(cli->progress);
+	complain("monofs: export: %s is left out: %s", path, why);
+}
+
 static int run(struct cli *cli, const void *given, int count, char **words)
 {
 	const struct options *o = given;
 	_cleanup_place_ struct place p = {0};
 	_cleanup_free_ char *path = NULL;
 	_cleanup_fd_ int fd = -1;
-	struct restore_options how = {.progress = &p.progress};
+	struct restore_options how = {.progress = &p.progress, .skipped = skip, .context = cli};
 	struct restore_result result;
 	struct object_id commit;
 	struct error err;
@@ -51,6 +59,8 @@ static int run(struct cli *cli, const void *given, int count, char **words)
 		r = place_open(cli, NULL, PLACE_READ, &p, &err);
 	if (r == 0)
 		r = place_resolve(&p, words[0], &commit, &err);
+	if (r == 0 && count > 1 && strcmp(words[1], "-") != 0)
+		r = repository_spare(p.repository, words[1], &err);
 	if (r == 0)
 		r = open_archive(count > 1 ? words[1] : NULL, &fd, &err);
 	how.path = path;
@@ -65,7 +75,8 @@ const struct command export_command = {
 	.name = "export",
 	.arguments = "REV [TAR]",
 	.summary = "write a revision as a tar archive",
-	.help = "TAR is a file; without one, or with -, it is written to standard output.",
+	.help = "TAR is a file; without one, or with -, it is written to standard output. "
+		"It has all but sockets, which no archive can have: they are named.",
 	.examples = "monofs export main notes.tar\nmonofs export v1 -p src | zstd > src.tar.zst",
 	.options = options,
 	.size = sizeof(struct options),
