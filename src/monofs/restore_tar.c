@@ -23,6 +23,7 @@ struct tar_restore {
 	struct buffer out;
 	const char *within;
 	struct map outside; /* first names that lie outside of that: the path that they have in the archive */
+	struct map sockets; /* paths that the archive does not have, as it has no sockets */
 	unsigned depth;
 	struct tar_part *parts; /* of the file that is written, and room; none: it has no holes */
 	size_t part_count, part_room;
@@ -254,6 +255,13 @@ static const char *first_of(struct tar_restore *t, const char *first, const char
 	return before;
 }
 
+static int leave_out_socket(struct tar_restore *t, const char *path, struct error *err)
+{
+	if (t->o->skipped)
+		t->o->skipped(t->o->context, path, "an archive has no sockets");
+	return map_set(&t->sockets, path, strlen(path), t, NULL, err);
+}
+
 static int put_link(struct tar_restore *t, const char *path, const struct entry *e, struct error *err)
 {
 	_cleanup_free_ char *target = text_copy_bytes(e->target, e->target_size, err), *link = NULL;
@@ -266,6 +274,8 @@ static int put_link(struct tar_restore *t, const char *path, const struct entry 
 	if (e->kind == ENTRY_SYMLINK)
 		return put_entry(t, path, target, e, err);
 	first = first_of(t, target, path, err);
+	if (first && map_get(&t->sockets, first, strlen(first)))
+		return leave_out_socket(t, path, err);
 	if (first)
 		return put_entry(t, path, first, e, err);
 	r = tree_find(t->r, t->commit, target, &found, err);
@@ -273,6 +283,8 @@ static int put_link(struct tar_restore *t, const char *path, const struct entry 
 		link = text_copy_bytes(found.entry.target, found.entry.target_size, err);
 		r = link ? 0 : -(int)ERROR_NO_MEMORY;
 	}
+	if (r == 0 && found.entry.kind == ENTRY_SOCKET)
+		return leave_out_socket(t, path, err);
 	return r < 0 ? r : put_entry(t, path, link, &found.entry, err);
 }
 
@@ -282,11 +294,8 @@ static int put_one(struct tar_restore *t, const char *path, const struct entry *
 {
 	if (e->kind == ENTRY_DIRECTORY)
 		return put_directory(t, path, e, err);
-	if (e->kind == ENTRY_SOCKET) {
-		if (t->o->skipped)
-			t->o->skipped(t->o->context, path, "an archive has no sockets");
-		return 0;
-	}
+	if (e->kind == ENTRY_SOCKET)
+		return leave_out_socket(t, path, err);
 	if (e->kind == ENTRY_LINK || e->kind == ENTRY_SYMLINK)
 		return put_link(t, path, e, err);
 	return put_entry(t, path, NULL, e, err);
@@ -353,6 +362,7 @@ int restore_tar(struct repository *r, const struct object_id *commit, int fd, co
 	for (size_t at = 0; (s = map_next(&t.outside, &at));)
 		free(s->value);
 	map_free(&t.outside);
+	map_free(&t.sockets);
 	free(t.parts);
 	buffer_free(&t.out);
 	e.done = out->bytes;

@@ -241,6 +241,30 @@ def _():
     mono(*at, 'check').ok()
 
 
+@promise('an archive has no sockets: those left out are told, and no link in it leads to one')
+def _():
+    at = mono.repository('sockets')
+    mono.write('sockets-tree/d/file', 'f')
+    with socket.socket(socket.AF_UNIX) as s:
+        here = os.open('.', os.O_RDONLY)
+        os.chdir(mono.path('sockets-tree'))
+        s.bind('a')
+        os.fchdir(here)
+        os.close(here)
+    for name in 'd/b', 'd/c':
+        os.link(mono.path('sockets-tree/a'), mono.path('sockets-tree/' + name))
+    mono(*at, 'import', mono.path('sockets-tree')).ok()
+    parts = ((), ('a', 'd/b', 'd/c'), ['.', 'd', 'd/file']), (('-p', 'd'), ('b', 'c'), ['.', 'file'])
+    for n, (words, told, there) in enumerate(parts):
+        archive = mono.path(f'sockets-{n}.tar')
+        answer = mono(*at, 'export', 'main', archive, *words).ok()
+        equal(answer.err.splitlines(),
+              [f'monofs: export: {name} is left out: an archive has no sockets' for name in told])
+        with tarfile.open(archive) as tar:
+            equal(sorted(tar.getnames()), there)
+        mono(*mono.repository(f'sockets-{n}'), 'import', archive).ok()
+
+
 @promise('a flipped byte anywhere in the packs is found, and named with the path that needs it')
 def _():
     at = mono.repository('flipped')
