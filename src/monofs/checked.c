@@ -54,7 +54,7 @@ int checked_read(int directory, const char *name, struct buffer *lines, struct e
 {
 	char hex[SHA256_HEX_SIZE];
 	size_t begin = lines->size, n;
-	int r = fs_read_file(directory, name, CHECKED_MAX, lines, err);
+	int r = fs_read_regular(directory, name, CHECKED_MAX, lines, err);
 
 	if (r == -ERROR_LIMIT)
 		return error_set(err, ERROR_CORRUPT, "%s is too long", name);

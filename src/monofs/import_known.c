@@ -186,7 +186,7 @@ int known_open(struct repository *r, const char *path, struct known_reader **out
 	if (!k->stored || !k->block)
 		return error_no_memory(err, "read what is known");
 	known_name(path, name);
-	k->fd = openat(repository_directory(r), name, O_RDONLY | O_CLOEXEC);
+	k->fd = openat(repository_directory(r), name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (k->fd < 0 || !verify(k, &last) || !read_roots(k, last, path, roots))
 		return 0;
 	*out = TAKE_PTR(k);

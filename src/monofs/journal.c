@@ -65,7 +65,8 @@ static int write_header(struct journal_segment *s)
 static int make_segment(struct journal *j, struct journal_segment *s, const char *name)
 {
 	crypt_salt(j->crypt, s->salt);
-	s->fd = openat(j->directory, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	s->fd = openat(
+		j->directory, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (s->fd < 0 || (!j->crypt->encrypted && getentropy(s->salt, sizeof s->salt) < 0))
 		return -errno;
 	return write_header(s);

@@ -59,7 +59,7 @@ int journal_base(int repository, struct journal_base *out, struct error *err)
 {
 	_cleanup_buffer_ struct buffer b = {0};
 	struct error why = {0};
-	int r = fs_read_file(repository, "journal/base", SIZE, &b, &why);
+	int r = fs_read_regular(repository, "journal/base", SIZE, &b, &why);
 
 	if (r == -ERROR_NOT_FOUND)
 		return 0;
@@ -75,7 +75,7 @@ bool journal_has_records(int journal, const char *name)
 {
 	uint8_t head[8];
 	struct cursor c = cursor_of(head, sizeof head);
-	_cleanup_fd_ int fd = openat(journal, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_fd_ int fd = openat(journal, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0 || pread(fd, head, sizeof head, JOURNAL_HEADER) != sizeof head)
 		return false;

@@ -209,8 +209,8 @@ static int open_segment(struct journal *j, uint64_t number, struct journal_segme
 	uint8_t header[JOURNAL_HEADER];
 	char name[JOURNAL_NAME_SIZE];
 	struct cursor c = cursor_of(header, sizeof header);
-	_cleanup_fd_ int fd =
-		openat(j->directory, journal_segment_name(number, name), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_fd_ int fd = openat(j->directory, journal_segment_name(number, name),
+		O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct journal_segment *s;
 	uint64_t seed[2];
 	int r = fd < 0 ? 0 : read_there(fd, header, sizeof header, 0);

@@ -107,7 +107,7 @@ static void load(struct links *k)
 	const struct live *l = k->live;
 	size_t n, size = 0;
 
-	if (fs_read_file(repository_directory(l->repository), FILE_NAME, FILE_MOST, &b, NULL) < 0 ||
+	if (fs_read_regular(repository_directory(l->repository), FILE_NAME, FILE_MOST, &b, NULL) < 0 ||
 		b.size < HEADER_SIZE || memcmp(b.data, MAGIC, 8) != 0)
 		return;
 	n = b.size - HEADER_SIZE;

@@ -158,7 +158,7 @@ static int open_sealed(
 int references_read(int directory, const struct crypt *crypt, struct references *out, struct error *err)
 {
 	_cleanup_buffer_ struct buffer file = {0};
-	int r = fs_read_file(directory, "refs", REFERENCES_FILE_MAX, &file, err);
+	int r = fs_read_regular(directory, "refs", REFERENCES_FILE_MAX, &file, err);
 
 	*out = (struct references){0};
 	if (r == -ERROR_NOT_FOUND)

@@ -185,7 +185,7 @@ static int say_who(struct repository *r, struct error *err)
 {
 	_cleanup_buffer_ struct buffer who = {0};
 
-	(void)fs_read_file(r->directory, "locks/main", WHO_MAX, &who, NULL);
+	(void)fs_read_regular(r->directory, "locks/main", WHO_MAX, &who, NULL);
 	return error_set(err, ERROR_BUSY, "the repository %s is in use: %.*s", r->path,
 		who.size ? (int)who.size : 16, who.size ? (const char *)who.data : "by somebody else");
 }

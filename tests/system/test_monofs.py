@@ -265,6 +265,26 @@ def _():
         mono(*mono.repository(f'sockets-{n}'), 'import', archive).ok()
 
 
+@promise('what is no file in place of one of the repository is refused, and nobody waits for it')
+def _():
+    secret = ('--key-file', mono.write('fifo-key', 'k' * 32))
+    mono('init', '--encrypt', '--no-mount', *secret, mono.path('fifo')).ok()
+    mono.write('fifo-tree/x', 'x')
+    at = ('-C', mono.path('fifo.monofs'))
+    slot = next(name for name in os.listdir(mono.path('fifo.monofs/keys')) if name != 'master')
+    for name in 'format', 'refs', 'replica', 'keys/master', 'keys/' + slot, 'journal/base':
+        path = mono.path('fifo.monofs/' + name)
+        if os.path.exists(path):
+            os.rename(path, mono.path('fifo-kept'))
+        os.mkfifo(path)
+        # A copy makes a replica of its own where it has none that is whole.
+        mono(*at, 'import', mono.path('fifo-tree'), *secret, timeout=20).ok(0 if name == 'replica' else 1)
+        os.unlink(path)
+        if os.path.exists(mono.path('fifo-kept')):
+            os.rename(mono.path('fifo-kept'), path)
+    mono(*at, 'import', mono.path('fifo-tree'), *secret).ok()
+
+
 @promise('a flipped byte anywhere in the packs is found, and named with the path that needs it')
 def _():
     at = mono.repository('flipped')

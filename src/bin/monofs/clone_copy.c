@@ -35,7 +35,7 @@ static void tell(struct clone *c, bool finished)
 static int copy_small(int from, int to, const char *name, struct error *err)
 {
 	_cleanup_buffer_ struct buffer b = {0};
-	int r = fs_read_file(from, name, SMALL_MOST, &b, err);
+	int r = fs_read_regular(from, name, SMALL_MOST, &b, err);
 
 	return r < 0 ? r : fs_write_atomic(to, name, b.data, b.size, 0600, err);
 }
@@ -145,11 +145,11 @@ static int copy_state(struct clone *c, struct error *err)
 
 		buffer_clear(&before);
 		buffer_clear(&after);
-		r = fs_read_file(c->from, "refs", SMALL_MOST, &before, err);
+		r = fs_read_regular(c->from, "refs", SMALL_MOST, &before, err);
 		if (r == 0)
 			r = copy_packs(c, &changed, err);
 		if (r == 0)
-			r = fs_read_file(c->from, "refs", SMALL_MOST, &after, err);
+			r = fs_read_regular(c->from, "refs", SMALL_MOST, &after, err);
 		if (r < 0)
 			return r;
 		if (!changed && before.size == after.size && !memcmp(before.data, after.data, after.size))
@@ -166,7 +166,7 @@ static int read_master(struct clone *c, struct buffer *out, struct error *err)
 	int r;
 
 	buffer_clear(out);
-	r = fs_read_file(c->from, "keys/master", SMALL_MOST, out, err);
+	r = fs_read_regular(c->from, "keys/master", SMALL_MOST, out, err);
 	return r == -ERROR_NOT_FOUND ? 0 : r;
 }
 
