@@ -110,7 +110,9 @@ static int take_entry(
 		t->result->read_files++;
 		t->result->read_bytes += e.content.size;
 	}
-	return r < 0 ? r : tar_names_set(t->names, n, &e, err);
+	if (r == 0)
+		r = tar_names_set(t->names, n, &e, err);
+	return r < 0 ? error_prefix(err, "%s", from->path) : 0;
 }
 
 static int take(struct tar_import *t, const struct tar_entry *from, struct error *err)

@@ -285,6 +285,18 @@ def _():
     mono(*at, 'import', mono.path('fifo-tree'), *secret).ok()
 
 
+@promise('what an archive has and no tree can hold is refused by its name')
+def _():
+    at = mono.repository('held')
+    for name, headers in (('long', {'SCHILY.xattr.user.a': 'v' * 70000}),
+                          ('many', {f'SCHILY.xattr.user.{n}': 'v' * 1000 for n in range(70)})):
+        with tarfile.open(mono.path('held.tar'), 'w', format=tarfile.PAX_FORMAT) as tar:
+            entry = tarfile.TarInfo('d/' + name)
+            entry.pax_headers = headers
+            tar.addfile(entry)
+        mono(*at, 'import', mono.path('held.tar')).ok(1).says(f'd/{name}: ', 'extended attribute')
+
+
 @promise('a flipped byte anywhere in the packs is found, and named with the path that needs it')
 def _():
     at = mono.repository('flipped')
