@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "codec/monofs_uri.h"
 #include "codec/volume.h"
+#include "monofs/author.h"
 #include "monofs/mount.h"
 #include "monofs/repository.h"
 #include "os/fs.h"
@@ -149,10 +150,10 @@ static int make_place(const struct home *home, const struct record_mount *m, cha
 static int start(const struct home *home, const struct record_mount *m, struct error *err)
 {
 	struct mount_options o = {.manual = m->mark, .held = true, .revision = m->revision};
-	_cleanup_free_ char *program = program_path("mfsd", err), *place = NULL;
+	_cleanup_free_ char *program = program_path("mfsd", err), *author = author_here(err), *place = NULL;
 	_cleanup_(cleanup_repository) struct repository *r = NULL;
 	struct object_id commit;
-	int result = program ? open_repository(m, &r, err) : -ERROR_NOT_FOUND;
+	int result = program && author ? open_repository(m, &r, err) : -ERROR_NOT_FOUND;
 
 	if (result == 0 && is_revision(m))
 		result = repository_resolve(r, m->revision, &commit, err);
@@ -161,6 +162,7 @@ static int start(const struct home *home, const struct record_mount *m, struct e
 	if (result < 0)
 		return result;
 	o.program = program;
+	o.author = author;
 	o.commit = is_revision(m) ? &commit : NULL;
 	return mount_start(r, place, &o, err);
 }

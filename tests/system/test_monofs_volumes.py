@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trees of a monofs as volumes of sandboxes: revisions of what runs did there, and runs that are undone."""
 import os
+import pwd
+import socket
 
 from harness import tap
 from harness.monofs import Monofs
@@ -32,7 +34,7 @@ def detached():
     until(lambda: not mono.servers(), 20)
 
 
-@promise('each run is one revision, and one that fails leaves nothing where that was asked for')
+@promise('each run is one revision, by its user, and one that fails leaves nothing where that was asked for')
 def _():
     mono('init', '--no-mount', 'runs').ok()
     volume = f'monofs://{mono.path("runs")}?commit=on-exit&rollback=on-failure:/vol'
@@ -40,6 +42,8 @@ def _():
     detached()
     equal(len(revisions('runs')), 1)
     contains(revisions('runs')[0], 'sandbox', 'exited with 0')
+    author = mono('-C', mono.path('runs.monofs'), 'rev', '-n', '1', '--json').ok().json()[0]['author']
+    equal(author, f'{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}')
     equal(cat('runs', 'd/a').ok().out, 'one\n')
     run(volume, 'rm -rf /vol/d; echo two >/vol/b; exit 3').ok(3)
     detached()

@@ -8,6 +8,7 @@
 #include "bin/monofs/restored.h"
 #include "bin/monofs/verbs.h"
 #include "bin/monofs/words.h"
+#include "monofs/author.h"
 
 struct options {
 	const char *path, *to;
@@ -71,7 +72,7 @@ static int move_main(struct checkout *c, int *status, struct error *err)
 	new.content = old.content;
 	new.identity = old.identity;
 	new.zone = words_zone();
-	new.author = words_author(err);
+	new.author = author_here(err);
 	new.message = text_format(err, "checkout of %s", c->revision);
 	if (!new.author || !new.message)
 		return -ERROR_NO_MEMORY;
@@ -87,9 +88,8 @@ static int write_mounted(struct checkout *c, int *status, struct error *err)
 {
 	_cleanup_free_ char *target = text_format(
 		err, "%s%s%s", mount_state(c->place.live)->directory, *c->path ? "/" : "", c->path);
-	_cleanup_free_ char *author = words_author(err),
-			    *message = text_format(
-				    err, "checkout of %s%s%s", c->revision, *c->path ? " -p " : "", c->path);
+	_cleanup_free_ char *author = author_here(err), *message = text_format(err, "checkout of %s%s%s",
+								c->revision, *c->path ? " -p " : "", c->path);
 	struct object_id id;
 	bool made;
 	int r = target && author && message ? write_to(c, target, true, status, err) : -ERROR_NO_MEMORY;

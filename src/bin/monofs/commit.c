@@ -7,6 +7,7 @@
 #include "bin/monofs/place.h"
 #include "bin/monofs/verbs.h"
 #include "bin/monofs/words.h"
+#include "monofs/author.h"
 
 struct options {
 	const char *message, *author;
@@ -23,7 +24,7 @@ static const struct option_spec options[] = {
 static int commit(
 	const struct options *o, const char *path, struct object_id *id, bool *made, struct error *err)
 {
-	_cleanup_free_ char *author = o->author ? text_copy(o->author, err) : words_author(err);
+	_cleanup_free_ char *author = o->author ? text_copy(o->author, err) : author_here(err);
 	_cleanup_place_ struct place p = {0};
 	int r = author ? place_find(path, &p, err) : -ERROR_NO_MEMORY;
 

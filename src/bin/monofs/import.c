@@ -14,6 +14,7 @@
 #include "bin/monofs/place.h"
 #include "bin/monofs/verbs.h"
 #include "bin/monofs/words.h"
+#include "monofs/author.h"
 #include "os/fs.h"
 
 struct options {
@@ -96,7 +97,7 @@ static int make_revision(struct import *i, const char *source, struct error *err
 	c.content = i->result.content;
 	c.identity = i->result.identity;
 	c.zone = words_zone();
-	c.author = i->options->author ? text_copy(i->options->author, err) : words_author(err);
+	c.author = i->options->author ? text_copy(i->options->author, err) : author_here(err);
 	c.message = i->options->message ? text_copy(i->options->message, err)
 					: text_format(err, "import of %s", source);
 	if (!c.author || !c.message)

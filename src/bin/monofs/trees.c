@@ -12,7 +12,7 @@
 
 #include "bin/cli/output.h"
 #include "bin/monofs/dead.h"
-#include "bin/monofs/words.h"
+#include "monofs/author.h"
 #include "os/fs.h"
 #include "sandbox/programs.h"
 
@@ -104,7 +104,7 @@ int tree_mount(struct place *p, const char *directory, const struct mount_option
 	_cleanup_free_ char *program = program_path("mfsd", err), *author = NULL;
 	struct mount_options all = *o;
 
-	if (!program || !(author = words_author(err)))
+	if (!program || !(author = author_here(err)))
 		return -(int)(err ? err->code : ERROR_NO_MEMORY);
 	all.program = program;
 	all.author = author;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bin/monofs/words.h"
 
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -82,22 +81,6 @@ const char *words_mode(const struct entry *e, char out[WORDS_MODE])
 		out[9] = e->mode & 01 ? 't' : 'T';
 	out[10] = 0;
 	return out;
-}
-
-char *words_author(struct error *err)
-{
-	const char *set = getenv("MONOFS_AUTHOR");
-	struct passwd *user;
-	char host[256] = "";
-
-	if (set && *set)
-		return text_copy(set, err);
-	user = getpwuid(geteuid());
-	if (gethostname(host, sizeof host - 1) < 0 || !*host)
-		snprintf(host, sizeof host, "localhost");
-	if (user)
-		return text_format(err, "%s@%s", user->pw_name, host);
-	return text_format(err, "%u@%s", (unsigned)geteuid(), host);
 }
 
 int32_t words_zone(void)

@@ -26,9 +26,6 @@ void words_name(FILE *out, const char *name, size_t size);
 const char *words_mode(const struct entry *e, char out[WORDS_MODE]);
 const char *words_kind(enum entry_kind kind); /* "file", "directory" … */
 
-/* Who makes revisions here: $MONOFS_AUTHOR, or user@host. The caller frees. */
-char *words_author(struct error *err);
-
 /* Minutes east of UTC, here and now. */
 int32_t words_zone(void);
 
