@@ -90,7 +90,9 @@ static int open_own(int above, const char *name, const char *path, struct error 
 		return error_errno(err, errno, "look at %s", path);
 	if (s.st_uid != geteuid() || (s.st_mode & 077) != 0)
 		return error_set(err, ERROR_DENIED,
-			"%s, where the sockets of mounts lie, is not yours alone: remove it", path);
+			"%s, where the sockets of mounts lie, is not yours alone: have it removed, or set "
+			"XDG_RUNTIME_DIR to a directory that is",
+			path);
 	return TAKE_FD(fd);
 }
 

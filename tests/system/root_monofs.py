@@ -86,4 +86,19 @@ def _():
         owner('detach', '-f', d)
 
 
+@promise('a directory for sockets in /tmp that another user has made is not used, and its owner is told what helps')
+def _():
+    taken = f'/tmp/monofs-{OWNER.pw_uid}'
+    owner('init', '--no-mount', 'taken').ok()
+    subprocess.run([*by(OTHER), 'mkdir', '-m', '755', taken], check=True)
+    try:
+        for verb in ('mount', 'detach'):
+            owner(verb, owner.path('taken'), env={'XDG_RUNTIME_DIR': ''}).ok(1).says(taken, 'set XDG_RUNTIME_DIR')
+        equal(os.listdir(taken), [])
+    finally:
+        os.rmdir(taken)
+    owner('mount', owner.path('taken')).ok()
+    owner('detach', owner.path('taken')).ok()
+
+
 tap.main(lambda: root.clean() + owner.clean())
