@@ -15,6 +15,7 @@ struct check {
 	struct check_result *result;
 	struct map lost;    /* id: why (struct lost) */
 	struct id_set seen; /* leaves that are known to be there */
+	bool rescued;       /* what lay in condemned packs is in the index */
 	int code;           /* of a callback that has no way to fail */
 	struct error *err;
 };
@@ -73,6 +74,19 @@ static void tell_object(
 	tell(c, object_id_hex(id, hex), at->revision, at->path, lost ? lost->why : why);
 }
 
+/* What somebody had found before its pack was condemned, and named after, is in that pack. */
+static int has(struct check *c, const struct object_id *id, struct error *err)
+{
+	struct store *s = repository_store(c->r);
+	int r = store_has(s, id, err);
+
+	if (r != 0 || c->rescued)
+		return r;
+	c->rescued = true;
+	r = store_rescue_all(s, err);
+	return r <= 0 ? r : store_has(s, id, err);
+}
+
 static int leaf(void *context, enum object_type type, const struct object_id *id,
 	const struct reach_place *at, struct error *err)
 {
@@ -86,7 +100,7 @@ static int leaf(void *context, enum object_type type, const struct object_id *id
 	}
 	if (id_set_has(&c->seen, id))
 		return 0;
-	r = store_has(repository_store(c->r), id, err);
+	r = has(c, id, err);
 	if (r < 0)
 		return r;
 	if (r == 1) {

@@ -78,8 +78,11 @@ void store_release(struct store *s, struct store_bytes *bytes); /* a zeroed one 
 /* Who gets this object next has it at once, if that can be done. */
 void store_prefetch(struct store *s, enum object_type type, const struct object_id *id);
 
-/* 1: there, 0: not. */
+/* 1: the index has it, 0: it does not. */
 int store_has(struct store *s, const struct object_id *id, struct error *err);
+
+/* The index has what lies in condemned packs again, until the next sweep. 1: there were some, 0: none. */
+int store_rescue_all(struct store *s, struct error *err);
 
 /* Calls take() for each object whose id is from `first` to `last`, in order; other than 0 ends it, and is
  * returned. */

@@ -181,7 +181,7 @@ int store_each_pack(struct store *s,
 int store_scan(struct store *s, const struct progress *progress, unsigned *added, struct error *err);
 
 /* Looks for an object that the index does not have: in packs that it does not know, and in condemned ones,
- * which come back for it. 1: look again, 0: there is none. */
+ * which come back for it; NULL: for all. 1: look again, 0: there is none. */
 int store_rescue(struct store *s, const struct object_id *id, struct error *err);
 
 /* Removes what dead processes left in packs/. */

@@ -113,37 +113,47 @@ static bool has_object(const struct pack *p, const struct object_id *id)
 	return false;
 }
 
-/* 1: the pack had it, and is back in the index. */
+/* 1: the pack had it (NULL: whatever it has), and is back in the index. */
 static int rescue_from(
 	struct store *s, const struct index_pack *there, const struct object_id *id, struct error *err)
 {
 	_cleanup_(cleanup_pack) struct pack *p = NULL;
 	int r = pack_open(s->packs, there->name, s->crypt, &p, NULL);
 
-	if (r < 0 || !has_object(p, id))
+	if (r < 0 || (id && !has_object(p, id)))
 		return 0;
 	r = store_index_packs(s, &p, 1, there->session, err);
 	return r < 0 ? r : 1;
 }
 
-static int rescue(struct store *s, const struct object_id *id, struct error *err)
+/* Of condemned packs the first that has it; NULL: all of them. */
+static int rescue_condemned(struct store *s, const struct object_id *id, struct error *err)
 {
 	struct index_pack packs[64];
-	unsigned added;
 	int64_t above = 0;
-	int r = store_scan(s, NULL, &added, err), n;
+	int r, n, found = 0;
 
-	if (r < 0 || added)
-		return r < 0 ? r : 1;
 	while ((n = index_packs(s->index, above, packs, ARRAY_SIZE(packs), err)) > 0) {
 		for (int i = 0; i < n; i++) {
 			r = packs[i].condemned ? rescue_from(s, &packs[i], id, err) : 0;
-			if (r != 0)
+			if (r < 0 || (r > 0 && id))
 				return r;
+			found |= r;
 		}
 		above = packs[n - 1].number;
 	}
-	return n;
+	return n < 0 ? n : found;
+}
+
+static int rescue(struct store *s, const struct object_id *id, struct error *err)
+{
+	unsigned added;
+	int r = store_scan(s, NULL, &added, err);
+
+	if (r < 0 || (added && id))
+		return r < 0 ? r : 1;
+	r = rescue_condemned(s, id, err);
+	return r == 0 && added ? 1 : r;
 }
 
 int store_rescue(struct store *s, const struct object_id *id, struct error *err)
@@ -154,6 +164,11 @@ int store_rescue(struct store *s, const struct object_id *id, struct error *err)
 	r = rescue(s, id, err);
 	pthread_mutex_unlock(&s->syncing);
 	return r;
+}
+
+int store_rescue_all(struct store *s, struct error *err)
+{
+	return store_rescue(s, NULL, err);
 }
 
 /* ---- what dead processes left ------------------------------------------------------------------------ */

@@ -309,23 +309,41 @@ static int look_after(struct sweeping *w, const struct index_pack *known, struct
 	return r;
 }
 
+/* Whether the copies came out as a pack that is its own original: the same objects in the same order. */
+static int is_copied_to_itself(struct sweeping *w, int64_t number, struct error *err)
+{
+	struct index_pack known;
+	int r = index_pack(w->store->index, number, &known, err);
+
+	return r <= 0 ? r : strcmp(known.session, w->store->session.name) == 0;
+}
+
+static int condemn_original(struct sweeping *w, int64_t number, struct error *err)
+{
+	struct pack *p;
+	int r = is_copied_to_itself(w, number, err);
+
+	if (r == 0)
+		r = store_pack_open(w->store, number, &p, err);
+	else
+		return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	r = condemn(w, p, p->size, err);
+	pthread_mutex_lock(&w->store->lock);
+	store_pack_release(w->store, p);
+	pthread_mutex_unlock(&w->store->lock);
+	return r;
+}
+
 static int finish_copies(struct sweeping *w, struct error *err)
 {
 	int r = w->writer ? store_writer_flush(w->writer, err) : 0;
 
 	if (r == 0 && w->writer)
 		r = store_sync(w->store, err);
-	for (size_t i = 0; r == 0 && i < w->old.count; i++) {
-		struct pack *p;
-
-		r = store_pack_open(w->store, w->old.list[i], &p, err);
-		if (r < 0)
-			return r;
-		r = condemn(w, p, p->size, err);
-		pthread_mutex_lock(&w->store->lock);
-		store_pack_release(w->store, p);
-		pthread_mutex_unlock(&w->store->lock);
-	}
+	for (size_t i = 0; r == 0 && i < w->old.count; i++)
+		r = condemn_original(w, w->old.list[i], err);
 	return r;
 }
 

@@ -165,6 +165,38 @@ TEST(what_no_revision_needs_goes_and_the_rest_stays)
 	scene_free(s);
 }
 
+static int mark_nothing(void *context, struct error *e)
+{
+	(void)context;
+	(void)e;
+	return 0;
+}
+
+static bool nothing_is_needed(void *context, const struct object_id *id)
+{
+	(void)context;
+	(void)id;
+	return false;
+}
+
+/* As by who had found it before its pack was condemned, and made a revision of it after. */
+TEST(what_a_revision_has_in_a_condemned_pack_is_no_damage)
+{
+	struct store_sweep sweep = {.mark = mark_nothing, .live = nothing_is_needed};
+	struct scene *s = scene_new(false);
+	struct told t;
+
+	make(s);
+	scene_reopen(s, false);
+	scene_text(s, "d/other", "another one");
+	scene_import(s);
+	scene_reopen(s, false);
+	CHECK_OK(store_tidy(repository_store(s->r), &sweep, &err));
+	CHECK(sweep.condemned_packs >= 2);
+	CHECK_INT(check(s, true, &t).damaged, 0);
+	scene_free(s);
+}
+
 TEST(nothing_is_removed_from_a_damaged_repository)
 {
 	struct scene *s = scene_new(false);

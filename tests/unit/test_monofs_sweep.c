@@ -104,6 +104,18 @@ static void no_damage(void *context, const struct object_id *id, const char *fil
 	test_fail(__FILE__, __LINE__, "%s: %s", file, what);
 }
 
+/* What is needed is in packs that are not condemned. */
+static void check_indexed(struct world *w)
+{
+	struct store *s = open_store(w);
+	struct error err;
+
+	for (unsigned i = 0; i < COUNT; i++)
+		if (w->needed[i])
+			CHECK_INT(store_has(s, &w->ids[i], &err), 1);
+	store_close(s);
+}
+
 static void check_needed(struct world *w)
 {
 	struct store *s = open_store(w);
@@ -193,6 +205,26 @@ TEST(packs_that_are_needed_a_little_are_written_anew)
 	CHECK_INT(sweep(&w, 50).removed_packs, 3);
 	check_needed(&w);
 	CHECK_INT(sweep(&w, 50).condemned_packs, 0);
+	close(w.fd);
+}
+
+/* Then it is its own copy. */
+TEST(a_pack_that_is_written_anew_as_it_was_stays)
+{
+	struct store_sweep done;
+	struct world w;
+
+	make(&w, 0);
+	need(&w, 0, COUNT, true);
+	CHECK_INT(sweep(&w, 101).condemned_packs, 4);
+	for (unsigned round = 0; round < 3; round++) {
+		done = sweep(&w, 101);
+		CHECK_INT(done.rewritten_packs, 1);
+		CHECK_INT(done.condemned_packs, 0);
+		check_indexed(&w);
+	}
+	CHECK_INT(statistics(&w).packs, 1);
+	check_needed(&w);
 	close(w.fd);
 }
 
