@@ -129,6 +129,45 @@ def _():
     contains(mono(*at, 'diff', 'main~1', '--patch').ok().out, 'Binary files a/a and b/a differ')
 
 
+@promise('git takes a patch of odd names, of links, and of what became something of another kind')
+def _():
+    at = mono.repository('odd')
+    link, gone = 'odd-link', 'odd-gone'
+    versions = [{'sp ace': 'x\n', 'trail ': 'x\n', 'tab\t"\\': 'x\n', 'new\nline': 'x\n', '\udcff': 'x\n', '-dash': 'x\n',
+                 'kind': 'a file\n', 'other': (link,), 'link': (link,), 'file/was': 'a directory\n', 'directory': 'a file\n',
+                 'none': '', 'some': 'x', 'private': 'x\n', gone: (link,), 'd/same': 'x\n'},
+                {'sp ace': 'y\n', 'trail ': 'y\n', 'tab\t"\\': 'y\n', 'new\nline': 'y\n', '\udcff': 'y\n', '-dash': 'y\n',
+                 'kind': (gone,), 'other': 'a file\n', 'link': (gone,), 'file': 'a file\n', 'directory/is': 'one\n',
+                 'none': 'x', 'some': '', 'private': 'y\n', link: (gone,), 'd/same': 'x\n'}]
+    for files in versions:
+        shutil.rmtree(mono.path('odd-tree'), ignore_errors=True)
+        for name, text in files.items():
+            if isinstance(text, str):
+                mono.write(f'odd-tree/{name}', text)
+            else:
+                os.symlink(text[0], mono.path(f'odd-tree/{name}'))
+        mono(*at, 'import', mono.path('odd-tree')).ok()
+    patch = mono(*at, 'diff', 'main~1', 'main', '--patch').ok().raw
+    mono(*at, 'checkout', 'main~1', '--to', mono.path('odd-old')).ok()
+    subprocess.run(['git', 'apply', '-'], cwd=mono.path('odd-old'), input=patch, check=True, timeout=20,
+                   env={**os.environ, 'GIT_CEILING_DIRECTORIES': mono.path('')})
+    found = {}
+    for folder, folders, names in os.walk(mono.path('odd-old')):
+        for path in (os.path.join(folder, name) for name in names + folders):
+            if os.path.islink(path):
+                found[os.path.relpath(path, mono.path('odd-old'))] = (os.readlink(path),)
+            elif os.path.isfile(path):
+                with open(path, encoding='ascii') as f:
+                    found[os.path.relpath(path, mono.path('odd-old'))] = f.read()
+    equal(found, versions[1])
+    # patch(1) finds a name with a space in it.
+    mono(*at, 'checkout', 'main~1', '--to', mono.path('odd-spaced')).ok()
+    patch = mono(*at, 'diff', 'main~1', 'main', '--patch', '-p', 'sp ace').ok().raw
+    subprocess.run(['patch', '-p1', '-s', '-d', mono.path('odd-spaced')], input=patch, check=True, timeout=20)
+    with open(mono.path('odd-spaced/sp ace'), encoding='ascii') as f:
+        equal(f.read(), 'y\n')
+
+
 @promise('revisions are called by name, id, parent and time; what is none is told')
 def _():
     at = mono.repository('called')

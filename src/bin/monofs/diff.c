@@ -57,8 +57,8 @@ static void print_stat(struct diff *diff, const struct tree_difference *d, const
 /* Directories have no text. */
 static bool has_text(const struct tree_difference *d)
 {
-	return (!d->before || d->before->kind != ENTRY_DIRECTORY) &&
-	       (!d->after || d->after->kind != ENTRY_DIRECTORY);
+	return (d->before && d->before->kind != ENTRY_DIRECTORY) ||
+	       (d->after && d->after->kind != ENTRY_DIRECTORY);
 }
 
 static int take_text(void *context, const struct tree_difference *d, struct error *err)

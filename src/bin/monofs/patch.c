@@ -7,13 +7,14 @@
 #include "bin/monofs/lines.h"
 #include "monofs/content.h"
 
+#define KIND       0170000
 #define TEXT_START 8000 /* bytes in which a text has no zero, as git has it */
 
 /* One side: what a file holds, or where a link leads; nothing where there is no object. */
 struct version {
 	struct tree_object object;
 	bool there;
-	uint32_t mode; /* as git has it: 100644 in octal, of the kind and the rights */
+	uint32_t mode; /* as git has it: 100644 in octal, of the kind and the rights; a link has none */
 	uint8_t *bytes;
 	size_t size;
 	uint64_t whole; /* bytes of it; more than size where it is too large */
@@ -37,7 +38,7 @@ static uint32_t mode_of(const struct entry *e)
 		[ENTRY_BLOCK] = 0060000,
 		[ENTRY_LINK] = 0100000};
 
-	return kinds[e->kind] | e->mode;
+	return kinds[e->kind] | (e->kind == ENTRY_SYMLINK ? 0 : e->mode);
 }
 
 static int read_content(const struct patch *p, const struct content *c, struct version *v, struct error *err)
@@ -69,7 +70,7 @@ static int read_version(const struct patch *p, const struct object_id *commit, c
 
 	if (r < 0)
 		return r;
-	v->there = true;
+	v->there = e->kind != ENTRY_DIRECTORY; /* which has no text, and is in no patch */
 	v->mode = mode_of(e);
 	if (e->kind == ENTRY_FILE)
 		return read_content(p, &e->content, v, err);
@@ -144,6 +145,14 @@ static void put_name(struct buffer *out, const char *before, const char *prefix,
 		buffer_append_text(out, "/dev/null");
 }
 
+/* The same to the end of the line: where there are spaces in the name, a tab says that it has ended. */
+static void put_name_line(
+	struct buffer *out, const char *before, const char *prefix, const char *path, bool there)
+{
+	put_name(out, before, prefix, path, there);
+	buffer_append_text(out, there && strchr(path, ' ') ? "\t\n" : "\n");
+}
+
 static int compare(const char *old, const char *new, const struct version *a, const struct version *b,
 	struct buffer *out, struct patch_lines *lines, struct error *err)
 {
@@ -167,13 +176,34 @@ static int compare(const char *old, const char *new, const struct version *a, co
 	lines->added = c.added;
 	lines->removed = c.removed;
 	if (out && (c.added || c.removed)) {
-		put_name(out, "--- ", "a/", old, a->there);
-		put_name(out, "\n+++ ", "b/", new, b->there);
-		buffer_u8(out, '\n');
+		put_name_line(out, "--- ", "a/", old, a->there);
+		put_name_line(out, "+++ ", "b/", new, b->there);
 		lines_write_hunks(&c, out);
 	}
 	lines_free(&c);
 	return 0;
+}
+
+/* What was there is removed, what is there is made: also where both are, but of another kind. */
+static int replace(const char *old, const char *new, const struct version *a, const struct version *b,
+	struct buffer *out, struct patch_lines *lines, struct error *err)
+{
+	const struct version none = {0};
+	struct patch_lines made = {0};
+	int r = 0;
+
+	if (a->there && out)
+		put_head(out, old, old, a, &none);
+	if (a->there)
+		r = compare(old, old, a, &none, out, lines, err);
+	if (b->there && r == 0 && out)
+		put_head(out, new, new, &none, b);
+	if (b->there && r == 0)
+		r = compare(new, new, &none, b, out, &made, err);
+	lines->binary |= made.binary;
+	lines->added = made.added;
+	lines->size_after = made.size_after;
+	return r;
 }
 
 int patch_one(const struct patch *p, const struct tree_difference *d, struct buffer *out,
@@ -181,7 +211,6 @@ int patch_one(const struct patch *p, const struct tree_difference *d, struct buf
 {
 	const char *old = d->change == TREE_RENAMED && d->old_path ? d->old_path : d->path;
 	_cleanup_version_ struct version a = {0}, b = {0};
-	bool content = d->change == TREE_ADDED || d->change == TREE_REMOVED || d->what & TREE_CONTENT;
 	int r = 0;
 
 	*lines = (struct patch_lines){0};
@@ -191,7 +220,9 @@ int patch_one(const struct patch *p, const struct tree_difference *d, struct buf
 		r = read_version(p, &p->after, d->path, &b, err);
 	if (r < 0)
 		return r;
+	if (!a.there || !b.there || (a.mode ^ b.mode) & KIND)
+		return replace(old, d->path, &a, &b, out, lines, err);
 	if (out)
 		put_head(out, old, d->path, &a, &b);
-	return content ? compare(old, d->path, &a, &b, out, lines, err) : 0;
+	return d->what & TREE_CONTENT ? compare(old, d->path, &a, &b, out, lines, err) : 0;
 }
