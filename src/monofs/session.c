@@ -65,6 +65,8 @@ int session_begin(int repository, struct session *s, struct error *err)
 	s->directory = fs_open(repository, "sessions", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
 	r = s->directory < 0 ? s->directory
 			     : fs_lock(s->directory, s->name, FS_LOCK_EXCLUSIVE, true, &s->fd, err);
+	if (r < 0 && s->directory >= 0)
+		error_prefix(err, "sessions");
 	if (r == 0)
 		r = sweep(s, err);
 	if (r < 0)

@@ -324,6 +324,17 @@ def _():
     mono(*at, 'import', mono.path('fifo-tree'), *secret).ok()
 
 
+@promise('what is in the way of a clone, and what keeps a writer out, is named with what to do')
+def _():
+    at = mono.repository('guarded')
+    os.mkdir(mono.path('stopped.monofs'))
+    mono('clone', at[1], mono.path('stopped'), '--no-mount').ok(1).says('stopped.monofs', 'remove it')
+    os.chmod(mono.path('guarded.monofs/sessions'), 0o500)
+    mono(*at, 'tag', 'main', 'one').ok(1).says('sessions: ')
+    os.chmod(mono.path('guarded.monofs/sessions'), 0o700)
+    mono(*at, 'tag', 'main', 'one').ok()
+
+
 @promise('what an archive has and no tree can hold is refused by its name')
 def _():
     at = mono.repository('held')

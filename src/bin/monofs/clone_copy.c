@@ -245,7 +245,12 @@ int clone_copy(const char *from, const char *to, const struct progress *progress
 	int r;
 
 	if (mkdir(to, 0700) < 0)
-		return error_errno(err, errno, "make '%s'", to);
+		return errno == EEXIST ? error_set(err, ERROR_EXISTS,
+						 "'%s' is there already, whole or of a clone that was "
+						 "stopped: remove it, "
+						 "or name another",
+						 to)
+				       : error_errno(err, errno, "make '%s'", to);
 	r = c.from = fs_open(AT_FDCWD, from, O_RDONLY | O_DIRECTORY, 0, err);
 	if (r >= 0)
 		r = c.to = fs_open(AT_FDCWD, to, O_RDONLY | O_DIRECTORY, 0, err);
