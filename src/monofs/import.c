@@ -71,7 +71,9 @@ static int left_out(struct import *i, struct import_event *e, struct error *err)
 		i->path.size ? "/" : "", e->name);
 	if (err)
 		*err = e->work.err;
-	r = import_left_out(i->o, path, &e->work.err);
+	r = e->work.place && import_is_gone(e->work.place->fd, e->name, e->work.code)
+		    ? 0
+		    : import_left_out(i->o, path, &e->work.err);
 	if (r < 0)
 		return r;
 	if (e->names)

@@ -28,7 +28,8 @@ struct import_result {
 	struct store_written written;
 };
 
-/* The repository itself, where it lies in the directory, is left out. Nothing is synced yet. */
+/* The repository itself, where it lies in the directory, is left out, and so is what is removed meanwhile.
+ * Nothing is synced yet. */
 int import_directory(struct repository *r, const char *path, const struct import_options *o,
 	struct import_result *out, struct error *err);
 /* fd: an archive as tar(5) has it, plain or compressed by gzip or zstd. */

@@ -66,6 +66,14 @@ int import_left_out(const struct import_options *o, const char *path, struct err
 	return 0;
 }
 
+bool import_is_gone(int directory, const char *name, int code)
+{
+	struct stat s;
+
+	return code == -(int)ERROR_NOT_FOUND && fstatat(directory, name, &s, AT_SYMLINK_NOFOLLOW) < 0 &&
+	       errno == ENOENT;
+}
+
 /* w->path with a name behind it, for as long as the walk does not go on; NULL: too long. */
 static const char *path_of(struct import_walk *w, const char *name)
 {
@@ -383,6 +391,8 @@ static int one_name(struct import_walk *w, const char *name, struct error *err)
 			known_skip(w->known);
 	}
 	/* What was entered and then failed is the end: the tree has been told of it. */
+	if (w->depth == depth && top(w)->place && import_is_gone(top(w)->place->fd, name, r))
+		r = 1;
 	if (r < 0 && w->depth == depth)
 		r = import_left_out(w->o, path ? path : w->path, err) < 0 ? r : 1;
 	if (w->depth == depth)

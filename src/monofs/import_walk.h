@@ -30,5 +30,8 @@ struct import_walk {
 int import_walk_run(struct import_walk *w, int root, struct error *err);
 void import_walk_free(struct import_walk *w);
 
+/* Whether what failed with `code` is not there any more, as if it had not been listed. */
+bool import_is_gone(int directory, const char *name, int code);
+
 /* What could not be read is told, and left out; or it is the end. err has why. */
 int import_left_out(const struct import_options *o, const char *path, struct error *err);

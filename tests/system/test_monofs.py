@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import threading
+import time
 
 from harness import tap
 from harness.monofs import Monofs, described, sample
@@ -278,6 +280,40 @@ def _():
     mono(*at, 'import', mono.path('other-deep')).ok()
     mono(*at, 'restore', 'main', around, '--mirror').ok(1).says('deep is not removed')
     mono(*at, 'check').ok()
+
+
+def is_open(path):
+    for process in os.listdir('/proc'):
+        try:
+            if process.isdigit() and any(os.readlink(f'/proc/{process}/fd/{fd}') == path
+                                         for fd in os.listdir(f'/proc/{process}/fd')):
+                return True
+        except OSError:
+            pass
+    return False
+
+
+@promise('a file that is removed while an import goes on is not in the revision, and is no failure')
+def _():
+    at = mono.repository('fleeting')
+    first = mono.write('fleeting-tree/a', os.urandom(64 << 20))
+    rest = [mono.write(f'fleeting-tree/b{n}', f'{n}') for n in range(20)]
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(
+        mono(*at, 'import', mono.path('fleeting-tree'), '--workers', '1', '--json')))
+    thread.start()
+    # While the first is read, the walk has gone on to all that is behind it.
+    while thread.is_alive() and not is_open(first):
+        pass
+    time.sleep(0.05)
+    for path in rest:
+        os.unlink(path)
+    thread.join()
+    equal(answers[0].ok().json()['skipped'], 0)
+    listed = mono(*at, 'ls', 'main', '-q').ok().out.split()
+    equal(answers[0].json()['files'], len(listed))
+    mono(*at, 'import', mono.path('fleeting-tree')).ok()
+    equal(mono(*at, 'ls', 'main', '-q').ok().out.split(), ['a'])
 
 
 @promise('an archive has no sockets: those left out are told, and no link in it leads to one')
