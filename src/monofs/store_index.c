@@ -2,6 +2,7 @@
 /* The index that a store goes by: opened, made where it is missing, made anew where it is damaged. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -22,10 +23,14 @@ static int mend_index(struct store *s, const char *path, struct error *err)
 static int open_index(struct store *s, struct error *err)
 {
 	_cleanup_free_ char *directory = NULL, *path = NULL;
+	struct stat there;
 	int r = fs_path_of(s->directory, &directory, err);
 
 	if (r < 0)
 		return r;
+	if (fstatat(s->directory, "index.db", &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(there.st_mode))
+		return error_set(err, ERROR_INVALID,
+			"%s/index.db is no file: remove it, and it is made again from the packs", directory);
 	path = text_format(err, "%s/index.db", directory);
 	if (!path)
 		return -ERROR_NO_MEMORY;

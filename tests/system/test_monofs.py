@@ -79,6 +79,9 @@ def _():
     plain = mono(*at, 'rev', '-n', '1').ok().out
     contains(plain, '[main]')
     contains(plain, 'the second\n')
+    forged = mono.repository('forged')
+    mono(*forged, 'import', mono.path('tree'), '--author', 'ann\n0123456789ab  a line of its own').ok()
+    equal(len(mono(*forged, 'rev').ok().out.splitlines()), 2)
     equal(mono(*at, '-q', 'rev', 'one').ok().out.split(), [rows[1]['revision'][:12], rows[2]['revision'][:12]])
     equal(len(mono(*at, 'rev', '-p', 'new.bin').ok().out.splitlines()), 2)
     changes = json.loads(mono(*at, 'rev', '-p', 'src', '--json').ok().out)
@@ -357,6 +360,15 @@ def _():
         os.unlink(path)
         if os.path.exists(mono.path('fifo-kept')):
             os.rename(mono.path('fifo-kept'), path)
+    mono(*at, 'import', mono.path('fifo-tree'), *secret).ok()
+    # Who reads needs no index, and it can always be made again.
+    for name in os.listdir(at[1]):
+        if name.startswith('index.db'):
+            os.unlink(mono.path('fifo.monofs/' + name))
+    os.mkdir(mono.path('fifo.monofs/index.db'))
+    mono(*at, 'ls', *secret).ok()
+    mono(*at, 'import', mono.path('fifo-tree'), *secret).ok(1).says('index.db is no file', 'remove it')
+    os.rmdir(mono.path('fifo.monofs/index.db'))
     mono(*at, 'import', mono.path('fifo-tree'), *secret).ok()
 
 

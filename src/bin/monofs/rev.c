@@ -92,10 +92,10 @@ static struct waiting take_newest(struct history *h)
 
 /* ---- what is printed of one ------------------------------------------------------------------------- */
 
-static const char *first_line(const char *message, size_t *n)
+static const char *first_line(const char *text, size_t *n)
 {
-	*n = strcspn(message, "\n");
-	return message;
+	*n = strcspn(text, "\n");
+	return text;
 }
 
 static void print_references(const struct history *h, const struct object_id *id)
@@ -120,18 +120,19 @@ static void print_plain(
 {
 	char id[WORDS_ID], time[WORDS_TIME];
 	size_t n;
-	const char *line = first_line(w->commit.message, &n);
+	const char *line;
 
 	if (h->cli->global.quiet) {
 		puts(words_id(&w->id, id));
 		return;
 	}
 	printf("%s  %s  ", words_id(&w->id, id), words_time(w->commit.time, w->commit.zone, time));
-	words_name(stdout, *w->commit.author ? w->commit.author : "-",
-		*w->commit.author ? strlen(w->commit.author) : 1);
+	line = first_line(*w->commit.author ? w->commit.author : "-", &n);
+	words_name(stdout, line, n);
 	printf("  +%llu ~%llu -%llu", (unsigned long long)changes->added,
 		(unsigned long long)changes->changed, (unsigned long long)changes->removed);
 	print_references(h, &w->id);
+	line = first_line(w->commit.message, &n);
 	if (n)
 		printf("  ");
 	words_name(stdout, line, n);
