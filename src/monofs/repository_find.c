@@ -80,6 +80,28 @@ static int try_at(const char *directory, const char *rest, char **found, char **
 	return *found ? 1 : -ERROR_NO_MEMORY;
 }
 
+/* Whether a directory that has a repository's name is kept from us. */
+static bool is_denied(const char *path)
+{
+	_cleanup_free_ char *format = text_format(NULL, "%s/format", path);
+
+	return text_ends(path, SUFFIX) && format && access(format, R_OK) < 0 && errno == EACCES;
+}
+
+static int not_found(const char *full, struct error *err)
+{
+	_cleanup_free_ char *beside = text_format(err, "%s" SUFFIX, full);
+	const char *denied = is_denied(full) ? full : beside && is_denied(beside) ? beside : NULL;
+
+	if (denied)
+		return error_set(
+			err, ERROR_DENIED, "open the repository %s: %s", denied, strerror(EACCES));
+	return error_set(err, ERROR_NOT_FOUND,
+		"there is no monofs repository: %s" SUFFIX " is none, nor is there one of a directory above: "
+		"'monofs init' makes one",
+		full);
+}
+
 int repository_find(const char *path, char **found, char **within, struct error *err)
 {
 	_cleanup_free_ char *full = absolute(path ? path : ".", err), *at = NULL;
@@ -95,10 +117,7 @@ int repository_find(const char *path, char **found, char **within, struct error 
 		*strrchr(at, '/') = 0;
 	if (r != 0)
 		return r < 0 ? r : 0;
-	return error_set(err, ERROR_NOT_FOUND,
-		"there is no monofs repository: %s" SUFFIX " is none, nor is there one of a directory above: "
-		"'monofs init' makes one",
-		full);
+	return not_found(full, err);
 }
 
 int repository_spare(struct repository *r, const char *path, struct error *err)

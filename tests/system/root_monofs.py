@@ -77,6 +77,7 @@ def _():
             for words in (('stats',), ('commit', '-m', 'x'), ('check',)):
                 answer = stranger('-C', owner.folder, *words, d)
                 true(answer.status in (1, 2) and answer.out == '', answer)
+            stranger('-C', owner.folder, 'check', 'tree.monofs').ok(1).says('tree.monofs', 'Permission denied')
             true(stranger('detach', d).status == 1, 'it was detached by another')
         finally:
             equal(stranger.clean(), [])
