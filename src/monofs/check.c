@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "monofs/check_tree.h"
 #include "monofs/reach.h"
 
 #define DAMAGED_MOST 100000u /* objects whose paths are looked for; more are told without */
@@ -15,8 +16,12 @@ struct check {
 	struct check_result *result;
 	struct map lost;    /* id: why (struct lost) */
 	struct id_set seen; /* leaves that are known to be there */
-	bool rescued;       /* what lay in condemned packs is in the index */
-	int code;           /* of a callback that has no way to fail */
+	struct id_set told; /* nodes that cannot be read */
+	struct check_tree tree;
+	const struct reach *reach;
+	const char *revision; /* whose tree is checked */
+	bool rescued;         /* what lay in condemned packs is in the index */
+	int code;             /* of a callback that has no way to fail */
 	struct error *err;
 };
 
@@ -117,11 +122,39 @@ static int broken(void *context, enum object_type type, const struct object_id *
 {
 	struct check *c = context;
 
-	if (object_id_is_none(id))
+	if (object_id_is_none(id)) {
 		tell(c, object_type_name(type), at->revision, at->path, err->text);
-	else
-		tell_object(c, id, at, err->text);
-	return 0;
+		return 0;
+	}
+	tell_object(c, id, at, err->text);
+	return id_set_add(&c->told, id, NULL, err);
+}
+
+/* ---- trees ---- */
+
+static void tree_wrong(void *context, const char *path, const char *why)
+{
+	struct check *c = context;
+
+	tell(c, "entry", c->revision, path, why);
+}
+
+/* A node that is whole, and lies where it cannot be. */
+static void tree_unreadable(void *context, const struct object_id *id, const char *path, struct error *err)
+{
+	struct check *c = context;
+	struct reach_place at = {.revision = c->revision, .path = path};
+
+	if (!id_set_has(&c->told, id))
+		tell_object(c, id, &at, err->text);
+}
+
+static int took(void *context, const struct commit *commit, const struct reach_place *at, struct error *err)
+{
+	struct check *c = context;
+
+	c->revision = at->revision;
+	return check_tree(&c->tree, commit, c->reach->nodes.size, err);
 }
 
 /* What no revision needs is damage all the same. */
@@ -164,11 +197,15 @@ int check_repository(
 	struct repository *r, const struct check_options *o, struct check_result *out, struct error *err)
 {
 	struct error unused;
-	struct check c = {.r = r, .o = o, .result = out, .seen = {.width = 8}};
-	struct reach reach = {.r = r, .progress = o->progress, .leaf = leaf, .broken = broken, .context = &c};
+	struct check c = {.r = r, .o = o, .result = out, .seen = {.width = 8}, .told = {.width = 16}};
+	struct reach reach = {
+		.r = r, .progress = o->progress, .leaf = leaf, .broken = broken, .took = took, .context = &c};
 	int code;
 
 	*out = (struct check_result){0};
+	c.reach = &reach;
+	c.tree = (struct check_tree){
+		.r = r, .wrong = tree_wrong, .unreadable = tree_unreadable, .context = &c};
 	c.err = err = err ? err : &unused;
 	code = check_store(&c, err);
 	if (code == 0)
@@ -178,6 +215,8 @@ int check_repository(
 	out->objects += reach.nodes.size;
 	tell_rest(&c);
 	reach_free(&reach);
+	check_tree_free(&c.tree);
+	id_set_free(&c.told);
 	id_set_free(&c.seen);
 	return code;
 }

@@ -20,7 +20,8 @@ struct check_result {
 	uint64_t packs, bytes;            /* all there are, and what they take */
 	uint64_t damaged;
 };
-/* Follows all that references lead to. 0 though there is damage. */
+/* Follows all that references lead to: each object is there and is what it says, and the trees of all
+ * revisions keep what check_tree.h tells. 0 though there is damage. */
 int check_repository(
 	struct repository *r, const struct check_options *o, struct check_result *out, struct error *err);
 

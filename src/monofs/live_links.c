@@ -237,6 +237,14 @@ static int find_all(struct links *k, const struct object_id *root, struct error 
 	return r;
 }
 
+/* A name that is bound is no longer seen to be a link. */
+static int bind_link(struct links *k, const char *path, const char *target, struct error *err)
+{
+	if (map_get(&k->targets, target, strlen(target)))
+		return error_set(err, ERROR_CORRUPT, "the hard link %s leads to another, %s", path, target);
+	return live_bind_link(k->live, path, target, err);
+}
+
 int live_load_links(struct live *l, bool keep, struct error *err)
 {
 	struct links k = {.live = l};
@@ -246,7 +254,7 @@ int live_load_links(struct live *l, bool keep, struct error *err)
 	for (size_t at = 0; r == 0 && (s = map_next(&k.targets, &at));) {
 		_cleanup_free_ char *path = text_copy_bytes(s->key, s->key_size, err);
 
-		r = path ? live_bind_link(l, path, s->value, err) : -(int)ERROR_NO_MEMORY;
+		r = path ? bind_link(&k, path, s->value, err) : -(int)ERROR_NO_MEMORY;
 	}
 	if (r == 0 && keep && (k.changed || k.looked > LOOKED_MOST))
 		save(&k);

@@ -241,7 +241,7 @@ static int find_name(struct live *l, const char *path, struct live_name **out, s
 
 		*out = r == 0 ? live_names_find(&d->directory.names, l->seed, at, n) : NULL;
 		if (r == 0 && (!*out || (at[n] && (*out)->kind != ENTRY_DIRECTORY)))
-			r = error_set(err, ERROR_CORRUPT, "the hard link %s leads nowhere", path);
+			r = error_set(err, ERROR_CORRUPT, "%s is not there", path);
 		if (r < 0 || !at[n])
 			return r;
 		r = live_node_of(l, *out, &d);
@@ -255,12 +255,15 @@ int live_bind_link(struct live *l, const char *path, const char *target, struct 
 {
 	struct live_name *link, *first;
 	struct live_node *n;
-	int r = find_name(l, path, &link, err);
+	int r = entry_path_compare(target, strlen(target), path, strlen(path)) < 0
+			? find_name(l, path, &link, err)
+			: error_set(err, ERROR_CORRUPT, "the hard link %s leads to a later name", path);
 
-	if (r == 0)
-		r = find_name(l, target, &first, err);
 	if (r < 0)
 		return r;
+	r = find_name(l, target, &first, err);
+	if (r < 0)
+		return error_prefix(err, "the hard link %s leads nowhere", path);
 	if (link->node || first->kind == ENTRY_LINK || first->kind == ENTRY_DIRECTORY)
 		return error_set(err, ERROR_CORRUPT, "the hard link %s leads nowhere", path);
 	r = live_node_of(l, first, &n);

@@ -274,6 +274,11 @@ static int reach_commit(struct reach *r, const struct object_id *id, struct erro
 	code = reach_content(r, &c.content, err);
 	if (code == 0)
 		code = reach_identity(r, &c.identity, err);
+	if (code == 0 && r->took) {
+		const struct reach_place at = place(r);
+
+		code = r->took(r->context, &c, &at, err);
+	}
 	for (size_t i = c.parent_count; code == 0 && i-- > 0;)
 		code = push(r, &c.parents[i], err);
 	return code;

@@ -23,6 +23,8 @@ struct reach {
 	/* An object that cannot be read or lies: *err has why. 0: on without it. */
 	int (*broken)(void *context, enum object_type type, const struct object_id *id,
 		const struct reach_place *at, struct error *err);
+	/* A revision, when all that it leads to was looked into. May be NULL. */
+	int (*took)(void *context, const struct commit *c, const struct reach_place *at, struct error *err);
 	void *context;
 	/* results, freed by reach_free() */
 	struct id_set nodes;  /* all that are no leaves */

@@ -139,6 +139,8 @@ int restore_directory(struct repository *r, const struct object_id *commit, cons
 	w.maker.written = &w.written;
 	code = repository_spare(r, target, err);
 	if (code == 0)
+		code = tree_links_of(&w.links, r, commit, err);
+	if (code == 0)
 		code = tree_find(r, commit, w.within, &found, err);
 	if (code < 0)
 		return code;

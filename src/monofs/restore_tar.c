@@ -8,7 +8,7 @@
 #include "codec/tar.h"
 #include "monofs/content.h"
 #include "monofs/restore.h"
-#include "monofs/tree.h"
+#include "monofs/tree_links.h"
 #include "os/fs.h"
 
 #define BUFFER_SIZE (1u << 20)
@@ -22,6 +22,7 @@ struct tar_restore {
 	int fd;
 	struct buffer out;
 	const char *within;
+	struct tree_links links;
 	struct map outside; /* first names that lie outside of that: the path that they have in the archive */
 	struct map sockets; /* paths that the archive does not have, as it has no sockets */
 	unsigned depth;
@@ -262,6 +263,13 @@ static int leave_out_socket(struct tar_restore *t, const char *path, struct erro
 	return map_set(&t->sockets, path, strlen(path), t, NULL, err);
 }
 
+static int judge_link(struct tar_restore *t, const char *path, const struct entry *e, struct error *err)
+{
+	_cleanup_free_ char *own = text_format(err, "%s%s%s", t->within, *t->within ? "/" : "", path);
+
+	return own ? tree_links_require(&t->links, own, e, err) : -(int)ERROR_NO_MEMORY;
+}
+
 static int put_link(struct tar_restore *t, const char *path, const struct entry *e, struct error *err)
 {
 	_cleanup_free_ char *target = text_copy_bytes(e->target, e->target_size, err), *link = NULL;
@@ -273,6 +281,9 @@ static int put_link(struct tar_restore *t, const char *path, const struct entry 
 		return -(int)ERROR_NO_MEMORY;
 	if (e->kind == ENTRY_SYMLINK)
 		return put_entry(t, path, target, e, err);
+	r = judge_link(t, path, e, err);
+	if (r < 0)
+		return r;
 	first = first_of(t, target, path, err);
 	if (first && map_get(&t->sockets, first, strlen(first)))
 		return leave_out_socket(t, path, err);
@@ -348,7 +359,9 @@ int restore_tar(struct repository *r, const struct object_id *commit, int fd, co
 	int code;
 
 	*out = (struct restore_result){0};
-	code = tree_find(r, commit, t.within, &found, err);
+	code = tree_links_of(&t.links, r, commit, err);
+	if (code == 0)
+		code = tree_find(r, commit, t.within, &found, err);
 	if (code == 0)
 		code = put_one(&t,
 			found.entry.kind == ENTRY_DIRECTORY ? ""
@@ -362,6 +375,7 @@ int restore_tar(struct repository *r, const struct object_id *commit, int fd, co
 	for (size_t at = 0; (s = map_next(&t.outside, &at));)
 		free(s->value);
 	map_free(&t.outside);
+	tree_links_free(&t.links);
 	map_free(&t.sockets);
 	free(t.parts);
 	buffer_free(&t.out);

@@ -53,6 +53,7 @@ void restore_walk_free(struct restore_walk *w)
 	for (size_t at = 0; (s = map_next(&w->outside, &at));)
 		free(s->value);
 	map_free(&w->outside);
+	tree_links_free(&w->links);
 	map_free(&w->shared);
 	buffer_free(&w->done);
 }
@@ -477,11 +478,17 @@ static int link_outside(struct restore_walk *w, const char *name, const char *fi
 
 static int one_link(struct restore_walk *w, const char *name, const struct entry *e, struct error *err)
 {
-	_cleanup_free_ char *first = text_copy_bytes(e->target, e->target_size, err);
+	_cleanup_free_ char *first = text_copy_bytes(e->target, e->target_size, err), *own = NULL;
 	const char *path;
+	int r;
 
 	if (!first)
 		return -(int)ERROR_NO_MEMORY;
+	own = text_format(
+		err, "%s%s%s%s%s", w->within, *w->within ? "/" : "", w->path, w->path_size ? "/" : "", name);
+	r = own ? tree_links_require(&w->links, own, e, err) : -(int)ERROR_NO_MEMORY;
+	if (r < 0)
+		return r;
 	path = inside(w, first);
 	return path ? push_link(w, name, path, err) : link_outside(w, name, first, err);
 }

@@ -10,7 +10,7 @@
 #include "monofs/mst_cursor.h"
 #include "monofs/restore.h"
 #include "monofs/restore_file.h"
-#include "monofs/tree.h"
+#include "monofs/tree_links.h"
 #include "monofs/work_ring.h"
 
 enum restore_event_kind {
@@ -38,6 +38,7 @@ struct restore_walk {
 	struct restore_maker maker;
 	struct work_ring *ring;
 	struct mst map;
+	struct tree_links links;
 	int target;
 	const char *within; /* path in the revision of what is the target */
 	struct map outside; /* first names that lie outside of that: path in the target of the name made for
