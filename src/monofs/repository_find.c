@@ -94,8 +94,7 @@ static int not_found(const char *full, struct error *err)
 	const char *denied = is_denied(full) ? full : beside && is_denied(beside) ? beside : NULL;
 
 	if (denied)
-		return error_set(
-			err, ERROR_DENIED, "open the repository %s: %s", denied, strerror(EACCES));
+		return error_set(err, ERROR_DENIED, "open the repository %s: %s", denied, strerror(EACCES));
 	return error_set(err, ERROR_NOT_FOUND,
 		"there is no monofs repository: %s" SUFFIX " is none, nor is there one of a directory above: "
 		"'monofs init' makes one",
