@@ -127,13 +127,16 @@ static int compare_rows(const void *a, const void *b)
 	return memcmp(x->id->bytes, y->id->bytes, OBJECT_ID_SIZE);
 }
 
-static int add_pack(struct db *db, struct pack *p, const char *session, struct error *err)
+/* fresh: it was written just now, by that session, though one of this name be there. */
+static int add_pack(struct db *db, struct pack *p, const char *session, bool fresh, struct error *err)
 {
 	_cleanup_(cleanup_db_query) struct db_query *q = NULL;
 	struct index_pack there;
 	int r = db_prepare(db,
-		"INSERT INTO pack (name, size, session) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
-		" session = excluded.session, condemned = 0, witnessed = 0",
+		fresh ? "INSERT INTO pack (name, size, session) VALUES (?, ?, ?) ON CONFLICT (name)"
+			" DO UPDATE SET session = excluded.session, condemned = 0, witnessed = 0"
+		      : "INSERT INTO pack (name, size, session) VALUES (?, ?, ?) ON CONFLICT (name)"
+			" DO UPDATE SET condemned = 0, witnessed = 0",
 		&q, err);
 
 	if (r < 0)
@@ -192,7 +195,7 @@ static int add_objects(
 	return add_rows(db, rows, n, replace, err);
 }
 
-int index_add(struct index *i, struct pack *const *packs, size_t count, const char *session, bool replace,
+int index_add(struct index *i, struct pack *const *packs, size_t count, const char *session, bool fresh,
 	struct error *err)
 {
 	struct connection *c;
@@ -201,9 +204,9 @@ int index_add(struct index *i, struct pack *const *packs, size_t count, const ch
 	if (r < 0)
 		return r;
 	for (size_t k = 0; r == 0 && k < count; k++)
-		r = add_pack(c->db, packs[k], session, err);
+		r = add_pack(c->db, packs[k], session, fresh, err);
 	if (r == 0)
-		r = add_objects(c->db, packs, count, replace, err);
+		r = add_objects(c->db, packs, count, fresh, err);
 	if (r == 0)
 		r = db_commit(c->db, err);
 	index_end(i, c);

@@ -56,8 +56,9 @@ int index_pack_named(
 int index_packs(struct index *i, int64_t above, struct index_pack *out, size_t room, struct error *err);
 
 /* Puts packs in, with all their objects, and sets their numbers. One that was there is not condemned any
- * more. replace: objects that are elsewhere are here from now on. */
-int index_add(struct index *i, struct pack *const *packs, size_t count, const char *session, bool replace,
+ * more, and stays whose it is. fresh: the session has written them just now, so that they are its, and
+ * objects that are elsewhere are here from now on. */
+int index_add(struct index *i, struct pack *const *packs, size_t count, const char *session, bool fresh,
 	struct error *err);
 
 /* One object is there from now on. */

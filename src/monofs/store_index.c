@@ -77,11 +77,10 @@ static bool is_there(const struct store *s, const struct pack *p)
 	return faccessat(s->packs, pack_path(p->name, path), F_OK, 0) == 0;
 }
 
-int store_index_packs(
+int store_index_there(
 	struct store *s, struct pack *const *packs, unsigned count, const char *session, struct error *err)
 {
-	_cleanup_fd_ int lock = -1;
-	int r = store_lock_packs(s, false, &lock, err);
+	int r = 0;
 
 	for (unsigned first = 0, n; r == 0 && first < count; first += n + 1) {
 		for (n = 0; first + n < count && is_there(s, packs[first + n]);)
@@ -90,6 +89,15 @@ int store_index_packs(
 			r = index_add(s->index, packs + first, n, session, false, err);
 	}
 	return r;
+}
+
+int store_index_packs(
+	struct store *s, struct pack *const *packs, unsigned count, const char *session, struct error *err)
+{
+	_cleanup_fd_ int lock = -1;
+	int r = store_lock_packs(s, false, &lock, err);
+
+	return r < 0 ? r : store_index_there(s, packs, count, session, err);
 }
 
 static int fill_index(struct store *s, bool renew, const struct progress *progress, struct error *err)

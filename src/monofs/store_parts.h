@@ -169,6 +169,9 @@ int store_lock_packs(struct store *s, bool alone, int *fd, struct error *err);
 /* Adds open packs to the index whose files are still there. */
 int store_index_packs(
 	struct store *s, struct pack *const *packs, unsigned count, const char *session, struct error *err);
+/* The same where the caller has locked the packs. */
+int store_index_there(
+	struct store *s, struct pack *const *packs, unsigned count, const char *session, struct error *err);
 
 /* ---- store_scan.c ---- */
 

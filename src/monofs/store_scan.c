@@ -53,12 +53,33 @@ struct scan {
 	const struct progress *progress;
 };
 
+/* While nobody gives a pack its name and tells the index: what that does not know then is nobody's who lives.
+ */
+static int add_unknown(struct scan *c, struct error *err)
+{
+	struct pack *unknown[BATCH];
+	_cleanup_fd_ int lock = -1;
+	unsigned count = 0;
+	int r = store_lock_packs(c->store, true, &lock, err);
+
+	for (unsigned i = 0; r >= 0 && i < c->count; i++) {
+		struct index_pack known;
+
+		r = index_pack_named(c->store->index, c->batch[i]->name, &known, err);
+		if (r == 0)
+			unknown[count++] = c->batch[i];
+	}
+	if (r >= 0)
+		r = store_index_there(c->store, unknown, count, "", err);
+	if (r == 0)
+		c->added += count;
+	return r;
+}
+
 static int flush(struct scan *c, struct error *err)
 {
-	int r = c->count ? store_index_packs(c->store, c->batch, c->count, "", err) : 0;
+	int r = c->count ? add_unknown(c, err) : 0;
 
-	if (r == 0)
-		c->added += c->count;
 	for (unsigned i = 0; i < c->count; i++)
 		pack_close(c->batch[i]);
 	c->count = 0;

@@ -2,6 +2,8 @@
 /* What nobody needs goes, and nothing else, while others write. */
 #include "test.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -264,6 +266,43 @@ TEST(what_a_living_session_wrote_is_left_alone)
 }
 
 /* ---- others, at the worst moment --------------------------------------------------------------------- */
+
+struct writing {
+	struct world *w;
+	struct store *s;
+	atomic_bool done;
+};
+
+static void *write_packs(void *context)
+{
+	struct writing *g = context;
+
+	for (unsigned i = 0; i < COUNT / 3; i++)
+		put_some(g->w, g->s, i, i + 1);
+	atomic_store(&g->done, true);
+	return NULL;
+}
+
+/* Also what has its name already, and is not in the index yet. */
+TEST(what_a_living_session_writes_is_left_alone_while_others_sweep)
+{
+	struct world w = {.fd = monofs_store_make(monofs_place(), "s")};
+	struct writing g = {.w = &w};
+	unsigned condemned = 0;
+	pthread_t thread;
+
+	monofs_crypt(&w.crypt, 0);
+	g.s = open_store(&w);
+	CHECK_INT(pthread_create(&thread, NULL, write_packs, &g), 0);
+	while (!atomic_load(&g.done))
+		condemned += (unsigned)sweep(&w, 0).condemned_packs;
+	pthread_join(thread, NULL);
+	CHECK_INT(condemned, 0);
+	need(&w, 0, COUNT / 3, true);
+	check_indexed(&w);
+	store_close(g.s);
+	close(w.fd);
+}
 
 static void find_again(struct world *w)
 {
