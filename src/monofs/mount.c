@@ -153,7 +153,7 @@ int mount_start(struct repository *r, const char *directory, const struct mount_
 	_cleanup_buffer_ struct buffer answer = {0};
 	_cleanup_fd_ int ours = -1, theirs = -1;
 	struct cursor in;
-	int ends[2], result = make_start(r, directory, o, &request, err);
+	int ends[2], status, result = make_start(r, directory, o, &request, err);
 	pid_t pid;
 
 	if (result < 0)
@@ -174,8 +174,10 @@ int mount_start(struct repository *r, const char *directory, const struct mount_
 		return result;
 	close(TAKE_FD(theirs));
 	result = ask(ours, &request, &answer, &in, err);
-	if (result < 0)
+	if (result < 0) { /* it takes away what it has mounted, and ends */
+		process_wait(pid, &status, NULL);
 		return error_prefix(err, "mount %s", directory);
+	}
 	if (!o->nfs)
 		return 0;
 	o->nfs->port = cursor_u16(&in);
