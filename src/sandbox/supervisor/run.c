@@ -260,9 +260,11 @@ static void end_failed_start(struct supervisor *s, const struct error *why)
 	s->status.exit_status = (uint64_t)error_exit_status((int)why->code);
 	free(s->status.reason);
 	s->status.reason = strdup(why->text);
-	/* Who has started it is told; nobody is told when it is started again. */
 	if (!s->discard)
 		supervisor_set_state(s, s->status.restarts ? supervisor_end_state(s) : "stopped", NULL);
+	/* Who has started it is told, and finds it as it is now; nobody is told when it is started again. */
+	if (s->clients && s->start_stream)
+		peer_send_error(&s->clients->peer, s->start_stream, why);
 }
 
 static int live(struct supervisor *s, int client, struct error *err)

@@ -583,8 +583,5 @@ int supervisor_start(struct supervisor *s, struct error *err)
 
 	if (r < 0)
 		return r;
-	r = s->upper_only ? open_upper(s, &how, err) : start_sandbox(s, &how, err);
-	if (r < 0 && c)
-		peer_send_error(&c->peer, s->start_stream, err);
-	return r;
+	return s->upper_only ? open_upper(s, &how, err) : start_sandbox(s, &how, err);
 }
