@@ -124,27 +124,9 @@ static int add_source(struct sources *s, const char *path, struct error *err)
 /* 1: the directory is `above`, or somewhere beneath it. */
 static int is_beneath(int directory, int above)
 {
-	_cleanup_fd_ int at = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat wanted, here, before = {0};
+	struct stat wanted;
 
-	if (at < 0 || fstat(above, &wanted) < 0)
-		return -1;
-	for (;;) {
-		int up;
-
-		if (fstat(at, &here) < 0)
-			return -1;
-		if (here.st_dev == wanted.st_dev && here.st_ino == wanted.st_ino)
-			return 1;
-		if (here.st_dev == before.st_dev && here.st_ino == before.st_ino)
-			return 0; /* the root is its own parent */
-		before = here;
-		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (up < 0)
-			return -1;
-		close(at);
-		at = up;
-	}
+	return fstat(above, &wanted) < 0 ? -1 : fs_lies_in(directory, &wanted, NULL);
 }
 
 /* What is changed must not be part of what is not. */

@@ -6,6 +6,7 @@
 
 #include "codec/sha256.h"
 #include "monofs/mst_cursor.h"
+#include "monofs/walk_path.h"
 
 #define PAIRS_LEAST    1024u
 #define PAIRS_PER_NODE 4u
@@ -32,33 +33,19 @@ static const char *path_of(const struct check_tree *t)
 	return (const char *)t->path.data;
 }
 
-/* Returns what path_leave() takes. */
-static size_t path_enter(struct check_tree *t, const struct mst_item *item)
+static size_t enter(struct check_tree *t, const struct mst_item *item)
 {
-	size_t before = t->path.size;
-
-	t->path.size--; /* its NUL */
-	if (t->path.size)
-		buffer_u8(&t->path, '/');
-	buffer_append(&t->path, item->name, item->name_size);
-	buffer_u8(&t->path, 0);
-	return before;
-}
-
-static void path_leave(struct check_tree *t, size_t before)
-{
-	t->path.size = before;
-	t->path.data[before - 1] = 0;
+	return walk_path_enter(&t->path, item->name, item->name_size);
 }
 
 static int wrong_name(struct check_tree *t, const struct mst_item *item, const char *why, struct error *err)
 {
-	size_t before = path_enter(t, item);
+	size_t before = enter(t, item);
 
 	if (t->path.failed)
 		return error_no_memory(err, "check a tree");
 	t->wrong(t->context, path_of(t), why);
-	path_leave(t, before);
+	walk_path_leave(&t->path, before);
 	return 0;
 }
 
@@ -189,7 +176,7 @@ static int one_name(struct check_tree *t, const struct mst_item *content, const 
 {
 	_cleanup_entry_ struct entry e = {0};
 	struct identity i;
-	size_t before = path_enter(t, content);
+	size_t before = enter(t, content);
 	int r;
 
 	if (t->path.failed)
@@ -202,7 +189,7 @@ static int one_name(struct check_tree *t, const struct mst_item *content, const 
 	else if (r != -(int)ERROR_NO_MEMORY)
 		r = 0;
 	if (r == 0)
-		path_leave(t, before);
+		walk_path_leave(&t->path, before);
 	return r;
 }
 

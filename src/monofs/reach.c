@@ -5,6 +5,7 @@
 
 #include "monofs/content_list.h"
 #include "monofs/live.h"
+#include "monofs/walk_path.h"
 
 #define REPORT_EVERY 64u /* revisions */
 
@@ -51,27 +52,6 @@ static int leaf(struct reach *r, enum object_type type, const struct object_id *
 	int code = r->leaf(r->context, type, id, &at, err);
 
 	return code < 0 ? code : id_set_add(&r->leaves, id, NULL, err);
-}
-
-/* The path of a name in the directory that r->path is; returns what path_leave() takes. */
-static size_t path_enter(struct reach *r, const char *name, size_t n)
-{
-	size_t before = r->path.size;
-
-	if (before)
-		r->path.size--; /* its NUL */
-	if (r->path.size)
-		buffer_u8(&r->path, '/');
-	buffer_append(&r->path, name, n);
-	buffer_u8(&r->path, 0);
-	return before;
-}
-
-static void path_leave(struct reach *r, size_t before)
-{
-	r->path.size = before;
-	if (before)
-		r->path.data[before - 1] = 0;
 }
 
 /* ---- files ---- */
@@ -149,7 +129,7 @@ static int content_item(void *context, uint64_t position, const struct mst_item 
 {
 	_cleanup_entry_ struct entry e = {0};
 	struct reach *r = context;
-	size_t before = path_enter(r, item->name, item->name_size);
+	size_t before = walk_path_enter(&r->path, item->name, item->name_size);
 	int code;
 
 	(void)position;
@@ -165,14 +145,14 @@ static int content_item(void *context, uint64_t position, const struct mst_item 
 		if (code == 0 && e.kind == ENTRY_DIRECTORY)
 			code = reach_map(r, OBJECT_CONTENT, &e.children, err);
 	}
-	path_leave(r, before);
+	walk_path_leave(&r->path, before);
 	return code;
 }
 
 static int identity_item(void *context, uint64_t position, const struct mst_item *item, struct error *err)
 {
 	struct reach *r = context;
-	size_t before = path_enter(r, item->name, item->name_size);
+	size_t before = walk_path_enter(&r->path, item->name, item->name_size);
 	struct identity i;
 	int code;
 
@@ -187,7 +167,7 @@ static int identity_item(void *context, uint64_t position, const struct mst_item
 	} else {
 		code = reach_map(r, OBJECT_IDENTITY, &i.children, err);
 	}
-	path_leave(r, before);
+	walk_path_leave(&r->path, before);
 	return code;
 }
 

@@ -151,6 +151,12 @@ static int count_needed(struct sweeping *w, const struct pack *p, struct needs *
 	return 0;
 }
 
+/* Who wrote it lives, and may name in a moment what is in it. */
+static bool is_in_use(const struct sweeping *w, const struct index_pack *known)
+{
+	return session_lives(&w->store->session, known->session);
+}
+
 /* ---- condemned packs --------------------------------------------------------------------------------- */
 
 static int remove_pack(struct sweeping *w, const struct index_pack *known, struct error *err)
@@ -278,7 +284,7 @@ static int judge(struct sweeping *w, const struct index_pack *known, struct pack
 	struct needs n;
 	int r;
 
-	if (*known->session && session_lives(&w->store->session, known->session))
+	if (is_in_use(w, known))
 		return 0;
 	r = count_needed(w, p, &n, err);
 	if (r < 0)
@@ -309,24 +315,18 @@ static int look_after(struct sweeping *w, const struct index_pack *known, struct
 	return r;
 }
 
-/* Whether the copies came out as a pack that is its own original: the same objects in the same order. */
-static int is_copied_to_itself(struct sweeping *w, int64_t number, struct error *err)
-{
-	struct index_pack known;
-	int r = index_pack(w->store->index, number, &known, err);
-
-	return r <= 0 ? r : strcmp(known.session, w->store->session.name) == 0;
-}
-
+/* But where it was written again meanwhile: by this sweep, whose copy is its own original if it has the same
+ * objects in the same order, or by another. */
 static int condemn_original(struct sweeping *w, int64_t number, struct error *err)
 {
+	struct index_pack known;
 	struct pack *p;
-	int r = is_copied_to_itself(w, number, err);
+	int r = index_pack(w->store->index, number, &known, err);
 
-	if (r == 0)
+	if (r > 0 && is_in_use(w, &known))
+		return 0;
+	if (r >= 0)
 		r = store_pack_open(w->store, number, &p, err);
-	else
-		return r < 0 ? r : 0;
 	if (r < 0)
 		return r;
 	r = condemn(w, p, p->size, err);

@@ -251,30 +251,6 @@ static int open_named(const struct home *home, const char *name, struct error *e
 	return r < 0 ? r : fs_open(volumes, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, err);
 }
 
-/* 1: the directory `what` is `fd` or above it, by device and inode, whatever it is called; negative: errors.
- */
-static int is_above(const struct stat *what, int fd, struct error *err)
-{
-	_cleanup_fd_ int at = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat before = {0}, s;
-
-	for (int depth = 0; depth < PATH_MAX; depth++) {
-		int up;
-
-		if (at < 0 || fstat(at, &s) < 0)
-			return error_errno(err, errno, "look at what is above it");
-		if (s.st_dev == what->st_dev && s.st_ino == what->st_ino)
-			return 1;
-		if (depth && s.st_dev == before.st_dev && s.st_ino == before.st_ino)
-			return 0; /* the root is its own parent */
-		before = s;
-		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		close(at);
-		at = up;
-	}
-	return 0;
-}
-
 /* A guest must not be able to write what the host reads next: `path`, which is in `directory` or is that, is
  * not monocore's own. */
 static int check_outside(const struct home *home, const char *path, int directory, struct error *err)
@@ -284,7 +260,7 @@ static int check_outside(const struct home *home, const char *path, int director
 
 	if (fstat(home->fd, &ours) < 0)
 		return error_errno(err, errno, "look at %s", home->path);
-	r = is_above(&ours, directory, err);
+	r = fs_lies_in(directory, &ours, err);
 	if (r > 0)
 		return error_set(err, ERROR_DENIED,
 			"%s lies in %s, where monocore keeps its own: it cannot be a volume", path,
@@ -299,7 +275,7 @@ static int check_apart(const struct home *home, const char *path, int fd, struct
 
 	if (fstat(fd, &theirs) < 0)
 		return error_errno(err, errno, "look at %s", path);
-	r = is_above(&theirs, home->fd, err);
+	r = fs_lies_in(home->fd, &theirs, err);
 	if (r > 0)
 		return error_set(err, ERROR_DENIED,
 			"%s is or holds %s, where monocore keeps its own: it cannot be a volume", path,
