@@ -29,22 +29,22 @@ int fs_open(int dirfd, const char *path, int flags, mode_t mode, struct error *e
 
 int fs_lies_in(int fd, const struct stat *above, struct error *err)
 {
-	_cleanup_fd_ int at = fs_open(fd, ".", O_PATH | O_DIRECTORY, 0, err);
+	_cleanup_fd_ int at = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat s, below = {0};
 
 	for (;;) {
 		int parent;
 
-		if (at < 0)
-			return at;
-		if (fstat(at, &s) < 0)
-			return error_errno(err, errno, "look at a directory");
+		if (at < 0 || fstat(at, &s) < 0)
+			return error_errno(err, errno, "look at what is above it");
 		if (s.st_dev == above->st_dev && s.st_ino == above->st_ino)
 			return 1;
 		if (s.st_dev == below.st_dev && s.st_ino == below.st_ino) /* the root */
 			return 0;
 		below = s;
-		parent = fs_open(at, "..", O_PATH | O_DIRECTORY, 0, err);
+		parent = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0)
+			return error_errno(err, errno, "look at what is above it");
 		close(at);
 		at = parent;
 	}
