@@ -33,9 +33,9 @@ def attempt(at, protocol, address, port):
     s = _socket.socket(_socket.AF_INET, kind, number)
     try:
         s.settimeout(WAIT)
-        if protocol == 'icmp':
-            s.setsockopt(_socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
         s.connect((address, 0 if protocol == 'icmp' else port))
+        if protocol == 'icmp':  # not before: until it is connected, it would take the errors of all others, too
+            s.setsockopt(_socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
         outcomes[at] = 'open', talk(s, at)
     except TimeoutError:
         outcomes[at] = 'silent', ''
