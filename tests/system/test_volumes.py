@@ -600,7 +600,7 @@ def _():
     line = ('import mmap, os, signal, time\nfd = os.open("/vol/mapped", os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 8192)\n'
             'm = mmap.mmap(fd, 8192)\nm[0:6] = b"mapped"\nopen("/vol/starts", "a").write("x")\ntime.sleep(1000)\n')
     with mc.sandbox('-v', f'{d}:/vol', command=('python3', '-c', line)) as name:
-        until(lambda: os.path.exists(f'{d}/starts'), 'it runs')
+        until(lambda: os.path.exists(f'{d}/starts') and read(f'{d}/starts') == 'x', 'it runs')
         mc('stop', '-t', '1', name).ok()
         equal(read(f'{d}/mapped')[:6], 'mapped')
         mc('restart', name).ok()
