@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 from harness import tap
-from harness.program import DEBIAN, PREFIX, Monocore
+from harness.program import DEBIAN, PREFIX, Monocore, Process
 from harness.tap import contains, equal, promise, scratch, true, until
 
 USER = tempfile.mkdtemp(prefix='mc-install-')  # a home directory: the state stays where that of all tests is
@@ -42,8 +42,10 @@ def _():
 
 @promise('signals reach an installed command')
 def _():
-    line = 'import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); print(1, flush=True); time.sleep(60)'
-    process = subprocess.Popen([f'{BIN}/py', '-c', line], env=mc.env, stdout=subprocess.PIPE)
+    # It waits for the signal and nothing else: a handler would miss one that comes just before it goes to sleep.
+    line = ('import signal; kinds = [signal.SIGTERM, signal.SIGUSR1]; signal.pthread_sigmask(signal.SIG_BLOCK, kinds); '
+            'print(1, flush=True); raise SystemExit(5 if signal.sigwait(kinds) == signal.SIGTERM else 6)')
+    process = Process([f'{BIN}/py', '-c', line], env=mc.env, stdout=subprocess.PIPE)
     equal(process.stdout.readline(), b'1\n')
     process.send_signal(signal.SIGTERM)
     equal(process.wait(20), 5)
