@@ -14,15 +14,11 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "os/fs.h"
+#include "sandbox/draft.h"
 #include "sandbox/event_log.h"
 
 #define NEW_PREFIX   ".new-"
 #define TRASH_PREFIX ".trash-"
-
-#define CREATE_TRIES 20
-
-/* A half-made directory without a lock file is left alone for this long: its maker may be about to lock. */
-#define GRACE_SECONDS 60
 
 void directory_close(struct directory *d)
 {
@@ -51,9 +47,7 @@ static int random_id(char id[SANDBOX_ID_SIZE], struct error *err)
 	return 0;
 }
 
-/* Between its making and its lock a directory looks like what a killed process left: whoever sweeps just then
- * may hold its lock (BUSY), or have removed it (NOT_FOUND). */
-static int try_create(const struct home *home, struct directory *d, struct error *err)
+int directory_create(const struct home *home, struct directory *d, struct error *err)
 {
 	char name[SANDBOX_ID_SIZE + sizeof NEW_PREFIX];
 	int r = random_id(d->id, err);
@@ -61,27 +55,8 @@ static int try_create(const struct home *home, struct directory *d, struct error
 	if (r < 0)
 		return r;
 	snprintf(name, sizeof name, NEW_PREFIX "%s", d->id);
-	if (mkdirat(home->sandboxes, name, 0700) < 0)
-		return error_errno(err, errno, "make %s/sandboxes/%s", home->path, name);
-	d->fd = fs_open(home->sandboxes, name, O_RDONLY | O_DIRECTORY, 0, err);
-	r = d->fd < 0 ? d->fd : fs_lock(d->fd, "lock", FS_LOCK_EXCLUSIVE, false, &d->lock, err);
-	if (r < 0) {
-		directory_close(d);
-		fs_remove_tree(home->sandboxes, name, NULL);
-	}
-	return r;
-}
-
-int directory_create(const struct home *home, struct directory *d, struct error *err)
-{
-	int r;
-
-	for (int i = 0; i < CREATE_TRIES; i++) {
-		r = try_create(home, d, err);
-		if (r != -ERROR_BUSY && r != -ERROR_NOT_FOUND)
-			break;
-	}
-	return r;
+	r = draft_make(home->sandboxes, name, &d->fd, &d->lock, err);
+	return r < 0 ? error_prefix(err, "%s/sandboxes", home->path) : 0;
 }
 
 /* Reads what a name leads to. False: nothing, or nothing that is there. */
@@ -246,26 +221,6 @@ int directory_list(const struct home *home, char ***ids, struct error *err)
 	return r;
 }
 
-/* What a killed process left of a directory's making or removal. */
-static void sweep_unfinished(const struct home *home, const char *name)
-{
-	_cleanup_directory_ struct directory d = DIRECTORY_NONE;
-	struct stat s;
-	bool unused;
-
-	d.fd = openat(home->sandboxes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (d.fd < 0 || fstat(d.fd, &s) < 0)
-		return;
-	if (text_starts(name, TRASH_PREFIX))
-		unused = !fs_is_locked(d.fd, "lock");
-	else if (faccessat(d.fd, "lock", F_OK, 0) < 0 && s.st_mtim.tv_sec + GRACE_SECONDS > time(NULL))
-		unused = false;
-	else /* with the lock held: its maker, who may be just about to take it, then makes another */
-		unused = fs_lock(d.fd, "lock", FS_LOCK_EXCLUSIVE, false, &d.lock, NULL) == 0;
-	if (unused)
-		fs_remove_tree(home->sandboxes, name, NULL);
-}
-
 /* A throw-away sandbox whose supervisor is gone. */
 static void sweep_discarded(const struct home *home, const char *id)
 {
@@ -302,7 +257,7 @@ int directory_sweep(const struct home *home, struct error *err)
 		return r;
 	for (const char *name; (name = fs_list_next(list));)
 		if (text_starts(name, NEW_PREFIX) || text_starts(name, TRASH_PREFIX))
-			sweep_unfinished(home, name);
+			draft_sweep(home->sandboxes, name);
 		else if (name[0] != '.')
 			sweep_discarded(home, name);
 	sweep_names(home);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -20,6 +19,7 @@
 #include "net/groups.h"
 #include "os/fs.h"
 #include "os/sparse.h"
+#include "sandbox/draft.h"
 #include "sandbox/json_file.h"
 #include "sandbox/network.h"
 #include "sandbox/snapshot_format.h"
@@ -28,7 +28,6 @@
 #define NEW_PREFIX    ".new-"
 #define OLD_PREFIX    ".old-"
 #define SMALL_MAX     (80u << 20)
-#define GRACE_SECONDS 60 /* as directory.c has it */
 
 /* Of what little is read at every start the bytes are checked; what is large has its time, or else its bytes.
  */
@@ -49,14 +48,8 @@ int snapshot_draft_open(const struct home *home, struct snapshot_draft *d, struc
 	if (getrandom(&random, sizeof random, 0) < 0)
 		return error_errno(err, errno, "get random bytes");
 	snprintf(d->name, sizeof d->name, NEW_PREFIX "%016llx", (unsigned long long)random);
-	if (mkdirat(home->snapshots, d->name, 0700) < 0)
-		return error_errno(err, errno, "make %s/snapshots/%s", home->path, d->name);
-	d->fd = r = fs_open(home->snapshots, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
-	if (r >= 0)
-		r = fs_lock(d->fd, "lock", FS_LOCK_EXCLUSIVE, false, &d->lock, err);
-	if (r < 0)
-		snapshot_draft_close(home, d);
-	return r;
+	r = draft_make(home->snapshots, d->name, &d->fd, &d->lock, err);
+	return r < 0 ? error_prefix(err, "%s/snapshots", home->path) : 0;
 }
 
 static int digest(int fd, const char *name, char out[SHA256_HEX_SIZE], struct error *err)
@@ -252,20 +245,6 @@ int snapshot_remove(const struct home *home, const char *tag, struct error *err)
 	return fs_remove_tree(home->snapshots, old, err);
 }
 
-static void sweep_one(const struct home *home, const char *name)
-{
-	_cleanup_fd_ int fd = openat(home->snapshots, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_fd_ int lock = -1;
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return;
-	if (faccessat(fd, "lock", F_OK, 0) < 0 && st.st_mtim.tv_sec + GRACE_SECONDS > time(NULL))
-		return;
-	if (fs_lock(fd, "lock", FS_LOCK_EXCLUSIVE, false, &lock, NULL) == 0)
-		fs_remove_tree(home->snapshots, name, NULL);
-}
-
 void snapshot_sweep(const struct home *home)
 {
 	_cleanup_list_ DIR *list = NULL;
@@ -274,7 +253,7 @@ void snapshot_sweep(const struct home *home)
 		return;
 	for (const char *name; (name = fs_list_next(list));)
 		if (text_starts(name, NEW_PREFIX) || text_starts(name, OLD_PREFIX))
-			sweep_one(home, name);
+			draft_sweep(home->snapshots, name);
 }
 
 /* ---- what a sandbox gets of it ------------------------------------------------------------------------ */

@@ -24,6 +24,7 @@
 #include "sandbox/output.h"
 #include "sandbox/output_format.h"
 #include "sandbox/record.h"
+#include "sandbox/snapshot.h"
 #include "sandbox/volume.h"
 #include "sandbox/volume_fill.h"
 
@@ -67,6 +68,18 @@ static size_t count_entries(const struct place *p)
 
 	CHECK_OK(directory_list(&p->home, &ids, &err));
 	return text_list_size(ids);
+}
+
+static size_t count_temporary(int dirfd)
+{
+	_cleanup_list_ DIR *list = NULL;
+	struct error err;
+	size_t n = 0;
+
+	CHECK_OK(fs_list_open(dirfd, ".", &list, &err));
+	for (const char *name; (name = fs_list_next(list));)
+		n += text_starts(name, ".new-") || text_starts(name, ".trash-");
+	return n;
 }
 
 TEST(a_home_is_made_private)
@@ -211,8 +224,15 @@ TEST(what_a_killed_maker_left_is_swept_and_what_lives_is_not)
 	waitpid(child, &status, 0);
 	CHECK(WIFSIGNALED(status));
 	CHECK_INT(count_entries(&p), 3);
+	/* And those of makers who were killed before they had locked, and of one that was being removed. */
+	CHECK_INT(mkdirat(p.home.sandboxes, ".new-0123456789abcde", 0700), 0);
+	CHECK_INT(mkdirat(p.home.sandboxes, ".trash-0123456789abcde", 0700), 0);
+	CHECK_INT(mkdirat(p.home.snapshots, ".new-0123456789abcdef", 0700), 0);
 	CHECK_OK(directory_sweep(&p.home, &err));
+	snapshot_sweep(&p.home);
 	CHECK_INT(count_entries(&p), 2);
+	CHECK_INT(count_temporary(p.home.sandboxes), 0);
+	CHECK_INT(count_temporary(p.home.snapshots), 0);
 	CHECK_ERROR(directory_find(&p.home, "gone", &kept, &err), ERROR_NOT_FOUND);
 	CHECK_OK(directory_find(&p.home, "alive", &kept, &err));
 	directory_close(&alive);

@@ -89,7 +89,7 @@ def _locked(path):
 
 def _left_now(home):
     lines = [describe(pid) for pid in supervisors(home)]
-    lines += [f'sandboxes/{name}' for name in _entries(f'{home}/sandboxes')]
+    lines += [f'sandboxes/{name}' for name in _entries(f'{home}/sandboxes') if name != '.making']
     lines += [f'names/{name}' for name in _entries(f'{home}/names') if name != '.lock']
     lines += [f'slots/{name} is locked' for name in _entries(f'{home}/slots') if _locked(f'{home}/slots/{name}')]
     lines += [f'net/{name}' for name in _entries(f'{home}/net') if _locked(f'{home}/net/{name}/lock')]
