@@ -24,10 +24,10 @@
 #include "sandbox/network.h"
 #include "sandbox/snapshot_format.h"
 
-#define INFO          "snapshot.json"
-#define NEW_PREFIX    ".new-"
-#define OLD_PREFIX    ".old-"
-#define SMALL_MAX     (80u << 20)
+#define INFO       "snapshot.json"
+#define NEW_PREFIX ".new-"
+#define OLD_PREFIX ".old-"
+#define SMALL_MAX  (80u << 20)
 
 /* Of what little is read at every start the bytes are checked; what is large has its time, or else its bytes.
  */

@@ -277,7 +277,8 @@ static bool on_mount(struct fuse_mount *mount, const struct fsx_options *o, stru
 static bool by_fuse(const struct fsx_options *o, struct fsx_report *report)
 {
 	static const struct fuse_options all[] = {{0}, {.cache = NANOSECONDS_PER_SECOND},
-		{.cache = NANOSECONDS_PER_SECOND, .keep_contents = true}};
+		{.cache = NANOSECONDS_PER_SECOND, .keep_contents = true},
+		{.cache = NANOSECONDS_PER_SECOND, .keep_contents = true, .told_contents = true}};
 	struct fuse_mount mount;
 
 	fuse_mount_open(&mount, serve_memory, NULL, &all[o->seed % ARRAY_SIZE(all)]);

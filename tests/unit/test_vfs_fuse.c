@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,4 +140,110 @@ TEST(a_request_that_takes_long_holds_up_no_other)
 	CHECK(good != NULL);
 	close(fd);
 	fuse_mount_close(&mount);
+}
+
+/* ---- a read that comes before a write ---------------------------------------------------------------- */
+
+/* What the server is to hold up, and whether it does. Shared with it. */
+struct hold {
+	atomic_bool write, write_waits, getattr, getattr_waits;
+};
+static struct hold *hold;
+
+static void wait_while(atomic_bool *held, atomic_bool *waits)
+{
+	if (!atomic_load(held))
+		return;
+	atomic_store(waits, true);
+	while (atomic_load(held))
+		usleep(1000);
+}
+
+/* Not for long: there may be nothing to wait for. */
+static void wait_for(atomic_bool *what)
+{
+	for (int i = 0; i < 500 && !atomic_load(what); i++)
+		usleep(1000);
+}
+
+static int64_t write_held(
+	struct vfs *fs, uint64_t ino, vfs_handle h, const void *bytes, size_t size, uint64_t at)
+{
+	wait_while(&hold->write, &hold->write_waits);
+	return inner->write(fs, ino, h, bytes, size, at);
+}
+
+static int getattr_held(struct vfs *fs, uint64_t ino, vfs_handle h, struct vfs_attributes *out)
+{
+	int r = inner->getattr(fs, ino, h, out);
+
+	wait_while(&hold->getattr, &hold->getattr_waits);
+	return r;
+}
+
+static struct vfs *make_held(const void *context, bool again)
+{
+	static struct vfs_operations held;
+	struct vfs *fs = make_memory(context, again);
+
+	inner = fs->operations;
+	held = *inner;
+	held.write = write_held;
+	held.getattr = getattr_held;
+	fs->operations = &held;
+	return fs;
+}
+
+static void *write_new(void *context)
+{
+	return pwrite(*(int *)context, "new", 3, 0) == 3 ? context : NULL;
+}
+
+static void *read_new(void *context)
+{
+	char text[3];
+
+	return pread(*(int *)context, text, 3, 0) == 3 && !memcmp(text, "new", 3) ? context : NULL;
+}
+
+/* While the first page of a file is written, somebody else reads it; and when who has written it reads it,
+ * somebody else has just written to the second. */
+TEST(a_writer_reads_what_it_has_written_whoever_read_it_meanwhile)
+{
+	const struct fuse_options fuse = {.cache = NANOSECONDS_PER_SECOND, .told_contents = true};
+	struct fuse_mount mount;
+	pthread_t writer, reader;
+	void *good;
+	char path[128], page[4096];
+	int fd;
+
+	hold = mmap(NULL, sizeof *hold, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(hold != MAP_FAILED);
+	fuse_mount_open(&mount, make_held, NULL, &fuse);
+	snprintf(path, sizeof path, "%s/file", mount.path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	memset(page, 'o', sizeof page);
+	CHECK_INT(pwrite(fd, page, sizeof page, 0), sizeof page);
+	CHECK_INT(pwrite(fd, page, sizeof page, sizeof page), sizeof page);
+	CHECK_INT(pread(fd, page, sizeof page, 0), sizeof page);
+	CHECK_INT(pwrite(fd, "x", 1, sizeof page), 1);
+
+	atomic_store(&hold->write, true);
+	CHECK_INT(pthread_create(&writer, NULL, write_new, &fd), 0);
+	wait_for(&hold->write_waits);
+	CHECK_INT(pread(fd, page, 3, 0), 3);
+	atomic_store(&hold->getattr, true);
+	atomic_store(&hold->write, false);
+	CHECK_INT(pthread_join(writer, &good), 0);
+	CHECK(good != NULL);
+
+	CHECK_INT(pthread_create(&reader, NULL, read_new, &fd), 0);
+	wait_for(&hold->getattr_waits);
+	CHECK_INT(pwrite(fd, "y", 1, sizeof page), 1);
+	atomic_store(&hold->getattr, false);
+	CHECK_INT(pthread_join(reader, &good), 0);
+	CHECK(good != NULL);
+	close(fd);
+	fuse_mount_close(&mount);
+	munmap(hold, sizeof *hold);
 }

@@ -62,7 +62,8 @@ static struct vfs *serve(const void *context, bool again)
 
 static void run_fuse(vfs_promise *promise)
 {
-	const struct fuse_options fuse = {.cache = NANOSECONDS_PER_SECOND, .keep_contents = true};
+	const struct fuse_options fuse = {
+		.cache = NANOSECONDS_PER_SECOND, .keep_contents = true, .told_contents = true};
 	struct native_options native = {.owners = NATIVE_PLAIN, .mounts = true};
 	struct fuse_mount mount;
 	struct vfs *fs;

@@ -119,7 +119,7 @@ static int open_source(const char *kind, struct source *s, struct fuse_options *
 	if (!strcmp(kind, "native") || !strcmp(kind, "native-ro"))
 		return open_native(s, SOURCE, read_only, 1, &s->fs, err);
 	options->cache = FOREVER;
-	options->keep_contents = true;
+	options->keep_contents = options->told_contents = true;
 	if (!strcmp(kind, "overlay") || !strcmp(kind, "overlay-ro"))
 		return open_union(s, read_only, err);
 	if (strcmp(kind, "erofs") != 0)

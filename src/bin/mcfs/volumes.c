@@ -215,6 +215,7 @@ static int serve(const struct kept *volume, uint32_t flags)
 		.cache = cache_of(flags),
 		.told_cache = told_cache_of(flags),
 		.keep_contents = true,
+		.told_contents = flags & VOLUME_SERVER_OVERLAY,
 		.no_open = true,
 		.ahead = true};
 	struct error err = {0};

@@ -118,6 +118,7 @@ static int mount_tree(struct served *s, const struct mfsd_start *start, int keep
 		.cache = CACHE,
 		.told_cache = CACHE,
 		.keep_contents = true,
+		.told_contents = true,
 		.allow_other = start->flags & MOUNT_START_ALLOW_OTHER};
 	int r;
 

@@ -17,15 +17,20 @@
 struct fuse_server;
 
 struct fuse_options {
-	const char *name;     /* shown as the mount's source; NULL: "monocore" */
-	uint64_t cache;       /* nanoseconds for which clients may keep names and attributes */
-	uint64_t told_cache;  /* the same, where the file system tells what others change (vfs_watch()), and
-			       * the  client is told; 0: it is not asked to */
-	bool no_open;         /* the client opens files without asking: it gets no handles, and errors of
-			       * opening come with the first read or write */
-	bool allow_other;     /* users but the one who mounts may use it */
-	bool keep_contents;   /* what clients have cached of a file outlives its opening, for as long as its
-			       * time   and size are the same */
+	const char *name;    /* shown as the mount's source; NULL: "monocore" */
+	uint64_t cache;      /* nanoseconds for which clients may keep names and attributes */
+	uint64_t told_cache; /* the same, where the file system tells what others change (vfs_watch()), and
+			      * the client is told; 0: it is not asked to */
+	bool no_open;        /* the client opens files without asking: it gets no handles, and errors of
+			      * opening come with the first read or write */
+	bool allow_other;    /* users but the one who mounts may use it */
+	bool keep_contents;  /* what clients have cached of a file outlives its opening, for as long as its
+			      * time and size are the same, or for good with told_contents */
+	/* Nobody but this client changes contents, or the client is told (told_cache): what it has cached it
+	 * drops only then. Else Linux drops it whenever it hears that a file's time is another, also by its
+	 * own writes; and where several threads write and read one file, a page that was dropped is read
+	 * again before a write that is under way, and its writer finds there what was before (6.1, 6.18). */
+	bool told_contents;
 	bool own_permissions; /* the client's kernel judges no permission */
 	bool ahead;       /* the client is the relay of volumes, and takes VOLUME_AHEAD (codec/volume.h) */
 	unsigned threads; /* 0: 8 */

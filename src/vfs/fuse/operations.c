@@ -147,6 +147,10 @@ static void on_init(void *context, struct fuse_conn_info *c)
 		c->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
 	else
 		c->want |= c->capable & FUSE_CAP_ATOMIC_O_TRUNC;
+	if (data->told_contents && c->capable & FUSE_CAP_EXPLICIT_INVAL_DATA) {
+		c->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+		c->want |= FUSE_CAP_EXPLICIT_INVAL_DATA;
+	}
 	c->max_write = VFS_IO_MAX;
 	c->max_readahead = VFS_IO_MAX;
 	c->time_gran = 1;

@@ -18,8 +18,9 @@ struct fuse_session_data {
 	/* Setuid and setgid bits and security.capability go with writes and truncations: here, where the
 	 * client's kernel can leave it to us, else it asks for the attribute before each write. libfuse 3.14
 	 * knows nothing of this; session.c looks into the messages. */
-	bool privileges; /* it is left to us */
-	bool keep;       /* fuse_options.keep_contents, or what is served does not change */
+	bool privileges;    /* it is left to us */
+	bool keep;          /* fuse_options.keep_contents, or what is served does not change */
+	bool told_contents; /* fuse_options.told_contents */
 	/* Sends what the client did not ask for; as writev(2). NULL: it is told nothing. */
 	ssize_t (*notice)(struct fuse_session_data *data, struct iovec *vectors, int count);
 	/* Keeps such a message for the next reply, before which it goes. NULL: the client wants none. */

@@ -143,7 +143,8 @@ void fuse_session_prepare(struct fuse_session_data *data, struct vfs *fs, const 
 		.timeout = (double)o->cache / (double)NANOSECONDS_PER_SECOND,
 		.told_timeout = (double)o->cache / (double)NANOSECONDS_PER_SECOND,
 		.no_open = o->no_open,
-		.keep = o->keep_contents || (fs->read_only && o->cache > 0)};
+		.keep = o->keep_contents || (fs->read_only && o->cache > 0),
+		.told_contents = o->told_contents};
 }
 
 static int make_arguments(const struct fuse_options *o, struct fuse_args *args, struct error *err)
