@@ -28,7 +28,7 @@ def start_web():
 
 
 def count():
-    return int(mc.shell('web', 'cat /tmp/count'))
+    return int(mc.shell('web', 'until n=$(cat /tmp/count) && [ "$n" ]; do :; done; echo $n'))  # it may be just written
 
 
 @promise('-d prints the name alone, and ps shows what runs')
