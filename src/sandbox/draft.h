@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 /* Makes parent/name (0700) and locks it. *fd, of the directory, and *lock are the caller's; after an error
- * nothing is left. */
+ * nothing is left. Errors: NO_SPACE, DENIED, SYSTEM. */
 int draft_make(int parent, const char *name, int *fd, int *lock, struct error *err);
 
 /* Removes parent/name where nobody holds its lock; also what was whole once and got a temporary name for its
