@@ -76,9 +76,7 @@ def well():
     until(lambda: state.left(home, 0) == before, 'nothing is left of the hostile: ' + str(state.left(home, 0)), 10)
     until(lambda: watch.looks > 3, 'the supervisors are looked at')
     true(watch.most < MEMORY, f'a supervisor had {watch.most >> 20} MiB')
-    answer = honest('exec', 'honest', 'echo', 'well').ok()
-    equal(answer.out, 'well\n')
-    true(answer.seconds < 10, answer)
+    equal(honest('exec', 'honest', 'echo', 'well', timeout=10).ok().out, 'well\n')
 
 
 def run(act, *options, agent='hello', timeout=60.0, **env):
@@ -94,9 +92,9 @@ def together(*calls, at_a_time=2):
 def refused(act, *parts, least=0.0, most=40.0, out='', options=(), agent='hello', **env):
     """A call that runs it: it ends with 125 and one line that says this, in its time."""
     def call():
-        answer = run(act, *options, agent=agent, timeout=most + 20, **env).ok(125).says(*parts)
+        answer = run(act, *options, agent=agent, timeout=most, **env).ok(125).says(*parts)
         equal(answer.out, out, str(answer))
-        true(least <= answer.seconds <= most, answer)
+        true(answer.seconds >= least, answer)
         true(answer.err.rstrip('\n').isprintable() and len(answer.err) < 1200, answer)
     return call
 
@@ -137,8 +135,7 @@ def _():
 def ignored_stop():
     mc = hostile()
     name = mc('tmp', '-d', DEBIAN, '--', 'deaf').ok().out.strip()
-    answer = mc('stop', '-t', '1s', name).ok()
-    true(answer.seconds < 25, answer)
+    mc('stop', '-t', '1s', name, timeout=25).ok()
     contains(mc.row(name)['reason'], 'did not shut down in time')
     mc('rm', name).ok()
 
@@ -272,7 +269,7 @@ def _():
 
     def neighbour():
         for _ in range(5):
-            true(honest('exec', 'honest', 'true').ok().seconds < 8, 'a neighbour waits')
+            honest('exec', 'honest', 'true', timeout=8).ok()
             time.sleep(0.2)
     together(lambda: flood('flood'), neighbour)
     together(lambda: flood('complain'), lambda: flood('console'))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A project's sandboxes: up, down, apply and status, whatever fails, is killed or changes meanwhile."""
+import glob
 import os
 import shutil
 import signal
@@ -258,7 +259,7 @@ def _():
 @promise('of two that change a project at once, one waits and says so')
 def _():
     first = mc.start('up', '--grant', cwd=place)  # waits for db, which is not healthy
-    time.sleep(0.5)
+    until(lambda: any(state.locked(lock) for lock in glob.glob(f'{mc.home}/projects/*/lock')), 'it has begun')
     second = mc.start('down', cwd=place)
     line = second.stderr.readline().decode()
     contains(line, 'another command changes this project')

@@ -184,21 +184,27 @@ def _():
 
 
 def half():
-    """A case whose pull was killed with a half of the big blob there; how many bytes of it had come."""
+    """A case whose pull was killed with a half of the big blob there."""
     case = Case(f'GET .*/blobs/{BIG}', times=None, stall=30, after=3 << 20)
     process = case.home.start('pull', '-q', case.place)
-    tap.until(lambda: case.sent(f'GET .*{BIG}') >= 4 << 20, f'a part has come: {case.proxy.requests}', 20)
-    time.sleep(0.3)
+
+    def has_come():
+        """What it goes on with is what is written without a gap."""
+        try:
+            with open(f'{case.home.home}/store/partial/{BIG.removeprefix("sha256:")}', 'rb') as f:
+                return os.lseek(f.fileno(), 0, os.SEEK_HOLE) >= 5 << 19
+        except OSError:
+            return False
+    tap.until(has_come, f'a part has come: {case.proxy.requests}', 20)
     process.kill()
     process.communicate()
-    had = case.sent(f'GET .*{BIG}')
     case.proxy.heal()
-    return case, had
+    return case
 
 
 @promise('a pull that was killed is gone on with: what had come does not come again')
 def _():
-    case, _ = half()
+    case = half()
     case.pull().ok()
     sent = case.sent(f'GET .*{BIG}')
     true(sent < 4 << 20, f'{sent} bytes came the second time')
@@ -207,7 +213,7 @@ def _():
 
 @promise('what a killed pull left of a blob is not believed: damaged, it is fetched anew')
 def _():
-    case, _ = half()
+    case = half()
     halves = [os.path.join(base, file) for base, _, files in os.walk(f'{case.home.home}/store/partial') for file in files]
     true(halves, 'a half is there')
     for name in halves:
@@ -224,15 +230,13 @@ def _():
 
     def stalls():
         case = Case(f'GET .*/blobs/{BIG}', stall=120, after=1 << 20)
-        answer = case.pull(**soon).ok()
+        case.pull(**soon).ok()
         case.happened()
         case.has()
-        true(answer.seconds < 60, f'{answer.seconds:.1f} s')
 
     def says_nothing():
         case = Case('(GET|HEAD) .*/manifests/', times=None, status=200, body='x', stall=120)
-        answer = case.pull(**soon).ok(1).says(case.proxy.host)
-        true(answer.seconds < 60, f'{answer.seconds:.1f} s')
+        case.pull(**soon).ok(1).says(case.proxy.host)
 
     def is_slow():
         with Proxy(registry, rate=2_500_000) as slow:

@@ -117,7 +117,7 @@ def _():
     started = time.monotonic()
     refused = home().start('pull', '-q', f'{spent.host}/library/small')
     patient = home().start('pull', '-q', f'{waits.host}/library/small')
-    time.sleep(1)
+    tap.until(lambda: any(r.status == 429 for r in waits.requests), 'it was told to wait')
     waits.left = 9
     _, err = patient.communicate(timeout=30)
     equal(patient.returncode, 0, str(err))

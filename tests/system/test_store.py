@@ -202,47 +202,49 @@ def _():
 
 # ---- kill -9 ----
 
-def killed(mono, words, longest):
-    """Starts it, kills it at a random instant; whether it was still there."""
-    process = mono.start(*words)
-    time.sleep(chance.uniform(0, longest))
-    below = state.descendants(process.pid)
-    alive = process.poll() is None
-    process.kill()
-    process.communicate()
-    for pid in below:
-        tap.until(lambda pid=pid: not state.alive(pid), f'{state.describe(pid)} ends', 10)
-    return alive
+class Killer:
+    """Kills at random instants what takes a time that nobody knows, and that changes: what was over before that
+    is struck earlier the next time, and what was not is given a little more."""
 
+    def __init__(self, longest):
+        self.longest, self.struck = longest, 0  # seconds; how often it was still there
 
-def time_of(mono, *words):
-    return mono(*words).ok().seconds
+    def __call__(self, mono, *words):
+        process = mono.start(*words)
+        delay = chance.uniform(0, self.longest)
+        time.sleep(delay)
+        below = state.descendants(process.pid)
+        alive = process.poll() is None
+        process.kill()
+        process.communicate()
+        for pid in below:
+            tap.until(lambda: not state.alive(pid), f'{state.describe(pid)} ends', 10)  # noqa: B023
+        self.struck += alive
+        self.longest = self.longest * 1.2 if alive else delay
 
 
 @promise('pulls, killed at any instant, leave a store that checks clean and a pull that finishes', limit=120)
 def _():
     mono = home()
     names = [f'{proxy.host}/team/app{i}' for i in range(2)]
-    usual = time_of(mono, 'pull', '-q', names[0])
-    mono('rmi', names[0]).ok()
-    struck = 0
-    for turn in range(14):
-        struck += killed(mono, ('pull', '-q', names[turn % 2]), usual * 1.1)
+    killed, turn = Killer(0.4), 0
+    while killed.struck < 8 or turn % 5:
+        killed(mono, 'pull', '-q', names[turn % 2])
         mono.clean_check()
-        if turn % 5 == 4:
+        turn += 1
+        if turn % 5 == 0:
             mono('pull', '-q', *names).ok()
             equal(set(mono.listed().values()), set(DIGESTS))
             mono('rmi', *names).ok()
             equal((mono.listed(), mono.blobs()), ({}, set()))
-    true(struck >= 5, f'only {struck} pulls were alive when they were killed')
 
 
 @promise('rmi and prune, killed at any instant, leave whole images or none', limit=120)
 def _():
-    mono = home(*APPS)
+    mono, killed = home(*APPS), Killer(0.05)
     for turn in range(16):
         words = ('rmi', APPS[turn % 2]) if turn % 4 != 3 else ('image', 'prune', '-a')
-        killed(mono, words, 0.05)
+        killed(mono, *words)
         mono.clean_check()
         for name, digest in mono.listed().items():
             true(needed(PATHS[NAMES.index(name)]) <= mono.blobs(), f'{name} has lost something')
@@ -258,12 +260,12 @@ def _():
     mono = home(*APPS)
     archive = f'{folder}/kill.tar'
     mono('save', '-o', archive, APPS[0]).ok()
-    slow = Proxy(registry)
+    slow, killers = Proxy(registry), [Killer(0.12) for _ in range(4)]
     for turn in range(15):
         mono('tag', APPS[0], f'{slow.host}/killed/{turn}:1').ok()
         words = (('push', '-q', f'{slow.host}/killed/{turn}:1'), ('load', '--input', archive),
                  ('save', '-o', f'{folder}/kill{turn}.tar', APPS[1]), ('tag', APPS[1], f'other:{turn}'))[turn % 4]
-        killed(mono, words, 0.12)
+        killers[turn % 4](mono, *words)
         mono.clean_check()
         known = registry.manifest(f'killed/{turn}', '1')
         true(known is None or known[2] == DIGESTS[0], 'a whole image or none in the registry')

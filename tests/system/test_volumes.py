@@ -263,8 +263,7 @@ def _():
         write(f'{d}/file', 'two')
         write(f'{d}/comes', '')
         os.unlink(f'{d}/goes')
-        time.sleep(1.5)  # of which a half is for a machine that has other things to do
-        equal(mc('exec', name, 'sh', '-c', look).out, 'twocomes\nfile\nthere\n')
+        until(lambda: mc('exec', name, 'sh', '-c', look).out == 'twocomes\nfile\nthere\n', 'it is seen', 1)
 
 
 @promise('a file that both sides append to gets all of it')

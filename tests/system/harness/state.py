@@ -4,6 +4,8 @@ import fcntl
 import os
 import time
 
+from .tap import ROOM
+
 
 def _read(path):
     try:
@@ -73,7 +75,8 @@ def _entries(path):
         return []
 
 
-def _locked(path):
+def locked(path):
+    """Whether somebody has it locked (flock)."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -91,8 +94,8 @@ def _left_now(home):
     lines = [describe(pid) for pid in supervisors(home)]
     lines += [f'sandboxes/{name}' for name in _entries(f'{home}/sandboxes') if name != '.making']
     lines += [f'names/{name}' for name in _entries(f'{home}/names') if name != '.lock']
-    lines += [f'slots/{name} is locked' for name in _entries(f'{home}/slots') if _locked(f'{home}/slots/{name}')]
-    lines += [f'net/{name}' for name in _entries(f'{home}/net') if _locked(f'{home}/net/{name}/lock')]
+    lines += [f'slots/{name} is locked' for name in _entries(f'{home}/slots') if locked(f'{home}/slots/{name}')]
+    lines += [f'net/{name}' for name in _entries(f'{home}/net') if locked(f'{home}/net/{name}/lock')]
     # What is being made has a temporary name: a dot in front, or a place of its own.
     lines += [f'store/tmp/{name}' for name in _entries(f'{home}/store/tmp')]
     for folder in ('templates', 'kernels', 'store/rootfs', 'store/blobs/sha256'):
@@ -103,7 +106,7 @@ def _left_now(home):
 
 def left(home, seconds=5.0):
     """Lines about what is left of sandboxes in a home, given a moment to go away by itself."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * ROOM
     while (lines := _left_now(home)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return lines
