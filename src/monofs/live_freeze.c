@@ -127,14 +127,9 @@ static int copy_names(struct live_frozen *f, struct live_snap *s)
 static int copy_dirty(struct live_frozen *f)
 {
 	struct live *l = f->live;
-	struct live_node *n = l->dirty, *next;
 	int r = 0;
 
-	l->dirty = NULL;
-	l->dirty_count = 0;
-	if (!f->draft)
-		l->first_change = 0;
-	for (; n; n = next) {
+	for (struct live_node *n = live_take_dirty(l, f->draft), *next; n; n = next) {
 		struct live_snap *s;
 
 		next = n->next_dirty;
@@ -180,7 +175,7 @@ static int freeze(struct live *l, bool draft, struct live_frozen *f, struct erro
 
 	*f = (struct live_frozen){.live = l, .last = &f->first, .draft = draft, .parent = l->main};
 	if (!l->dirty && (draft || !live_is_draft(l)) && journal_bytes(l->journal) <= live_journal_most(l)) {
-		l->first_change = draft ? l->first_change : 0;
+		live_take_dirty(l, draft); /* nothing, but that is no change any more */
 		return 0;
 	}
 	r = journal_freeze(l->journal, &f->through, err);
@@ -302,8 +297,8 @@ static void settle_all(struct live_frozen *f, const struct object_id *commit)
 		l->base_identity = f->identity_root;
 	} else {
 		l->paths_changed |= f->paths_changed;
-		if (live_is_draft(l) && !l->first_change)
-			l->first_change = clock_monotonic();
+		if (live_is_draft(l))
+			live_uncommitted(l);
 	}
 	live_shrink(l);
 }

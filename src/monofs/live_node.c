@@ -466,9 +466,8 @@ void live_shed(struct live *l)
 {
 	struct live_node *next;
 
-	l->dirty = l->multi = NULL;
-	l->dirty_count = 0;
-	l->first_change = 0;
+	live_take_dirty(l, false);
+	l->multi = NULL;
 	l->paths_changed = false;
 	for (size_t i = 0; i < (size_t)1 << l->bucket_bits; i++)
 		for (struct live_node *n = l->buckets[i]; n; n = next) {

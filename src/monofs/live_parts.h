@@ -318,6 +318,10 @@ uint64_t live_journal_most(struct live *l);
 /* Waits until the journal has room. To be called without a lock. 0 or -ENOSPC. */
 int live_begin(struct live *l);
 void live_dirty(struct live *l, struct live_node *n);
+/* There is something to commit, though no object is dirty. */
+void live_uncommitted(struct live *l);
+/* The list of what is dirty, which is empty then; but for a draft nothing is left that a commit waits for. */
+struct live_node *live_take_dirty(struct live *l, bool draft);
 /* The number of an object in the journal, which is told of it and the directories above; the tree is locked.
  * 0: no name leads to it, and nothing of it need be told. */
 int live_number(struct live *l, struct live_node *n, uint64_t *number);

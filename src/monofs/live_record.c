@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "monofs/live_parts.h"
@@ -49,14 +50,40 @@ int live_begin(struct live *l)
 	return r;
 }
 
+/* The guard is held. */
+static void tell_changed(struct live *l, uint64_t at)
+{
+	if (!l->first_change) {
+		l->first_change = at;
+		pthread_cond_broadcast(&l->told);
+	}
+}
+
+void live_uncommitted(struct live *l)
+{
+	pthread_mutex_lock(&l->guard);
+	tell_changed(l, clock_monotonic());
+	pthread_mutex_unlock(&l->guard);
+}
+
+struct live_node *live_take_dirty(struct live *l, bool draft)
+{
+	struct live_node *first;
+
+	pthread_mutex_lock(&l->guard);
+	first = TAKE_PTR(l->dirty);
+	l->dirty_count = 0;
+	if (!draft)
+		l->first_change = 0;
+	pthread_mutex_unlock(&l->guard);
+	return first;
+}
+
 void live_dirty(struct live *l, struct live_node *n)
 {
 	pthread_mutex_lock(&l->guard);
 	l->last_change = clock_monotonic();
-	if (!l->first_change) {
-		l->first_change = l->last_change;
-		pthread_cond_broadcast(&l->told);
-	}
+	tell_changed(l, l->last_change);
 	if (!n->dirty) {
 		n->dirty = true;
 		n->next_dirty = l->dirty;

@@ -33,11 +33,11 @@ int socket_owner_examine(struct error *err);
  * TCP), SYSTEM. From one thread at a time. */
 int socket_owner_of_peer(int diag, int fd, struct socket_owner *owner, struct error *err);
 
-/* Which connections a server on loopback takes. */
+/* Which connections a server on loopback takes; that may change at any time. */
 struct socket_owner_policy {
 	int diag;
-	uint32_t uid;        /* whose are taken */
-	_Atomic bool kernel; /* and the kernel's own, which are root's; may change at any time */
+	_Atomic uint32_t uid; /* whose are taken */
+	_Atomic bool kernel;  /* and the kernel's own, which are root's */
 };
 
 /* The peer's socket is found and its owner one of the policy's. policy: a struct socket_owner_policy. */

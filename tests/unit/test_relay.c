@@ -30,7 +30,7 @@ struct guest {
 	size_t received;
 	uint64_t sum; /* of the bytes received */
 	bool input_ended, closed, overrun;
-	uint32_t signal;
+	_Atomic uint32_t signal;
 	int status;
 };
 
@@ -142,7 +142,7 @@ static void guest_end(struct guest *g, struct monocore_process *p)
 
 static void *drain(void *context)
 {
-	static char bytes[65536];
+	char bytes[65536];
 	size_t total = 0;
 	ssize_t n;
 
@@ -259,7 +259,7 @@ static void *drain_after_signal(void *context)
 {
 	struct late_reader *r = context;
 
-	while (!__atomic_load_n(&r->guest->signal, __ATOMIC_RELAXED))
+	while (!r->guest->signal)
 		usleep(1000);
 	return drain(&r->fd);
 }
