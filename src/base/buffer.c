@@ -141,6 +141,11 @@ char *buffer_take_text(struct buffer *b)
 	return text;
 }
 
+bool buffer_equal(const struct buffer *a, const struct buffer *b)
+{
+	return a->size == b->size && (!a->size || !memcmp(a->data, b->data, a->size));
+}
+
 const uint8_t *cursor_take(struct cursor *c, size_t n)
 {
 	const uint8_t *at = c->data;

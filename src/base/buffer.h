@@ -41,6 +41,8 @@ bool buffer_string(struct buffer *b, const char *text);          /* as buffer_by
 void buffer_consume(struct buffer *b, size_t n);                 /* drops n bytes from the front */
 void buffer_clear(struct buffer *b);                             /* size 0, not failed; keeps the memory */
 char *buffer_take_text(struct buffer *b); /* NUL-terminated, caller frees; NULL if failed; leaves *b empty */
+/* The same bytes, or none in both. */
+bool buffer_equal(const struct buffer *a, const struct buffer *b);
 
 struct cursor {
 	const uint8_t *data;

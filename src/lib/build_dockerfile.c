@@ -177,8 +177,8 @@ static int read_from(
 	if (build_find_stage(b, words[0], number, &s->base_stage) &&
 		strspn(words[0], "0123456789") != strlen(words[0]))
 		return build_add_need(s, s->base_stage, err);
-	s->base = TAKE_PTR(words[0]);
-	return 0;
+	s->base = text_copy(words[0], err);
+	return s->base ? 0 : -ERROR_NO_MEMORY;
 }
 
 /* Images and stages that files are copied from. */

@@ -134,7 +134,7 @@ static void work_on(struct work *w, size_t i)
 	struct change *c = w->change;
 	struct plan_step step = c->plan.steps[i];
 	struct error err = {0};
-	char *log;
+	_cleanup_free_ char *log = NULL;
 	int r;
 
 	w->outcomes[i].began = clock_monotonic();
@@ -148,7 +148,7 @@ static void work_on(struct work *w, size_t i)
 	if (r == -ERROR_CLOSED && change_is_stopped(c))
 		c->plan.steps[i].progress = PLAN_WAITING; /* it was not waited for to its end */
 	else
-		finish(w, i, r, &err, log);
+		finish(w, i, r, &err, TAKE_PTR(log));
 	pthread_cond_broadcast(&w->finished);
 }
 

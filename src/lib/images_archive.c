@@ -103,9 +103,9 @@ static int shorten_all(char ***names, const char *registry, struct error *err)
 static int load(struct monocore *mc, int fd, const struct monocore_image_load_options *o, char ***names,
 	struct error *err)
 {
+	_cleanup_images_ struct images i = {0}; /* before what lies in its store */
 	_cleanup_ingest_ struct store_ingest spool = {.fd = -1};
 	_cleanup_blobs_ struct blobs blobs = {.fd = -1};
-	_cleanup_images_ struct images i = {0};
 	_cleanup_free_ char *name = NULL;
 	struct load_options options = {.progress = &mc->progress};
 	struct error later;

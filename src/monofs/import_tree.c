@@ -451,8 +451,7 @@ static bool same_metadata(struct entry *now, const struct entry *before)
 	struct entry x = *now, y = *before;
 
 	x.children = y.children = (struct object_id){0};
-	return entry_encode(&x, &a, NULL) == 0 && entry_encode(&y, &b, NULL) == 0 && a.size == b.size &&
-	       memcmp(a.data, b.data, a.size) == 0;
+	return entry_encode(&x, &a, NULL) == 0 && entry_encode(&y, &b, NULL) == 0 && buffer_equal(&a, &b);
 }
 
 /* The directory that was left is given to the one above, or is the root. */

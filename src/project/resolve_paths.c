@@ -134,8 +134,7 @@ static void resolve_monofs(
 	struct load *l, struct component *c, const char *text, const char *suffix, struct project_volume *v)
 {
 	const char *query = strchr(text, '?');
-	_cleanup_free_ char *path = NULL, *source = NULL;
-	const char *found;
+	_cleanup_free_ char *path = NULL, *source = NULL, *found = NULL;
 
 	text += strlen(MONOFS_URI);
 	path = text_copy_bytes(text, query ? (size_t)(query - text) : strlen(text), l->err);

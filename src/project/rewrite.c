@@ -125,8 +125,7 @@ static bool is_as_read(const struct rewrite *w, const char *name)
 	struct stat s;
 
 	return read_seen(w, name, &now, &s, w->bytes.size, NULL) == 0 && s.st_ino == w->seen.st_ino &&
-	       s.st_dev == w->seen.st_dev && now.size == w->bytes.size &&
-	       (now.size == 0 || !memcmp(now.data, w->bytes.data, now.size));
+	       s.st_dev == w->seen.st_dev && buffer_equal(&now, &w->bytes);
 }
 
 static int busy(const struct rewrite *w, struct error *err)

@@ -73,6 +73,7 @@ def _():
     mono('load', '--input', folder, 'x').ok(1).says('index.json')
     mono('load', input=b'').ok(1).says('standard input')
     mono('load', input=b'no tar at all' * 100).ok(1).says('standard input')
+    equal(os.listdir(f'{mono.home}/store/tmp'), [], 'what came by a pipe')
     equal(len(mono.listed()), 1)
     mono('image', 'check').ok()
 
@@ -96,6 +97,7 @@ def _():
         equal(shown['rootfs']['diff_ids'], images.load(layout, manifest_of(layout)[1]['config']['digest'])['rootfs']['diff_ids'])
     other = home()
     equal(sorted(other('load', '-q', input=gzip.compress(data, 1)).ok().out.split()), ['one:1', 'quay.io/y/two:2'])
+    equal(os.listdir(f'{other.home}/store/tmp'), [], 'what came by a pipe')
     equal(other.listed(), mono.listed())
     equal(other('save', 'one:1', 'quay.io/y/two:2').ok().raw, data)
     other('image', 'check').ok()

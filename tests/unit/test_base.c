@@ -95,6 +95,23 @@ TEST(a_buffer_never_grows_past_its_limit)
 	CHECK_INT(b.size, 100);
 }
 
+TEST(buffers_are_equal_by_their_bytes_and_nothing_is_equal_to_nothing)
+{
+	_cleanup_buffer_ struct buffer a = {0}, b = {0};
+
+	CHECK(buffer_equal(&a, &b));
+	buffer_append_text(&a, "one");
+	CHECK(!buffer_equal(&a, &b) && !buffer_equal(&b, &a));
+	buffer_append_text(&b, "owe");
+	CHECK(!buffer_equal(&a, &b));
+	buffer_clear(&b);
+	buffer_append_text(&b, "one");
+	CHECK(buffer_equal(&a, &b));
+	buffer_clear(&a);
+	buffer_clear(&b);
+	CHECK(buffer_equal(&a, &b));
+}
+
 TEST(a_map_finds_what_was_set_and_forgets_what_was_removed)
 {
 	struct map m = {0};

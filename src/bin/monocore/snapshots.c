@@ -49,7 +49,7 @@ static int print_table(struct cli *cli, const struct monocore_snapshot_info *lis
 
 static int print_json(struct cli *cli, const struct monocore_snapshot_info *list, size_t count)
 {
-	struct buffer b = {0};
+	_cleanup_buffer_ struct buffer b = {0};
 
 	json_put_open(&b, '[');
 	for (size_t i = 0; i < count; i++) {

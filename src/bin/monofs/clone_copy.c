@@ -152,7 +152,7 @@ static int copy_state(struct clone *c, struct error *err)
 			r = fs_read_regular(c->from, "refs", SMALL_MOST, &after, err);
 		if (r < 0)
 			return r;
-		if (!changed && before.size == after.size && !memcmp(before.data, after.data, after.size))
+		if (!changed && buffer_equal(&before, &after))
 			return fs_write_atomic(c->to, "refs", after.data, after.size, 0600, err);
 	}
 	return error_set(err, ERROR_BUSY, "it changes faster than it can be copied");
@@ -217,7 +217,7 @@ static int copy_keys(struct clone *c, struct error *err)
 			r = read_master(c, &after, err);
 		if (r < 0)
 			return r;
-		if (before.size == after.size && !memcmp(before.data, after.data, after.size))
+		if (buffer_equal(&before, &after))
 			return write_master(c, &after, err);
 	}
 	return error_set(err, ERROR_BUSY, "its keys change faster than they can be copied");

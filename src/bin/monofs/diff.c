@@ -77,7 +77,8 @@ static int take_text(void *context, const struct tree_difference *d, struct erro
 		return r;
 	if (out.failed)
 		return error_no_memory(err, "make a patch");
-	fwrite(out.data, 1, out.size, stdout);
+	if (out.size)
+		fwrite(out.data, 1, out.size, stdout);
 	if (diff->options->stat)
 		print_stat(diff, d, &lines);
 	return 0;
