@@ -16,9 +16,9 @@ def _read(path):
 
 
 def _stat(pid):
-    """(state, parent) of a process, or None."""
+    """(state, parent, ticks at which it began) of a process, or None."""
     fields = _read(f'/proc/{pid}/stat').rpartition(b')')[2].split()
-    return (fields[0].decode(), int(fields[1])) if len(fields) > 2 else None
+    return (fields[0].decode(), int(fields[1]), int(fields[19])) if len(fields) > 19 else None
 
 
 def alive(pid):
@@ -64,8 +64,9 @@ def engines(supervisor):
 
 
 def volume_servers(supervisor):
-    """Process ids of the servers of a sandbox's volumes."""
-    return [pid for pid in descendants(supervisor) if _read(f'/proc/{pid}/comm') == b'mcfs-volume\n']
+    """Process ids of the servers of a sandbox's volumes, oldest first. Ids are given out anew from below at times."""
+    found = [pid for pid in descendants(supervisor) if _read(f'/proc/{pid}/comm') == b'mcfs-volume\n']
+    return sorted(found, key=lambda pid: ((_stat(pid) or (0, 0, 0))[2], pid))
 
 
 def _entries(path):

@@ -37,4 +37,4 @@ def comm(pid):
 
 def servers(mc, name):
     """Process ids of a sandbox's servers, oldest first: the order of their paths in the sandbox, and the root's."""
-    return sorted(state.volume_servers(supervisor_of(mc, name)))
+    return state.volume_servers(supervisor_of(mc, name))
