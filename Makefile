@@ -14,7 +14,7 @@ IMAGES :=
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages build demo test bench soak lint fmt install clean
+.PHONY: help setup packages build demo test sanitize bench soak lint fmt install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: setup ## measure starts beside plain QEMU, pulls beside skopeo and podman
 	@tests/bench/projects.py
 	@tests/bench/build.py
 	@tests/bench/monofs.py
+
+sanitize: setup ## what make test has no time for: races in the unit tests, memory of the programs in the system tests
+	@tests/run --only races --only programs
 
 soak: setup ## use sandboxes and file systems for MINUTES (default 10), look for leaks and what differs
 	@tests/run --soak $(or $(MINUTES),10)

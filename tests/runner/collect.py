@@ -11,8 +11,12 @@ import time
 from .job import Job, left_processes, reap, step_back
 from . import place
 
-SANITIZER_ENV = {'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
+TESTS = ['meson-test-prereq']  # and what they start
+
+# A status that no program of ours ends with.
+SANITIZER_ENV = {'ASAN_OPTIONS': 'exitcode=99:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
                  'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}
+RACES_ENV = {'TSAN_OPTIONS': 'exitcode=99:halt_on_error=1'}
 
 # tests/unit/fsx.h and vfs_promises_directories.c: the plain programs try all of it.
 FEWER = {'MC_FEWER': '1'}
@@ -78,15 +82,43 @@ def as_root(where):
     return system(where, True) + meson_jobs(where, f'{where.repository}/build/release', 'root', 3, FEWER, 'root', True)
 
 
-def sanitized(where, register):
-    build = f'{where.repository}/build/sanitize'
+def build_checked(where, register, name, sanitizers, targets):
+    """Builds these with sanitizers that end the program; the folder."""
+    build = f'{where.repository}/build/{name}'
     # -Og and checks that end the program take a third of the time that -O2 takes to compile, and leave sanitizers more
     # to look at; -g1 has the lines.
-    configure(where.repository, build, ['-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=g',
+    configure(where.repository, build, [f'-Db_sanitize={sanitizers}', '-Db_lundef=false', '-Doptimization=g',
                                         '-Ddebug=false', '-Dc_args=-g1 -fno-sanitize-recover=all'] + WARNINGS)
-    compile_targets(build, ['meson-test-prereq'], register)  # the tests, and what they start
+    compile_targets(build, targets, register)
+    return build
+
+
+def sanitized(where, register):
+    build = build_checked(where, register, 'sanitize', 'address,undefined', TESTS)
     where.copy('build/sanitize', programs_only=True)
     return meson_jobs(where, build, 'sanitized', 4, SANITIZER_ENV | FEWER)
+
+
+def races(where, register):
+    build = build_checked(where, register, 'races', 'thread', TESTS)
+    where.copy('build/races', programs_only=True)
+    jobs = meson_jobs(where, build, 'races', 10, RACES_ENV | FEWER)
+    for job in jobs:  # these enter a user namespace, which the sanitizer's own thread prevents: as root they need none
+        job.root = job.name in ('races/vfs_native', 'races/volume_tcp')
+        job.leaves = left_of_root(where) if job.root else job.leaves
+    return jobs
+
+
+def programs(where, register):
+    """The system tests with those programs under sanitizers that a user starts, and with mfsd. The others confine
+    themselves, and LeakSanitizer would have to trace them."""
+    build = build_checked(where, register, 'sanitize', 'address,undefined', ['all'])
+    stage = f'{where.repository}/build/stage-sanitize'
+    shutil.rmtree(stage, ignore_errors=True)
+    subprocess.run([f'{where.repository}/tools/stage', build, stage], check=True, capture_output=True, text=True)
+    shutil.copytree(f'{where.repository}/build/stage/libexec', f'{stage}/libexec', dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns('mfsd'))
+    return system(where, False, 'programs', 'build/stage-sanitize', SANITIZER_ENV)
 
 
 def fuzz(where, seconds, register):
@@ -135,19 +167,19 @@ def left_of_root(where):
     return look
 
 
-def system(where, root):
+def system(where, root, kind='system', stage='build/stage', more={}):
     """The system tests: those called root_*.py run as root, with users of the run at hand."""
-    for path in ('build/stage', 'build/images', 'build/release/tests/hostile', 'build/release/tests/unit/fsx', 'examples',
+    for path in (stage, 'build/images', 'build/release/tests/hostile', 'build/release/tests/unit/fsx', 'examples',
                  'docs', 'tools/make-release', 'tests'):
         where.copy(path)
-    env = {'MC_PREFIX': f'{where.sources}/build/stage', 'MC_IMAGE': f'{where.sources}/build/images/debian',
-           'MC_SOURCES': where.sources}
+    env = {'MC_PREFIX': f'{where.sources}/{stage}', 'MC_IMAGE': f'{where.sources}/build/images/debian',
+           'MC_SOURCES': where.sources} | more
     jobs = []
     pattern = 'root_*.py' if root else 'test_*.py'
     for path in sorted(glob.glob(f'{where.repository}/tests/system/{pattern}')):
         name = os.path.basename(path).removesuffix('.py').removeprefix('test_')
         python = shutil.which('python3', path='/usr/bin:/bin') or 'python3'
-        jobs.append(Job(f'system/{name}', [python, '-B', where.map(path)], 900, env, root=root,
+        jobs.append(Job(f'{kind}/{name}', [python, '-B', where.map(path)], 900, env, root=root,
                         weight=60 + os.path.getsize(path) / 1000, machines=True,
                         leaves=left_of_root(where) if root else left_processes))
     return jobs
