@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -187,7 +188,16 @@ int mount_start(struct repository *r, const char *directory, const struct mount_
 
 /* ---- finding ------------------------------------------------------------------------------------------- */
 
-/* A process that answers at the socket; *m NULL: none does, and the socket is one that a dead one left. */
+/* Nobody listens at a socket of this name: a dead process has left it, or one that lives is just making it. */
+static void remove_dead(int directory, const char *name)
+{
+	long pid = strtol(name, NULL, 10);
+
+	if (pid <= 0 || (kill((pid_t)pid, 0) < 0 && errno == ESRCH))
+		unlinkat(directory, name, 0);
+}
+
+/* A process that answers at the socket; *m NULL: none does. */
 static int connect_to(int directory, const char *name, struct mount **m, struct error *err)
 {
 	const struct timeval patience = {.tv_sec = LOOK_SECONDS}, none = {0};
@@ -199,7 +209,7 @@ static int connect_to(int directory, const char *name, struct mount **m, struct 
 	found->fd = -1;
 	r = unix_socket_connect(directory, name, &found->fd, err);
 	if (r == -ERROR_NOT_FOUND)
-		unlinkat(directory, name, 0);
+		remove_dead(directory, name);
 	if (r < 0)
 		return r == -ERROR_NOT_FOUND ? 0 : r;
 	setsockopt(found->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

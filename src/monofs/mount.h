@@ -2,7 +2,8 @@
 /*
  * Mounted trees, from outside: starts mfsd, the process behind a mount, and speaks to those that run. Each
  * has a socket in a directory of the user's own ($XDG_RUNTIME_DIR/monofs, or else /tmp/monofs-UID), by which
- * it is found; the peer is this user's, or root's, or it is not spoken to.
+ * it is found, and that has its process id for a name; the peer is this user's, or root's, or it is not
+ * spoken to.
  *
  * The messages are in mount_wire.h.
  */

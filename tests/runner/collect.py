@@ -104,7 +104,7 @@ def races(where, register):
     where.copy('build/races', programs_only=True)
     jobs = meson_jobs(where, build, 'races', 10, RACES_ENV | FEWER)
     for job in jobs:  # these enter a user namespace, which the sanitizer's own thread prevents: as root they need none
-        job.root = job.name in ('races/vfs_native', 'races/volume_tcp')
+        job.root = job.name.removeprefix('races/') in ('mcfs', 'vfs_native', 'vfs_native_host', 'volume_tcp')
         job.leaves = left_of_root(where) if job.root else job.leaves
     return jobs
 
