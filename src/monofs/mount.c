@@ -188,7 +188,8 @@ int mount_start(struct repository *r, const char *directory, const struct mount_
 
 /* ---- finding ------------------------------------------------------------------------------------------- */
 
-/* Nobody listens at a socket of this name: a dead process has left it, or one that lives is just making it. */
+/* Nobody listens at a socket of this name: a dead process has left it, or one that lives is just making it.
+ */
 static void remove_dead(int directory, const char *name)
 {
 	long pid = strtol(name, NULL, 10);
