@@ -178,9 +178,13 @@ void front_start_queue(struct front *f, uint32_t index)
 		.descriptors = at,
 		.available = at + RING_BYTES / 4,
 		.used = at + RING_BYTES / 2};
+	uint16_t seen;
 
+	pthread_mutex_lock(&f->lock);
+	seen = q->seen;
+	pthread_mutex_unlock(&f->lock);
 	front_send_state(f, VHOST_SET_VRING_NUM, index, FRONT_QUEUE_SIZE);
-	front_send_state(f, VHOST_SET_VRING_BASE, index, q->seen);
+	front_send_state(f, VHOST_SET_VRING_BASE, index, seen);
 	front_send(f, VHOST_SET_VRING_ADDR, &addresses, sizeof addresses, NULL, 0);
 	front_send(f, VHOST_SET_VRING_CALL, &number, sizeof number, &q->call, 1);
 	front_send(f, VHOST_SET_VRING_ERR, &number, sizeof number, &q->error, 1);
