@@ -9,8 +9,7 @@ import tempfile
 import time
 
 from . import state
-from .program import PREFIX, Answer
-from .tap import ROOM
+from .program import PREFIX, run
 
 PROGRAM = f'{PREFIX}/bin/monofs'
 FREE = ('MONOFS_PASSPHRASE_FILE', 'MONOFS_AUTHOR', 'MONOCORE_LIBEXEC', 'NO_COLOR')
@@ -31,12 +30,7 @@ class Monofs:
             os.chown(path, *owner)
 
     def __call__(self, *words, input=None, timeout=60, env=None, cwd=None, stdin=subprocess.DEVNULL):
-        started = time.monotonic()
-        words = [os.fspath(w) for w in words]
-        done = subprocess.run([*self.before, PROGRAM, *words], input=input, stdin=None if input is not None else stdin, timeout=timeout * ROOM,
-                              capture_output=True, env=self.env | (env or {}), cwd=cwd or self.folder, start_new_session=True,
-                              check=False)
-        return Answer(words, done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+        return run([*self.before, PROGRAM], words, timeout, input, stdin, env=self.env | (env or {}), cwd=cwd or self.folder)
 
     def path(self, name):
         return f'{self.folder}/{name}'

@@ -60,6 +60,26 @@ class Process(subprocess.Popen):
         return super().communicate(input, timeout and timeout * ROOM)
 
 
+def run(program, words, timeout, input=None, stdin=subprocess.DEVNULL, **options):
+    """Runs a program to its end; where it does not come, who stands where is told."""
+    started, timeout, words = time.monotonic(), timeout * ROOM, [os.fspath(w) for w in words]
+    process = subprocess.Popen(program + words, stdin=subprocess.PIPE if input is not None else stdin,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options)
+    try:
+        out, err = process.communicate(input, timeout)
+    except subprocess.TimeoutExpired:
+        stand = '\n'.join(state.stand(process.pid))
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            out, err = process.communicate(timeout=5)
+            raise AssertionError(f'not done within {timeout} s: {Answer(words, "none", out, err, timeout)}\n{stand}') from None
+        raise AssertionError(f'not done within {timeout} s, and its output is held: {" ".join(words)}\n{stand}') from None
+    except BaseException:
+        process.kill()
+        raise
+    return Answer(words, process.returncode, out, err, time.monotonic() - started)
+
+
 class Monocore:
     """One state directory, and the program run against it. home None: the user's own."""
 
@@ -76,24 +96,7 @@ class Monocore:
         self.home = home or os.path.join(self.env['HOME'], '.monocore')
 
     def __call__(self, *words, input=None, timeout=60, env=None, cwd=None, stdin=subprocess.DEVNULL, program=PROGRAM):
-        started, timeout = time.monotonic(), timeout * ROOM
-        words = [os.fspath(w) for w in words]
-        process = subprocess.Popen(self.before + [program] + words, stdin=subprocess.PIPE if input is not None else stdin,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env | (env or {}), cwd=cwd,
-                                   start_new_session=True)
-        try:
-            out, err = process.communicate(input, timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                out, err = process.communicate(timeout=5)
-                raise AssertionError(f'not done within {timeout} s: '
-                                     + str(Answer(words, 'none', out, err, timeout))) from None
-            raise AssertionError(f'not done within {timeout} s, and its output is held: {" ".join(words)}') from None
-        except BaseException:
-            process.kill()
-            raise
-        return Answer(words, process.returncode, out, err, time.monotonic() - started)
+        return run(self.before + [program], words, timeout, input, stdin, env=self.env | (env or {}), cwd=cwd)
 
     def start(self, *words, **options):
         """The program in the background, as a Process in a session of its own."""

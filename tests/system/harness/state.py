@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What sandboxes leave while they run and must not leave afterwards: processes, rows, files, locks."""
+import contextlib
 import fcntl
 import os
 import time
@@ -36,6 +37,25 @@ def command(pid):
 
 def describe(pid):
     return f'process {pid}: ' + ' '.join(command(pid))[:160]
+
+
+def _stand_of(pid):
+    for thread in sorted(os.listdir(f'/proc/{pid}/task'), key=int):
+        at = f'/proc/{pid}/task/{thread}'
+        found = [_read(f'{at}/{name}').decode(errors='replace').strip() for name in ('comm', 'wchan', 'syscall')]
+        yield f'    {thread} {(_stat(thread) or "?")[0]} ' + ' '.join(found)
+
+
+def stand(waiting):
+    """Lines about where a process, what it has started and the others of this user stand, and the locks of files: for
+    one that waits without an end."""
+    lines = []
+    first = [waiting, *descendants(waiting)]
+    for pid in first + [pid for pid in processes() if pid not in first]:
+        with contextlib.suppress(OSError):
+            if os.stat(f'/proc/{pid}').st_uid == os.getuid():
+                lines += [describe(pid), *_stand_of(pid)]
+    return lines[:100] + _read('/proc/locks').decode().splitlines()[:40]
 
 
 def supervisors(home):
