@@ -49,10 +49,10 @@ class Monofs:
         return path
 
     def servers(self):
-        """Process ids of the mfsd of this folder."""
+        """Process ids of the mfsd of this folder. A killed one leaves its id, which may be another program's by now."""
         found = []
         for name in os.listdir(self.path('run/monofs')) if os.path.isdir(self.path('run/monofs')) else []:
-            if name.isdigit() and state.alive(int(name)):
+            if name.isdigit() and state.alive(int(name)) and state.command(name) == ['mfsd']:
                 found.append(int(name))
         return found
 
