@@ -241,19 +241,25 @@ def _():
 
 @promise('Ctrl-C begins nothing more, leaves what is up and says so; a second one ends at once')
 def _():
-    slow = DB.replace('sleep 0.3', 'sleep 1000')
-    write(WEB, slow)
+    write(WEB, DB.replace('echo db is up; sleep 0.3', "trap 'echo told' TERM; echo up; while :; do sleep 0.2; done"))
     mc('rm', '-f', 'mcshop-db')
-    for signals in (1, 2):
-        process = mc.start('up', '--grant', cwd=place)
-        until(lambda: mc.row('mcshop-db') and mc.row('mcshop-db')['state'] == 'running', 'db runs')
-        for _ in range(signals):
-            process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
-        equal(process.returncode, 130, f'{out} {err}')
-        if signals == 1:
-            contains(err.decode(), 'what is up stays up')
-        equal(mc.row('mcshop-db')['state'], 'running')
+    process = mc.start('up', '--grant', cwd=place)
+    until(lambda: 'up\n' in mc('log', 'mcshop-db').out, 'db runs, and will neither be healthy nor stop')
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=20)[1].decode()
+    equal(process.returncode, 130, err)
+    contains(err, 'what is up stays up')
+    equal(mc.row('mcshop-db')['state'], 'running')
+    process = mc.start('down', '-t', '100', cwd=place)
+    until(lambda: 'told' in mc('log', 'mcshop-db').ok().out, 'db is told to stop')
+    process.send_signal(signal.SIGINT)
+    until(lambda: not state.pending(process.pid), 'the first is taken')
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=20)[1].decode()
+    equal((process.returncode, err), (130, ''))
+    equal(mc.row('mcshop-db')['state'], 'running')
+    mc('rm', '-f', 'mcshop-db').ok()
+    write(WEB, DB.replace('sleep 0.3', 'sleep 1000'))
 
 
 @promise('of two that change a project at once, one waits and says so')

@@ -9,7 +9,7 @@ from harness import state, tap, volume_promises
 from harness.program import DEBIAN, Monocore, send, supervisor_of
 from harness.tap import contains, equal, promise, true, until
 from harness.volume_promises import BOOT, NAMED, Volumes
-from harness.volumes import read, servers, write
+from harness.volumes import read, server_of, servers, write
 
 mc = Monocore()
 VIRTIOFS = ('--volume-driver', 'virtiofs')
@@ -166,8 +166,7 @@ def _():
                 s = os.lstat(f'{at}/{file}')
                 equal((s.st_uid, s.st_mode & 0o7000), (os.getuid(), 0), file)
                 true(stat.S_ISREG(s.st_mode) or stat.S_ISLNK(s.st_mode), f'{at}/{file}')
-        root = servers(mc, name)[-1]
-        send(root)
+        send(server_of(mc, name, f'{home}/overlay'))
         until(lambda: mc.row(name)['state'] == 'stopped', 'it ends with the server of its root', 10)
         contains(mc('inspect', name).json()[0]['status']['reason'], 'root file system')
     finally:

@@ -17,9 +17,9 @@ def _read(path):
 
 
 def _stat(pid):
-    """(state, parent, ticks at which it began) of a process, or None."""
+    """(state, parent) of a process, or None."""
     fields = _read(f'/proc/{pid}/stat').rpartition(b')')[2].split()
-    return (fields[0].decode(), int(fields[1]), int(fields[19])) if len(fields) > 19 else None
+    return (fields[0].decode(), int(fields[1])) if len(fields) > 2 else None
 
 
 def alive(pid):
@@ -58,6 +58,11 @@ def stand(waiting):
     return lines[:100] + _read('/proc/locks').decode().splitlines()[:40]
 
 
+def pending(pid):
+    """Whether a signal was sent to a process that has not taken it yet."""
+    return any(int(line.split()[1], 16) for line in _read(f'/proc/{pid}/status').splitlines() if line.startswith(b'ShdPnd'))
+
+
 def supervisors(home):
     """Process ids of the mcrun of this home, without their dialers."""
     return [pid for pid in processes() if _read(f'/proc/{pid}/comm') == b'mcrun\n' and alive(pid)
@@ -84,9 +89,8 @@ def engines(supervisor):
 
 
 def volume_servers(supervisor):
-    """Process ids of the servers of a sandbox's volumes, oldest first. Ids are given out anew from below at times."""
-    found = [pid for pid in descendants(supervisor) if _read(f'/proc/{pid}/comm') == b'mcfs-volume\n']
-    return sorted(found, key=lambda pid: ((_stat(pid) or (0, 0, 0))[2], pid))
+    """Process ids of the servers of a sandbox's volumes, in no order: two mcfs may start them side by side."""
+    return [pid for pid in descendants(supervisor) if _read(f'/proc/{pid}/comm') == b'mcfs-volume\n']
 
 
 def _entries(path):

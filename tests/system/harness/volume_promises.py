@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What volumes promise whatever way they come, on one machine for each way: test_volumes.py, test_virtiofs.py and
 test_volumes_nfs.py name each promise, and say what is different."""
-import contextlib
 import os
 import signal
 import stat
 import time
 
-from . import images, state
-from .program import DEBIAN, supervisor_of
+from . import images
+from .program import DEBIAN
 from .tap import contains, equal, true
-from .volumes import Folder, read, write
+from .volumes import Folder, read, server_of, write
 
 BOOT = 120  # seconds for a command that boots a machine
 
@@ -59,14 +58,8 @@ class Volumes:
         self.running = None
 
     def server(self, path):
-        """The process that serves a directory now. There may be none for a moment."""
-        wanted = os.stat(path)
-        for pid in state.volume_servers(supervisor_of(self.mc, self.name())):
-            with contextlib.suppress(OSError):
-                s = os.stat(f'/proc/{pid}/fd/3')
-                if (s.st_dev, s.st_ino) == (wanted.st_dev, wanted.st_ino):
-                    return pid
-        return None
+        """The process that serves a directory now, or None."""
+        return server_of(self.mc, self.name(), path)
 
 
 def both_sides(v):

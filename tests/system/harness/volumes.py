@@ -36,5 +36,16 @@ def comm(pid):
 
 
 def servers(mc, name):
-    """Process ids of a sandbox's servers, oldest first: the order of their paths in the sandbox, and the root's."""
+    """Process ids of a sandbox's servers, in no order."""
     return state.volume_servers(supervisor_of(mc, name))
+
+
+def server_of(mc, name, path):
+    """The one that serves a directory now. There may be none for a moment."""
+    wanted = os.stat(path)
+    for pid in servers(mc, name):
+        with contextlib.suppress(OSError):
+            s = os.stat(f'/proc/{pid}/fd/3')
+            if (s.st_dev, s.st_ino) == (wanted.st_dev, wanted.st_ino):
+                return pid
+    return None
