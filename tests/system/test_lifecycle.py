@@ -24,7 +24,7 @@ line = ('trap "echo hup" HUP; trap "echo term; exit 4" TERM; echo out; echo err 
 def start_web():
     equal(mc('tmp', '-d', '--name', 'web', '-e', 'KEY=value', '-w', '/srv', '-u', 'root', '--label', 'tier=front',
              '--label', 'n=1', DEBIAN, '--', 'sh', '-c', line).ok().out, 'web\n')
-    until(lambda: 'err' in mc('log', 'web').ok().err, 'the command is up')
+    until(lambda: (answer := mc('log', 'web').ok()).out and answer.err, 'the command is up')
 
 
 def count():

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A project's sandboxes: up, down, apply and status, whatever fails, is killed or changes meanwhile."""
-import glob
 import os
 import shutil
 import signal
@@ -259,13 +258,13 @@ def _():
     equal((process.returncode, err), (130, ''))
     equal(mc.row('mcshop-db')['state'], 'running')
     mc('rm', '-f', 'mcshop-db').ok()
-    write(WEB, DB.replace('sleep 0.3', 'sleep 1000'))
 
 
 @promise('of two that change a project at once, one waits and says so')
 def _():
-    first = mc.start('up', '--grant', cwd=place)  # waits for db, which is not healthy
-    until(lambda: any(state.locked(lock) for lock in glob.glob(f'{mc.home}/projects/*/lock')), 'it has begun')
+    write(WEB, DB.replace('sleep 0.3', 'sleep 1000'))
+    first = mc.start('up', '--grant', cwd=place)
+    until(lambda: (row := mc.row('mcshop-db')) and row['state'] == 'running', 'db runs, and is waited for: it will not be healthy')
     second = mc.start('down', cwd=place)
     line = second.stderr.readline().decode()
     contains(line, 'another command changes this project')

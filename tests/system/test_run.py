@@ -99,7 +99,7 @@ def _():
     with open(f'{shop}/monocore.yaml', 'a', encoding='utf-8') as f:
         f.write('wrong: [\n')
     true(monocore('exec', 'db', 'hostname').ok().out == 'db\n', 'exec')
-    contains(monocore('log', 'db').ok().out, 'db is up')
+    until(lambda: 'db is up' in monocore('log', 'db').ok().out, 'what it says is kept')
     equal(monocore('inspect', 'db').ok().json()[0]['name'], 'runs-db')
     monocore('cp', f'{shop}/monocore.yaml', 'db:/tmp/').ok()
     equal(mc('exec', 'runs-db', 'ls', '/tmp/monocore.yaml').ok().out, '/tmp/monocore.yaml\n')
