@@ -14,11 +14,13 @@
 #include "base/text.h"
 
 #define BUSY_MILLISECONDS 10000
+#define LOG_LARGE         (4 << 20) /* bytes; SQLite writes 1,000 pages of 4 KiB back by itself */
 
 struct db {
 	sqlite3 *handle;
 	char *path;
-	bool within; /* a transaction */
+	bool within;  /* a transaction */
+	bool relaxed; /* it was once: closing makes no checkpoint */
 };
 
 struct db_query {
@@ -194,6 +196,7 @@ static int open_file(struct db *db, struct error *err)
 int db_relax(struct db *db, struct error *err)
 {
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	db->relaxed = true;
 	return execute(db, "PRAGMA synchronous = NORMAL", err);
 }
 
@@ -221,10 +224,27 @@ int db_open(const char *path, const struct db_schema *schema, struct db **out, s
 	return 0;
 }
 
+/* The log of one large transaction, which the next process would read from end to end, though all of it has
+ * long been written back. Whoever uses the database just now is not waited for. */
+static void empty_large_log(struct db *db)
+{
+	sqlite3_file *log = NULL;
+	sqlite3_int64 size;
+
+	if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+		!log || !log->pMethods || log->pMethods->xFileSize(log, &size) != SQLITE_OK ||
+		size <= LOG_LARGE)
+		return;
+	sqlite3_busy_timeout(db->handle, 0);
+	sqlite3_wal_checkpoint_v2(db->handle, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
 void db_close(struct db *db)
 {
 	if (!db)
 		return;
+	if (db->relaxed)
+		empty_large_log(db);
 	sqlite3_close_v2(db->handle);
 	free(db->path);
 	free(db);

@@ -31,7 +31,7 @@ int db_open(const char *path, const struct db_schema *schema, struct db **db, st
 void db_close(struct db *db);
 
 /* What this connection commits from here on waits for no disk: a power cut may undo it, with what was
- * committed behind it, but leaves the file whole. */
+ * committed behind it, but leaves the file whole. Closing it makes no checkpoint, unless the log is large. */
 int db_relax(struct db *db, struct error *err);
 int db_insist(struct db *db, struct error *err); /* as it was before that */
 CLEANUP_DEFINE(db, struct db, db_close);
