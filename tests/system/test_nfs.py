@@ -39,17 +39,9 @@ def read(path):
 
 
 def servers(path):
-    """Servers of NFS that serve this directory (as their descriptor 3)."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            with open(f'/proc/{pid}/cmdline') as f:
-                ours = f.read() == 'mcfs\0nfs\0'
-            if ours and os.path.samestat(os.stat(f'/proc/{pid}/fd/3'), os.stat(path)):
-                found.append(int(pid))
-        except OSError:
-            continue
-    return found
+    """Servers of NFS that serve this directory."""
+    directory = os.stat(path)
+    return [pid for pid in state.processes() if state.command(pid) == ['mcfs', 'nfs'] and state.serves(pid, directory)]
 
 
 @promise("libnfs' tools list, read and write a served directory")

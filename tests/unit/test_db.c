@@ -50,12 +50,12 @@ static void add_rows(struct db *db, int64_t from, int64_t count)
 	struct error err;
 
 	CHECK_OK(db_begin(db, &err));
+	CHECK_OK(db_prepare(db, "INSERT INTO t VALUES (?, ?)", &q, &err));
 	for (int64_t i = from; i < from + count; i++) {
-		CHECK_OK(db_prepare(db, "INSERT INTO t VALUES (?, ?)", &q, &err));
 		db_bind_number(q, 1, i);
 		db_bind_blob(q, 2, bytes, sizeof bytes);
 		CHECK_INT(db_step(q, &err), 0);
-		db_query_free(TAKE_PTR(q));
+		db_reset(q);
 	}
 	CHECK_OK(db_commit(db, &err));
 }

@@ -88,6 +88,14 @@ def engines(supervisor):
     return [pid for pid in descendants(supervisor) if 'qemu-system' in (command(pid) or [''])[0]]
 
 
+def serves(pid, directory):
+    """Whether a process of mcfs serves a directory, of which this is what os.stat() says: its descriptor 3."""
+    try:
+        return os.path.samestat(os.stat(f'/proc/{pid}/fd/3'), directory)
+    except OSError:
+        return False
+
+
 def volume_servers(supervisor):
     """Process ids of the servers of a sandbox's volumes, in no order: two mcfs may start them side by side."""
     return [pid for pid in descendants(supervisor) if _read(f'/proc/{pid}/comm') == b'mcfs-volume\n']

@@ -42,10 +42,5 @@ def servers(mc, name):
 
 def server_of(mc, name, path):
     """The one that serves a directory now. There may be none for a moment."""
-    wanted = os.stat(path)
-    for pid in servers(mc, name):
-        with contextlib.suppress(OSError):
-            s = os.stat(f'/proc/{pid}/fd/3')
-            if (s.st_dev, s.st_ino) == (wanted.st_dev, wanted.st_ino):
-                return pid
-    return None
+    directory = os.stat(path)
+    return next((pid for pid in servers(mc, name) if state.serves(pid, directory)), None)
