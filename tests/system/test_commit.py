@@ -274,8 +274,7 @@ def _():
     names = set(os.listdir(f'{home}/store/blobs/sha256'))
     for victim in ('commit', 'mcrun'):
         committing = mc.start('commit', 'box', 'test/killed')
-        until(lambda: any(os.stat(f'{home}/store/tmp/{name}').st_size > 1 << 20 for name in os.listdir(f'{home}/store/tmp')),
-              'its layer is written', passing=True)
+        until(lambda: any(size > 1 << 20 for size in state.sizes(f'{home}/store/tmp')), 'its layer is written', passing=True)
         send(committing.pid if victim == 'commit' else mc('inspect', 'box').ok().json()[0]['status']['pid'])
         committing.communicate(timeout=20)
         true(committing.returncode != 0, victim)

@@ -105,8 +105,10 @@ def _():
 
 @promise('full while output is kept: the command goes on, and the log says what it lacks', limit=120)
 def _():
-    name = mc('tmp', '-d', DEBIAN, '--', 'sh', '-c', 'sleep 1; seq 2000000; exit 3').ok().out.strip()
+    line = 'until [ -e /dev/shm/full ]; do sleep 0.1; done; seq 2000000; exit 3'
+    name = mc('tmp', '-d', DEBIAN, '--', 'sh', '-c', line).ok().out.strip()
     fill(1)
+    mc.shell(name, 'touch /dev/shm/full')
     answer = mc('wait', name, timeout=100)
     empty()
     equal(answer.ok().out, '3\n')

@@ -306,8 +306,9 @@ def _():
         write(f'{d}/another-secret', 'in the journal alone: the eagle has landed')
         for folder, _, names in os.walk(f'{d}.monofs'):
             for name in names:
-                with open(os.path.join(folder, name), 'rb') as f:
-                    data = name.encode() + f.read()
+                data = name.encode()
+                with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, name), 'rb') as f:  # of a moment
+                    data += f.read()
                 equal([w for w in (b'secret', b'eagle') if w in data], [], name)
         mono('detach', d).ok()
         mono('mount', d).ok(1).says('no terminal')

@@ -5,10 +5,9 @@ import atexit
 import json
 import shutil
 import tempfile
-import time
 
 from harness import tap, world
-from harness.probe import tell
+from harness.probe import serve, tell
 from harness.program import Monocore
 from harness.tap import equal, promise, true
 
@@ -137,6 +136,7 @@ def syn(port, to_port):
     return mac(hop) + mac(own) + b"\x08\0" + head + tcp
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind(("eth0", 0))
+print("begun", flush=True)
 turns, sent = 0, 0
 while turns % 16 or not os.path.exists("/tmp/enough"):
     turns += 1
@@ -178,8 +178,24 @@ def finish():
     return left
 
 
+PUSH = r'''
+import os, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print("begun", flush=True)
+while not os.path.exists("/tmp/enough"):
+    s.sendto(bytes(60000), (sys.argv[1], 9))
+'''
+
+
+def begin(program, name, *words):
+    """Starts a program of above, which says that it has begun."""
+    process = mc.start('exec', name, '--', 'python3', '-ISc', program, *words)
+    equal(process.stdout.readline(), b'begun\n')
+    return process
+
+
 def enough(name, process):
-    """Ends a program of above; what it printed."""
+    """Ends a program that was begun; what it printed."""
     mc.shell(name, 'touch /tmp/enough')
     try:
         return process.communicate(timeout=60)[0]
@@ -226,11 +242,9 @@ def _():
     with mc.sandbox('--group', 'flood', '--reach', 'any') as attacker, mc.sandbox('--group', 'flood') as server, \
             mc.sandbox('--group', 'flood') as client:
         own, other = address(attacker), address(server)
-        mc('exec', '-d', server, '--', 'python3', '-ISc', ECHO).ok()
-        tap.until(lambda: tell(mc, client, [('tcp', other, 7777)], 5)[0][0] in ('open', 'silent'), 'the server is there')
+        serve(mc, server, ECHO)
         for kind, target in (('syn', other), ('scan', other), ('syn', PUBLIC), ('arp', other), ('noise', other)):
-            flood = mc.start('exec', attacker, '--', 'python3', '-ISc', FLOOD, own, target, kind)
-            time.sleep(0.5)
+            flood = begin(FLOOD, attacker, own, target, kind)
             answer = mc('exec', client, '--', 'python3', '-ISc', TALK, other, timeout=60)
             true(answer.status == 0 and answer.out.strip() == 'all', f'{kind}: {answer}')
             equal(tell(mc, client, [('tcp', PUBLIC)], 10)[0][0], 'open', kind)
@@ -257,12 +271,9 @@ print("all")
 def _():
     with mc.sandbox('--group', 'stuck') as stuck, mc.sandbox('--group', 'stuck') as sender, mc.sandbox('--group', 'stuck') as other:
         target, server = address(stuck), address(other)
-        mc('exec', '-d', other, '--', 'python3', '-ISc', ECHO).ok()
+        serve(mc, other, ECHO)
         mc('pause', stuck).ok()
-        line = ('import os, socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n'
-                'while not os.path.exists("/tmp/enough"):\n    s.sendto(bytes(60000), (sys.argv[1], 9))\n')
-        flood = mc.start('exec', sender, '--', 'python3', '-ISc', line, target)
-        time.sleep(0.5)
+        flood = begin(PUSH, sender, target)
         equal(mc('exec', sender, '--', 'python3', '-ISc', TALK, server, timeout=60).ok().out.strip(), 'all')
         enough(sender, flood)
         mc('resume', stuck).ok()

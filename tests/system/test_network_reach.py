@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 from harness import probe, tap, world
-from harness.probe import tell
+from harness.probe import serve, tell
 from harness.program import DEBIAN, Monocore
 from harness.tap import contains, equal, promise, true
 
@@ -61,8 +61,8 @@ def expect(name, wanted, about):
 @promise('each reach lets through what it says, by TCP, UDP and ICMP, and all else is denied at once', limit=240)
 def _():
     with mc.sandbox('--group', 'reach', '--name', 'member') as member, mc.sandbox('--name', 'stranger') as stranger:
-        mc('exec', '-d', member, '--', 'python3', '-ISc', SERVER).ok()
-        mc('exec', '-d', stranger, '--', 'python3', '-ISc', SERVER).ok()
+        serve(mc, member, SERVER)
+        serve(mc, stranger, SERVER)
         other, alone = address(member), address(stranger)
         for reach in ('local', 'public', 'any'):
             with mc.sandbox('--group', 'reach', '--reach', reach) as name:
@@ -91,7 +91,7 @@ def udp(s, own):
         data, peer = s.recvfrom(65536)
         s.sendto((own + " %s:%d\n" % peer).encode() + data, peer)
 own = socket.gethostbyname(socket.gethostname())
-t = socket.create_server(("0.0.0.0", 7777)); u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 7777))
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 7777)); t = socket.create_server(("0.0.0.0", 7777))
 threading.Thread(target=tcp, args=(t,)).start(); udp(u, own)
 '''
 
@@ -149,7 +149,7 @@ def _():
 @promise('between groups nothing passes but what a rule says, from the side that has the rule')
 def _():
     with mc.sandbox('--group', 'shop', '--reach', 'any') as server:
-        mc('exec', '-d', server, '--', 'python3', '-ISc', SERVER).ok()
+        serve(mc, server, SERVER)
         far = address(server)
         with mc.sandbox('--group', 'office', '--reach', 'local', '--allow', f'{far}:7777/tcp', '--allow', f'{far}/32/icmp',
                         '--allow', f'{far}:7777/udp') as client, mc.sandbox('--group', 'office', '--reach', 'any') as other:

@@ -280,13 +280,14 @@ def _():
                     'fd = os.open("/dev/fuse", os.O_RDWR)\n'
                     'c = ctypes.CDLL(None)\n'
                     'c.mount(b"x", b"/hang", b"fuse", 0, b"fd=%d,rootmode=40000,user_id=0,group_id=0" % fd)\n'
-                    'if os.fork() == 0:\n'
+                    'child = os.fork()\n'
+                    'if child == 0:\n'
                     '    os.close(fd)\n'
                     '    os.stat("/hang")\n'
-                    'open("/hung", "w").write(str(os.getpid()))\n'
+                    'open("/hung", "w").write(f"{child} {os.getpid()}")\n'
                     'import time; time.sleep(1000)\n'
                     'END\n'
-                    'while ! test -s /hung; do sleep 0.1; done; sleep 0.3')
+                    'until test -s /hung && grep -q fuse /proc/$(cut -d " " -f 1 /hung)/stack; do sleep 0.1; done')
     before = counted('src')
     mc('snapshot', 'src').ok(1).says('does not stand still')
     until(lambda: counted('src') > before, 'it goes on')

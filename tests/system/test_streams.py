@@ -98,7 +98,7 @@ def _():
         shown = mc('log', '-n', '3', '--stream', 'out', name).ok().out
         true(len(shown) > 12 and ('flood\n' * 3).startswith(shown), f'the last lines, of which one is being written: {shown!r}')
         log = f'{mc.home}/sandboxes/{mc("inspect", name).ok().json()[0]["id"]}/log'
-        true(sum(os.stat(f'{log}/{f}').st_size for f in os.listdir(log)) <= (64 << 20) + (8 << 20), 'the log is a ring')
+        true(sum(state.sizes(log)) <= (64 << 20) + (8 << 20), 'the log is a ring')
         mc('stop', '-t', '1s', name, timeout=40).ok()
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a sandbox reaches, found out from inside by trying: run there by its Python, all attempts at once."""
+"""What a sandbox reaches, found out from inside by trying: run there by its Python, all attempts at once. And servers in
+sandboxes, for others to reach."""
 import ast
+
+from .tap import until
 
 PORT = 7777  # where world.py's echo answers
 
@@ -60,6 +63,13 @@ def tell(mono, name, attempts, wait=3.0):
     attempts = [(*a, PORT)[:3] for a in attempts]
     answer = mono('exec', name, '--', 'python3', '-ISc', INSIDE, repr((wait, attempts)), timeout=60 + wait)
     return ast.literal_eval(answer.ok().out)
+
+
+def serve(mono, name, program, port=PORT):
+    """Starts a program of Python in the background of a sandbox; once it listens at a TCP port of all addresses."""
+    mono('exec', '-d', name, '--', 'python3', '-ISc', program).ok()
+    row = f':{port:04X} 00000000:0000 0A '  # /proc/net/tcp: own port, nobody's address, LISTEN
+    until(lambda: mono('exec', name, '--', 'grep', '-q', row, '/proc/net/tcp').status == 0, f'{name} listens at port {port}')
 
 
 def reaches(mono, name, *attempt):

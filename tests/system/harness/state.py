@@ -108,6 +108,15 @@ def _entries(path):
         return []
 
 
+def sizes(folder):
+    """Of the files in it in bytes, without those that go in the moment."""
+    found = []
+    for name in _entries(folder):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.stat(f'{folder}/{name}').st_size)
+    return found
+
+
 def locked(path):
     """Whether somebody has it locked (flock)."""
     try:
