@@ -282,7 +282,8 @@ def _():
             equal(mc.shell('box', 'echo well'), 'well')
         mc('tmp', '--pull', 'never', 'test/killed', 'true').ok(125)
         equal(set(os.listdir(f'{home}/store/blobs/sha256')), names)
-    until(lambda: mc.row('box')['state'] == 'stopped', 'its supervisor was killed')
+    until(lambda: not state.supervisors(home), 'its supervisor was killed')
+    equal(mc.row('box')['state'], 'stopped')
     for victim in ('commit', 'mcrun'):
         committing = mc.start('commit', 'box', 'test/killed')
         until(lambda: state.supervisors(home), 'its disk is read', passing=True)

@@ -118,7 +118,7 @@ def _():
     try:
         mc('tmp', '-d', '--name', 'src', '--ram', '192M', '-v', f'monofs://{mono.path("copied")}:/vol', DEBIAN, '--', 'sh', '-c',
            'exec 3>>/vol/held; while :; do echo . >&3; sleep 0.1; done').ok()
-        mc('exec', 'src', '--', 'sh', '-c', 'echo one >/vol/a').ok()
+        mc('exec', 'src', '--', 'sh', '-c', 'until [ -s /vol/held ]; do sleep 0.1; done; echo one >/vol/a').ok()
         mc('snapshot', 'src', 'tree').ok()
         mc('fork', '--name', 'copy', 'src').ok()
         equal(mc('exec', 'copy', '--', 'sh', '-c', 'cat /vol/a; echo two >/vol/b').ok().out, 'one\n')

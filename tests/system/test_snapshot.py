@@ -434,7 +434,7 @@ builds:
     volumes: [./data:/data]
     steps: [{env: {WHAT: %s}}]
     scripts:
-      start: sleep 0.5; echo ready >/ready; while :; do n=$((n+1)); echo $n >/count; cat /proc/sys/kernel/random/uuid; sleep 0.1; done
+      start: sleep 0.5; echo ready >/ready; while :; do n=$((n+1)); echo $n >/count; echo $n $(cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid); sleep 0.1; done
     healthcheck: {exec: test -e /ready}
   ends: {image: app, scripts: {start: echo what went wrong; exit 3}}
 sandboxes:
@@ -472,9 +472,8 @@ def _():
         equal(origins(), {'web': 'snapshot', 'more': 'snapshot', 'env': 'template'})
         true('saved-env starts anew, not from the saved state of its image: not the same environment' in said, said)
         equal(mc('inspect', 'saved-web').ok().json()[0]['snapshot'], tag)
-        drawn = lambda: [mc('log', f'saved-{name}').ok().out.split() for name in ('web', 'more')]
-        both = until(lambda: all(found := drawn()) and found, 'they draw')
-        true(not set(both[0]) & set(both[1]), 'what they draw is their own')
+        both = until(lambda: all(found := [random_of(f'saved-{name}') for name in ('web', 'more')]) and found, 'they draw')
+        true(not both[0] & both[1], 'what they draw is their own')
         equal(identity('saved-web')[0], 'web')
         until(lambda: int(mc.shell('saved-more', 'cat /count') or 0) > 2, 'it went on')  # it may be just written
         # A sandbox that was stopped boots from its own disk; one that is to run something else never went on.

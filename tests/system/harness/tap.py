@@ -66,8 +66,8 @@ def main(finish=None):
             failed += bool(lines)
             for line in lines:
                 print('#', line)
-            print(f'{"not ok" if lines else "ok"} {number} - {sentence}')
-            print(f'# {time.monotonic() - started:.2f} s', flush=True)
+            print(f'# {time.monotonic() - started:.2f} s')  # what comes before a result belongs to it
+            print(f'{"not ok" if lines else "ok"} {number} - {sentence}', flush=True)
     finally:
         if finish:
             left = finish()
