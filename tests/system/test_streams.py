@@ -92,7 +92,7 @@ def _():
 @promise('a flood of output holds up neither exec nor stop')
 def _():
     with mc.sandbox(command=('sh', '-c', 'yes flood & yes flood >&2 & wait')) as name:
-        time.sleep(0.5)
+        until(lambda: mc('log', '-n', '1', '--stream', 'out', name).ok().out, 'it floods')
         for _ in range(5):
             equal(mc.shell(name, 'echo here', timeout=30), 'here')
         shown = mc('log', '-n', '3', '--stream', 'out', name).ok().out
