@@ -157,6 +157,14 @@ while turns % 16 or not os.path.exists("/tmp/enough"):
 print(sent)
 '''
 
+PUSH = r'''
+import os, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print("begun", flush=True)
+while not os.path.exists("/tmp/enough"):
+    s.sendto(bytes(60000), (sys.argv[1], 9))
+'''
+
 ECHO = r'''
 import socket, threading
 def serve(c):
@@ -176,15 +184,6 @@ def finish():
     left = mc.clean()
     outside.close()
     return left
-
-
-PUSH = r'''
-import os, socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-print("begun", flush=True)
-while not os.path.exists("/tmp/enough"):
-    s.sendto(bytes(60000), (sys.argv[1], 9))
-'''
 
 
 def begin(program, name, *words):

@@ -61,6 +61,7 @@ def _():
     contains(monocore('run', 'web~test', '--', 'x').ok(7).out, 'test value x')
     equal(monocore('run', '-e', 'EXTRA=more', 'web', '--exec', 'echo $EXTRA').ok().out, 'more\n')
     equal(monocore('shell', 'web', input=b'echo $KEY; exit 5').ok(5).out, 'value\n')
+    until(lambda: 'tick' in mc('log', 'runs-web').ok().out, 'its command is up')
     looks = mc.start('-C', shop, 'run', 'web')
     equal(looks.stdout.readline(), b'tick\n')
     monocore('stop', 'web').ok()
