@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "codec/message.h"
 #include "lib/guard.h"
@@ -14,6 +15,8 @@
 #include "lib/supervisor.h"
 #include "sandbox/control.h"
 #include "sandbox/provision.h"
+
+#define SETTLING_LIMIT (5 * NANOSECONDS_PER_SECOND)
 
 /* Names of `docker run --ulimit` and the numbers of the Linux ABI. */
 static const struct {
@@ -193,19 +196,38 @@ static int send_start(struct monocore *mc, struct peer *peer, const struct recor
 	return r;
 }
 
+/* Locked, and not running: just being started, just at its end, or read by a commit. */
+static bool is_settling(const struct directory *d)
+{
+	_cleanup_status_ struct status status = {0};
+
+	return status_read(d->fd, &status, NULL) == 0 &&
+	       (!strcmp(status.state, "stopped") || !strcmp(status.state, "created"));
+}
+
 /* Somebody has it locked. */
 static int refuse_start(const struct directory *d, const char *name, struct error *err)
 {
 	_cleanup_status_ struct status status = {0};
 
-	if (status_read(d->fd, &status, NULL) == 0 &&
-		(!strcmp(status.state, "stopped") || !strcmp(status.state, "created")))
+	if (is_settling(d))
 		return error_set(err, ERROR_BUSY,
 			"sandbox '%s' is being started, or read by a commit: try again", name);
+	status_read(d->fd, &status, NULL);
 	if (!strcmp(status.state ? status.state : "", "restarting"))
 		return error_set(err, ERROR_BUSY,
 			"sandbox '%s' has ended, and is about to be started again: stop it first", name);
 	return error_set(err, ERROR_BUSY, "sandbox '%s' is running already", name);
+}
+
+static int lock_to_start(struct directory *d, const char *name, struct error *err)
+{
+	uint64_t deadline = clock_monotonic() + SETTLING_LIMIT;
+	int r = d->lock >= 0 ? 0 : directory_lock(d, false, err);
+
+	while (r == -ERROR_BUSY && is_settling(d) && clock_monotonic() < deadline)
+		r = directory_lock(d, false, err);
+	return r == -ERROR_BUSY ? refuse_start(d, name, err) : r;
 }
 
 static int start(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,
@@ -217,8 +239,8 @@ static int start(struct monocore *mc, const char *name, const struct monocore_at
 	const struct monocore_attach_options plain = MONOCORE_ATTACH_OPTIONS_INIT;
 	int r = find_sandbox(mc, name, &d, &record, err);
 
-	if (r == 0 && d.lock < 0 && (r = directory_lock(&d, false, err)) == -ERROR_BUSY)
-		return refuse_start(&d, name, err);
+	if (r == 0)
+		r = lock_to_start(&d, name, err);
 	if (r == 0 && attach && attach->instead && attach->instead->version != 1)
 		r = error_set(err, ERROR_INVALID, "start sandbox '%s': options of another version", name);
 	if (r == 0)

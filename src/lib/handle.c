@@ -193,6 +193,19 @@ int connect_sandbox(
 	}
 }
 
+int lock_or_connect(struct directory *d, const struct record *record, struct peer *peer, struct error *err)
+{
+	for (;;) {
+		int r = d->lock >= 0 ? 0 : directory_lock(d, false, err);
+
+		if (r != -ERROR_BUSY)
+			return r;
+		r = connect_sandbox(d, record, peer, err);
+		if (r != -ERROR_BUSY)
+			return r;
+	}
+}
+
 int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also,
 	struct frame *frame, uint64_t deadline, struct error *err)
 {

@@ -43,6 +43,10 @@ int hold_sandbox(struct monocore *mc, struct directory *d, struct error *err);
 int connect_sandbox(
 	const struct directory *d, const struct record *record, struct peer *peer, struct error *err);
 
+/* Locks a sandbox that does not run, unless the handle has its lock, or connects to the one that runs: then
+ * the peer's descriptor is not -1. One that starts or ends, or that another reads, is waited for. */
+int lock_or_connect(struct directory *d, const struct record *record, struct peer *peer, struct error *err);
+
 /* Sends a request on stream 1 and waits for what ends it: 0 for DONE (or for `also`, whose frame is given
  * out), an error for ERROR. deadline as peer_wait() has it. */
 int request(struct peer *peer, uint16_t type, const struct buffer *payload, uint16_t also,

@@ -22,10 +22,8 @@ int network_target_open(struct monocore *mc, const char *name, struct network_ta
 {
 	int r = find_sandbox(mc, name, &t->d, &t->record, err);
 
-	if (r == 0 && t->d.lock < 0)
-		r = directory_lock(&t->d, false, err);
-	if (r == -ERROR_BUSY)
-		r = connect_sandbox(&t->d, &t->record, &t->peer, err);
+	if (r == 0)
+		r = lock_or_connect(&t->d, &t->record, &t->peer, err);
 	if (r == 0)
 		r = network_read(t->d.fd, &t->network, err);
 	return r == -ERROR_NOT_FOUND && t->d.fd >= 0

@@ -60,15 +60,14 @@ int upper_open(struct upper *u, struct monocore *mc, struct directory *d, const 
 
 	*u = (struct upper){.mc = mc, .directory = d, .peer = PEER_NONE, .stream = 1};
 	u->was_held = d->lock >= 0;
-	r = u->was_held ? 0 : directory_lock(d, false, err);
-	u->running = r == -ERROR_BUSY;
-	if (u->running)
-		r = connect_sandbox(d, record, &u->peer, err);
-	else if (r == 0 && record->read_only && !record_has_staged(record))
-		u->has_no_disk = true;
-	else if (r == 0)
-		r = start_machine(u, err);
-	return r;
+	r = lock_or_connect(d, record, &u->peer, err);
+	u->running = u->peer.fd >= 0;
+	if (r < 0)
+		u->directory = NULL; /* there is no lock to take back */
+	if (r < 0 || u->running)
+		return r;
+	u->has_no_disk = record->read_only && !record_has_staged(record);
+	return u->has_no_disk ? 0 : start_machine(u, err);
 }
 
 /* The lock was the supervisor's until it is gone: then it is ours once more, so that whoever starts the

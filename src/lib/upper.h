@@ -26,7 +26,7 @@ struct upper {
 	}
 
 /* Opens those of a sandbox that find_sandbox() has found; both are borrowed until upper_close(). The sandbox
- * is locked meanwhile unless it runs, and afterwards is what it was. BUSY: another reads it. */
+ * is locked meanwhile unless it runs, and afterwards is what it was. Another who reads it is waited for. */
 int upper_open(struct upper *u, struct monocore *mc, struct directory *d, const struct record *record,
 	struct error *err);
 void upper_close(struct upper *u);

@@ -105,8 +105,9 @@ int peer_receive(struct peer *p, struct error *err)
 	frame_reader_filled(&p->in, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
-	return n == 0 ? error_set(err, ERROR_CLOSED, "the connection was closed")
-		      : error_errno(err, errno, "read from the connection");
+	if (n == 0 || errno == ECONNRESET) /* it had not read all that was sent */
+		return error_set(err, ERROR_CLOSED, "the connection was closed");
+	return error_errno(err, errno, "read from the connection");
 }
 
 bool peer_is_gone(const struct peer *p)

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Trees of a monofs as volumes of sandboxes: revisions of what runs did there, and runs that are undone."""
+import json
 import os
 import pwd
+import signal
 import socket
+import time
 
 from harness import tap
 from harness.monofs import Monofs
@@ -31,7 +34,7 @@ def cat(name, path, revision='main'):
 
 def detached():
     """Who was mounted for sandboxes alone is gone with them."""
-    until(lambda: not mono.servers(), 20)
+    until(lambda: not mono.servers(), 'its server ends')
 
 
 @promise('each run is one revision, by its user, and one that fails leaves nothing where that was asked for')
@@ -74,6 +77,34 @@ def _():
     mono('-C', mono.path('killed.monofs'), 'check', '--read-data').ok()
 
 
+@promise('who asks for a sandbox that has ended waits until its run is a revision, and finds it as it is then')
+def _():
+    mono('init', '--no-mount', 'slow').ok()
+    os.mkdir(mono.path('staged'))
+    name = mc('tmp', '-d', '-v', f'{mono.path("staged")}:/app:stage', '-v', f'monofs://{mono.path("slow")}?commit=on-exit:/vol',
+              DEBIAN, '--', 'sh', '-c', 'echo x >/app/x; echo y >/vol/y; until [ -e /tmp/go ]; do sleep 0.1; done').ok().out.strip()
+    mc.shell(name, 'until [ -s /vol/y ]; do sleep 0.1; done; sync')
+    servers = mono.servers()
+    for pid in servers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        mc.shell(name, 'touch /tmp/go')
+        until(lambda: mc.row(name)['state'] == 'stopped', 'its command has ended', 30)
+        asking = [mc.start('volume', 'diff', name, '--json'), mc.start('exec', name, 'true'), mc.start('net', 'policy', name, '--reach', 'none')]
+        time.sleep(1)
+        equal([process.poll() for process in asking], [None] * 3)
+    finally:
+        for pid in servers:
+            os.kill(pid, signal.SIGCONT)
+    (diff, _), (_, refused), _ = [process.communicate(timeout=60) for process in asking]
+    equal([process.returncode for process in asking], [0, 1, 0])
+    equal([change['path'] for change in json.loads(diff)], ['/app/x'])
+    contains(refused.decode(), f"'{name}' is not running")
+    detached()
+    equal(cat('slow', 'y').ok().out, 'y\n')
+    mc('volume', 'discard', name).ok()
+
+
 @promise('a tree is the same for two sandboxes and the host where it is mounted, and a revision shows what was')
 def _():
     mono('init', 'shared').ok()
@@ -86,7 +117,7 @@ def _():
         with mc.sandbox('-v', volume, '-v', f'monofs://{place}?rev=main:/old') as one, mc.sandbox('-v', f'{volume}:ro') as two:
             equal(mc.shell(one, 'cat /vol/host /old/host; echo from one >/vol/one; ls /old'),
                   'from the host\nfrom the host\nhost')
-            until(lambda: mc('exec', two, '--', 'cat', '/vol/one').out == 'from one\n', 10)
+            until(lambda: mc('exec', two, '--', 'cat', '/vol/one').out == 'from one\n', 'it is seen', 10)
             with open(f'{place}/one', encoding='ascii') as f:
                 equal(f.read(), 'from one\n')
             contains(mc.shell(two, 'touch /vol/two; echo $?', timeout=60), '1')

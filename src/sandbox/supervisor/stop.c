@@ -301,6 +301,10 @@ void supervisor_cleanup(struct supervisor *s)
 {
 	struct error err;
 
+	/* Nobody is answered any more: who comes now waits for the lock. */
+	unlinkat(s->directory.fd, "control", 0);
+	if (s->listener >= 0)
+		close(s->listener);
 	s->agent.fd = -1; /* the VM's */
 	peer_close(&s->agent);
 	volumes_close(TAKE_PTR(s->volumes)); /* which uses the VM's */
@@ -313,13 +317,10 @@ void supervisor_cleanup(struct supervisor *s)
 	free_streams(s);
 	output_close(TAKE_PTR(s->output));
 	root_close(&s->root);
-	for (size_t i = 0; i < 3; i++) {
-		int fd = ((int[]){s->listener, s->disk_fd, s->console.fd})[i];
-
-		if (fd >= 0)
-			close(fd);
-	}
-	unlinkat(s->directory.fd, "control", 0);
+	if (s->disk_fd >= 0)
+		close(s->disk_fd);
+	if (s->console.fd >= 0)
+		close(s->console.fd);
 	if (s->discard && !s->upper_only &&
 		directory_remove(&s->home, &s->directory, s->record.name, &err) < 0)
 		log_error("%s", err.text);
