@@ -196,38 +196,48 @@ static int send_start(struct monocore *mc, struct peer *peer, const struct recor
 	return r;
 }
 
-/* Locked, and not running: just being started, just at its end, or read by a commit. */
-static bool is_settling(const struct directory *d)
+static enum monocore_state state_of(const struct directory *d)
 {
 	_cleanup_status_ struct status status = {0};
+	bool interrupted;
 
-	return status_read(d->fd, &status, NULL) == 0 &&
-	       (!strcmp(status.state, "stopped") || !strcmp(status.state, "created"));
+	return status_read(d->fd, &status, NULL) == 0 ? sandbox_state(d, &status, &interrupted)
+						      : MONOCORE_RUNNING;
+}
+
+/* Locked, and not running: just being started, just at its end, or read by a commit. */
+static bool is_settling(enum monocore_state state)
+{
+	return state == MONOCORE_STOPPED || state == MONOCORE_CREATED;
 }
 
 /* Somebody has it locked. */
-static int refuse_start(const struct directory *d, const char *name, struct error *err)
+static int refuse_start(enum monocore_state state, const char *name, struct error *err)
 {
-	_cleanup_status_ struct status status = {0};
-
-	if (is_settling(d))
+	if (is_settling(state))
 		return error_set(err, ERROR_BUSY,
 			"sandbox '%s' is being started, or read by a commit: try again", name);
-	status_read(d->fd, &status, NULL);
-	if (!strcmp(status.state ? status.state : "", "restarting"))
+	if (state == MONOCORE_RESTARTING)
 		return error_set(err, ERROR_BUSY,
 			"sandbox '%s' has ended, and is about to be started again: stop it first", name);
 	return error_set(err, ERROR_BUSY, "sandbox '%s' is running already", name);
 }
 
+/* What is settling is given a while. */
 static int lock_to_start(struct directory *d, const char *name, struct error *err)
 {
 	uint64_t deadline = clock_monotonic() + SETTLING_LIMIT;
-	int r = d->lock >= 0 ? 0 : directory_lock(d, false, err);
 
-	while (r == -ERROR_BUSY && is_settling(d) && clock_monotonic() < deadline)
-		r = directory_lock(d, false, err);
-	return r == -ERROR_BUSY ? refuse_start(d, name, err) : r;
+	for (;;) {
+		int r = d->lock >= 0 ? 0 : directory_lock(d, false, err);
+		enum monocore_state state;
+
+		if (r != -ERROR_BUSY)
+			return r;
+		state = state_of(d);
+		if (!is_settling(state) || clock_monotonic() > deadline)
+			return refuse_start(state, name, err);
+	}
 }
 
 static int start(struct monocore *mc, const char *name, const struct monocore_attach_options *attach,

@@ -8,7 +8,7 @@ import signal
 import time
 
 from harness import images, state, tap
-from harness.program import DEBIAN, Monocore, send, supervisor_of
+from harness.program import DEBIAN, Monocore, send
 from harness.tap import equal, promise, scratch, true, until
 
 # Of each kind, each in its part of the time that a run takes; the seed is another one each time, and `make soak` goes
@@ -107,7 +107,7 @@ def _():
 def _():
     with mc.sandbox('--name', 'victim') as name:
         mc.shell(name, 'echo kept >/root/kept; sync')
-        boss = supervisor_of(mc, name)
+        (boss,) = mc.supervisors()
         pids = [boss] + state.descendants(boss)
         send(boss)
         all_gone(pids, 'the supervisor was killed')
@@ -117,7 +117,7 @@ def _():
         mc('exec', name, 'true').ok(1).says(name)
         mc('restart', name).ok()
         equal(mc.shell(name, 'cat /root/kept'), 'kept')
-        boss = supervisor_of(mc, name)
+        (boss,) = mc.supervisors()
         for pid in state.engines(boss):
             send(pid)
         until(lambda: mc.row(name)['state'] == 'stopped', 'it is stopped')
@@ -127,7 +127,7 @@ def _():
 @promise('a stopped machine, supervisor and all, is no reason to wait for ever')
 def _():
     with mc.sandbox() as name:
-        boss = supervisor_of(mc, name)
+        (boss,) = mc.supervisors()
         os.kill(boss, signal.SIGSTOP)
         answer = mc('ps', '--json').ok()
         equal([row['name'] for row in answer.json()], [name])

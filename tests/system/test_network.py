@@ -13,6 +13,7 @@ import threading
 import urllib.request
 
 from harness import tap
+from harness.probe import serve
 from harness.program import DEBIAN, Monocore, send
 from harness.tap import contains, equal, promise, true, until
 
@@ -227,9 +228,7 @@ def _():
         published = mc('port', 'add', 'db', '0:80').ok().out.split(':')[1]
         mc('net', 'policy', 'web', '--allow', f'host.internal:{port}', '--deny', '192.168.7.0/24').ok()
         # A connection within the group that is open meanwhile.
-        mc.shell('db', 'python3 -c "import socket; l = socket.create_server((\'\', 7)); c = l.accept()[0]\n'
-                       'while d := c.recv(9): c.sendall(d)" >/dev/null 2>&1 & sleep 0; until ss -ltn 2>/dev/null | grep -q :7 || '
-                       'grep -q :0007 /proc/net/tcp; do sleep 0.1; done')
+        serve(mc, 'db', 'import socket\nc = socket.create_server(("", 7)).accept()[0]\nwhile d := c.recv(9): c.sendall(d)', 7)
         talk = mc.start('exec', '-i', 'web', '--', 'python3', '-ISuc',
                         'import socket, sys\ns = socket.create_connection(("db", 7)); s.settimeout(30)\n'
                         'for line in sys.stdin:\n s.sendall(line.encode()); print(s.recv(9).decode(), end="")', stdin=-1)
